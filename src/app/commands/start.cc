@@ -266,11 +266,7 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   // This process's own environment may lack withheld variables by now.
   facts.environment = request.variables;
   facts.precious = precious_directories();
-  auto variable = [&](const char* name) {
-    auto found = request.variables.find(name);
-    return found == request.variables.end() ? std::string() : found->second;
-  };
-  facts.trusted = TRY(trusted_places(directories(), variable("XDG_RUNTIME_DIR"), variable("DOCKER_CONFIG")));
+  facts.trusted = TRY(trusted_places(directories(), request.variables));
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));

@@ -14,10 +14,12 @@
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
+#include <ranges>
 #include <string>
 
 #include "base/files/entries.h"
 #include "base/os/system_facts.h"
+#include "base/os/this_program.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 
@@ -114,13 +116,20 @@ Result<> check_own_places(const Directories& directories, const std::string& doc
   return {};
 }
 
-Result<std::vector<std::string>> trusted_places(const Directories& own, const std::string& runtime,
-                                                const std::string& docker) {
+Result<std::vector<std::string>> trusted_places(const Directories& own,
+                                                const std::map<std::string, std::string>& variables) {
   auto places = trusted(own);
+  auto add_variable = [&](const char* name, const std::string& below = "") {
+    if (auto found = variables.find(name); found != variables.end()) places.push_back(found->second + below);
+  };
   // ssh keeps the sockets of its connections in one of these (ssh/connection.h).
   places.push_back("/tmp/bottle-" + std::to_string(::getuid()));
-  if (runtime.starts_with('/')) places.push_back(runtime + "/bottle");
-  if (docker.starts_with('/')) places.push_back(docker);
+  add_variable("XDG_RUNTIME_DIR", "/bottle");
+  add_variable("DOCKER_CONFIG");
+  // This program, and the directories in which it finds git, ssh and others.
+  places.push_back(path_to_self());
+  if (auto path = variables.find("PATH"); path != variables.end())
+    for (auto directory : std::views::split(path->second, ':')) places.emplace_back(directory.begin(), directory.end());
   // Agents, providers and hooks may be links to other places.
   auto add_entries = [&](const std::string& directory) -> Result<std::vector<std::string>> {
     std::vector<std::string> paths;

@@ -1,6 +1,7 @@
 // Checks whether the operator owns the directories and files that decide what this program does.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,13 @@ Result<> check_own_places(const Directories& directories, const std::string& doc
 // are other threads.
 void forget_foreign_directories();
 
-// Returns the files and directories that decide what bottle does: policy, agents, providers, state, cache, ssh's
-// sockets (in `runtime`, which is XDG_RUNTIME_DIR) and `docker` (DOCKER_CONFIG), which may be empty. Also returns the
-// links that lead to them. All paths are absolute, and no directory in them is a link. An agent that can write to one
-// of them, or to anything in them, can run commands as the operator. Fails if one of the directories cannot be read.
-Result<std::vector<std::string>> trusted_places(const Directories& own, const std::string& runtime,
-                                                const std::string& docker);
+// Returns the files and directories that decide what bottle does: policy, agents, providers, state, cache, this
+// program, and what XDG_RUNTIME_DIR (for ssh's sockets), DOCKER_CONFIG and PATH name among `variables`. Also returns
+// the links that lead to them. All paths are absolute, and no directory in them is a link. An agent that can write to
+// one of them, or to anything in them, can run commands as the operator. Fails if one of the directories cannot be
+// read.
+Result<std::vector<std::string>> trusted_places(const Directories& own,
+                                                const std::map<std::string, std::string>& variables);
 
 // Checks one file or directory, and all directories above it, in the same way.
 Result<> check_own_place(const std::string& path);

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "base/os/this_program.h"
 
 namespace bottle::app {
 namespace {
@@ -54,15 +55,32 @@ TEST(OwnPlaces, EachLinkOnTheWayIsAPlaceToo) {
   fs::create_symlink("../create", home + "/hooks/p/create");
   fs::create_directory_symlink(home + "/loop", home + "/loop");
   fs::create_directory_symlink(home + "/docker.real", home + "/docker");
-  auto places = trusted_places(directories, home + "/loop", home + "/docker");
+  auto places = trusted_places(directories, {{"XDG_RUNTIME_DIR", home + "/loop"},
+                                             {"DOCKER_CONFIG", home + "/docker"},
+                                             {"PATH", home + "/ws/bin::bin:" + home + "/docker/bin"}});
   ASSERT_TRUE(places) << places.error().what;
   auto is_place = [&](const std::string& path) { return std::ranges::find(*places, path) != places->end(); };
-  for (const std::string& each :
-       {config, config + "/agents", home + "/real/agents", home + "/real/agents/a.md", config + "/bottle.yaml",
-        home + "/dotfiles/b.yaml", home + "/real/b.yaml", config + "/providers/p", home + "/hooks/p",
-        home + "/hooks/p/create", home + "/hooks/create", home + "/ws/.cache/bottle", home + "/.local/state/bottle/vms",
-        home + "/.local/state/bottle/results", home + "/docker", home + "/docker.real", home + "/loop",
-        "/tmp/bottle-" + std::to_string(::getuid())})
+  for (const std::string& each : {config,
+                                  config + "/agents",
+                                  home + "/real/agents",
+                                  home + "/real/agents/a.md",
+                                  config + "/bottle.yaml",
+                                  home + "/dotfiles/b.yaml",
+                                  home + "/real/b.yaml",
+                                  config + "/providers/p",
+                                  home + "/hooks/p",
+                                  home + "/hooks/p/create",
+                                  home + "/hooks/create",
+                                  home + "/ws/.cache/bottle",
+                                  home + "/.local/state/bottle/vms",
+                                  home + "/.local/state/bottle/results",
+                                  home + "/docker",
+                                  home + "/docker.real",
+                                  home + "/loop",
+                                  home + "/ws/bin",
+                                  home + "/docker.real/bin",
+                                  path_to_self(),
+                                  "/tmp/bottle-" + std::to_string(::getuid())})
     EXPECT_TRUE(is_place(each)) << each;
   for (const std::string& each : {home, home + "/src", home + "/.config", home + "/dotfiles"})
     EXPECT_FALSE(is_place(each)) << each;
