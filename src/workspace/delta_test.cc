@@ -360,6 +360,47 @@ TEST_F(Delta, RulesBelowAVeryDeepDirectoryAreFound) {
   EXPECT_EQ(filtered->size(), 1u);
 }
 
+// bottle keeps no large file, and the operator's has changed.
+TEST_F(Delta, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
+  const std::string large(2 << 20, 'x');
+  for (bool has_git : {true, false}) {
+    if (!has_git) fs::remove_all(repo + "/.git");
+    for (const std::string& what : {"rm", "echo agent >", "rm -r", "rm -rf d && echo agent >"}) {
+      SCOPED_TRACE(what);
+      std::string path = what.starts_with("rm -r") ? "d" : "d/large";
+      put(repo + "/d/large", large);
+      auto sent = pack(WorkspaceMode::copy);
+      put(repo + "/d/large", "the operator's\n");
+      unpack();
+      sh("cd " + inside + " && " + what + " " + path);
+      auto back = come_home(sent.base);
+      EXPECT_EQ(back.text.find("Nothing changed"), std::string::npos) << back.text;
+      EXPECT_NE(back.text.find("no longer knows"), std::string::npos) << back.text;
+      EXPECT_NE(back.text.find("d/large"), std::string::npos) << back.text;
+      EXPECT_EQ(back.patch, "");
+      sh("cd " + inside + " && date +%N >> a.txt");
+      back = come_home(sent.base);
+      auto applied = apply({{repo, back.patch}}, root + "/scratch");
+      ASSERT_TRUE(applied) << applied.error().what;
+      EXPECT_EQ(*read_file(repo + "/a.txt"), *read_file(inside + "/a.txt"));
+      EXPECT_EQ(*read_file(repo + "/d/large"), "the operator's\n");
+      if (what.ends_with(">")) EXPECT_EQ(*read_file(root + "/results/s1/filtered/" + path), "agent\n") << back.text;
+    }
+  }
+}
+
+TEST_F(Delta, ChangesOfTheOperatorThatNothingKnowsAnyMoreAreReportedOnTheRef) {
+  put(repo + "/a.txt", std::string(2 << 20, 'x'));
+  auto sent = pack(WorkspaceMode::copy);
+  put(repo + "/a.txt", "the operator's\n");
+  unpack();
+  put(inside + "/a.txt", "the operator's old changes and the agent's\n");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(differs(), "M\ta.txt");
+  EXPECT_NE(back.text.find("Your own changes in a.txt are on the ref"), std::string::npos) << back.text;
+  EXPECT_EQ(back.text.find("git merge"), std::string::npos) << back.text;
+}
+
 TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
   put(root + "/ignore", ".env.local\n");
   operators("[core]\n\texcludesFile = " + root + "/ignore\n[user]\n\tname = Op\n\temail = op@example.org\n");

@@ -144,12 +144,11 @@ class Reception {
       const auto& q = home->quarantine();
       const auto& left = home->agent_changes();
       back.commits += home->commits();
-      back.files += left.changes.size() + left.filtered.size();
+      back.files += left.files();
       back.skipped += q.skipped;
       if (q.place.empty()) back.refs = home->refs(), back.patch = home->patch();
       else if (home->has_changes())
-        back.below.push_back(
-            {q.place, home->refs(), home->commits(), left.changes.size() + left.filtered.size(), home->patch()});
+        back.below.push_back({q.place, home->refs(), home->commits(), left.files(), home->patch()});
       if (!home->bundle().empty()) back.bundle = home->bundle();
       if (!home->kept().empty()) back.kept = home->kept();
       if (left.ignored.empty() && home->ignored_links().empty()) continue;

@@ -135,7 +135,7 @@ Result<Results> changes_of(const std::string& session) {
 
 void tell_copies(const Results& results) {
   if (results.copies.empty()) return;
-  say("Files that a git filter converts are not in the patch. To take them, copy them:");
+  say("Some files are not in the patch. To take them, copy them:");
   for (const auto& command : results.copies) say("  " + command);
 }
 

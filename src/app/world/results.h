@@ -16,7 +16,7 @@ struct Results {
   std::string session, directory;
   std::vector<std::string> places;        // directories whose repositories may have refs of the session
   std::vector<workspace::Patch> patches;  // the existing patches
-  std::vector<std::string> copies;        // commands that copy the files that only git's filters can convert
+  std::vector<std::string> copies;        // commands that copy the files that are in no patch
 };
 
 // Describes an ended session for a list.

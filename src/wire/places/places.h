@@ -14,7 +14,8 @@ namespace bottle::wire {
 struct ChangedPlace {
   std::string directory;  // the operator's directory
   std::string patch;      // path of a file; empty if there is none
-  std::string filtered;   // directory with the files that a git filter would convert; empty if there are none
+  std::string filtered;   // directory with the files that are in no patch, most often because a git filter converts
+                          // them; empty if there are none
 };
 void fields(Object& o, ChangedPlace& place);
 

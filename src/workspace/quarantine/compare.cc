@@ -59,6 +59,7 @@ class Comparison {
     TRY(read_now());
     TRY(sort_out_ignored());
     TRY(read_before());
+    find_unpatched();
     TRY(settle());
     for (const auto& [path, id] : submodules) settle_submodule(path, id);
     return write(head, message);
@@ -207,6 +208,26 @@ class Comparison {
     return {};
   }
 
+  // Finds the files of which nothing has the bytes that were sent: a large file, after the operator changed it. A patch
+  // without an earlier version of such a file would add it, and would then not apply to the operator's files. The same
+  // holds for what came in the place of such a file, or of a directory with one.
+  void find_unpatched() {
+    std::set<std::string> unknown, above, around;
+    for (const auto& path : changed())
+      if (q_.sent.contains(path) && !before_.contains(path)) unknown.insert(path);
+    for (const auto& path : unknown) add_directories_above(path, above);
+    for (const auto& path : changed()) {
+      around = {path};
+      add_directories_above(path, around);
+      if (!above.contains(path) && std::ranges::none_of(around, [&](const auto& at) { return unknown.contains(at); }))
+        continue;
+      const auto *now = find(now_, path), *was = base(path), *head = committed(path);
+      changes_.unpatched.push_back({path, now ? now->mode : git::kNone, now ? now->object : ""});
+      if (now && was && head && same(*was, *head)) changes_.mixed.push_back(path);
+      changes_.was_changed = true;
+    }
+  }
+
   Result<> make_before(const std::vector<std::string>& dirty) {
     std::string was = q_.root + "/was";
     Entries tracked;
@@ -219,8 +240,7 @@ class Comparison {
     for (const auto& path : dirty) {
       auto bytes = sent_bytes(q_.record, q_.source, path, q_.sent.at(path));
       auto parts = safe_components(path);
-      // Without its bytes, the file has no `before`, and the patch adds it as a whole.
-      if (!bytes || !parts) continue;
+      if (!bytes || !parts) continue;  // see find_unpatched()
       if (q_.sent.at(path).mode == git::kSymlink) links[path] = *bytes;
       else if (TRY(put(tree, *parts, q_.sent.at(path).mode == git::kExecutable, *bytes))) written.push_back(path);
       if (const auto* entry = base(path); entry && !is_submodule(*entry)) tracked[path] = *entry;
@@ -423,6 +443,7 @@ class Comparison {
       if (const auto* entry = find(before_, path)) before[path] = *entry;
       if (const auto* entry = find(now_, path)) after[path] = *entry;
     }
+    for (const auto& file : changes_.unpatched) before.erase(file.path), after.erase(file.path);
     for (const auto& path : submodules_) {
       const auto *was = base(path), *now = committed(path);
       if (was && now && same(*was, *now)) continue;

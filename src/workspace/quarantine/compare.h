@@ -14,8 +14,9 @@ namespace bottle::workspace {
 
 // Says what the agent left in the files of one repository. compare() makes it.
 struct AgentChanges {
-  std::vector<Change> changes;  // files that differ from what was sent and are not ignored
-  std::string before, after;    // trees that hold only those files, as they were sent and as they were left
+  // Files that differ from what was sent and are neither ignored, nor in `filtered` or `unpatched`.
+  std::vector<Change> changes;
+  std::string before, after;  // trees that hold only those files, as they were sent and as they were left
   std::string worktree;  // a commit with the agent's uncommitted changes on top of what the agent had committed. It
                          // contains nothing that the operator had not committed, except in the files of `mixed`
   std::vector<std::string> mixed;    // files that the operator had changed and the agent then changed in the same
@@ -26,10 +27,16 @@ struct AgentChanges {
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
   // are not run.
   std::vector<Change> filtered;
+  // Files that differ from what was sent, but what was sent of them is no longer known. They are in neither `before`
+  // nor `after`. The mode is "000000" for those that the agent removed.
+  std::vector<Change> unpatched;
   // The blobs of all files that were read, as they were sent and as they were left, and of those that the agent
   // committed on its HEAD.
   std::unordered_set<std::string> contents;
   uint64_t ignored_gone = 0;  // number of files that git ignores and that the agent removed
+
+  // Returns how many files differ from what was sent and are not ignored.
+  uint64_t files() const { return changes.size() + filtered.size() + unpatched.size(); }
 };
 
 // Says how the repository converts and compares files.

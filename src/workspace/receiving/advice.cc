@@ -9,6 +9,7 @@
 
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "git/formats/modes.h"
 #include "workspace/receiving/take.h"
 
 namespace bottle::workspace {
@@ -40,8 +41,7 @@ class Writer {
     const std::string& place = home.quarantine().place;
     ways_ = 0;
     if (!place.empty())
-      add("In " + one_line(place) + ": " +
-          counted(home.agent_changes().changes.size() + home.agent_changes().filtered.size(), "file") + " changed, " +
+      add("In " + one_line(place) + ": " + counted(home.agent_changes().files(), "file") + " changed, " +
           counted(home.commits(), "commit") + ".");
     for (size_t i = 0; i < home.refs().size(); ++i) {
       if (i == kMostRefs) {
@@ -88,10 +88,10 @@ class Writer {
           (staged.work_tree.empty() ? "was" : one_line("the work tree " + staged.work_tree + " had")) + " staged:");
       add("  " + git + "diff " + base + " " + shell_word(staged.ref));
     }
-    if (!home.filtered().empty()) of_filtered(home);
+    if (!home.agent_changes().filtered.empty()) of_filtered(home);
     if (!home.agent_changes().mixed.empty())
       add("Your own changes in " + some_of(home.agent_changes().mixed) +
-          " are on the ref, too, because the agent changed the same lines.");
+          " are on the ref, too, because the agent's cannot be told from them.");
   }
 
   void of_directory(const Homecoming& home) {
@@ -114,6 +114,26 @@ class Writer {
     if (has_files) take(copy_command(in_.results_dir + "/files", source));
     if (has_files && !only_in_patch.empty())
       add("Links, and what the agent removed, are in the patch only: " + some_of(only_in_patch));
+  }
+
+  // Names the files that no patch has, because bottle no longer knows what was sent of them.
+  void of_unpatched(const std::vector<std::unique_ptr<Homecoming>>& all) {
+    std::vector<std::string> changed, removed, commands;
+    for (const auto& home : all) {
+      bool has_files = false;
+      for (const auto& file : home->agent_changes().unpatched) {
+        has_files |= file.mode.starts_with("100");
+        (file.mode == git::kNone ? removed : changed).push_back(home->quarantine().shown(file.path));
+      }
+      if (has_files && commands.size() < kMostNamed)
+        commands.push_back(copy_command(home->filtered(), home->quarantine().source));
+    }
+    if (changed.empty() && removed.empty()) return;
+    add("bottle no longer knows how some files were when they were sent, so they are in no patch:");
+    if (!removed.empty()) add("  removed: " + some_of(removed));
+    if (!changed.empty()) add("  changed: " + some_of(changed));
+    if (!commands.empty()) add("To take these files, copy them:");
+    for (const auto& command : commands) add("  " + command);
   }
 
   // Names what cannot come home in any form, so that "Nothing changed" is always true.
@@ -240,6 +260,7 @@ std::string advice(const Incoming& in, const ReceivedWork& back, const std::vect
     out.add("Changes in " + std::to_string(places - kMostPlaces) +
             " more repositories are not listed here: `bottle diff " + in.session + "` shows them, and `bottle apply " +
             in.session + "` takes them.");
+  out.of_unpatched(all);
   bool nothing = out.is_empty();
   out.of_rest(back, all);
   if (nothing && out.is_empty()) out.add("Nothing changed in the workspace.");

@@ -355,15 +355,20 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, nullptr, submodules, message);
   changes_ = TRY(std::move(left));
   TRY(find_empty_directories());
-  auto changes = changes_.changes;
-  changes.insert(changes.end(), changes_.filtered.begin(), changes_.filtered.end());
+  auto changes = changes_.changes, copies = changes_.filtered;
+  copies.insert(copies.end(), changes_.unpatched.begin(), changes_.unpatched.end());
+  changes.insert(changes.end(), copies.begin(), copies.end());
   TRY(inspection_->take(changes, ""));
   for (const auto& [path, why] : q_.flagged) inspection_->flag(path, why);
   TRY(write_patch());
   // The operator's git runs the filters when these files are added to the index.
-  TRY(copy_files(q_, git_, changes_.filtered, results_ + "/filtered", in_.max_bytes, leave()));
-  if (!changes_.filtered.empty()) filtered_ = results_ + "/filtered";
   bool is_repository = origin_.repository.has_value();
+  std::erase_if(copies, [](const Change& file) { return !file.mode.starts_with("100"); });
+  TRY(copy_files(q_, git_, copies, results_ + "/filtered", in_.max_bytes, leave()));
+  if (!copies.empty()) filtered_ = results_ + "/filtered";
+  for (const auto& file : changes_.unpatched)
+    if (file.mode == git::kSymlink && !is_repository)
+      leave()(file.path, "a link, not brought home, because bottle no longer knows what was there before");
   if (!is_repository) TRY(copy_files(q_, git_, changes_.changes, results_ + "/files", in_.max_bytes, leave()));
   if (is_repository && changes_.worktree != base_) {
     whole_ = prefix_ + "worktree";

@@ -76,7 +76,8 @@ class Homecoming {
   const std::string& bundle() const { return bundle_; }
   const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
   const std::string& kept() const { return kept_; }
-  const std::string& filtered() const { return filtered_; }      // directory with `agent_changes().filtered`, or empty
+  // Directory with the files of `agent_changes().filtered` and `unpatched`, or empty.
+  const std::string& filtered() const { return filtered_; }
   const std::vector<Staged>& staged() const { return staged_; }  // what came home of the agent's indexes
   const Inspection& inspection() const { return *inspection_; }
   Inspection& inspection() { return *inspection_; }
@@ -99,10 +100,7 @@ class Homecoming {
   // The only branch with commits of the agent, if the agent had not checked it out at the end; otherwise empty.
   const std::string& only_branch() const { return only_branch_; }
   bool continues() const { return continues_; }  // can be merged, because its history continues the base
-  bool has_changes() const {
-    return !changes_.changes.empty() || !changes_.filtered.empty() || commits_ > 0 || !refs_.empty() ||
-           !bundle_.empty();
-  }
+  bool has_changes() const { return changes_.files() > 0 || commits_ > 0 || !refs_.empty() || !bundle_.empty(); }
 
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
