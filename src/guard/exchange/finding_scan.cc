@@ -9,6 +9,7 @@
 // All texts of a head are scanned as one block, because the scan of a block has a fixed cost and most texts are short.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
@@ -248,13 +249,33 @@ bool RequestScan::check_piece(Place place, std::string_view name, std::string_vi
          may_leave_unscanned("a value, joined with those that left before it, takes the guard too long to decode");
 }
 
-bool RequestScan::check_pieces(Place place, std::string_view name, std::string_view text) {
-  if (secrets_.model || text.size() > kMostPieces) return true;
+bool RequestScan::check_pieces(Place place, const ShortText& part, size_t& checked) {
+  auto [name, text, let_out, is_settled, run] = part;
+  if (let_out <= checked) return true;
+  size_t from = std::exchange(checked, let_out);
   bool fine = true;
-  bool any = scan::each_value(
-      text, [&](std::string_view field, std::string_view value) { fine = fine && check_piece(place, field, value); });
-  // A body without fields is one value.
-  return fine && (any || check_piece(place, name, text));
+  // A field that is cut off is checked when its end leaves.
+  bool any = scan::each_value(text, [&](std::string_view field, std::string_view value) {
+    auto end = static_cast<size_t>(value.data() - text.data()) + value.size();
+    if (end > from && end <= let_out) fine = fine && check_piece(place, field, value);
+  });
+  if (!fine || any || !is_settled) return fine && check_last_run(place, run);
+  // A text without fields is one value for each part that leaves separately.
+  text = text.substr(from, let_out - from);
+  return text.size() <= scan::kLongestPiece ? check_piece(place, name, text) : check_last_run(place, run);
+}
+
+bool RequestScan::check_pieces(Place place, const scan::Stream& stream, Moment moment, size_t& checked) {
+  if (secrets_.model) return true;
+  std::string_view run = moment == Moment::pause ? stream.last_run() : std::string_view();
+  auto text = stream.short_text();
+  if (!text) return check_last_run(place, run);
+  return check_pieces(place, {name_of(place), *text, stream.let_out(), moment != Moment::flow, run}, checked);
+}
+
+bool RequestScan::check_coded_pieces(std::string_view body, Moment moment, size_t& checked) {
+  if (secrets_.model || body.size() > kMostPieces) return true;
+  return check_pieces(Place::body, {"coded body", body, body.size(), moment != Moment::flow, {}}, checked);
 }
 
 bool RequestScan::check_last_run(Place place, std::string_view run) {

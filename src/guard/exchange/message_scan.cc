@@ -3,14 +3,12 @@
 // one filter runs across all messages, and a control frame is scanned like a message before it passes.
 //
 // The filter comes first, because it must see the bytes as the sender wrote them. The stream then sees the bytes that
-// would leave. A short message is also checked as one piece of a secret that is sent in several messages.
+// would leave. The fields of a short message are also checked as pieces of a secret that is sent in several messages.
 #include "guard/exchange/message_scan.h"
 
 #include <openssl/rand.h>
 
 #include <utility>
-
-#include "guard/exchange/request_scan.h"
 
 namespace bottle::guard {
 
@@ -43,16 +41,14 @@ bool MessageScan::scan_piece(bool whole) {
     return true;
   }
   if (!stream_) stream_.emplace(rules_.stream());
-  if (short_.size() <= RequestScan::kMostPieces) short_.append(filtered_, 0, RequestScan::kMostPieces + 1);
   bool fine = stream_->feed(filtered_, ready_) && (!whole || stream_->end(ready_));
   filtered_.clear();
   if (fine) rules_.passed(*stream_);
   else rules_.stopped(*stream_);
-  // The checks below need the whole message.
+  fine = fine && rules_.pieces(*stream_, whole ? RequestScan::Moment::end : RequestScan::Moment::flow, checked_);
   if (!whole) return fine;
-  fine = fine && rules_.piece(short_);
   stream_.reset();
-  short_.clear();
+  checked_ = 0;
   return fine;
 }
 
@@ -73,7 +69,9 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
   bool fine = filter.feed(control_, filtered) && filter.release(filtered);
   if (fine && rules_.stream) {
     scan::Stream stream = rules_.stream();
-    fine = stream.feed(filtered, payload) && stream.end(payload) && rules_.piece(filtered);
+    size_t checked = 0;
+    fine = stream.feed(filtered, payload) && stream.end(payload) &&
+           rules_.pieces(stream, RequestScan::Moment::end, checked);
     if (fine) rules_.passed(stream);
     else rules_.stopped(stream);
   } else {
@@ -88,7 +86,7 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
 bool MessageScan::release(std::string& out) {
   bool fine = !filter_.holds() || (filter_.pause(filtered_) && scan_piece(false));
   if (fine && stream_) {
-    fine = stream_->release(ready_) && rules_.last_run(stream_->last_run());
+    fine = stream_->release(ready_) && rules_.pieces(*stream_, RequestScan::Moment::pause, checked_);
     if (!fine) rules_.stopped(*stream_);
   }
   if (fine && !ready_.empty()) write_piece(false, out);
@@ -97,12 +95,12 @@ bool MessageScan::release(std::string& out) {
 
 size_t MessageScan::memory() const {
   size_t buffers = 0;
-  for (const std::string* each : {&control_, &piece_, &filtered_, &ready_, &short_}) buffers += each->capacity();
+  for (const std::string* each : {&control_, &piece_, &filtered_, &ready_}) buffers += each->capacity();
   return buffers + filter_.memory() + (stream_ ? stream_->memory() : 0);
 }
 
 void MessageScan::rest() {
-  for (std::string* each : {&control_, &piece_, &filtered_, &ready_, &short_})
+  for (std::string* each : {&control_, &piece_, &filtered_, &ready_})
     if (each->empty()) std::string().swap(*each);
 }
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "guard/exchange/request_scan.h"
 #include "guard/protocol/websocket.h"
-#include "scan/join.h"
 #include "scan/known/filter.h"
 #include "scan/message/stream.h"
 
@@ -16,10 +16,10 @@ namespace bottle::guard {
 
 // Says how the messages of one direction are scanned.
 struct MessageRules {
-  std::function<scan::Filter()> filter;              // one for the messages, and one for each control frame
-  std::function<scan::Stream()> stream = {};         // one for each message; without it, only the filter scans
-  std::function<bool(std::string_view)> piece = {};  // returns whether a short message may pass after those before it
-  std::function<bool(std::string_view)> last_run = {};  // returns the same for the end of a message that pauses
+  std::function<scan::Filter()> filter;       // one for the messages, and one for each control frame
+  std::function<scan::Stream()> stream = {};  // one for each message; without it, only the filter scans
+  // Returns whether the part of a message that leaves now may follow what left before (RequestScan::check_pieces).
+  std::function<bool(const scan::Stream&, RequestScan::Moment, size_t& checked)> pieces = {};
   std::function<void(const scan::Stream&)> stopped = {}, passed = {};  // set together with `stream`
   // Returns whether the next bytes of a message may pass to the reader. `whole` says that the message ends with them.
   std::function<bool(std::string_view, bool whole)> watch = {};
@@ -62,7 +62,7 @@ class MessageScan {
   std::optional<scan::Stream> stream_;             // scans the current message after the filter
   std::string control_;                            // the payload of a control frame so far
   std::string piece_, filtered_, ready_;           // of a message: as it arrived, filtered, and what may pass
-  std::string short_;  // the message so far, as long as it is short enough for a piece of a secret
+  size_t checked_ = 0;                             // how much of the message was checked for pieces of a secret
 };
 
 }  // namespace bottle::guard

@@ -56,11 +56,15 @@ class RequestScan {
   // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
   // header.
   bool check_crumbs(std::string_view cookies);
-  // Checks a whole body or message of at most kMostPieces bytes: its fields and parameters, or all of it under `name`.
-  bool check_pieces(Place place, std::string_view name, std::string_view text);
+  // Says why bytes of a body or message leave: more of them came, it pauses, or it is complete.
+  enum class Moment : uint8_t { flow, pause, end };
+  // Checks what leaves now of a message, decoded, for pieces of a secret. Of a message of at most kMostPieces bytes,
+  // these are its fields and parameters, or the text itself if it has none, and of others the last characters before a
+  // pause. `checked` keeps how much of the message was checked. Returns false if the request must be refused.
+  bool check_pieces(Place place, const scan::Stream& stream, Moment moment, size_t& checked);
+  // Does the same for the coded bytes of a body, because some programs ignore a coding.
+  bool check_coded_pieces(std::string_view body, Moment moment, size_t& checked);
   static constexpr size_t kMostPieces = scan::Stream::kReach;
-  // Checks the end of the text that was released because the message paused (Stream::last_run).
-  bool check_last_run(Place place, std::string_view run);
   // Returns a filter for incoming data.
   scan::Filter incoming();
   const Refusal& refusal() const { return refusal_; }
@@ -85,6 +89,16 @@ class RequestScan {
   // Returns the verdict that the setting `what` requires. `code` and `reason` are for the audit.
   scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, std::string reason);
   void report_once(const Finding& finding);
+  // Describes the text so far of a message.
+  struct ShortText {
+    std::string_view name;  // for the text as a whole
+    std::string_view text;
+    size_t let_out;        // how many bytes of it leave now or have left
+    bool is_settled;       // the text pauses or is complete
+    std::string_view run;  // its last characters, if it pauses (Stream::last_run)
+  };
+  bool check_pieces(Place place, const ShortText& part, size_t& checked);
+  bool check_last_run(Place place, std::string_view run);
   // Returns whether a request that cannot be scanned is refused.
   bool blocks_unreadable() const;
   void note_unreadable(std::string reason);

@@ -162,7 +162,7 @@ Step Upload::scan_piece() {
   // Bytes must not wait forever for the rest of a match that may never arrive.
   bool due = held_in_stream_.due(!whole && stream_.holds(), !g_scan_output.empty(), c_.now(), came);
   if (fine && due) {
-    fine = stream_.release(g_scan_output) && core_.scan.check_last_run(Place::body, stream_.last_run());
+    fine = stream_.release(g_scan_output);
     held_in_stream_.released();
     went = Step::moved;
   }
@@ -171,16 +171,10 @@ Step Upload::scan_piece() {
   std::swap(g_scanned, g_scan_output);
   if (fine) core_.scan.passed(stream_);
   else core_.scan.stopped(stream_);
-  if (fine && whole) fine = check_pieces();
+  auto moment = whole ? RequestScan::Moment::end : due ? RequestScan::Moment::pause : RequestScan::Moment::flow;
+  fine = fine && core_.scan.check_pieces(Place::body, stream_, moment, checked_) &&
+         (!stream_.decodes() || core_.scan.check_coded_pieces(coded_piece_, moment, coded_checked_));
   return fine ? went : core_.refuse_request();
-}
-
-// Checks a short body that is complete for pieces of a secret. Some programs ignore a coding, so both forms count.
-bool Upload::check_pieces() {
-  RequestScan& scan = core_.scan;
-  auto text = stream_.short_text();
-  if (text && !scan.check_pieces(Place::body, name_of(Place::body), *text)) return false;
-  return !stream_.decodes() || scan.check_pieces(Place::body, "coded body", coded_piece_);
 }
 
 void Upload::discard_rest() {

@@ -59,7 +59,6 @@ class Upload {
   bool decode_piece();
   Step filter();
   Step scan_piece();
-  bool check_pieces();
   Step pass_on();
   void write(std::string_view bytes);
   void keep_for_replay(std::string_view bytes);
@@ -82,7 +81,8 @@ class Upload {
   HeldBack held_, held_in_stream_, held_head_;
   uint64_t unread_ = 0;      // the length of the body while the head waits for its beginning, or 0
   std::string coded_piece_;  // a coded body, as long as it is so short that it may contain pieces of a secret
-  std::optional<std::string> collected_;  // the request's head and body so far, while the length is unknown
+  size_t checked_ = 0, coded_checked_ = 0;  // how much of the decoded and of the coded body was checked for pieces
+  std::optional<std::string> collected_;    // the request's head and body so far, while the length is unknown
   size_t collected_head_ = 0;
   // Holds everything that was sent to a kept upstream, as long as it may be sent again to another.
   std::optional<std::string> replay_;

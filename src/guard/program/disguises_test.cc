@@ -256,6 +256,56 @@ TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
   }
 }
 
+// Bytes that wait for more of a body leave when it pauses, even if it never ends.
+TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
+  RawOrigin sink(
+      ca_.get(), "slow.test",
+      [](Wire& wire, const Text&) {
+        if (wire.in.empty() && !wire.more()) return;
+        wire.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nseen");
+      },
+      RawOrigin::After::head);
+  route("slow.test", sink.port);
+  allow({{"host", "slow.test"}, {"inspect", true}});
+  Text value = kFileValue, a = value.substr(0, 8), b = value.substr(8, 9), c = value.substr(17);
+  auto sent = [&](const Text& body, const Text& headers) {
+    Wire wire = secure("slow.test");
+    wire.write("POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 5000\r\n" + headers + "\r\n" + body);
+    return wire.message();
+  };
+  auto check = [&](auto body, const Text& headers = "") {
+    ASSERT_EQ(configure()["type"], "ready");  // starts without the pieces of earlier requests
+    for (const Text& piece : {a, b}) EXPECT_TRUE(sent(body(piece), headers).ends_with("seen")) << body(piece);
+    EXPECT_NE(sent(body(c), headers).find("X-Bottle-Deny: secret\r\n"), Text::npos) << body(c);
+  };
+  check([](const Text& text) { return "{\"a\":1,\"v\":\"" + text + "\"}"; });
+  check([](const Text& text) { return "v=" + text + "&w="; });
+  check([](const Text& text) { return text; });
+  // The coding ends before the body does.
+  check([](const Text& text) { return scan::gzipped("{\"v\":\"" + text + "\"}"); }, "Content-Encoding: gzip\r\n");
+}
+
+TEST_F(DisguisesTest, PiecesInUnfinishedMessagesAreRefusedWithTheLastOne) {
+  RawOrigin sink(ca_.get(), "ws.test", [](Wire& wire, const Text&) {
+    wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    if (!wire.in.empty() || wire.more()) wire.write(frame(WebSocketSender::server, 1, true, "seen"));
+  });
+  route("ws.test", sink.port);
+  allow({{"host", "ws.test"}, {"inspect", true}});
+  ASSERT_EQ(configure()["type"], "ready");
+  Text value = kFileValue;
+  auto seen = [&](const Text& piece) {
+    Wire wire = secure("ws.test");
+    wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    EXPECT_NE(wire.head().find(" 101 "), Text::npos);
+    wire.write(frame(WebSocketSender::client, 1, false, "{\"v\":\"" + piece + "\"}"));
+    return wire.to_end().find("seen") != Text::npos;
+  };
+  EXPECT_TRUE(seen(value.substr(0, 8)));
+  EXPECT_TRUE(seen(value.substr(8, 9)));
+  EXPECT_FALSE(seen(value.substr(17)));
+}
+
 TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
   std::atomic<int> heads = 0;
   RawOrigin sink(

@@ -54,6 +54,8 @@ class Stream {
   std::string_view last_run() const;
   // Returns the message so far, decoded, or nullopt if it has more than kReach bytes.
   std::optional<std::string_view> short_text() const;
+  // Returns how many bytes of that text were released, or may be once more coded bytes arrive.
+  size_t let_out() const { return let_out_; }
   // Releases the rest, because the message is complete. Scans all that feed() has not scanned yet.
   bool end(std::string& out);
 
