@@ -1,4 +1,7 @@
 // Tests the commands that change the policy of a session or of the manifest.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <thread>
 
@@ -32,6 +35,24 @@ TEST_F(Commands, allow_saves_a_rule_and_keeps_the_comments) {
   EXPECT_TRUE(saved.starts_with("# mine\n")) << saved;
   EXPECT_NE(saved.find("b.example"), std::string::npos) << saved;
   EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
+// An operator may share the file with a group.
+TEST_F(Commands, allow_keeps_the_mode_and_the_group_of_the_file) {
+  std::string path = write(".config/bottle/bottle.yaml", "bottles:\n  web:\n    egress:\n      allow: [a.example]\n");
+  gid_t group = ::geteuid() == 0 ? 4242 : ::getegid();
+  ASSERT_EQ(::chown(path.c_str(), static_cast<uid_t>(-1), group), 0);
+  for (mode_t mode : {0600, 0664, 0640, 0444}) {
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    mode_t before = ::umask(077);
+    Answer answer = bottle({"allow", "--bottle", "web", "--save", "h" + std::to_string(mode) + ".example"});
+    ::umask(before);
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    struct stat st{};
+    ASSERT_EQ(::stat(path.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777, mode);
+    EXPECT_EQ(st.st_gid, group);
+  }
 }
 
 TEST_F(Commands, allow_keeps_rules_that_are_saved_at_the_same_time) {

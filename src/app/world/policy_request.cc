@@ -147,8 +147,8 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
     if (TRY(read_file(real, kLargest)) != before)
       return fail(Code::conflict, what + " not saved: " + named + " changed meanwhile", "try again");
-    // The file keeps its mode: the operator may share it.
-    auto written = write_file_atomically(real, *edited, st.st_mode & 07777);
+    // The file keeps its mode and its group: the operator may share it.
+    auto written = write_file_atomically(real, *edited, st.st_mode & 0777, st.st_gid);
     if (!written) return fail(written.error().code, what + " not saved: " + written.error().what, todo);
     return named;
   }

@@ -47,16 +47,21 @@ Result<> write_all(int fd, std::string_view bytes) {
   return {};
 }
 
-Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode) {
+Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode, std::optional<gid_t> group) {
   // The pid in the name keeps two processes that write the same file from sharing a temporary file. A file that an
-  // earlier process with the same pid left is replaced.
+  // earlier process with the same pid left is replaced, even if it is a link.
   std::string temporary = path + ".new." + std::to_string(::getpid());
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+  ::unlink(temporary.c_str());
+  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + temporary);
   // A file that was written only in part must not stay behind and use up the disk.
   Defer remove([&] { ::unlink(temporary.c_str()); });
   // A full disk usually fails here, before the existing file is touched.
   if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(temporary));
+  // Another group than the one that was meant must not get its permissions.
+  if (group && ::fchown(fd.get(), static_cast<uid_t>(-1), *group) != 0) mode &= ~070;
+  // open(2) would give the file only those bits of the mode that the umask leaves.
+  if (::fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) return fail_errno("setting the mode of " + temporary);
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + temporary);
   if (std::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("renaming to " + path);
   remove.dismiss();

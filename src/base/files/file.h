@@ -1,6 +1,9 @@
 // Reads and writes whole files that are small. All functions block.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,7 +18,10 @@ Result<std::string> read_file(const std::string& path, size_t limit = 64u << 20)
 Result<std::string> read_all(int fd, const std::string& path, size_t limit = 64u << 20);
 
 // Writes to a temporary file in the same directory and renames it, so that a reader sees the old or the new content.
-Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode = 0600);
+// The file gets exactly this mode, whatever the umask is. If `group` is given, the file gets that group, or no
+// permissions for its group if this user may not do that.
+Result<> write_file_atomically(const std::string& path, std::string_view bytes, int mode = 0600,
+                               std::optional<gid_t> group = std::nullopt);
 
 // Writes a file that must not exist yet. Does not flush it to the disk: use it for files that need not survive a
 // crash of the machine and that are not read before they are complete. Fails if something has the name, even a link.
