@@ -44,11 +44,16 @@ std::string certificate_request() {
   return pem;
 }
 
-// `add` returns what follows the answer to each configuration.
-int serve_as_guard(docker::FakeProcess& process, const std::function<std::string(const wire::GuardConfig&)>& add) {
+// `add` returns what follows the answer to each configuration, and `last` what the guard writes when it is told to end.
+int serve_as_guard(docker::FakeProcess& process, const std::function<std::string(const wire::GuardConfig&)>& add,
+                   const std::function<std::string()>& last) {
   for (std::string line; !(line = process.read_line()).empty();) {
     auto message = wire::decode<wire::ToGuard>(line, wire::From::ours);
     if (!message) return 2;
+    if (std::holds_alternative<wire::Shutdown>(*message)) {
+      if (last) process.write(last());
+      return 0;
+    }
     const auto* configure = std::get_if<wire::Configure>(&*message);
     if (!configure) continue;
     wire::FromGuard ready = wire::Ready{"10.0.0.2:3128", certificate_request()};
@@ -127,7 +132,7 @@ void TestSession::furnish(docker::FakeDocker& docker) {
     (void)world.create_container("database", {{"Image", kImage}, {"HostConfig", {{"NetworkMode", "none"}}}});
   });
   docker.set_program(guard_reference(),
-                     [this](docker::FakeProcess& process) { return serve_as_guard(process, guard); });
+                     [this](docker::FakeProcess& process) { return serve_as_guard(process, guard, guard_end); });
   docker.set_program(kImage, [this](docker::FakeProcess& process) {
     process.read_line();
     process.write("\x1b]bottle;" + wire::encode(report) + "\x07");

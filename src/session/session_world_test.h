@@ -108,6 +108,8 @@ class TestSession {
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
   // Returns what the guard writes together with its answer to a configuration. May be empty.
   std::function<std::string(const wire::GuardConfig&)> guard;
+  // Returns what the guard writes when it is told to end. May be empty.
+  std::function<std::string()> guard_end;
   wire::Report report{.ok = true, .probes = {{"metadata", true, "no route"}}};
   std::atomic<bool> worked = false;  // whether the agent has made something
   // Does what an agent does: makes a file with kWork.

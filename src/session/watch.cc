@@ -88,15 +88,10 @@ class Watch {
     guard_.end();                                // what it starts uses members of this object
     if (guard_.is_starting()) take_new_guard();  // it may have let something through
     running_.disk->end();
-    // The guard still runs, so its last decisions before the end of the agent are in its channel.
-    drain_audit();
-    audit_.retry();
-    if (audit_.kept())
-      clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
-    result.audit = {audit_.close()};
-    result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
-    if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
-    return tell_end(result);
+    // Until here, the agent may have used the network, so the record stays open.
+    auto ended = tell_end(result);
+    end_record(result);
+    return ended;
   }
 
  private:
@@ -263,9 +258,30 @@ class Watch {
     return metrics;
   }
 
-  // Reads what the guard sent before it was stopped, so that no decision is lost when the agent ends.
+  // Ends the guard, so that it writes the counts of its last refusals, and reads what it has recorded. The guard may be
+  // broken, so this has a limit.
   void drain_audit() {
-    while (guard_.is_up() && wait_readable(running_.guard.fd(), 50)) take_audit();
+    using namespace std::chrono_literals;
+    if (!guard_.is_up()) return;
+    (void)running_.guard.send(wire::Shutdown{});
+    for (auto until = Clock::now() + 5s; guard_.is_up() && !overfull(); audit_.retry()) {
+      auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+      if (left <= 0 || !wait_readable(running_.guard.fd(), static_cast<int>(left))) break;
+      take_audit();
+    }
+    if (guard_.is_up())
+      clients_.event(wire::Warning{"the guard did not end, so its last decisions may not be recorded"});
+  }
+
+  // Closes the record, and says in `result` what is in it. The agent must have ended.
+  void end_record(wire::SessionResult& result) {
+    drain_audit();
+    audit_.retry();
+    if (audit_.kept())
+      clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
+    result.audit = {audit_.close()};
+    result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
+    if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
   }
 
   // Handles a frame of a client. Ignores frames that have no meaning for a running session.

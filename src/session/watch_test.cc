@@ -158,6 +158,26 @@ TEST_F(Working, AnAgentWhoseStreamBreaksIsStoppedBeforeItsWorkIsCollected) {
   session.check_end(docker, "a stream that breaks");
 }
 
+// The agent may use the network until it is stopped, and a guard writes the counts of refusals at the latest when it
+// ends.
+TEST_F(Working, TheRecordIsClosedAfterTheAgentHasEndedAndThenTheGuard) {
+  bool is_asked_while_the_agent_runs = true;
+  session.guard_end = [&] {
+    is_asked_while_the_agent_runs = agent_runs(docker);
+    wire::FromGuard last = wire::Decision{
+        .action = "deny", .kind = "connect", .host = "late.example.org", .code = "not_allowed", .count = 40};
+    return wire::encode(last) + "\n";
+  };
+  auto unheard = lose_the_stream(session, docker, docker::Fault::none);
+  EXPECT_FALSE(is_asked_while_the_agent_runs);
+  ASSERT_TRUE(unheard.outcome.result);
+  auto record = read_file(session.job.directories.results + "/x1/egress.jsonl");
+  ASSERT_TRUE(record);
+  EXPECT_NE(record->find("late.example.org"), std::string::npos) << *record;
+  ASSERT_EQ(unheard.outcome.result->audit.size(), 1u);
+  EXPECT_EQ(unheard.outcome.result->audit[0].lines, static_cast<uint64_t>(std::ranges::count(*record, '\n')));
+}
+
 // The kernel can need long for the end of a container, and the engine says that it runs until then.
 TEST_F(Working, AnAgentThatEndsSlowlyKeepsItsStatus) {
   std::promise<void> asked_again;
