@@ -34,6 +34,20 @@ class Take : public Workspace {
     run({"sh", "-c",
          "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t; " + command});
   }
+  // Makes the tree a repository in which git converts *.bin.
+  void add_filter(const std::string& name, const std::string& clean) {
+    put(tree + "/.gitattributes", "*.bin filter=" + name + " -text\n");
+    put(root + "/clean", clean);
+    sh("cd " + tree + " && git init -q && git config filter." + name + ".clean 'sh " + root +
+       "/clean' && git add -A && git commit -q -m before");
+  }
+  // Makes a patch of what the commands change in a clone without that filter, as in a bottle.
+  std::string unfiltered_patch(const std::string& commands) {
+    std::string copy = root + "/copy", file = root + "/patch";
+    sh("rm -rf " + copy + " && git clone -q " + tree + " " + copy + " && cd " + copy + " && " + commands +
+       " && git add -A && git diff --cached --binary --full-index --no-renames HEAD >" + file);
+    return file;
+  }
   Result<> take(const std::string& file) { return apply({{tree, file}}, root + "/scratch"); }
 
   // Describes every entry of the tree: its path, its kind, its permissions and its content.
@@ -179,6 +193,51 @@ TEST_F(Take, ADirectoryBecomesALinkAndALinkADirectory) {
   EXPECT_TRUE(fs::is_directory(fs::symlink_status(tree + "/b")));
   EXPECT_EQ(*read_file(tree + "/b/c.txt") + *read_file(tree + "/b/new.txt"), "two\nx\n");
   EXPECT_EQ(fs::read_symlink(tree + "/e"), "b");
+}
+
+// In the patch, such a file is a pointer. The operator's file has the content.
+TEST_F(Take, FilesOfGitLfsAreRemoved) {
+  for (const char* name : {"gone.bin", "link.bin", "mode.bin"}) put(tree + "/" + name, std::string(3000, 'x') + name);
+  put(tree + "/empty.bin", "");
+  add_filter("lfs",
+             "cat >$0.in; test -s $0.in || exit 0\n"
+             "echo version https://git-lfs.github.com/spec/v1\n"
+             "echo oid sha256:$(sha256sum <$0.in | cut -c -64)\n"
+             "echo size $(wc -c <$0.in)\n");
+  ASSERT_NE(run({"git", "-C", tree, "show", "HEAD:gone.bin"}).find("size 3008"), std::string::npos);
+  std::string file = unfiltered_patch(
+      "rm gone.bin link.bin empty.bin && ln -s a.txt link.bin && chmod +x mode.bin && echo changed >a.txt");
+  put(tree + "/gone.bin", "the operator's");
+  std::string before = state();
+  auto taken = take(file);
+  ASSERT_FALSE(taken);
+  EXPECT_NE(taken.error().todo.find("git -C " + tree + " apply " + file), std::string::npos) << taken.error().todo;
+  EXPECT_EQ(state(), before);
+  put(tree + "/gone.bin", std::string(3000, 'x') + "gone.bin");
+  taken = take(file);
+  ASSERT_TRUE(taken) << taken.error().what;
+  EXPECT_FALSE(fs::exists(tree + "/gone.bin") || fs::exists(tree + "/empty.bin"));
+  EXPECT_EQ(fs::read_symlink(tree + "/link.bin"), "a.txt");
+  EXPECT_EQ(*read_file(tree + "/mode.bin"), std::string(3000, 'x') + "mode.bin");
+  EXPECT_NE(::access((tree + "/mode.bin").c_str(), X_OK), -1);
+  EXPECT_EQ(*read_file(tree + "/a.txt"), "changed\n");
+}
+
+// Only git's filter can make the new content.
+TEST_F(Take, OtherChangesUnderAFilterNameTheCommandThatMakesThem) {
+  put(tree + "/p.bin", std::string(3000, 'x'));
+  for (const std::string& name : {"lfs", "crypt"}) {
+    add_filter(name, name == "lfs"
+                         ? "echo version https://git-lfs.github.com/spec/v1\necho oid sha256:$(sha256sum | cut "
+                           "-c -64)\necho size 3000\n"
+                         : "tr x y");
+    std::string file = unfiltered_patch(name == "lfs" ? "sed -i 's/:..../:0000/' p.bin" : "rm p.bin"), before = state();
+    auto taken = take(file);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, Code::conflict);
+    EXPECT_NE(taken.error().todo.find("git -C " + tree + " apply " + file), std::string::npos) << taken.error().todo;
+    EXPECT_EQ(state(), before);
+  }
 }
 
 TEST_F(Take, WhatAnInterruptedRunLeftIsNamed) {

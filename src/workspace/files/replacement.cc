@@ -142,7 +142,8 @@ Result<std::unique_ptr<Replacement>> Replacement::begin(const std::string& direc
                     ", with yours, and then remove " + shell_word(place));
   }));
   std::unique_ptr<Replacement> made(new Replacement(directory, std::move(root), std::string(kOwn) + random_hex(4)));
-  for (const char* part : {"", "/new", "/old"}) TRY(make_entry_directory(made->root_, made->own_ + part, 0700));
+  for (const char* part : {"", "/new", "/old", "/aside"})
+    TRY(make_entry_directory(made->root_, made->own_ + part, 0700));
   std::set<std::string> rules;
   for (const auto& path : std::set<std::string>(paths.begin(), paths.end())) {
     made->files_.push_back({path, TRY(status_of(made->root_, path))});

@@ -29,6 +29,9 @@ class Replacement {
   // Returns the directory in which the caller makes the new state: it changes, adds and removes files at the paths.
   std::string staged() const { return directory_ + "/" + own_ + "/new"; }
 
+  // Returns an empty directory on the same file system, to which the caller can move files of staged() for a while.
+  std::string aside() const { return directory_ + "/" + own_ + "/aside"; }
+
   // Flushes the new files to the disk, with the modes of those that they replace. After that, there is room for all of
   // them. Blocks.
   Result<> prepare();

@@ -18,6 +18,7 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "git/formats/modes.h"
+#include "workspace/files/lfs_pointer.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
 #include "workspace/quarantine/work_files.h"

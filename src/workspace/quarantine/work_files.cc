@@ -18,6 +18,7 @@
 #include "git/run/attributes.h"
 #include "pki/seal.h"
 #include "workspace/files/encoding.h"
+#include "workspace/files/lfs_pointer.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -111,10 +112,6 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   auto index = TRY(git::parse_index(TRY(std::move(bytes)), q.id_size));
   for (auto& entry : index.entries) entries[entry.path] = {entry.path, std::move(entry.mode), std::move(entry.object)};
   return entries;
-}
-
-bool is_lfs_pointer(std::string_view content) {
-  return content.size() <= kLongestPointer && content.starts_with("version https://git-lfs.github.com/spec/v1\n");
 }
 
 namespace {

@@ -41,10 +41,6 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
 Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
                                                     const std::vector<std::string>& paths);
 
-// Returns whether the content is a pointer of git-lfs, which git commits instead of a large file.
-bool is_lfs_pointer(std::string_view content);
-constexpr size_t kLongestPointer = 1024;  // in bytes; git-lfs does not read longer ones either
-
 // Returns which of these paths the tree's rules ignore.
 Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
                                                    const std::vector<std::string>& paths);

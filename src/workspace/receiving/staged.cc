@@ -21,6 +21,7 @@
 #include "git/formats/index.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
+#include "workspace/files/lfs_pointer.h"
 #include "workspace/files/lines.h"
 #include "workspace/files/paths.h"
 #include "workspace/quarantine/work_files.h"

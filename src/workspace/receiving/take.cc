@@ -11,8 +11,10 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "base/defer.h"
+#include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/signals.h"
@@ -22,6 +24,7 @@
 #include "git/repository.h"
 #include "git/run/attributes.h"
 #include "git/run/git.h"
+#include "workspace/files/lfs_pointer.h"
 #include "workspace/files/replacement.h"
 
 namespace bottle::workspace {
@@ -113,27 +116,106 @@ Result<std::string> encoded_path(const git::Runner& git, const View& view, const
   return text && !sets_encodings(*text) ? "" : ".gitattributes";
 }
 
-// Fails unless the patch applies to the present files.
-Result<> check(const git::Runner& git, const View& view, const Patch& patch) {
+// Returns the paths that a patch makes, changes or removes.
+Result<std::vector<std::string>> all_paths_of(const git::Runner& git, const View& view, const Patch& patch) {
+  auto paths = TRY(paths_of(git, view, patch)), before = TRY(paths_of(git, view, patch, true));
+  paths.insert(paths.end(), before.begin(), before.end());
+  return paths;
+}
+
+// Returns the files of the patch that a git filter converts, with the name of the filter.
+Result<std::vector<git::Attribute>> filtered_files(const git::Runner& git, const View& view, const Patch& patch) {
+  git::Runner::Options options{.in = view.rules, .work_tree = patch.directory};
+  for (const auto& path : TRY(all_paths_of(git, view, patch))) options.input += path + '\0';
+  if (options.input.empty()) return std::vector<git::Attribute>();
+  return git::attributes(git, {"filter"}, options);
+}
+
+// Says how a patch fits the present files. If it does not, and a git filter converts some of them, that may be the
+// reason: the patch has files as git stores them.
+struct Fit {
+  std::optional<Error> failed;
+  std::vector<git::Attribute> filtered;
+};
+
+std::string own_command(const Patch& patch) {
+  return "git -C " + shell_word(patch.directory) + " apply " + shell_word(patch.file);
+}
+
+// Fails if the patch does not apply, and filters are not the reason.
+Result<Fit> check(const git::Runner& git, const View& view, const Patch& patch) {
   const git::Runner::Options there{.in = view.directory, .work_tree = patch.directory};
   auto done = TRY(git.run({"apply", kQuiet, "--check", patch.file}, there));
-  if (done.status == 0) return {};
+  if (done.status == 0) return Fit();
   // A patch that applies in reverse has been applied already. Saying so helps more than a list of lines that do not
   // fit.
   bool is_there = TRY(git.agrees({"apply", kQuiet, "--reverse", "--check", patch.file}, there));
-  return fail(Code::conflict, "the patch does not apply to " + one_line(patch.directory, 4096) + ": " +
-                                  (is_there ? "its changes are already there" : folded(done.complaint, 1000)));
+  Error failed{Code::conflict, "the patch does not apply to " + one_line(patch.directory, 4096) + ": " +
+                                   (is_there ? "its changes are already there" : folded(done.complaint, 1000))};
+  auto filtered = TRY(filtered_files(git, view, patch));
+  if (is_there || filtered.empty()) return std::unexpected(std::move(failed));
+  failed.todo =
+      "git filters convert some of these files, and bottle runs none; to apply the patch with those of your "
+      "own git: " +
+      own_command(patch);
+  return Fit{std::move(failed), std::move(filtered)};
 }
 
-// Applies the patch to copies of the files that it changes.
-Result<std::unique_ptr<Replacement>> apply_to_copies(const git::Runner& git, const View& view, const Patch& patch) {
-  auto paths = TRY(paths_of(git, view, patch)), before = TRY(paths_of(git, view, patch, true));
-  paths.insert(paths.end(), before.begin(), before.end());
-  auto files = TRY(Replacement::begin(patch.directory, paths));
+// Describes a copy whose content lies elsewhere while the patch is applied to its pointer.
+struct PutAside {
+  std::string path, pointer, content;
+};
+
+// Puts pointers of git-lfs in the place of the copies with the content. A patch has the pointers.
+Result<std::vector<PutAside>> put_pointers(const Replacement& files, const std::vector<git::Attribute>& filtered) {
+  std::vector<PutAside> aside;
+  auto tree = TRY(Beneath::open(files.staged()));
+  std::set<std::string> seen;
+  for (const auto& [path, name, filter] : filtered) {
+    if (filter != "lfs" || !seen.insert(path).second) continue;
+    auto file = tree.file(path);  // not if a link leads out of the copies
+    if (!file || !*file) continue;
+    struct stat st{};
+    auto pointer = TRY(lfs_pointer_of((*file)->get(), path));
+    std::string place = files.staged() + "/" + path;
+    if (!pointer || ::fstat((*file)->get(), &st) != 0) continue;
+    aside.push_back({path, *pointer, files.aside() + "/" + std::to_string(aside.size())});
+    if (::rename(place.c_str(), aside.back().content.c_str()) != 0) return fail_errno("putting " + place + " aside");
+    TRY(write_new_file(place, *pointer));
+    if (::chmod(place.c_str(), st.st_mode & 07777) != 0) return fail_errno("setting the mode of " + place);
+  }
+  return aside;
+}
+
+// Puts the content back where the patch has left the pointer, and perhaps changed the mode. Fails with Code::denied if
+// it has changed the pointer, because only the filter has the new content.
+Result<> put_content_back(const Replacement& files, const std::vector<PutAside>& aside) {
+  auto tree = TRY(Beneath::open(files.staged()));
+  for (const auto& each : aside) {
+    auto file = tree.file(each.path);
+    if (!file || !*file) continue;
+    struct stat st{};
+    std::string place = files.staged() + "/" + each.path;
+    if (TRY(read_all((*file)->get(), place, kLongestPointer)) != each.pointer)
+      return fail(Code::denied, one_line(each.path, 4096) + " gets another content");
+    if (::fstat((*file)->get(), &st) != 0 || ::chmod(each.content.c_str(), st.st_mode & 07777) != 0 ||
+        ::rename(each.content.c_str(), place.c_str()) != 0)
+      return fail_errno("putting the content of " + place + " back");
+  }
+  return {};
+}
+
+// Applies the patch to copies of the files that it changes, and to pointers of those that git-lfs converts.
+Result<std::unique_ptr<Replacement>> apply_to_copies(const git::Runner& git, const View& view, const Patch& patch,
+                                                     const std::vector<git::Attribute>& filtered) {
+  auto files = TRY(Replacement::begin(patch.directory, TRY(all_paths_of(git, view, patch))));
+  auto aside = TRY(put_pointers(*files, filtered));
   auto done = TRY(git.run({"apply", kQuiet, patch.file}, {.in = view.directory, .work_tree = files->staged()}));
-  if (done.status == 0) return files;
-  return fail(Code::conflict, "applying the patch to copies of the files in " + one_line(patch.directory, 4096) + ": " +
-                                  folded(done.complaint, 1000));
+  if (done.status != 0)
+    return fail(Code::conflict, "applying the patch to copies of the files in " + one_line(patch.directory, 4096) +
+                                    ": " + folded(done.complaint, 1000));
+  TRY(put_content_back(*files, aside));
+  return files;
 }
 
 // Does the work of apply(). Gives up before any file is replaced if a signal arrives.
@@ -157,12 +239,18 @@ Result<> apply_all(const std::vector<Patch>& patches, const std::string& scratch
       return fail(Code::denied,
                   "bottle does not apply a patch to files that .gitattributes keeps in another encoding: " +
                       one_line(patch.directory + "/" + path, 4096),
-                  "to apply it with the conversions of your own git: git -C " + shell_word(patch.directory) +
-                      " apply " + shell_word(patch.file));
+                  "to apply it with the conversions of your own git: " + own_command(patch));
   }
-  for (size_t i = 0; i < patches.size(); ++i) TRY(check(git, views[i], patches[i]));
+  std::vector<Fit> fits;
+  for (size_t i = 0; i < patches.size(); ++i) fits.push_back(TRY(check(git, views[i], patches[i])));
   std::vector<std::unique_ptr<Replacement>> replacements;
-  for (size_t i = 0; i < patches.size(); ++i) replacements.push_back(TRY(apply_to_copies(git, views[i], patches[i])));
+  for (size_t i = 0; i < patches.size(); ++i) {
+    auto staged = apply_to_copies(git, views[i], patches[i], fits[i].filtered);
+    bool does_not_fit = !staged && (staged.error().code == Code::conflict || staged.error().code == Code::denied);
+    if (does_not_fit && fits[i].failed && staged.error().todo.empty())
+      return std::unexpected(std::move(*fits[i].failed));
+    replacements.push_back(TRY(std::move(staged)));
+  }
   signal = signals.next();
   if (signal) return fail(Code::canceled, "stopped before any file was changed");
   return put_in_place(replacements);

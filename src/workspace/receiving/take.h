@@ -17,8 +17,8 @@ struct Patch {
 // Applies patches to working trees, either all of them or none. Works like `git apply`, in a git directory that belongs
 // to bottle: commands from the repository's settings do not run. `scratch` is a directory that belongs to bottle; it is
 // made if necessary. Fails with Code::conflict and git's message if a patch does not fit, with Code::not_found if a
-// directory no longer exists, and with Code::denied if git would convert a file of a patch to another encoding. Blocks
-// while it runs git.
+// directory no longer exists, and with Code::denied if git would convert a file of a patch to another encoding. Runs no
+// filter; the error names the command that does, if the patch needs one. Blocks while it runs git.
 Result<> apply(const std::vector<Patch>& patches, const std::string& scratch);
 
 // Returns the command that copies the files in the directory `from` over those in the directory `to`. The command
