@@ -139,7 +139,11 @@ void Driver::pass_to_clients() {
   clients_.send(frame_->type, frame_->bytes);
 }
 
-void Driver::save_result() { result_ = conclusion().save_result(audit_); }
+void Driver::save_result() {
+  // The broker's last decisions come when it ends, and belong into the record before it is closed.
+  services_.reset();
+  result_ = conclusion().save_result(audit_);
+}
 
 Conclusion& Driver::conclusion() {
   return conclusion_ ? *conclusion_ : conclusion_.emplace(job_, record_, clients_, link_.side(), result_);

@@ -150,6 +150,8 @@ Result<> Broker::send(const wire::ToGuard& message, int patience_ms) {
 
 Result<> Broker::configure(const wire::GuardConfig& config) { return send(wire::Configure{config}, kChangeMs); }
 
+Result<> Broker::end() { return send(wire::Shutdown{}, kChangeMs); }
+
 Result<UniqueFd> Broker::connect() {
   // The descriptors are non-blocking, because one loop serves all streams and the keystrokes.
   auto pair = TRY(make_socket_pair(Waits::no));

@@ -55,6 +55,8 @@ class Broker {
   // Changes the configuration for later connections. Blocks for at most two seconds. After an error, the broker may
   // still use the old one, so the caller must end the broker.
   Result<> configure(const wire::GuardConfig& config);
+  // Tells the broker to end. It first writes the counts of its last refusals, so read() until it fails.
+  Result<> end();
   Result<UniqueFd> connect();              // returns a new connection to the broker, non-blocking
   int fd() const { return child_.out(); }  // readable when read() has messages or the broker has died
   // Returns the messages that have come, perhaps none. Fails with Code::closed if the broker has exited, and

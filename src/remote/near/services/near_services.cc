@@ -79,7 +79,18 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   return services;
 }
 
-NearServices::~NearServices() = default;
+NearServices::~NearServices() {
+  using namespace std::chrono_literals;
+  if (!broker_ || !broker_->end()) return;
+  // The broker may be broken, so this has a limit.
+  for (auto until = std::chrono::steady_clock::now() + 2s;;) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+    if (left <= 0 || !wait_readable(broker_->fd(), static_cast<int>(left))) return;
+    auto messages = broker_->read();
+    if (!messages) return;
+    take_all(*messages);
+  }
+}
 
 Result<> NearServices::start_broker() {
   auto config = *config_;
@@ -164,7 +175,11 @@ void NearServices::read_broker() {
     (void)start_broker();
     return;
   }
-  for (const auto& message : *messages) {
+  take_all(*messages);
+}
+
+void NearServices::take_all(const std::vector<wire::FromGuard>& messages) {
+  for (const auto& message : messages) {
     if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
     if (const auto* usage = std::get_if<wire::Usage>(&message)) usage_.take(*usage);
   }

@@ -36,6 +36,7 @@ class NearServices {
   // this machine is removed from it.
   static Result<std::unique_ptr<NearServices>> make(const Job& job, Job& there, const std::string& directory, Send send,
                                                     Record record);
+  // Ends the broker, and records its last decisions. Blocks for at most a few seconds.
   ~NearServices();
 
   // Adds the descriptors to watch, and handles what the poller found. If the connection is `behind`, reads nothing more
@@ -78,6 +79,7 @@ class NearServices {
   Result<> start_broker();
   void configure_broker();
   void read_broker();
+  void take_all(const std::vector<wire::FromGuard>& messages);
   // Reads the networks again, because this machine may move to another network during a session.
   void update_networks();
 

@@ -138,6 +138,19 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_FALSE(audit_.empty());
 }
 
+// The broker writes a flood of refusals as counts, at the latest when it ends.
+TEST_F(NearServicesTest, TheBrokersLastCountsAreRecorded) {
+  constexpr uint64_t kRequests = 260;
+  for (uint64_t stream = 1; stream <= kRequests; ++stream) {
+    ask(stream, get("GET", "http://tracker.bottle/admin"));
+    EXPECT_NE(answer(stream).find("X-Bottle-Deny"), std::string::npos);
+  }
+  services_.reset();
+  uint64_t refused = 0;
+  for (const auto& each : audit_) refused += each.is_deny() ? each.count : 0;
+  EXPECT_EQ(refused, kRequests);
+}
+
 // A far side that was taken over may claim to have taken what it has not read, to fill this machine's memory.
 TEST_F(NearServicesTest, WhileTheConnectionIsBehindNothingMoreIsSentOnAStream) {
   const std::string body(1 << 20, 'x');
