@@ -40,7 +40,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
 
 // Holds a VM whose work could not be fetched (hold()), unless its provider says that nothing can be fetched from it any
 // more. A VM that starts, or is moved or repaired ("pending"), or whose status cannot be learned now, may be available
-// again later. Returns whether the VM is held.
+// again later. Returns false only if the VM has ended or has no record. Otherwise, the VM must not be destroyed, even
+// if the hold cannot be written; the caller then tries again later.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options);
 
 // Asks the provider where the VM's sshd is now. A VM that was stopped and started again may have another address, but

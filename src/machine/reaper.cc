@@ -139,7 +139,12 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
     auto record = load(name, places);
     // The work is fetched only while time is left. Without a record, the VM's address and key are unknown.
     if (record && time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
-      std::this_thread::sleep_for(std::chrono::seconds(1));
+      // A VM that is still abandoned could not be held, perhaps because this machine's disk is full, so this turn would
+      // begin again at once.
+      auto now = load(name, places);
+      bool held = now && !abandoned(*now, time.now());
+      if (held) pause = 1;
+      std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(record->until - time.now(), 1, pause)));
       continue;
     }
     // The record names the provider.

@@ -60,6 +60,22 @@ TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
 }
 
+TEST_F(Machine, AVmThatCannotBeHeldIsNotTakenForOneThatHasEnded) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string record = places_.directory("vm-1") + "/vm.json";
+  // As on a full disk or one that cannot be written, no new record can replace the old one.
+  std::filesystem::create_directory(record + ".new." + std::to_string(::getpid()));
+  hook("status", "echo '{\"status\": \"running\"}'");
+  ASSERT_FALSE(hold("vm-1", places_));
+  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying()));
+  hook("status", "echo '{\"status\": \"gone\"}'");
+  EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying()));
+  ASSERT_TRUE(write_file_atomically(places_.directory("vm-1") + "/away", "{"));
+  std::filesystem::rename(places_.directory("vm-1") + "/away", record);
+  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << "its record cannot be read";
+}
+
 TEST_F(Machine, AVmThatWasStartedAgainIsFoundAtItsNewAddress) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));

@@ -13,8 +13,8 @@ namespace bottle::app {
 int reap_vm(const std::string& name);
 
 // Holds a VM whose owner is dead if an agent's work on it could not be fetched. The VM is then kept until its time is
-// up, when a reaper destroys it. Does not hold a VM that has ended according to its provider. Returns whether the VM is
-// held.
+// up, when a reaper destroys it. Does not hold a VM that has ended according to its provider. Returns whether the VM
+// must stay, which is so even if the hold cannot be written.
 bool hold_unfetched(const machine::Record& record);
 
 // Returns the message for the operator about a VM that is held.

@@ -138,7 +138,11 @@ input::VmDestroyed Conclusion::destroy_vm() {
   return {.confirmed = receipt_.confirmed};
 }
 
-void Conclusion::hold_vm() { (void)machine::hold(record_.vm_name, vm_places(job_)); }
+// Without the hold, the VM's reaper tries to fetch the work and then to hold the VM, and destroys it only when its time
+// is up.
+void Conclusion::hold_vm() {
+  if (auto held = machine::hold(record_.vm_name, vm_places(job_)); !held) hold_error_ = held.error().what;
+}
 
 std::string Conclusion::where_work_is() const {
   if (!is_home()) return "";
@@ -177,6 +181,7 @@ void Conclusion::add_vm_to_receipt() {
         .name = record_.vm_name,
         .kept = true,
         .why = is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
+    if (!hold_error_.empty()) receipt_.vm->why += "; its record on this machine could not be written: " + hold_error_;
   }
 }
 

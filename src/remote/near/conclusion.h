@@ -62,7 +62,7 @@ class Conclusion {
   std::optional<wire::SessionResult> far_result_;
   wire::Receipt receipt_;
   std::optional<wire::WorkResult> back_;  // what was brought home
-  std::string fetch_error_;
+  std::string fetch_error_, hold_error_;
   bool vm_gone_ = false;
 };
 
