@@ -22,6 +22,7 @@
 #include "session/launch.h"
 #include "session/launch_control.h"
 #include "session/ledger/names.h"
+#include "session/ledger/results_owner.h"
 #include "session/ledger/teardown.h"
 #include "session/sweep/sweep.h"
 #include "session/watch.h"
@@ -152,7 +153,10 @@ Result<> Session::open() {
     return engine;
   });
   // If this fails, the destructor of `asked` waits for the engine's answer, so the thread does not outlive this call.
-  ledger_ = TRY(Ledger::create(directory_, owner_));
+  ledger_ = TRY(Ledger::create(directory_, owner_, job_.id));
+  // A session of this name may have ended here, and its near side may be away and have fetched nothing yet. The name is
+  // ours now, so no other session can put anything there.
+  if (job_.far) TRY(check_unused(results_));
   TRY(ledger_->will_use(job_.engine));  // a sweep needs the socket of the engine to remove anything
   TRY(ledger_->will_make(things_of(job_)));
   engine_ = TRY(asked.get());
@@ -174,6 +178,7 @@ void Session::abandon(Error error) {
 
 Result<> Session::prepare() {
   TRY(make_directories(results_));
+  if (job_.far) TRY(claim_results(results_, job_.id));
   // From now on, other processes can reach this session, for example to stop its launch.
   TRY(clients_.listen(directory_ + "/socket"));
   if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/delivery"));
@@ -235,8 +240,7 @@ TornDown Session::tear_down() {
 }
 
 void Session::tell_failure(Error error, const wire::Receipt& receipt) {
-  // This is meant to fail if the directory contains something.
-  ::rmdir(results_.c_str());
+  remove_unused_results(results_);
   if (!receipt.confirmed)
     error.todo += std::string(error.todo.empty() ? "" : "; ") +
                   "not everything was removed; run `bottle cleanup` once the engine answers";

@@ -55,6 +55,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.flag("tunnel", record.tunnel);
   o.flag("offline", record.offline);
   o.text("base", record.base, kName);
+  o.text("id", record.id, kName);
 }
 
 void fields(Object& o, SessionInfo& info) {

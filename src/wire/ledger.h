@@ -65,6 +65,7 @@ struct LedgerRecord {
   std::optional<bool> tunnel = {};       // the secrets stay on the near side
   std::optional<bool> offline = {};      // the machine has no network
   std::optional<std::string> base = {};  // the commit that was sent
+  std::optional<std::string> id = {};    // Job::id, on both machines
 };
 void fields(Object& o, LedgerRecord& record);
 

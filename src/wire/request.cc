@@ -7,6 +7,7 @@ namespace bottle::wire {
 void fields(Object& o, Attach& attach) {
   if (o.optional("session", !attach.session.empty())) o.text("session", attach.session, kName);
   o.number("from", attach.from);
+  if (o.optional("id", !attach.id.empty())) o.text("id", attach.id, kName);
 }
 
 void fields(Object& o, Resize& resize) {

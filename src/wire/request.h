@@ -14,8 +14,9 @@ namespace bottle::wire {
 struct Attach {
   static constexpr const char* kName = "attach request";
   static constexpr size_t kMost = 1000;
-  std::string session;           // empty means the session that owns this socket
-  std::optional<uint64_t> from;  // a position in bytes since the agent started; if absent, the last screen is sent
+  std::string session;                // empty means the session that owns this socket
+  std::optional<uint64_t> from = {};  // a position in bytes since the agent started; if absent, the last screen is sent
+  std::string id = {};                // Job::id of that session; the supervisor ignores it
 };
 void fields(Object& o, Attach& attach);
 

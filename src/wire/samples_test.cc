@@ -114,6 +114,7 @@ VmJob vm() {
 Job job() {
   Job j;
   j.plan = plan();
+  j.id = "00ff";
   j.values = {{{"STAGE", "dev"}}, {{"github", "value"}}, {{"prod.env:KEY", "value"}}};
   j.own_rules = {"[acme]\n", "00ff"};
   j.ssh_keys = {{"/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
@@ -219,7 +220,8 @@ LedgerRecord record() {
           plan(),
           true,
           true,
-          "0a"};
+          "0a",
+          "00ff"};
 }
 
 void add_events(std::vector<Sample>& all) {
@@ -387,7 +389,7 @@ std::vector<Sample> samples() {
   all.push_back(foreign("failure", Error{Code::conflict, "there is a session s1 already", "take another --name"}));
   all.push_back(sample("error", ErrorReport{{Code::not_found, "no session s1", "see `bottle list`"}}));
   all.push_back(foreign("decision", decision()));
-  all.push_back(sample("attach", Attach{"s1", 1000}));
+  all.push_back(sample("attach", Attach{"s1", 1000, "00ff"}));
   all.push_back(sample("resize", Resize{24, 80}));
   all.push_back(
       sample("policy-allow", PolicyChange{"7", manifest::AllowRule{"a.example.org", {8443}, {"GET"}, {"/a/**"}}, {}}));

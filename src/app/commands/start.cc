@@ -30,6 +30,7 @@
 #include "app/world/own_rules.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/ids.h"
 #include "base/os/this_program.h"
 #include "base/unique_fd.h"
 #include "git/repository.h"
@@ -294,6 +295,7 @@ Result<wire::Job> make_job(const Request& request, const Planned& planned) {
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
   auto own_rules = TRY(guard_rules(planned.rules));
   return wire::Job{.plan = plan,
+                   .id = random_hex(16),
                    .values = std::move(values),
                    .ssh_keys = std::move(ssh_keys),
                    .extra_ca = std::move(extra_ca),

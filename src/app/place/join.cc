@@ -72,6 +72,7 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
 
   wire::Job job;
   job.plan = *view.plan;
+  job.id = view.id;
   job.directories = d;
   job.path_to_self = path_to_self();
   wire::Far far = *view.remote;

@@ -24,7 +24,10 @@ Result<> check(const Transport& transport) {
 std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,
                                                               const Transport& transport, const Say& say) {
   return [far = std::move(far), session, transport, say]() mutable -> std::unique_ptr<session::Typing> {
-    auto mosh = remote::start_mosh(far, session, transport.mosh);
+    // The agent runs, so this machine's ledger has the session's id.
+    auto view = session::read_ledger(directories(), session);
+    auto mosh = view ? remote::start_mosh(far, session, view->id, transport.mosh)
+                     : Result<std::unique_ptr<session::Typing>>(std::unexpected(view.error()));
     if (mosh) return std::move(*mosh);
     say("the terminal uses ssh: " + mosh.error().what +
         (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")"));

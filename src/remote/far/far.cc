@@ -37,6 +37,7 @@
 #include "session/images/guard_image.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
+#include "session/ledger/results_owner.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
 #include "transfer/delivery.h"
@@ -50,12 +51,12 @@
 
 namespace bottle::remote {
 
-using session::ClientOptions, transfer::DeliveryWriter, wire::FrameReader, wire::FrameType, wire::Job, session::Names,
-    session::OutputLog, wire::Token, transfer::apply_delta, session::connect_to, session::ensure_egress_network,
-    session::ensure_guard_image, session::ensure_runtime, session::fetch_token, session::find_orphans, transfer::kHeld,
-    session::kSupervisorDied, session::read_ledger, wire::receive_frame, session::remove_session_directory,
-    wire::send_bytes, wire::send_frame, session::start_supervisor, session::take_token_file,
-    session::take_token_variable, session::tear_down;
+using session::are_results_of, session::ClientOptions, transfer::DeliveryWriter, wire::FrameReader, wire::FrameType,
+    wire::Job, session::Names, session::OutputLog, wire::Token, transfer::apply_delta, session::connect_to,
+    session::ensure_egress_network, session::ensure_guard_image, session::ensure_runtime, session::fetch_token,
+    session::find_orphans, transfer::kHeld, session::kSupervisorDied, session::read_ledger, wire::receive_frame,
+    session::remove_results, session::remove_session_directory, wire::send_bytes, wire::send_frame,
+    session::start_supervisor, session::take_token_file, session::take_token_variable, session::tear_down;
 
 namespace {
 
@@ -82,18 +83,36 @@ void pass(int in, int out, int socket) {
 // Tells the near side why there will be no session. If it is gone, nothing reads the message.
 void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
+// Names a session. Another near side may have a session of the same name on this machine, with another id.
+struct SessionId {
+  std::string name, id;
+};
+
+// Returns whether this machine has the record of this session, which may have ended.
+Result<bool> is_there(const FarWorld& world, const SessionId& which) {
+  auto view = read_ledger(world.directories, which.name);
+  if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
+  return view && view->id == which.id;
+}
+
+// Connects to the session's supervisor.
+Result<UniqueFd> connect_to_session(const FarWorld& world, const SessionId& which) {
+  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " of this id");
+  return connect_to(world.directories.sessions + "/" + which.name + "/socket");
+}
+
 // Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
 // died, the sweep has ended the session, and only what the sweep saved is sent.
-Result<> tell_result(const FarWorld& world, const std::string& session, const wire::Attach& attach) {
-  std::string results = world.directories.results + "/" + session;
+Result<> tell_result(const FarWorld& world, const wire::Attach& attach) {
+  std::string session = attach.session, results = world.directories.results + "/" + session;
+  if (!are_results_of(results, attach.id))
+    return fail(Code::not_found, "there is no session " + session + " on the remote machine");
   if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
   if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
-  if (::access(results.c_str(), F_OK) != 0)
-    return fail(Code::not_found, "there is no session " + session + " on the remote machine");
-  bool swept = ::access((world.directories.sessions + "/" + session).c_str(), F_OK) != 0;
+  auto there = is_there(world, {session, attach.id});
   wire::SessionResult result{.session = session, .what = kSupervisorDied};
   result.receipt.session = session;
-  result.receipt.confirmed = swept;
+  result.receipt.confirmed = there && !*there;
   return send_frame(1, FrameType::result, wire::encode(result));
 }
 
@@ -180,13 +199,13 @@ int serve(const FarWorld& world) {
     socket = std::move(*begun);
   } else if (frame->type == FrameType::attach) {
     auto attach = wire::decode<wire::Attach>(frame->bytes, wire::From::ours);
-    std::string session = attach ? attach->session : "";
     if (!hello.get()) return 1;
-    if (!is_session_name(session)) return refuse({Code::invalid, "the session's name is not valid"}), 1;
-    auto connected = connect_to(world.directories.sessions + "/" + session + "/socket");
+    if (!attach || !is_session_name(attach->session))
+      return refuse({Code::invalid, "the session's name is not valid"}), 1;
+    auto connected = connect_to_session(world, {attach->session, attach->id});
     // The session's supervisor is gone, so it has ended, or its machine was restarted.
     if (!connected) {
-      if (auto told = tell_result(world, session, *attach); !told) return refuse(told.error()), 1;
+      if (auto told = tell_result(world, *attach); !told) return refuse(told.error()), 1;
       return 0;
     }
     socket = std::move(*connected);
@@ -202,12 +221,14 @@ int serve(const FarWorld& world) {
 }
 
 // Waits for the session's directory. It may not exist yet, because the job travels on another connection.
-Result<UniqueFd> await_session(const std::string& path) {
+Result<UniqueFd> await_session(const FarWorld& world, const SessionId& which) {
+  std::string path = world.directories.sessions + "/" + which.name + "/delivery";
   // The waits take about 50 seconds: 200 short ones for a session that is about to begin, then longer ones.
   for (int tries = 0; tries < 1200; ++tries) {
     // Without this check, the process would wait a minute for a session that the near side has given up.
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
-    if (auto connected = connect_to(path)) return std::move(*connected);
+    if (auto there = is_there(world, which); there && *there)
+      if (auto connected = connect_to(path)) return std::move(*connected);
     std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
   }
   return fail(Code::timed_out, "the session did not start");
@@ -215,10 +236,10 @@ Result<UniqueFd> await_session(const std::string& path) {
 
 // Receives a delta from the near side, restores the delivery, and passes it on to the session. The session's socket
 // is opened only when the first restored byte is ready, because the kept data may turn out to be useless.
-Result<> deliver(const FarWorld& world, const std::string& session) {
+Result<> deliver(const FarWorld& world, const SessionId& which) {
   UniqueFd socket;
   auto applied = apply_delta(0, world.directories.cache + "/sent", [&]() -> Result<DeliveryWriter> {
-    socket = TRY(await_session(world.directories.sessions + "/" + session + "/delivery"));
+    socket = TRY(await_session(world, which));
     return DeliveryWriter([&](std::string_view bytes) { return write_all(socket.get(), bytes); });
   });
   // Nothing has reached the session yet, so the near side can send the delivery again as a whole.
@@ -234,8 +255,10 @@ Result<> deliver(const FarWorld& world, const std::string& session) {
 
 // Returns the engine that has the session's work, and makes sure that a container shows it and that the agent does not
 // run. Returns nothing if there is no work. Fails if this cannot be known or done, in which case there may be some.
-Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const std::string& session) {
+Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const SessionId& which) {
+  const std::string& session = which.name;
   auto view = read_ledger(world.directories, session);
+  if (view && view->id != which.id) return nullptr;
   if (!view && view.error().code == Code::not_found) return nullptr;
   if (!view) return std::unexpected(std::move(view.error()));
   auto engine = engine_of(world);
@@ -257,8 +280,13 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
 }
 
 // Sends the files of a session that has ended, in the format of a delivery.
-Result<> fetch(const FarWorld& world, const std::string& session) {
+Result<> fetch(const FarWorld& world, const SessionId& which) {
+  const std::string& session = which.name;
   std::string directory = world.directories.results + "/" + session;
+  bool is_own = are_results_of(directory, which.id);
+  // The near side would take the absence of results for a session without work, and forget it.
+  if (!is_own && ::access(directory.c_str(), F_OK) == 0)
+    return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
   bool saved = false;
   std::vector<std::string> names = {"result.json", "egress.jsonl", "workspace.tar"};
@@ -283,7 +311,7 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
   }
   // This machine's disk was full, or its engine did not answer. The work is then still in its container.
   if (!saved) {
-    auto there = in_container(world, session);
+    auto there = in_container(world, which);
     if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
       TRY(writer.begin(kHeld));
       TRY(writer.data(there.error().what));
@@ -299,9 +327,10 @@ Result<> fetch(const FarWorld& world, const std::string& session) {
 }
 
 // Sends the present workspace, unless the caller already has this version.
-Result<> checkpoint(const FarWorld& world, const std::string& session, const std::string& known) {
+Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known) {
+  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " of this id");
   auto engine = TRY(engine_of(world));
-  std::string container = Names(session).agent;
+  std::string container = Names(which.name).agent;
   auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };
   // Reads the workspace twice: an engine's archive cannot be kept in memory, and most checkpoints find nothing new. If
   // the agent changes a file in between, the fingerprint is that of the older state, and the next checkpoint sends the
@@ -324,12 +353,13 @@ Result<> checkpoint(const FarWorld& world, const std::string& session, const std
 }
 
 // Removes everything that this machine still has of a session: its results, and what its supervisor may have left.
-Result<> forget(const FarWorld& world, const std::string& session) {
+Result<> forget(const FarWorld& world, const SessionId& which) {
+  const std::string& session = which.name;
   std::string directory = world.directories.sessions + "/" + session;
   wire::Forgotten answer{.session = session};
   // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
   // down.
-  auto supervised = [&] { return connect_to(directory + "/socket").has_value(); };
+  auto supervised = [&] { return connect_to_session(world, which).has_value(); };
   for (int tries = 0; supervised(); ++tries) {
     if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -337,7 +367,7 @@ Result<> forget(const FarWorld& world, const std::string& session) {
   // Without a ledger, everything is gone, and the engine need not be asked.
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
-  if (view) {
+  if (view && view->id == which.id) {
     auto engine = TRY(engine_of(world));
     // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
     // have died at any point.
@@ -346,16 +376,15 @@ Result<> forget(const FarWorld& world, const std::string& session) {
     if (gone.confirmed) remove_session_directory(directory);
     answer.receipt = gone;
   }
-  std::error_code error;
   // The results are removed last, because a near side can still fetch them if this command fails before that.
-  std::filesystem::remove_all(world.directories.results + "/" + session, error);
-  if (error) return fail(Code::internal, "removing what is left of " + session + ": " + error.message());
+  std::string results = world.directories.results + "/" + session;
+  if (are_results_of(results, which.id)) TRY(remove_results(results));
   return write_all(1, wire::encode(answer) + "\n");
 }
 
 // Asks the session to stop, and waits for its end.
-Result<> stop(const FarWorld& world, const std::string& session) {
-  UniqueFd fd = TRY(connect_to(world.directories.sessions + "/" + session + "/socket"));
+Result<> stop(const FarWorld& world, const SessionId& which) {
+  UniqueFd fd = TRY(connect_to_session(world, which));
   TRY(send_frame(fd.get(), FrameType::stop, ""));
   FrameReader frames;
   for (char buffer[65536];;) {
@@ -370,8 +399,8 @@ Result<> stop(const FarWorld& world, const std::string& session) {
 }
 
 // Connects the operator's terminal, which comes through mosh and not over a channel, like any other client.
-Result<> attach(const FarWorld& world, const std::string& session) {
-  UniqueFd fd = TRY(connect_to(world.directories.sessions + "/" + session + "/socket"));
+Result<> attach(const FarWorld& world, const SessionId& which) {
+  UniqueFd fd = TRY(connect_to_session(world, which));
   TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
   ClientOptions options;
   options.input = ClientOptions::Input::terminal;
@@ -430,12 +459,13 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     if (verb == "warm") return warm(world, session == "offline");
     // The name becomes a part of paths. All verbs below have one.
     if (!is_session_name(session)) return fail(Code::invalid, "the session's name is not valid");
-    if (verb == "attach") return attach(world, session);
-    if (verb == "deliver") return deliver(world, session);
-    if (verb == "fetch") return fetch(world, session);
-    if (verb == "checkpoint") return checkpoint(world, session, words.size() > 2 ? words[2] : "");
-    if (verb == "forget") return forget(world, session);
-    if (verb == "stop") return stop(world, session);
+    SessionId which{session, words.size() > 2 ? words[2] : ""};
+    if (verb == "attach") return attach(world, which);
+    if (verb == "deliver") return deliver(world, which);
+    if (verb == "fetch") return fetch(world, which);
+    if (verb == "checkpoint") return checkpoint(world, which, words.size() > 3 ? words[3] : "");
+    if (verb == "forget") return forget(world, which);
+    if (verb == "stop") return stop(world, which);
     return fail(Code::invalid, "unknown verb " + verb);
   }();
   if (done) return 0;

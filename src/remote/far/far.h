@@ -44,9 +44,10 @@ Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info);
 // Returns the path where the public roots of the last start are kept, which is beside the program.
 std::string roots_path(const FarWorld& world);
 
-// Runs `bottle far` with these words: serve [await-engine] | warm offline|online | attach SESSION (on a terminal) |
-// deliver SESSION | fetch SESSION | forget SESSION | checkpoint SESSION [HASH] | layers | load | stop SESSION. Returns
-// the exit status. Errors go to stderr.
+// Runs `bottle far` with these words: serve [await-engine] | warm offline|online | attach SESSION ID (on a terminal) |
+// deliver SESSION ID | fetch SESSION ID | forget SESSION ID | checkpoint SESSION ID [HASH] | layers | load |
+// stop SESSION ID. ID is wire::Job::id: a session of the same name with another id belongs to another near side, and
+// is left alone. Returns the exit status. Errors go to stderr.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 
 }  // namespace bottle::remote

@@ -148,7 +148,8 @@ Result<> check_mosh(const MoshOptions& options) {
   return {};
 }
 
-Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const MoshOptions& options) {
+Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const std::string& id,
+                                           const MoshOptions& options) {
   TRY(check_mosh(options));
   const auto& connection = far.connection();
   std::string name = connection.target().to_string();
@@ -162,7 +163,7 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
       "MOSH_SERVER_NETWORK_TMOUT=" +
       std::to_string(kServerPatience) + " exec mosh-server new -s -c 256 -l LANG=C.UTF-8" +
       (options.ports.empty() ? "" : " -p " + options.ports) + " -- sh -c " +
-      ssh::quoted(far.line_for({"attach", session}));
+      ssh::quoted(far.line_for({"attach", session, id}));
   auto told = TRY(connection.capture(line, {.timeout_ms = 30000, .limit = 65536}));
   if (told.status == 127)
     return fail(Code::not_found, "mosh-server is not installed on " + name,

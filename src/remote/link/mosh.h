@@ -24,8 +24,10 @@ struct MoshOptions {
 // machine.
 Result<> check_mosh(const MoshOptions& options);
 
-// Starts mosh. Blocks for two round trips. Fails with Code::not_found if the machine has no mosh-server, and with
-// Code::unavailable if the machine is reached through another one, because mosh's UDP cannot pass through it.
-Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const MoshOptions& options);
+// Starts mosh for the session with this name and id (wire::Job::id). Blocks for two round trips. Fails with
+// Code::not_found if the machine has no mosh-server, and with Code::unavailable if the machine is reached through
+// another one, because mosh's UDP cannot pass through it.
+Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& session, const std::string& id,
+                                           const MoshOptions& options);
 
 }  // namespace bottle::remote

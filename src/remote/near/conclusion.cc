@@ -53,7 +53,7 @@ Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& client
 }
 
 input::StopAnswered Conclusion::stop_there() {
-  return {.reached = side_ && side_->ask({"stop", job_.plan.session}).has_value()};
+  return {.reached = side_ && side_->ask({"stop", job_.plan.session, job_.id}).has_value()};
 }
 
 Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
@@ -107,7 +107,7 @@ wire::WorkResult Conclusion::nothing_came() const {
 
 input::Forgotten Conclusion::forget_there() {
   // The far engine is asked once more, so that the receipt has its latest answer.
-  auto asked = side_ ? side_->ask({"forget", job_.plan.session})
+  auto asked = side_ ? side_->ask({"forget", job_.plan.session, job_.id})
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
   auto answer = asked ? read_forgotten(*asked) : Result<wire::Forgotten>(std::unexpected(asked.error()));
   receipt_.forgotten = answer.has_value();

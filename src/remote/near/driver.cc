@@ -106,7 +106,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
 }
 
 Result<> Driver::make_record() {
-  ledger_ = TRY(Ledger::create(record_.directory, Owner::self()));
+  ledger_ = TRY(Ledger::create(record_.directory, Owner::self(), job_.id));
   return ledger_->note({.session = session_, .remote = record_.far, .plan = job_.plan, .tunnel = job_.tunnel});
 }
 

@@ -220,7 +220,7 @@ void Driver::send_work() {
 }
 
 void Driver::attach() {
-  wire::Attach attach{session_, position_};
+  wire::Attach attach{session_, position_, job_.id};
   // A new terminal needs only the last screen, not the whole output since the start.
   if (kind_.adopted && position_ == 0) attach.from.reset();
   link_.send(FrameType::attach, wire::encode(attach));

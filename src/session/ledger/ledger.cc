@@ -82,7 +82,7 @@ Result<Owner> Owner::from_label(const std::string& label) {
   return owner;
 }
 
-Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) {
+Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, const std::string& id) {
   // The directory is first made under another name, because other processes remove a directory that has no record of a
   // living owner.
   size_t slash = directory.rfind('/');
@@ -101,7 +101,9 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner) 
   // The lock is held for life, so that only one process can adopt the session of a dead owner.
   ::flock(fd.get(), LOCK_EX | LOCK_NB);
   Ledger ledger(std::move(fd));
-  TRY(ledger.note({.owner = owner.to_label()}));
+  LedgerRecord first{.owner = owner.to_label()};
+  if (!id.empty()) first.id = id;
+  TRY(ledger.note(first));
   if (::rename(unborn.c_str(), directory.c_str()) != 0) {
     // rename(2) reports these if the name belongs to a directory with files or to a file.
     if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)

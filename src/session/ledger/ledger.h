@@ -45,10 +45,10 @@ extern const char* const kUnborn;
 // time.
 class Ledger {
  public:
-  // Creates `directory` (mode 0700) and the ledger in it, with the owner as its first record. Other processes see
-  // either all of that or nothing. Fails with Code::conflict if there is a session of that name, and with Code::denied
-  // if others can write to the place, so that the ledger could not be read again.
-  static Result<Ledger> create(const std::string& directory, const Owner& owner);
+  // Creates `directory` (mode 0700) and the ledger in it. The owner and the id (wire::Job::id) are its first record.
+  // Other processes see either all of that or nothing. Fails with Code::conflict if there is a session of that name,
+  // and with Code::denied if others can write to the place, so that the ledger could not be read again.
+  static Result<Ledger> create(const std::string& directory, const Owner& owner, const std::string& id = "");
 
   // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it.
   static Result<Ledger> adopt(const std::string& directory, const Owner& owner);
@@ -74,6 +74,7 @@ class Ledger {
 // of its session.
 struct LedgerView {
   Owner owner;
+  std::string id;             // wire::Job::id; empty if an earlier version started the session
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
   // Says how to reach the machine of a remote session. Has no host if the machine was not made yet.

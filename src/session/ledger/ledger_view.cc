@@ -90,6 +90,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.vm, record.vm);
   replace(view.plan, record.plan);
   replace(view.base, record.base);
+  replace(view.id, record.id);
   replace(view.brokered.secrets, record.tunnel);
   replace(view.brokered.all, record.offline);
   replace(view.running, record.running);

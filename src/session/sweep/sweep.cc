@@ -28,6 +28,7 @@
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
 #include "session/ledger/names.h"
+#include "session/ledger/results_owner.h"
 
 namespace bottle::session {
 namespace {
@@ -178,7 +179,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   swept.receipt = gone.receipt;
   (void)write_result(results, orphan, swept.back, gone.receipt);
   if (gone.receipt.confirmed) forget(directories, orphan.directory, gone);
-  ::rmdir(results.c_str());  // empty if the agent never ran
+  remove_unused_results(results);  // the agent may never have run
 }
 
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
@@ -305,7 +306,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
     // The owner died before the ledger named anything, so nothing was made.
     if (orphan->view->things.empty()) {
       remove_session_directory(found.directory);
-      ::rmdir((directories.results + "/" + orphan->session).c_str());
+      remove_unused_results(directories.results + "/" + orphan->session);
       continue;
     }
     // Each session may have used another engine.

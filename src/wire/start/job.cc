@@ -93,6 +93,7 @@ static void fields(Object& o, EngineStorage& storage) {
 void fields(Object& o, Job& job) {
   o.version("version", kVersion);
   o.object("plan", job.plan);
+  o.text("id", job.id, kName);
   // The values are empty on the way to a remote machine. They follow in a separate frame.
   o.object("values", job.values);
   o.objects("ssh_keys", job.ssh_keys, kFew);

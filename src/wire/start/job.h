@@ -95,6 +95,9 @@ struct Job {
   static constexpr const char* kName = "job";
   static constexpr size_t kMost = 79 << 20;  // in bytes; fits into a frame
   plan::Plan plan;
+  // Random hexadecimal digits. A machine that serves several near sides may have sessions of the same name, which
+  // differ in this. Empty for a session that an earlier version started.
+  std::string id = {};
   Values values;
   std::vector<SshKey> ssh_keys;
   std::string engine;     // the engine's socket

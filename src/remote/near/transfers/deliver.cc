@@ -69,7 +69,7 @@ class Delivery {
       sent_all = true;
       return {};
     };
-    TRY(side_.send({"deliver", job_.plan.session}, produce, stop_));
+    TRY(side_.send({"deliver", job_.plan.session, job_.id}, produce, stop_));
     if (!sent_all)
       return fail(Code::protocol, "the machine says that it has the workspace, but it did not read all of it",
                   "check that machine; its bottle does not behave as this one expects");

@@ -117,7 +117,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
                 "the checkpoints of this session have reached their limit; later changes are fetched at its end");
   bool news = false;
   std::string seen;
-  TRY(from({"checkpoint", job_.plan.session, fingerprint_},
+  TRY(from({"checkpoint", job_.plan.session, job_.id, fingerprint_},
            [&](const std::string& name, const Source& source) -> Result<> {
              if (name == "workspace.tar") {
                TRY(only_once(news));
@@ -140,7 +140,7 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell)
   TRY(make_directories(results));
   keep_larger(arriving, part);  // an earlier attempt did not end
   bool came = false;
-  TRY(from({"fetch", job_.plan.session}, [&](const std::string& name, const Source& source) -> Result<> {
+  TRY(from({"fetch", job_.plan.session, job_.id}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == "egress.jsonl") TRY(save_egress(source));
     if (name == "workspace.tar") {
       TRY(only_once(came));

@@ -1,0 +1,74 @@
+// Checks which sessions the verbs of the far side take for those of a near side. Two near sides may use the same name.
+#include "remote/far/far.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
+#include "session/ledger/ledger.h"
+#include "session/ledger/scratch_test.h"
+
+namespace bottle::remote {
+namespace {
+
+class Far : public ::testing::Test {
+ protected:
+  Far() { world_.directories = scratch_.directories; }
+  std::string results() const { return world_.directories.results + "/nightly"; }
+  // Makes the results of a session that has ended.
+  void end_session(const std::string& id) {
+    ASSERT_TRUE(make_directories(results()));
+    if (!id.empty()) {
+      ASSERT_TRUE(write_file_atomically(results() + "/id", id));
+    }
+    ASSERT_TRUE(write_file_atomically(results() + "/workspace.tar", "the work"));
+  }
+  bool has_work() const { return std::filesystem::exists(results() + "/workspace.tar"); }
+  int far(const std::vector<std::string>& words) { return far_main(world_, words); }
+
+  session::Scratch scratch_;
+  FarWorld world_;
+};
+
+TEST_F(Far, ForgetsOnlyTheResultsOfTheSameSession) {
+  end_session("0b");
+  EXPECT_EQ(far({"forget", "nightly", "0a"}), 0) << "it has no such session, so nothing is left of it";
+  EXPECT_EQ(far({"forget", "nightly"}), 0);
+  EXPECT_TRUE(has_work());
+  EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
+  EXPECT_FALSE(std::filesystem::exists(results()));
+  end_session("");
+  EXPECT_EQ(far({"forget", "nightly", "0a"}), 0);
+  EXPECT_TRUE(has_work());
+  EXPECT_EQ(far({"forget", "nightly"}), 0) << "an earlier version began it";
+  EXPECT_FALSE(has_work());
+}
+
+TEST_F(Far, ForgetsOnlyTheRecordOfTheSameSession) {
+  scratch_.dead("nightly", {R"({"id":"0b"})", R"({"make":[{"kind":"container","name":"bottle-nightly-agent"}]})"});
+  EXPECT_EQ(far({"forget", "nightly", "0a"}), 0);
+  EXPECT_TRUE(std::filesystem::exists(world_.directories.sessions + "/nightly/ledger"));
+  EXPECT_NE(far({"forget", "nightly", "0b"}), 0) << "no engine can confirm that its container is gone";
+}
+
+TEST_F(Far, FetchesOnlyTheResultsOfTheSameSession) {
+  end_session("0b");
+  EXPECT_NE(far({"fetch", "nightly", "0a"}), 0);
+  EXPECT_EQ(far({"fetch", "nightly", "0b"}), 0);
+}
+
+TEST_F(Far, StopsAndReadsOnlyTheSameSession) {
+  scratch_.dead("nightly", {R"({"id":"0b"})"});
+  std::string path = world_.directories.sessions + "/nightly/socket";
+  auto listener = listen_at(path, 1);
+  ASSERT_TRUE(listener);
+  for (const char* verb : {"stop", "attach", "checkpoint"}) EXPECT_NE(far({verb, "nightly", "0a"}), 0) << verb;
+  EXPECT_FALSE(wait_readable(listener->get(), 0)) << "nothing has connected to the other session";
+}
+
+}  // namespace
+}  // namespace bottle::remote
