@@ -52,8 +52,21 @@ class SteadyTime {
   int64_t ahead_;
 };
 
-// Waits until the owner is dead, the time is up or the record is gone. Returns false if nothing is left to do.
-bool wait_for_the_end(const std::string& name, const Places& places, const SteadyTime& time) {
+// Names a process in comparisons.
+std::string text_of(const ProcessIdentity& process) {
+  return std::to_string(process.pid) + " " + process.start_time + " " + process.boot_id;
+}
+
+// Returns whether a VM needs its reaper now: it is abandoned, or it is kept and may have the work of an owner that
+// died. `settled` is the last owner whose work was handled.
+bool needs_reaper(const Record& record, int64_t now, const std::string& settled) {
+  bool unsettled = record.keep && !record.held && record.owner.dead() && text_of(record.owner) != settled;
+  return unsettled || abandoned(record, now);
+}
+
+// Waits until the VM needs its reaper or the record is gone. Returns false if nothing is left to do.
+bool wait_for_the_end(const std::string& name, const Places& places, const SteadyTime& time,
+                      const std::string& settled) {
   UniqueFd owner;
   int watched = 0;
   for (;;) {
@@ -61,7 +74,7 @@ bool wait_for_the_end(const std::string& name, const Places& places, const Stead
     // A record that is there but cannot be read is left to destroy_vm(), which reports it. If the record is gone,
     // nothing is left to do.
     if (!record) return is_recorded(name, places);
-    if (abandoned(*record, time.now())) return true;
+    if (needs_reaper(*record, time.now(), settled)) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
       // The identity was checked first, so the descriptor is of the owner and not of a later process with its id.
@@ -135,16 +148,23 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   SteadyTime time(clock());
   DestroyOptions options;
   options.environment = environment;
-  for (int pause = 5; wait_for_the_end(name, places, time); pause = std::min(pause * 2, 300)) {
+  std::string settled;
+  for (int pause = 5; wait_for_the_end(name, places, time, settled); pause = std::min(pause * 2, 300)) {
     auto record = load(name, places);
     // The work is fetched only while time is left. Without a record, the VM's address and key are unknown.
     if (record && time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
-      // A VM that is still abandoned could not be held, perhaps because this machine's disk is full, so this turn would
-      // begin again at once.
+      // A VM that still needs its reaper could not be held, perhaps because this machine's disk is full, so this turn
+      // would begin again at once.
       auto now = load(name, places);
-      bool held = now && !abandoned(*now, time.now());
+      bool held = now && !needs_reaper(*now, time.now(), settled);
       if (held) pause = 1;
       std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(record->until - time.now(), 1, pause)));
+      continue;
+    }
+    // No work is left on a kept VM, which stays until its time is up.
+    if (record && record->keep && time.now() < record->until) {
+      settled = text_of(record->owner);
+      pause = 1;
       continue;
     }
     // The record names the provider.

@@ -1,6 +1,6 @@
 // Implements the local reaper, a small detached process that destroys a VM when its owner is dead or its time is up, no
-// matter what else was killed. Each VM has one. If the reaper itself dies, the VM's dead-man switch, the provider's
-// limit and the next command still end the VM.
+// matter what else was killed. A kept VM outlives its owner, but the work on it comes home all the same. Each VM has
+// one. If the reaper itself dies, the VM's dead-man switch, the provider's limit and the next command still end the VM.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,8 @@ bool reaper_alive(const std::string& name, const Places& places);
 // Holds the callbacks with which the code for sessions helps the reaper.
 struct Reaping {
   // Called when the owner is dead and the time is not up. It may fetch what is on the VM, hold it, or destroy it.
-  // Returns whether the VM may be destroyed now. If not, the reaper calls it again later.
+  // Returns whether the VM has nothing that is needed, and may be destroyed now, unless it is kept. If not, the reaper
+  // calls it again later.
   std::function<bool(const Record&)> before;
   std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };

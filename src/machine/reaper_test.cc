@@ -294,6 +294,42 @@ int reap_while_the_clock_is_set(int64_t off, const Environment& environment, con
   return -1;
 }
 
+// Its owner may have died before the work was home.
+TEST_F(Machine, TheWorkOnAKeptVmIsFetchedAndTheVmStaysUntilItsTimeIsUp) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.keep = true;
+  vm->record.until = now_seconds() + 86400;
+  auto owner_dies = [&](const char* start_time) {
+    vm->record.owner.start_time = start_time;
+    return save(vm->record, places_);
+  };
+  ASSERT_TRUE(owner_dies("1"));
+  pid_t child = ::fork();
+  if (child == 0) {
+    auto fetch = [&](const Record& record) {
+      return write_file_atomically(root_ / ("fetched-" + record.owner.start_time), "").has_value();
+    };
+    ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, now_seconds));
+  }
+  auto wait_for = [&](auto condition) {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!condition() && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return condition();
+  };
+  auto fetched = [&](const char* owner) { return std::filesystem::exists(root_ / (std::string("fetched-") + owner)); };
+  EXPECT_TRUE(wait_for([&] { return fetched("1"); }));
+  // A later owner's work is fetched, too, which shows that the reaper did not go on to destroy the VM.
+  ASSERT_TRUE(owner_dies("2"));
+  EXPECT_TRUE(wait_for([&] { return fetched("2"); }));
+  EXPECT_EQ(calls(), 0);
+  EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+}
+
 TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   good();
   Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); },

@@ -38,6 +38,7 @@ std::string directory_of(const std::string& session) { return directories().sess
 
 // Returns whether an agent ran on the VM and its work is not on this machine.
 bool has_work(const Record& record) {
+  if (record.vm.session.empty()) return false;
   auto view = session::read_ledger(directories(), record.vm.session);
   // A ledger that cannot be trusted does not prove that there is no work.
   if (!view) return view.error().code != Code::not_found;
@@ -51,13 +52,13 @@ bool bring_home(const Record& record) {
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::follow(fd->get(), {.quiet = true});
   // The supervisor exits just after it has reported how the session ended.
   auto now = machine::load(record.vm.name, places());
-  for (int turn = 0; turn < 100 && now && !machine::ownerless(*now); ++turn) {
+  for (int turn = 0; turn < 100 && now && !now->owner.dead(); ++turn) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     now = machine::load(record.vm.name, places());
   }
   // A record that cannot be read now is checked again later.
   if (!now) return machine::is_gone(now);
-  if (now->held || !machine::ownerless(*now)) return false;  // it is held, or has a new owner
+  if (now->held || !now->owner.dead()) return false;  // it is held, or has a new owner
   return !hold_unfetched(*now);
 }
 
@@ -142,10 +143,11 @@ void check_vms(const std::function<void(const std::string&)>& say) {
     if (!record) continue;
     bool left = machine::abandoned(*record, machine::now_seconds());
     if (record->held) say(tell_held(*record));
-    if ((!left && !record->held) || machine::reaper_alive(name, places())) continue;
+    // A kept VM has no reaper any more after this machine has restarted.
+    if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, places())) continue;
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
     if (!started) say("VM " + name + ": " + started.error().what);
-    else if (!record->held)
+    else if (left && !record->held)
       say("VM " + name + " has lost its owner; bottle fetches its work in the background and then destroys the VM");
   }
   auto sessions = shown_in(directories().sessions);
