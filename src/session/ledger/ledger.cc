@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -96,7 +97,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
     ::unlink(path.c_str());
     ::rmdir(unborn.c_str());
   });
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating the ledger " + path);
   // The lock is held for life, so that only one process can adopt the session of a dead owner.
   ::flock(fd.get(), LOCK_EX | LOCK_NB);
@@ -119,7 +120,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
 
 Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
   std::string path = directory + "/ledger";
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
   if (!fd) return fail_errno("opening the ledger " + path);
   // The kernel releases the lock of a dead process, so a locked ledger has a living owner.
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session already has an owner");
@@ -128,9 +129,20 @@ Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
   return ledger;
 }
 
+Result<> end_last_line(int fd) {
+  struct stat file{};
+  char last = '\n';
+  if (::fstat(fd, &file) != 0) return fail_errno("looking at the ledger");
+  if (file.st_size > 0 && ::pread(fd, &last, 1, file.st_size - 1) != 1) return fail_errno("reading the ledger");
+  if (last == '\n') return {};
+  if (auto r = write_all(fd, "\n"); !r) return std::unexpected(std::move(r.error()).during("writing the ledger"));
+  return {};
+}
+
 Result<> Ledger::note(const LedgerRecord& record) { return append(record, true); }
 
 Result<> Ledger::append(const LedgerRecord& record, bool flush) {
+  TRY(end_last_line(fd_.get()));
   // The line is written with one call, because several threads append.
   std::string line = TRY(wire::encode_exactly(record)) + "\n";
   if (auto r = write_all(fd_.get(), line); !r)

@@ -70,6 +70,10 @@ class Ledger {
   UniqueFd fd_;
 };
 
+// Ends a last line that a crash or a full disk has left incomplete, so that the next record gets a line of its own.
+// Otherwise, a reader would skip it with what is before it. `fd` is open for reading and appending.
+Result<> end_last_line(int fd);
+
 // Says what a ledger contains, with later records replacing earlier ones. It is checked: its names and paths are those
 // of its session.
 struct LedgerView {

@@ -1,6 +1,7 @@
 // Checks which contents of a ledger are accepted.
 #include "session/ledger/ledger.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +32,27 @@ TEST(Ledger, IgnoresAnIncompleteLastLineAndKeepsTheOrder) {
   EXPECT_EQ(view->engine, "/run/d.sock");
   EXPECT_FALSE(view->owner.is_gone());
   EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // a session has only one ledger
+}
+
+TEST(Ledger, ARecordAfterAnIncompleteLineIsRead) {
+  Scratch scratch;
+  std::string dir = scratch.dead("x1", {kMakes});
+  auto break_off = [&] { ASSERT_TRUE(write_file_atomically(dir + "/ledger", *read_file(dir + "/ledger") + "{\"ru")); };
+  break_off();
+  ASSERT_TRUE(read_ledger(scratch.directories, "x1")->owner.is_gone());
+  auto ledger = Ledger::adopt(dir, Owner::self());
+  ASSERT_TRUE(ledger);
+  EXPECT_FALSE(read_ledger(scratch.directories, "x1")->owner.is_gone()) << "it has a new owner";
+  // A full disk took a part of a record, and then had room again.
+  {
+    UniqueFd fd(::open((dir + "/ledger").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    ASSERT_TRUE(write_all(fd.get(), "{\"ho"));
+  }
+  ASSERT_TRUE(ledger->note({.ended = 7}));
+  auto view = read_ledger(scratch.directories, "x1");
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->exit, 7);
+  EXPECT_EQ(view->things.size(), 2u);
 }
 
 TEST(Ledger, RecordsTheWorkUntilItIsHome) {

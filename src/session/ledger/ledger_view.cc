@@ -128,7 +128,7 @@ Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& fram
     if (end == std::string::npos) break;  // the last line is incomplete
     auto record = wire::decode<LedgerRecord>(std::string_view(text).substr(at, end - at), wire::From::ours);
     at = end + 1;
-    // If a crash left a line incomplete, the next owner's first record begins on the same line.
+    // A crash can leave a line incomplete. In ledgers of earlier versions, the next record is on the same line.
     if (!record && record.error().code == Code::invalid) continue;
     if (!record) return distrust(record.error().what);
     TRY(take_record(std::move(*record), frame, view));

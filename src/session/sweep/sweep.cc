@@ -84,6 +84,7 @@ class SweepLock {
   // Appends a record. Ledger::note() cannot be used, because Ledger::adopt() would make this process the session's
   // owner.
   void note(const LedgerRecord& record) {
+    (void)end_last_line(fd_.get());
     (void)write_all(fd_.get(), wire::encode(record) + "\n");
     (void)::fsync(fd_.get());
   }
