@@ -275,6 +275,17 @@ void Connection::close_existing(const Target& target, const Options& options) {
   if (connection.alive()) connection.close();
 }
 
+void Connection::close_if_dead(const Target& target, const Options& options) {
+  constexpr int kPatienceMs = 5000;
+  auto path = control_path(target, options);
+  if (!path) return;
+  Connection connection(target, std::move(*path), options.stop);
+  if (!connection.alive()) return;
+  // A machine that refuses the command, for example because too many run, has answered.
+  auto answer = connection.capture("exit 0", {.timeout_ms = kPatienceMs});
+  if (!answer && answer.error().code == Code::timed_out) connection.close();
+}
+
 // Starts the master and waits until it has signed in.
 Result<> Connection::start(const Options& options) const {
   auto argv = base_argv(target_, control_path_);

@@ -50,6 +50,10 @@ class Connection {
   // Ends the connection that open() would use, with all commands over it, if there is one. Makes none.
   static void close_existing(const Target& target, const Options& options);
 
+  // Does that only if the connection is dead: the master lives, but the machine answers nothing over the connection for
+  // 5 s. Other sessions may use the same connection, and one whose own part has failed must not end theirs. Blocks.
+  static void close_if_dead(const Target& target, const Options& options);
+
   // Returns what was given to open().
   const Target& target() const { return target_; }
 

@@ -135,6 +135,32 @@ TEST_F(ConnectionTest, AProcessThatWaitedUsesTheMasterOfTheOther) {
   EXPECT_TRUE(fs::exists(path.substr(0, path.size() - 1))) << "the socket of the other";
 }
 
+// Other sessions may use the connection.
+TEST_F(ConnectionTest, OnlyADeadConnectionIsClosed) {
+  go();
+  ASSERT_TRUE(open());
+  UniqueFd master = open_socket(AF_UNIX, SOCK_STREAM);
+  auto address = unix_address(starts().substr(0, starts().size() - 1));
+  ASSERT_TRUE(address);
+  ASSERT_EQ(::bind(master.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address), 0);
+  ASSERT_EQ(::listen(master.get(), 8), 0);
+  auto greets = std::async(std::launch::async, [&] {
+    while (UniqueFd client = accept_connection(master.get()))
+      (void)write_all(client.get(), std::string("\0\0\0\4\0\0\0\1", 8));
+  });
+  auto is_closed_when = [&](const std::string& command) {
+    ssh_.does("exit 0", "case \"$*\" in *' -O '*) : >" + root_ + "/closed;; *) " + command + ";; esac");
+    fs::remove(root_ + "/closed");
+    Connection::close_if_dead(target_, {.control_directory = root_ + "/control"});
+    return fs::exists(root_ + "/closed");
+  };
+  EXPECT_FALSE(is_closed_when("exit 0"));
+  EXPECT_FALSE(is_closed_when("exit 1")) << "the machine has answered";
+  EXPECT_FALSE(is_closed_when("echo 'Session open refused by peer' >&2; exit 255")) << "the machine has answered";
+  EXPECT_TRUE(is_closed_when("exec sleep 100"));
+  ::shutdown(master.get(), SHUT_RDWR);
+}
+
 // ssh prints nothing if SIGPIPE ends it, which happens if the ProxyCommand ended before ssh wrote to it.
 TEST_F(ConnectionTest, AnSshThatEndsSilentlyIsExplainedByItsProxyCommand) {
   ssh_.does("exit 141", "echo 'proxycommand nc %h'");

@@ -163,17 +163,21 @@ void FarLink::reconnect(const Far& far) {
   note(LinkEvent::attempt_began);
   int wait_ms = attempts_ == 0 ? 0 : std::min(250 << std::min(attempts_, 6), 15000);
   ++attempts_;
-  attempt_ = std::async(std::launch::async, [far, wait_ms]() -> Result<std::pair<FarSide, Channel>> {
-    std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
-    // ssh may believe that the old connection works, because it does not notice that the network changed.
-    if (auto old = FarSide::reach(far, false); old) {
-      if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
-      old->drop();
-    }
-    FarSide side = TRY(FarSide::reach(far, false));
-    Channel channel = TRY(side.serve());
-    return std::pair(std::move(side), std::move(channel));
-  });
+  attempt_ =
+      std::async(std::launch::async,
+                 [far, wait_ms, silent = std::exchange(silent_, false)]() -> Result<std::pair<FarSide, Channel>> {
+                   std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+                   // ssh may believe that the old connection works, because it does not notice that the network
+                   // changed. Sessions on the same machine share it, so it is dropped only if it is dead.
+                   if (auto old = FarSide::reach(far, false); old) {
+                     if (!silent)
+                       if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
+                     old->drop_dead();
+                   }
+                   FarSide side = TRY(FarSide::reach(far, false));
+                   Channel channel = TRY(side.serve());
+                   return std::pair(std::move(side), std::move(channel));
+                 });
 }
 
 void FarLink::keep_alive() {
@@ -193,8 +197,8 @@ void FarLink::keep_alive() {
     ping();
   }
   if (!is_dead(heard_, moved_, Clock::now())) return;
-  // The master process of ssh may keep the dead connection, and the next attempt would use it.
-  if (side_) side_->connection().close();
+  // The master process of ssh may keep the dead connection, and the next attempt would wait long for an answer over it.
+  silent_ = true;
   lose("the remote machine does not answer");
 }
 

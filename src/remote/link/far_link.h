@@ -90,6 +90,7 @@ class FarLink {
   Clock::time_point deaf_{};         // when the other side stopped reading
   std::string broken_;               // why the connection broke
   std::future<Result<std::pair<FarSide, Channel>>> attempt_;
+  bool silent_ = false;  // the connection was given up because nothing came over it
   int attempts_ = 0;
   double last_turn_ = 0;
   Clock::time_point since_{}, heard_{}, pinged_{};

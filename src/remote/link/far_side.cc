@@ -180,6 +180,11 @@ Result<ssh::Connection> FarSide::bulk() {
   return other;
 }
 
+void FarSide::drop_dead() {
+  ssh::Connection::close_if_dead(far_.target, {});
+  ssh::Connection::close_if_dead(far_.target, bulk_options());
+}
+
 void FarSide::drop() {
   main_.close();
   ssh::Connection::close_existing(far_.target, bulk_options());

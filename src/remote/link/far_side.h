@@ -74,8 +74,10 @@ class FarSide {
   // Returns the line for the far side's sh that runs `bottle far WORDS`.
   std::string line_for(const std::vector<std::string>& words) const;
   Result<ssh::Connection> bulk();
-  // Drops the connections. Call it after the network has changed, because they are then dead even if ssh has not
-  // noticed.
+  // Drop the connections. drop_dead() keeps those over which the machine answers, and blocks for 10 s at most. Call it
+  // after the network may have changed, because a connection may then be dead although ssh has not noticed. drop() also
+  // ends the other sessions' use of them.
+  void drop_dead();
   void drop();
 
  private:

@@ -58,7 +58,7 @@ input::StopAnswered Conclusion::stop_there() {
 
 Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   if (how.reconnect && side_) {
-    side_->drop();
+    side_->drop_dead();
     side_.reset();
   }
   // Nothing else is left to do on this thread: the agent has ended, and the clients only wait for the result.
