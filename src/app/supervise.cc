@@ -1,7 +1,7 @@
 // This is the main function of a supervisor. It begins as a child of the launcher and must outlive it: signals of the
 // launcher's terminal are ignored, and the terminal's descriptors were replaced when it was started. Because the
 // process lives for hours, it keeps only what a session needs: it takes over the socket, then reads the job, then
-// removes other variables from its environment.
+// removes other variables from its environment. Only ssh still gets them, without secrets of agents.
 #include "app/supervise.h"
 
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 #include "session/console/clients.h"
 #include "session/run.h"
 #include "session/supervisor.h"
+#include "ssh/connection.h"
 #include "wire/failure.h"
 
 namespace bottle::app {
@@ -65,9 +66,11 @@ void keep_needed_variables(const Job& job) {
   auto keep = [&](const char* name) {
     if (const char* value = std::getenv(name)) kept[name] = value;
   };
-  // ssh needs these to reconnect: its agent, and where a ProxyCommand is found.
-  if (job.remote)
+  // ssh needs its agent to reconnect, and may need any other variable of the operator, too.
+  if (job.remote) {
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"}) keep(name);
+    ssh::set_environment(hook_environment());
+  }
   // These say where the operator's own git settings are, which decide whose repositories git may read and under which
   // name the agent commits.
   for (const char* name :

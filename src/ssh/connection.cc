@@ -64,6 +64,12 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 namespace {
 
+// As set_environment() says.
+std::map<std::string, std::string>& variables() {
+  static std::map<std::string, std::string> all;
+  return all;
+}
+
 // Adds the destination. "--" keeps ssh from reading it as an option.
 void end_argv(std::vector<std::string>& argv, const Target& target) { argv.insert(argv.end(), {"--", target.host}); }
 
@@ -89,6 +95,7 @@ std::string setting_of(const std::string& settings, const std::string& wanted) {
 Result<Captured> settings_of(const Target& target, const std::string& control_path) {
   Command command;
   command.argv = base_argv(target, control_path);
+  command.env = variables();
   command.argv.push_back("-G");
   end_argv(command.argv, target);
   return bottle::capture(command, {.timeout_ms = 10000});
@@ -151,6 +158,8 @@ class Start {
 };
 
 }  // namespace
+
+void set_environment(std::map<std::string, std::string> all) { variables() = std::move(all); }
 
 std::string quoted(const std::string& word) {
   // Within single quotes only a single quote ends the word, so it is written outside of them.
@@ -304,6 +313,7 @@ Result<> Connection::start(const Options& options) const {
   end_argv(argv, target_);
   Command command;
   command.argv = argv;
+  command.env = variables();
   command.own_group = !options.interactive;  // to ask on the terminal, ssh must be in its foreground
   // An operator may take long to answer, but a machine must answer in time.
   auto done =
@@ -322,6 +332,7 @@ Result<> Connection::start(const Options& options) const {
 Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {
   Command command;
   command.argv = base_argv(target_, control_path_);
+  command.env = variables();
   // These options make ssh use only the verified connection. If it is gone, the command fails instead of making another
   // one.
   for (const char* fixed : {"ControlMaster=no", "BatchMode=yes", "ProxyCommand=false", "StrictHostKeyChecking=yes"})

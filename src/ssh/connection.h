@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -79,6 +80,11 @@ class Connection {
   std::string control_path_;
   std::stop_token stop_;
 };
+
+// Adds these variables to the environment of every ssh that this process starts from now on. A process that drops its
+// own variables needs this: a ProxyCommand, a Kerberos ticket or ${NAME} in the configuration may need any of the
+// operator's. Call it before there are other threads.
+void set_environment(std::map<std::string, std::string> variables);
 
 // Quotes any text as one word for a POSIX shell.
 std::string quoted(const std::string& word);

@@ -161,6 +161,21 @@ TEST_F(ConnectionTest, OnlyADeadConnectionIsClosed) {
   ::shutdown(master.get(), SHUT_RDWR);
 }
 
+// A ProxyCommand may need any variable.
+TEST_F(ConnectionTest, EverySshGetsTheVariablesThatThisProcessDropped) {
+  const std::string has_it = "[ \"$X\" = operators ] && [ -n \"$PATH\" ]";
+  ssh_.does(has_it, has_it + " && echo 'hostname machine'");
+  set_environment({{"X", "operators"}});
+  auto opened = open();
+  EXPECT_TRUE(opened) << opened.error().what;
+  if (opened) {
+    EXPECT_EQ(opened->capture("true")->status, 0);
+    EXPECT_TRUE(opened->direct_host());
+  }
+  set_environment({});
+  EXPECT_FALSE(open());
+}
+
 // ssh prints nothing if SIGPIPE ends it, which happens if the ProxyCommand ended before ssh wrote to it.
 TEST_F(ConnectionTest, AnSshThatEndsSilentlyIsExplainedByItsProxyCommand) {
   ssh_.does("exit 141", "echo 'proxycommand nc %h'");

@@ -175,8 +175,9 @@ ssh::Options FarSide::bulk_options() const {
 
 Result<ssh::Connection> FarSide::bulk() {
   auto other = ssh::Connection::open(far_.target, bulk_options());
-  // If ssh would have to ask again (for a passphrase or a second factor), everything goes over the existing connection.
-  if (!other && other.error().code == Code::denied) return main_;
+  // ssh may have to ask again, for a passphrase or a second factor, or the machine may not allow a second connection.
+  // Everything then goes over the existing one.
+  if (!other && other.error().code != Code::canceled && main_.alive()) return main_;
   return other;
 }
 
@@ -232,7 +233,7 @@ Result<Channel> FarSide::begin_serve(const Serving& serving) {
   std::vector<std::string> words = {"serve"};
   if (serving.await_engine) words.push_back("await-engine");
   Command command = main_.command(line_for(words), names);
-  command.env = serving.send_env;
+  for (const auto& [name, value] : serving.send_env) command.env[name] = value;
   command.detached = true;  // Ctrl-C on the terminal must not end it, and it outlives the launcher
   Child child = TRY(Child::spawn(command, Child::pipe(), Child::pipe(), Child::null()));
   Channel channel;

@@ -1,10 +1,14 @@
 #include "remote/link/far_side.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <future>
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/descriptors.h"
 #include "base/os/this_program.h"
 #include "session/images/programs.h"
 #include "ssh/stand_in_test.h"
@@ -47,6 +51,25 @@ TEST(FarProgram, OfAnotherUserIsRefused) {
 TEST(FarProgram, IsNotFoundByAPathOfTheFarMachine) {
   for (const char* machine : {"", "../../etc/passwd", "riscv64"})
     EXPECT_EQ(program_for_far_side(machine, "/").error().code, Code::invalid) << machine;
+}
+
+TEST(FarSide, UsesTheExistingConnectionIfNoOtherCanBeMade) {
+  ssh::StandIn ssh;
+  std::string starts = ssh.root() + "/starts";
+  ssh.does("[ ! -e " + starts + " ] || exit 255; echo \"$2\" >" + starts, "exit 0");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, false);
+  ASSERT_TRUE(side) << side.error().what;
+  EXPECT_FALSE(side->bulk()) << "there is no connection any more";
+  std::string path = read_file(starts).value_or("");
+  auto master = listen_at(path.substr(0, path.size() - 1), 8);
+  ASSERT_TRUE(master);
+  auto greets = std::async(std::launch::async, [&] {
+    UniqueFd client = accept_connection(master->get());
+    return write_all(client.get(), std::string("\0\0\0\4\0\0\0\1", 8)).has_value();
+  });
+  EXPECT_TRUE(side->bulk());
+  ::shutdown(master->get(), SHUT_RDWR);
+  EXPECT_TRUE(greets.get());
 }
 
 // On a dead network, making a connection takes long, and this one would only be closed.
