@@ -43,7 +43,7 @@ Result<int> list_vms(const VmOptions& o) {
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
-    VmRow row = row_of(found);
+    VmRow row = row_of(found, !inventory.silent.contains(found.provider));
     rows.push_back({or_none(row.name.empty() ? row.id : row.name), or_none(row.provider), or_none(row.kind),
                     or_none(row.state), or_none(row.session), or_none(row.age), or_none(row.ends_in),
                     or_none(row.cost_per_hour)});

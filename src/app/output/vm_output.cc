@@ -17,13 +17,12 @@ std::optional<int64_t> parse_time(const std::string& text) {
   return ::timegm(&tm);
 }
 
-// Returns the state for people: "lost" if it has no owner, "held" if it holds work, "creating" or "gone" if only the
-// record has it, and otherwise what the provider says.
-std::string state_of(const machine::Found& found) {
-  bool held = found.record && found.record->held;
-  if (found.orphan() && !held) return "lost";
-  if (found.record && !found.at_provider) return found.record->creating() ? "creating" : "gone";
-  if (held) return "held";
+// Returns the state for people: "held" if it holds work, "lost" if it has no owner, "creating" or "gone" if only the
+// record has it, "unknown" if its provider did not answer, and otherwise what the provider says.
+std::string state_of(const machine::Found& found, bool asked) {
+  if (found.record && found.record->held) return "held";
+  if (found.orphan()) return "lost";
+  if (found.record && !found.at_provider) return found.record->creating() ? "creating" : asked ? "gone" : "unknown";
   return found.listed.status.empty() ? "there" : found.listed.status;
 }
 
@@ -46,14 +45,14 @@ json to_json(const machine::Destroyed& d) {
 
 }  // namespace
 
-VmRow row_of(const machine::Found& found) {
+VmRow row_of(const machine::Found& found, bool asked) {
   // The record has the time of our own clock. The provider's time is used only without a record.
   auto made = found.record ? std::optional<int64_t>(found.record->made) : parse_time(found.listed.created);
   VmRow row{.name = found.listed.name,
             .id = found.listed.id,
             .provider = found.provider,
             .kind = found.listed.kind,
-            .state = state_of(found),
+            .state = state_of(found, asked),
             .session = found.listed.session,
             .cost_per_hour = found.listed.cost_per_hour,
             .mine = found.mine(),

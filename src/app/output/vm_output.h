@@ -19,8 +19,8 @@ struct VmRow {
   bool mine = false, reaper = false, keep = false;
   std::optional<int64_t> age, ends_in;  // in seconds; `ends_in` is negative when the time is up
 };
-// Returns the row of a VM at the present time.
-VmRow row_of(const machine::Found& found);
+// Returns the row of a VM at the present time. `asked` says whether its provider answered.
+VmRow row_of(const machine::Found& found, bool asked);
 // Returns the row with null for a time that is not known.
 nlohmann::json to_json(const VmRow& row);
 

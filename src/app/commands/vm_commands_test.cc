@@ -1,0 +1,85 @@
+// Tests the commands about VMs with a provider whose hooks are scripts, and what cleanup reports when something is
+// missing.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+
+#include "app/commands/command_test.h"
+#include "app/world/world.h"
+#include "base/files/file.h"
+#include "machine/record.h"
+
+namespace bottle::app {
+namespace {
+
+class VmCommands : public Commands {
+ protected:
+  VmCommands() {
+    for (const char* name : {"create", "ssh-info", "status", "destroy"}) hook(name, "echo '{\"status\": \"gone\"}'");
+    hook("list", "echo '{\"machines\": []}'");
+  }
+  void hook(const std::string& name, const std::string& script) {
+    std::string path = write(".config/bottle/providers/fake/" + name, "#!/bin/sh\n" + script + "\n");
+    ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
+  }
+  // Writes the record of a VM. Its owner is this process, or one that is dead.
+  void record(const std::string& name, bool owned, bool held = false) {
+    auto places = machine::Places::from(hook_environment());
+    machine::Record record;
+    record.vm.name = name;
+    record.vm.id = "id-" + name;
+    record.vm.wanted.provider = "fake";
+    if (owned) record.owner = ProcessIdentity::self();
+    record.held = held;
+    record.made = machine::now_seconds();
+    record.until = record.made + 3600;
+    ASSERT_TRUE(make_directories(places.directory(name)));
+    ASSERT_TRUE(machine::save(record, places));
+  }
+};
+
+TEST_F(VmCommands, vm_list_does_not_call_a_vm_gone_whose_provider_did_not_answer) {
+  record("bottle-one", true);
+  record("bottle-two", true, true);
+  auto state_of = [&](const std::string& name) {
+    for (const auto& row : bottle({"vm", "list", "--json"}).json())
+      if (row["name"] == name) return row["state"].get<std::string>();
+    return std::string("not listed");
+  };
+  EXPECT_EQ(state_of("bottle-one"), "gone");
+  EXPECT_EQ(state_of("bottle-two"), "held");
+  hook("list", "exit 1");
+  EXPECT_EQ(state_of("bottle-one"), "unknown");
+  EXPECT_EQ(state_of("bottle-two"), "held") << "its record says so";
+}
+
+TEST_F(VmCommands, cleanup_reports_what_it_did_although_there_is_no_engine) {
+  record("bottle-one", false);
+  Answer answer = bottle({"cleanup", "--json"});
+  EXPECT_EQ(answer.status, 125);
+  auto all = answer.json();
+  EXPECT_TRUE(std::ranges::any_of(all, [](const auto& entry) {
+    return entry.value("name", "") == "bottle-one" && entry.value("confirmed", false);
+  })) << answer.out;
+  EXPECT_TRUE(std::ranges::any_of(all, [&](const auto& entry) {
+    return entry.contains("left") && entry["left"].dump().contains("no-engine.sock");
+  })) << answer.out;
+  record("bottle-one", false);
+  answer = bottle({"cleanup"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_NE(answer.out.find("destroyed bottle-one"), std::string::npos) << answer.out;
+  EXPECT_NE(answer.err.find("not removed: what is left on this machine's engine"), std::string::npos) << answer.err;
+}
+
+// No cloud allows such a name, so nothing could confirm that its VM is gone.
+TEST_F(VmCommands, start_refuses_a_name_that_ends_with_a_dash) {
+  write(".config/bottle/bottle.yaml",
+        "bottles:\n  web: {workspace: copy}\nagents:\n  make: {bottle: web, provider: command, command: [make]}\n");
+  Answer answer = bottle({"start", "make", "--name", "x-", "--dry-run"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_NE(answer.err.find("'x-' is not a valid name for a session"), std::string::npos) << answer.err;
+}
+
+}  // namespace
+}  // namespace bottle::app
