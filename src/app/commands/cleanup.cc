@@ -140,51 +140,81 @@ void clean_up_builds(std::vector<session::Swept>& all) {
   if (!receipt.removed.empty() || !receipt.left.empty()) all.push_back({std::move(receipt), std::nullopt});
 }
 
+// Returns the entry for something that could not be done, so that what was done is reported all the same.
+session::Swept not_done(const std::string& what, const Error& error) {
+  session::Swept swept;
+  swept.receipt.left.push_back(what + ": " + error.what + (error.todo.empty() ? "" : " (" + error.todo + ")"));
+  return swept;
+}
+
+// Finds what no ledger names. Without an engine, nobody can know that there is nothing to clean up.
+Result<std::vector<session::Unrecorded>> ask_engine(std::unique_ptr<docker::Engine>& engine) {
+  engine = TRY(connect_engine());
+  return session::find_unrecorded(directories(), *engine);
+}
+
+// Reports what was swept. `all` has the entries for other things already. Returns whether nothing is left.
+bool tell_swept(const std::vector<session::Swept>& all_swept, json all, const Output& output) {
+  bool clean = true;
+  for (const auto& swept : all_swept) {
+    all.push_back(to_json(swept.receipt));
+    if (swept.back) all.back()["back"] = to_json(*swept.back);
+    clean = clean && swept.receipt.confirmed;
+    if (output.json) continue;
+    show_swept(swept, output);
+    for (const auto& what : swept.receipt.removed) print("removed " + what);
+  }
+  if (output.json) print_json(all);
+  else if (all_swept.empty() && all.empty()) print("nothing to clean up");
+  return clean;
+}
+
 Result<int> cleanup(const CleanupOptions& options) {
   // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
   // no engine on this machine.
   auto remote = TRY(unattended(directories()));
   auto ended = options.dry_run ? std::vector<wire::Receipt>() : end_unattended(remote);
   bool clean = true;
-  auto vms = TRY(clean_up_vms(options.dry_run, options.output, clean));
+  std::vector<session::Swept> failures;
+  auto vms = clean_up_vms(options.dry_run, options.output, clean);
+  if (!vms) failures.push_back(not_done("VMs", vms.error()));
   // The VM of such a session was never made, or is gone by now.
   if (!options.dry_run)
-    for (const auto& name : TRY(shown_in(directories().sessions)))
+    for (const auto& name : shown_in(directories().sessions).value_or(remote))
       forget_session_without_vm(name, [](const std::string& line) { say("bottle: " + line); });
-  // Without an engine, the command could not know that there is nothing to clean up.
-  auto engine = TRY(connect_engine());
   // This comes after the VMs, whose sessions have ended by now.
   auto orphans = session::find_orphans(directories());
-  auto unrecorded = TRY(session::find_unrecorded(directories(), *engine));
+  std::unique_ptr<docker::Engine> engine;
+  auto found = ask_engine(engine);
+  if (!found) failures.push_back(not_done("what is left on this machine's engine", found.error()));
+  auto unrecorded = std::move(found).value_or(std::vector<session::Unrecorded>());
+  json all = std::move(vms).value_or(json::array());
   if (options.dry_run) {
-    for (const auto& each : unrecorded) vms.push_back(as_json(each));
+    for (const auto& failure : failures) {
+      all.push_back(to_json(failure.receipt));
+      if (!options.output.json) show_swept(failure, options.output);
+    }
+    for (const auto& each : unrecorded) all.push_back(as_json(each));
     for (const auto& path : session::abandoned_builds()) {
-      vms.push_back({{"session", ""}, {"kind", "image build"}, {"name", path}});
+      all.push_back({{"session", ""}, {"kind", "image build"}, {"name", path}});
       if (!options.output.json) print("would remove image build " + path);
     }
-    tell_what_would_go(orphans, remote, std::move(vms), options.output);
+    tell_what_would_go(orphans, remote, std::move(all), options.output);
     tell_unrecorded(unrecorded, options);
-    return 0;
+    return failures.empty() ? 0 : 125;
   }
-  json all = std::move(vms);
   auto all_swept = session::sweep(directories(), orphans, docker::connect);
   clean_up_builds(all_swept);
   tell_unrecorded(unrecorded, options);
-  for (auto& swept : TRY(remove_unrecorded(*engine, unrecorded, options))) all_swept.push_back(std::move(swept));
+  auto removed = engine ? remove_unrecorded(*engine, unrecorded, options) : std::vector<session::Swept>();
+  if (!removed) failures.push_back(not_done("what no ledger names", removed.error()));
+  else std::ranges::move(*removed, std::back_inserter(all_swept));
+  std::ranges::move(failures, std::back_inserter(all_swept));
   // With --unrecorded, the receipts of the removals are in the list instead.
   if (!options.unrecorded)
     for (const auto& each : unrecorded) all.push_back(as_json(each));
   for (auto& receipt : ended) all_swept.push_back({std::move(receipt), std::nullopt});
-  for (const auto& swept : all_swept) {
-    all.push_back(to_json(swept.receipt));
-    if (swept.back) all.back()["back"] = to_json(*swept.back);
-    clean = clean && swept.receipt.confirmed;
-    if (options.output.json) continue;
-    show_swept(swept, options.output);
-    for (const auto& what : swept.receipt.removed) print("removed " + what);
-  }
-  if (options.output.json) print_json(all);
-  else if (all_swept.empty() && all.empty()) print("nothing to clean up");
+  clean = tell_swept(all_swept, std::move(all), options.output) && clean;
   return clean ? 0 : 125;
 }
 
