@@ -34,7 +34,10 @@ namespace {
 
 using transfer::DeliveryPoint, wire::FrameType, wire::Job;
 
-void tell_failure(Clients& clients, const Error& error) { clients.send(FrameType::failure, wire::encode(error)); }
+void tell_failure(Clients& clients, const Error& error) {
+  clients.refuse_attaches(error.what);
+  clients.send(FrameType::failure, wire::encode(error));
+}
 
 // Writes what `bottle list` shows.
 Result<> write_info(const Job& job, const std::string& directory, const char* state) {
@@ -123,6 +126,7 @@ class Session {
 
 void Session::run() {
   heed_stop_signal();
+  clients_.hold_attaches();
   if (auto opened = control_.serve([this] { return open(); }); !opened) return abandon(std::move(opened.error()));
   auto prepared = prepare();
   auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
@@ -200,6 +204,7 @@ Result<> Session::watch(Running& running) {
   (void)ledger_->note({.running = true});
   for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
   clients_.event(wire::AgentRuns{name_, running.report.probes});
+  clients_.answer_attaches();
   auto ended = session::watch(*engine_, job_, running, clients_, control_.take_early(), result_);
   // The near side may be reconnecting and arrive after this process has ended.
   if (job_.far) (void)clients_.log().save(results_ + "/output");

@@ -5,7 +5,10 @@
 
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "base/os/descriptors.h"
+#include "wire/failure.h"
 
 namespace bottle::session {
 namespace {
@@ -111,8 +114,25 @@ void Clients::attach(Client& client, const std::string& request) {
   client.attached = true;
   // Only a foreign program sends a request that cannot be read.
   if (!attach) return client.fd.reset();
+  if (answers_attaches_) return answer_attach(client, *attach);
+  client.attach = std::move(*attach);
+}
+
+void Clients::answer_attaches() {
+  answers_attaches_ = true;
+  for (auto& client : clients_)
+    if (auto attach = std::exchange(client.attach, {}); attach && client.fd) answer_attach(client, *attach);
+}
+
+void Clients::refuse_attaches(const std::string& why) {
+  Error error{Code::not_found, "the agent never ran: " + why};
+  for (auto& client : clients_)
+    if (std::exchange(client.attach, {})) post(client, FrameType::failure, wire::encode(error));
+}
+
+void Clients::answer_attach(Client& client, const wire::Attach& attach) {
   // The position and the output are added together, so that no other output can come between them.
-  client.outbox.add_encoded(log_.answer(*attach));
+  client.outbox.add_encoded(log_.answer(attach));
   (void)flush(client);
 }
 

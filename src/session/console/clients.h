@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,6 +49,12 @@ class Clients {
   void add_to(Poller& poller, bool takes_input = true) const;
   void handle(const Poller& poller, const std::function<void(const wire::Frame&)>& on_frame);
 
+  // After hold_attaches(), requests to attach wait for one of the other two: a near side takes the answer as proof that
+  // the agent runs. refuse_attaches() says that it never ran, with Code::not_found, because there is no such session.
+  void hold_attaches() { answers_attaches_ = false; }
+  void answer_attaches();
+  void refuse_attaches(const std::string& why);
+
   // These functions are for the far side of a remote session. The near side is the last client that sent NearSideHere,
   // as long as it has sent something recently. near_side() returns its number, which is new each time, or 0 if there is
   // none. to_near_side() sends a message to it.
@@ -66,9 +73,10 @@ class Clients {
     wire::FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
-    bool first = false;                    // whether it started the session
-    bool types = false;                    // whether it has sent input
-    std::set<wire::FrameType> asked = {};  // the answers that it waits for
+    bool first = false;                       // whether it started the session
+    bool types = false;                       // whether it has sent input
+    std::set<wire::FrameType> asked = {};     // the answers that it waits for
+    std::optional<wire::Attach> attach = {};  // the request to attach that waits for its answer
     uint32_t near_side = 0;
     std::chrono::steady_clock::time_point heard = std::chrono::steady_clock::now();
   };
@@ -76,6 +84,7 @@ class Clients {
   // it a frame, or keeps the frame until it reads.
   void take(Client& client, const std::function<void(const wire::Frame&)>& on_frame);
   void attach(Client& client, const std::string& request);
+  void answer_attach(Client& client, const wire::Attach& attach);
   void post(Client& client, wire::FrameType type, std::string_view bytes);
   bool flush(Client& client);  // resets client.fd and returns false if the connection is gone
 
@@ -83,6 +92,7 @@ class Clients {
   std::list<Client> clients_;
   OutputLog log_;
   uint32_t near_sides_ = 0;
+  bool answers_attaches_ = true;
 };
 
 }  // namespace bottle::session

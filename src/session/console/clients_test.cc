@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/os/descriptors.h"
+#include "wire/failure.h"
 
 namespace bottle::session {
 namespace {
@@ -62,6 +63,39 @@ TEST_F(ClientsTest, OnlyAClientThatHasSentInputWaitsForTheAgent) {
   EXPECT_EQ(heard, "stop first ");
   turn(hear);
   EXPECT_EQ(heard, "stop first second ");
+}
+
+// A near side takes the answer to its attach as proof that the agent runs.
+TEST_F(ClientsTest, AnAttachDuringTheLaunchIsAnsweredWhenTheAgentRuns) {
+  clients->hold_attaches();
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::attach, wire::encode(wire::Attach{})));
+  turn([](const Frame&) {});
+  clients->event(wire::Step{"stopping"});
+  auto next = [&] {
+    auto frame = wire::receive_frame(launcher.get());
+    auto event = frame ? wire::decode<wire::Event>(frame->bytes, wire::From::ours) : std::unexpected(frame.error());
+    return event.value_or(wire::Event());
+  };
+  EXPECT_TRUE(std::holds_alternative<wire::Step>(next())) << "it was told that the agent runs";
+  clients->answer_attaches();
+  EXPECT_TRUE(std::holds_alternative<wire::Attached>(next()));
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::attach, wire::encode(wire::Attach{})));
+  turn([](const Frame&) {});
+  EXPECT_TRUE(std::holds_alternative<wire::Attached>(next()));
+}
+
+// A near side that took the session over knows from the code that there is nothing to fetch.
+TEST_F(ClientsTest, AnAttachDuringALaunchThatFailsIsToldThatThereIsNoSession) {
+  clients->hold_attaches();
+  ASSERT_TRUE(send_frame(launcher.get(), FrameType::attach, wire::encode(wire::Attach{})));
+  turn([](const Frame&) {});
+  clients->refuse_attaches("stopped");
+  clients->refuse_attaches("told already");
+  clients->event(wire::Step{"the end"});
+  auto told = wire::receive_frame(launcher.get());
+  ASSERT_TRUE(told && told->type == FrameType::failure);
+  EXPECT_EQ(wire::decode<Error>(told->bytes, wire::From::ours)->code, Code::not_found);
+  EXPECT_EQ(wire::receive_frame(launcher.get())->type, FrameType::event) << "it is told once";
 }
 
 TEST_F(ClientsTest, ANearSideThatHasSentInputStillReachesTheSession) {
