@@ -73,8 +73,12 @@ def name():
 
 
 def known_name():
-    """Returns the name, or '' if only an id is known."""
-    return name() if os.environ.get("BOTTLE_VM_NAME") else ""
+    """Returns the name, or '' if only an id is known. Accepts names of which `create` makes no machine, so that
+    `status` and `destroy` can say that there is none."""
+    value = os.environ.get("BOTTLE_VM_NAME", "")
+    if value and not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", value):
+        raise Stop(FAILED, "%r is not a valid name for a machine" % value)
+    return value
 
 
 def known_id():

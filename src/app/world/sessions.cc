@@ -141,9 +141,10 @@ Result<> ask_supervisor(const std::string& session, wire::FrameType type, std::s
 
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {
   constexpr size_t kLongest = 32;  // the name is part of a socket's path
-  if (name.size() > kLongest || !is_session_name(name))
+  // No cloud allows a - at the end of a label or of a machine's name.
+  if (name.size() > kLongest || !is_session_name(name) || name.ends_with('-'))
     return fail(Code::invalid, "'" + name + "' is not a valid name for a session",
-                "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin with -");
+                "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin or end with -");
   auto d = directories();
   struct stat s{};
   if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0)
