@@ -1,7 +1,8 @@
 // Plays a session's life with a provider, one call after the other, and tests the calls that providers most often get
 // wrong: a create that is repeated or killed, a destroy of a VM that does not exist, a status of a VM of which only
 // the name is known. The checks share one VM, because a VM costs minutes and money. A failed check does not end the
-// suite, so that the author of a provider sees all faults in one run, and so that the VM is always destroyed.
+// suite, so that the author of a provider sees all faults in one run, and so that the VM is always destroyed. The VM
+// has a record and a reaper like any other, because this process may be killed.
 
 #include "machine/conformance.h"
 
@@ -27,6 +28,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
+constexpr int kLockMs = 10000;  // how long to wait for a hook that ends
+
 // Runs the checks of one provider in their order. Each uses what the earlier ones made.
 class Suite {
  public:
@@ -35,12 +38,12 @@ class Suite {
       : provider_(provider), options_(options), done_(done), progress_(progress) {}
 
   std::vector<Check> run() {
-    // Without keys and user-data, no other check can run.
-    if (!make()) return std::move(checks_);
     check("list answers", [&] {
-      return told(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_),
+      return told(provider_.list(owner_label(options_.places), options_.options, progress_),
                   [](const auto& all) { return std::to_string(all.size()) + " listed"; });
     });
+    // Without keys, user-data and a reaper, no other check can run.
+    if (!make()) return std::move(checks_);
     check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
     // A sweep destroys by name even a VM that may not exist, so this must not be an error.
     check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });
@@ -51,8 +54,8 @@ class Suite {
       return status_is("gone", garbage);
     });
     bool created = check("create prints one object with an id", [&] {
-      auto answer = provider_.create(spec_.vm, progress_);
-      if (answer) spec_.vm.id = answer->id;
+      auto answer = create(spec_.vm);
+      if (answer) note_id(answer->id);
       return told(answer, [](const Created& c) {
         return c.id + (c.cost_per_hour.empty() ? "" : ", " + c.cost_per_hour + " an hour");
       });
@@ -80,6 +83,9 @@ class Suite {
 
   // Runs one check, reports it, and returns whether it succeeded.
   bool check(const std::string& name, const std::function<Finding()>& what) {
+    return !options_.limits.stop.stop_requested() && check_always(name, what);
+  }
+  bool check_always(const std::string& name, const std::function<Finding()>& what) {
     auto begun = Clock::now();
     auto finding = what();
     Check check{name, finding.has_value(), finding ? *finding : finding.error().what,
@@ -89,6 +95,22 @@ class Suite {
     return check.ok;
   }
 
+  // Creates a VM as a session does: under its lock, and with its hook in the record, so that others can end the hook.
+  Result<Created> create(const VmRequest& vm) {
+    UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.places, kLockMs));
+    auto created = provider_.create(vm, progress_, lock.get(), [&](int pid) { note_hook(ProcessIdentity::of(pid)); });
+    note_hook({});
+    return created;
+  }
+  void note_hook(const ProcessIdentity& hook) {
+    spec_.hook = hook;
+    (void)save(spec_, options_.places);
+  }
+  void note_id(const std::string& id) {
+    spec_.vm.id = id;
+    (void)save(spec_, options_.places);
+  }
+
   Finding status_is(const std::string& wanted, const VmRequest& vm) {
     auto status = provider_.status(vm, progress_);
     if (!status) return std::unexpected(status.error());
@@ -96,8 +118,7 @@ class Suite {
     return *status;
   }
 
-  // Makes keys, user-data and a directory as for a session's VM, but starts no reaper, because this process destroys
-  // the VM at the end.
+  // Makes keys, user-data and a directory as for a session's VM, and starts its reaper.
   bool make() {
     return check("prepare what a VM needs (keys, user-data)", [&]() -> Finding {
       VmSpec vm;
@@ -109,6 +130,7 @@ class Suite {
       vm.wanted.ttl = 3600;
       vm.environment = options_.environment;
       vm.limits = options_.limits;
+      vm.path_to_self = options_.path_to_self;
       auto made = TRY(prepare_vm(vm));
       spec_ = made.record;
       user_data_ = TRY(read_file(spec_.vm.user_data));
@@ -131,7 +153,7 @@ class Suite {
       VmRequest again = spec_.vm;
       // A session that lost its record of the id creates again under the same name.
       again.id = "";
-      auto answer = TRY(provider_.create(again, progress_));
+      auto answer = TRY(create(again));
       if (answer.id != spec_.vm.id)
         return fail(Code::protocol, "the second id is " + answer.id + ", so two machines have one name");
       return answer.id;
@@ -158,7 +180,7 @@ class Suite {
       by_name.id = "";
       return told(provider_.destroy(by_name, progress_));
     });
-    spec_.vm.id = "";
+    note_id("");
   }
 
   Finding wait_for_place() {
@@ -172,7 +194,7 @@ class Suite {
         return target_.to_string();
       }
       if (where.error().code != Code::unavailable || Clock::now() > until) return std::unexpected(where.error());
-      std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
+      TRY(pause(options_.limits, options_.limits.backoff));
     }
   }
 
@@ -196,10 +218,11 @@ class Suite {
   Finding sign_in() {
     auto until = Clock::now() + std::chrono::milliseconds(options_.boot_ms);
     for (;;) {
-      auto done = TRY(capture({.argv = ssh_argv(target_, "echo here")}, {.timeout_ms = 60000}));
+      auto done =
+          TRY(capture({.argv = ssh_argv(target_, "echo here")}, {.timeout_ms = 60000, .stop = options_.limits.stop}));
       if (done.status == 0 && done.out == "here\n") return std::string("signed in to ") + target_.to_string();
       if (Clock::now() > until) return fail(Code::unavailable, folded(done.err, 400));
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      TRY(pause(options_.limits, 500));
     }
   }
 
@@ -227,7 +250,7 @@ class Suite {
       auto status = TRY(provider_.status(vm, progress_));
       if (status == "gone") return status;
       if (Clock::now() > until) return fail(Code::timed_out, "the status is still '" + status + "'");
-      std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
+      TRY(pause(options_.limits, options_.limits.backoff));
     }
   }
 
@@ -243,20 +266,23 @@ class Suite {
               command.env = provider_.environment(spec_.vm);
               command.clean_env = true;
               {
-                Child child = TRY(Child::spawn(command, Child::null(), Child::null(), Child::null()));
+                UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.places, kLockMs));
+                Child child = TRY(Child::spawn(command, Child::from(lock.get()), Child::null(), Child::null()));
+                note_hook(ProcessIdentity::of(child.pid()));
                 (void)child.wait(after_ms);
                 // This sends SIGKILL immediately, because a hook must not depend on a warning.
                 child.end(0);
               }
+              note_hook({});
               TRY(provider_.destroy(spec_.vm, progress_));
               return until_gone(spec_.vm);
             });
     check("create works after one that was killed", [&]() -> Finding {
-      auto answer = TRY(provider_.create(spec_.vm, progress_));
-      spec_.vm.id = answer.id;
+      auto answer = TRY(create(spec_.vm));
+      note_id(answer.id);
       TRY(provider_.destroy(spec_.vm, progress_));
       auto gone = until_gone(spec_.vm);
-      spec_.vm.id = "";
+      note_id("");
       return gone;
     });
   }
@@ -273,7 +299,7 @@ class Suite {
             left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");
         if (Clock::now() > until) return fail(Code::conflict, "still in list:" + left);
-        std::this_thread::sleep_for(std::chrono::milliseconds(options_.limits.backoff));
+        TRY(pause(options_.limits, options_.limits.backoff));
       }
     });
     check("its state directory is empty", [&]() -> Finding {
@@ -286,9 +312,10 @@ class Suite {
 
   // The VM is gone by now. This repeats a session's end, including the removal of the VM's directory.
   void remove_all() {
-    check("destroy and confirm as a session does", [&]() -> Finding {
+    check_always("destroy and confirm as a session does", [&]() -> Finding {
       DestroyOptions options;
       options.limits = options_.limits;
+      options.limits.stop = {};
       options.environment = options_.environment;
       options.settle_ms = options_.limits.backoff;
       options.patience_ms = options_.gone_ms;

@@ -21,8 +21,9 @@ struct Check {
 // Says where the provider is and how patient the checks are. Times are in milliseconds.
 struct ConformanceOptions {
   Places places;
+  std::string path_to_self;  // for the VM's reaper; if empty, there is none (tests only)
   Environment environment;
-  Limits limits;
+  Limits limits;                               // after a stop, the VM is destroyed, and no other check runs
   std::map<std::string, std::string> options;  // vms.<name>.options
   bool ssh = true;                             // whether to sign in to the machine
   int gone_ms = 300000;                        // the longest time from "deleting" to "gone"

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <future>
 #include <thread>
 
 #include "machine/conformance.h"
@@ -186,6 +187,49 @@ TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
     EXPECT_TRUE(fs::exists(writing));
     EXPECT_TRUE(fs::exists(outside + "/kept"));
   }
+}
+
+TEST_F(Machine, StoppedConformanceTestsDestroyTheirVm) {
+  good();
+  // The machine exists, but create has not ended.
+  hook("create", R"sh(echo "id|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$CLOUD/$BOTTLE_VM_NAME"
+: >"$CLOUD/../creating"; exec sleep 300)sh");
+  std::stop_source stop;
+  ConformanceOptions options;
+  options.places = places_;
+  options.environment = environment_;
+  options.limits = limits_;
+  options.limits.stop = stop.get_token();
+  auto checks = std::async(std::launch::async, [&] { return test_provider("fake", options, {}, {}); });
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  auto its_hook = [&] {
+    for (const auto& name : recorded(places_).value_or(std::vector<std::string>()))
+      if (auto record = load(name, places_)) return record->hook.alive();
+    return false;
+  };
+  while (!(std::filesystem::exists(root_ / "creating") && its_hook()) && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(its_hook()) << "if this process is killed, the reaper must end it";
+  stop.request_stop();
+  auto done = checks.get();
+  ASSERT_TRUE(done && !done->empty());
+  EXPECT_TRUE(done->back().ok) << done->back().detail;
+  EXPECT_LT(done->size(), 10u) << "no check runs after the stop";
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+  EXPECT_TRUE(recorded(places_)->empty());
+}
+
+TEST_F(Machine, AStoppedHookEndsAndIsNotCalledAgain) {
+  good();
+  std::stop_source stop;
+  limits_.stop = stop.get_token();
+  hook("status", ": >\"$CLOUD/../asked\"; exit 75");
+  auto status = std::async(std::launch::async, [&] { return fake()->status(request(), {}); });
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!std::filesystem::exists(root_ / "asked") && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  stop.request_stop();
+  EXPECT_EQ(status.get().error().code, Code::canceled);
 }
 
 TEST_F(Machine, TheConformanceTestsAcceptGoodProvidersAndFindFaults) {

@@ -27,13 +27,16 @@ using Clock = std::chrono::steady_clock;
 // Reads one message from the VM. Skips lines that are not JSON, such as a banner. Fails with Code::protocol if the VM
 // sent another message.
 template <class Message>
-Result<Message> read_answer(Child& child, Clock::time_point until) {
+Result<Message> read_answer(Child& child, Clock::time_point until, const std::stop_token& stop) {
   std::string line;
   // The limit counts all lines together, so that a VM that prints without end does not keep this loop busy.
   for (size_t total = 0; total < Message::kMost;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    if (left <= 0 || !wait_readable(child.out(), static_cast<int>(left)))
-      return fail(Code::timed_out, "the VM did not answer");
+    // No descriptor becomes readable on a stop.
+    bool ready = left > 0 && wait_readable(child.out(), static_cast<int>(std::min<long long>(left, 100)));
+    if (stop.stop_requested()) return fail(Code::canceled, "the connection to the VM was stopped");
+    if (!ready && left > 0) continue;
+    if (!ready) return fail(Code::timed_out, "the VM did not answer");
     char c = 0;
     // This reads one byte at a time, because what follows the line is for the next call.
     ssize_t n = ::read(child.out(), &c, 1);
@@ -92,7 +95,8 @@ Result<Child> start(const ssh::Target& target, const std::string& line) {
 // Each turn makes a connection and asks for a key. The loop ends with success, with an answer that cannot be right,
 // or with a wrong key or a refusal that has lasted too long. After any other failure, the loop tries again until the
 // time is up.
-Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress) {
+Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress,
+                               const std::stop_token& stop) {
   auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
   std::string why = "nothing answered";
   Code code = Code::unavailable;
@@ -100,9 +104,10 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
   Clock::time_point stranger{}, refused{};
   while (Clock::now() < until) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
-    auto offer = read_answer<wire::NewHostKey>(child, std::min(until, Clock::now() + std::chrono::seconds(120)));
-    // The VM did answer, but with another message. Another attempt would not change that.
-    if (!offer && offer.error().code == Code::protocol) return std::unexpected(std::move(offer.error()));
+    auto offer = read_answer<wire::NewHostKey>(child, std::min(until, Clock::now() + std::chrono::seconds(120)), stop);
+    // The VM did answer, but with another message. Another attempt would not change that. A stop ends everything.
+    if (!offer && (offer.error().code == Code::protocol || offer.error().code == Code::canceled))
+      return std::unexpected(std::move(offer.error()));
     if (!offer) {
       child.end(500);
       std::string words = words_of(child);
@@ -135,7 +140,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
     // The VM uses the new key only after this, so the old one is still valid.
     if (!write_all(child.in(), "go\n")) continue;
-    auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60));
+    auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60), stop);
     // Whether the VM has changed over is unknown. Both keys are accepted, and the next turn asks again.
     if (!done) continue;
     // From here on, the key in the user-data opens nothing.
@@ -149,15 +154,16 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
 
 // The VM itself waits for its engine, so that one connection is enough, and the answer comes as soon as the engine
 // serves.
-Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms) {
+Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms, const std::stop_token& stop) {
   auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
   for (int tries = 0;; ++tries) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(until - Clock::now()).count();
     auto child =
         TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(std::max<long long>(left, 1))));
-    auto answer = read_answer<wire::EngineState>(child, until + std::chrono::seconds(30));
+    auto answer = read_answer<wire::EngineState>(child, until + std::chrono::seconds(30), stop);
     if (answer) return one_line(answer->engine, 64);
-    if (answer.error().code == Code::protocol) return std::unexpected(std::move(answer.error()));
+    if (answer.error().code == Code::protocol || answer.error().code == Code::canceled)
+      return std::unexpected(std::move(answer.error()));
     child.end(500);
     std::string words = folded(words_of(child), 300);
     // sshd reloads after the change of keys, so a single refused connection is normal.

@@ -129,7 +129,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
     }
     if (where.error().code != Code::unavailable || Clock::now() > until)
       return std::unexpected(std::move(where.error()));
-    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pause, spec.limits.backoff_most)));
+    TRY(machine::pause(spec.limits, std::min(pause, spec.limits.backoff_most)));
   }
   vm.timings.address = seconds_since(begun);
   return {};
@@ -140,17 +140,17 @@ Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   // All timings count from the beginning of create_vm(), which this step has not seen.
   auto begun = Clock::now() - std::chrono::milliseconds(static_cast<int64_t>(vm.timings.address * 1000));
   if (progress) progress("waiting for " + vm.target.to_string());
-  vm.timings.ssh = TRY(rotate_host_key(vm.target, spec.boot_ms, progress)) + vm.timings.address;
+  vm.timings.ssh = TRY(rotate_host_key(vm.target, spec.boot_ms, progress, spec.limits.stop)) + vm.timings.address;
   // The user-data is no longer needed, and it contains the host key that has just been replaced.
   ::unlink(vm.record.vm.user_data.c_str());
   vm.timings.rotated = seconds_since(begun);
   return {};
 }
 
-Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms) {
+Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms, const std::stop_token& stop) {
   auto begun = Clock::now();
   if (progress) progress("waiting for the container engine");
-  vm.engine = TRY(ask_engine(vm.target, timeout_ms));
+  vm.engine = TRY(ask_engine(vm.target, timeout_ms, stop));
   vm.timings.engine = vm.timings.rotated + seconds_since(begun);
   if (vm.engine == "missing")
     return fail(Code::not_found, "VM " + vm.name + " has no container engine",
@@ -163,7 +163,7 @@ Result<Vm> make_vm(const VmSpec& spec, const Progress& progress) {
   Vm vm = TRY(prepare_vm(spec));
   TRY(create_vm(vm, spec, progress));
   TRY(reach_vm(vm, spec, progress));
-  TRY(wait_for_engine(vm, progress));
+  TRY(wait_for_engine(vm, progress, kEnginePatienceMs, spec.limits.stop));
   return vm;
 }
 

@@ -56,7 +56,9 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress);
 Result<> reach_vm(Vm& vm, const VmSpec& spec, const Progress& progress);
 
 // Waits for the container engine, over a connection with the new host key.
-Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = 300000);
+constexpr int kEnginePatienceMs = 300000;
+Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = kEnginePatienceMs,
+                         const std::stop_token& stop = {});
 
 // Performs all steps, one after the other. After an error the VM may exist, and the caller must call destroy_vm().
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress);

@@ -192,6 +192,32 @@ def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
     assert wait_for(lab.nothing_left, 60), lab.left()
 
 
+@pytest.mark.parametrize("words", [("vm", "create", "slow"), ("provider", "test", "slow", "--no-ssh")])
+def test_an_interrupt_while_a_vm_is_made_destroys_it(world, words):
+    home, machine = world.path("slowhome"), world.path("slow-machine")
+    env = world.environment(config={"vms": {"slow": {"provider": "slow"}}}, home=home, token=False)
+    hooks = os.path.join(env["XDG_CONFIG_HOME"], "bottle", "providers", "slow")
+    os.makedirs(hooks, exist_ok=True)
+    status = "test -e %s && echo '{\"status\": \"running\"}' || echo '{\"status\": \"gone\"}'" % machine
+    for name, script in {"create": ": >%s; exec sleep 600" % machine, "destroy": "rm -f %s; echo '{\"status\": \"gone\"}'" % machine,
+                         "status": status, "ssh-info": "exit 75", "list": "echo '{\"machines\": []}'"}.items():
+        with open(os.path.join(hooks, name), "w") as f:
+            f.write("#!/bin/sh\n%s\n" % script)
+        os.chmod(f.name, 0o700)
+    maker = subprocess.Popen(world.command(*words), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=world.dir)
+    try:
+        assert wait_for(lambda: os.path.exists(machine) or maker.poll() is not None, 60) and maker.poll() is None, maker.communicate()
+        maker.send_signal(signal.SIGINT)
+        out, err = maker.communicate(timeout=120)
+    finally:
+        maker.kill()
+        maker.wait()
+    assert maker.returncode == 130, (out, err)
+    assert not os.path.exists(machine), (out, err)
+    vms = os.path.join(env["XDG_STATE_HOME"], "bottle", "vms")
+    assert wait_for(lambda: not os.path.isdir(vms) or not os.listdir(vms), 60), os.listdir(vms)
+
+
 # -- the real VM
 
 def test_a_vm_boots_and_its_engine_answers(machine):

@@ -6,7 +6,9 @@
 
 #include "app/commands/commands.h"
 #include "app/output/output.h"
+#include "app/world/interruption.h"
 #include "app/world/world.h"
+#include "base/os/this_program.h"
 #include "base/text/line.h"
 #include "machine/conformance.h"
 
@@ -57,6 +59,7 @@ Result<int> test(const ProviderOptions& o) {
   options.environment = hook_environment();
   options.places = machine::Places::from(options.environment);
   options.ssh = !o.no_ssh;
+  options.path_to_self = path_to_self();
   for (const auto& setting : o.set) {
     size_t equals = setting.find('=');
     if (equals == std::string::npos)
@@ -73,6 +76,8 @@ Result<int> test(const ProviderOptions& o) {
     flush_output();
   };
   auto progress = [&](const std::string& line) { say(dim("· " + line)); };
+  Interruption interruption("the VM is destroyed in the background", -1);
+  options.limits.stop = interruption.stop();
   auto checks = TRY(machine::test_provider(o.name, options, tell, progress));
   json all = json::array();
   int failed = 0;
@@ -84,6 +89,7 @@ Result<int> test(const ProviderOptions& o) {
   else
     print(std::to_string(checks.size() - static_cast<size_t>(failed)) + " passed, " + std::to_string(failed) +
           " failed");
+  if (interruption.signal()) return 128 + interruption.signal();
   return failed ? 125 : 0;
 }
 

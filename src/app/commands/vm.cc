@@ -11,6 +11,7 @@
 #include "app/output/output.h"
 #include "app/output/vm_output.h"
 #include "app/place/vms.h"
+#include "app/world/interruption.h"
 #include "app/world/world.h"
 #include "base/ids.h"
 #include "base/os/poller.h"
@@ -96,22 +97,24 @@ Result<int> destroy_vms(const VmOptions& o) {
 }
 
 Result<int> bake_image(const VmOptions& o) {
-  std::string image = TRY(bake(o.name, o.agents, tell));
+  Interruption interruption("the VM is destroyed in the background", -1);
+  std::string image = TRY(bake(o.name, o.agents, tell, interruption.stop()));
   if (o.output.json) print_json({{"vm", o.name}, {"image", image}}, -1);
   else print(o.name + " now starts from " + image);
   return 0;
 }
 
 // Blocks until Ctrl-C, SIGTERM or the end of stdin.
-void wait_for_interrupt() {
-  Signals signals({SIGINT, SIGTERM, SIGHUP});  // also those that are blocked and pending
+void wait_for_interrupt(const Signals& signals) {
   char byte;
   for (;;) {
     Poller poller;
     poller.watch(signals.fd());
     poller.watch(0);
     poller.wait(-1);
-    if (signals.next() || (poller.readable(0) && ::read(0, &byte, 1) <= 0)) return;
+    auto signal = signals.next();
+    bool ends = signal && *signal != SIGWINCH;
+    if (ends || (poller.readable(0) && ::read(0, &byte, 1) <= 0)) return;
   }
 }
 
@@ -121,15 +124,12 @@ Result<int> create_vm(const VmOptions& o) {
   spec.keep = o.keep;
   if (!o.ttl.empty()) spec.wanted.ttl = TRY(seconds_of("--ttl", o.ttl));
   if (!o.idle.empty()) spec.wanted.idle = TRY(seconds_of("--idle", o.idle));
-  // From now on, signals no longer kill the process; wait_for_interrupt() waits for them, so that the VM can be
-  // destroyed.
-  sigset_t set;
-  sigemptyset(&set);
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-
+  // From now on, a signal no longer kills the process, so that the VM can be destroyed. A second one does, and then the
+  // VM's reaper destroys it.
+  Interruption interruption("the VM is destroyed in the background", -1);
+  spec.limits.stop = interruption.stop();
   auto vm = machine::make_vm(spec, tell);
-  if (vm) {
+  if (vm && !interruption.signal()) {
     std::string ssh;
     for (const auto& word : machine::ssh_argv(vm->target, "")) ssh += (ssh.empty() ? "" : " ") + word;
     if (o.output.json) print_json(to_json(*vm), -1);
@@ -139,7 +139,7 @@ Result<int> create_vm(const VmOptions& o) {
     flush_output();
     if (o.keep) return 0;
     if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
-    wait_for_interrupt();
+    wait_for_interrupt(interruption.hand_over());
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;
@@ -148,6 +148,7 @@ Result<int> create_vm(const VmOptions& o) {
   bool clean = tell_destroyed(gone, spec.name, o.output);
   if (o.output.json && gone) print_json(receipt_of(gone, spec.name), -1);
   // The error is returned only now, because a half-made VM had to be destroyed first.
+  if (interruption.signal()) return 128 + interruption.signal();
   if (!vm) return std::unexpected(std::move(vm.error()));
   return clean ? 0 : 125;
 }

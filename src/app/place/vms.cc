@@ -66,12 +66,14 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
 }
 
 // Makes the plan of each agent to learn which image it needs, builds what is missing, and has remote::bake_vm() write
-// all of it to a disk. The record of the disk is written last, so that there is never a record without its disk.
+// all of it to a disk. The record of the disk is written as soon as the disk exists, so that there is never a record
+// without its disk.
 Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
-                         const std::function<void(const std::string&)>& say) {
+                         const std::function<void(const std::string&)>& say, const std::stop_token& stop) {
   auto manifest = TRY(load_manifest("/nonexistent"));
   remote::BakeJob job;
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
+  job.spec.limits.stop = stop;
   const manifest::Vm& vm = manifest.vms.at(name);
   job.before = baked_for(vm).image;
   job.spec.wanted.options = vm.options;  // starts from the provider's own disk, not from an earlier bake
@@ -96,11 +98,12 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   }
   job.far.program = TRY(remote::own_hash());
   job.roots = public_roots();
-  auto image = TRY(remote::bake_vm(job, say));
-  TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
-  wire::BakedRecord record{image, job.far.program, content_hash(job.roots), job.images, machine::now_seconds()};
-  TRY(write_file_atomically(baked_record(vm), wire::encode(record) + "\n"));
-  return image;
+  job.keep = [&](const std::string& image) -> Result<> {
+    TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
+    wire::BakedRecord record{image, job.far.program, content_hash(job.roots), job.images, machine::now_seconds()};
+    return write_file_atomically(baked_record(vm), wire::encode(record) + "\n");
+  };
+  return remote::bake_vm(job, say);
 }
 
 Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name,

@@ -9,14 +9,10 @@
 #include "session/console/client.h"
 
 namespace bottle::app {
-namespace {
 
-constexpr int kPatienceMs = 10000;
-
-}  // namespace
-
-Interruption::Interruption(const char* what)
+Interruption::Interruption(const char* what, int patience_ms)
     : what_(what),
+      patience_ms_(patience_ms),
       signals_(session::kLauncherSignals, Signals::Nohup::heeded),
       watcher_([this](const std::stop_token& over) { watch(over); }) {}
 
@@ -32,14 +28,14 @@ const Signals& Interruption::hand_over() {
 // Runs in a separate thread. The first signal requests a stop. The second one, or ten seconds without an end, exits.
 void Interruption::watch(const std::stop_token& over) {
   while (signals_.fd() >= 0 && !over.stop_requested()) {
-    bool late = !wait_readable(signals_.fd(), signal_ ? kPatienceMs : -1);
+    bool late = !wait_readable(signals_.fd(), signal_ ? patience_ms_ : -1);
     int number = signals_.next().value_or(0);
     // The size of the terminal is read when the agent runs.
     if (number == SIGWINCH) continue;
     if (signal_ && (number || late)) {
       say(std::string("bottle: ") + what_);
-      // The start did not react in time, or the operator insists. Everything it made is in a ledger, a grave or
-      // the directory of a build, and the next start removes it.
+      // The command did not react in time, or the operator insists. Everything that a start made is in a ledger, a
+      // grave or the directory of a build, and the next start removes it. A VM has a reaper.
       ::_exit(128 + signal_);
     }
     if (!number) continue;

@@ -9,12 +9,12 @@
 
 namespace bottle::app {
 
-// Until hand_over() is called, a signal requests a stop. If the process has not ended ten seconds later, or when a
-// second signal arrives, this ends it without a cleanup (_exit()).
+// Until hand_over() is called, a signal requests a stop. If the process has not ended `patience_ms` later (-1 means no
+// limit), or when a second signal arrives, this ends it without a cleanup (_exit()).
 class Interruption {
  public:
   // `what` is what is said then.
-  explicit Interruption(const char* what = "stopped before the agent ran");
+  explicit Interruption(const char* what = "stopped before the agent ran", int patience_ms = 10000);
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
   ~Interruption();
@@ -32,6 +32,7 @@ class Interruption {
   void watch(const std::stop_token& over);
 
   const char* what_;
+  int patience_ms_;
   Signals signals_;
   std::stop_source stop_;
   std::atomic<int> signal_ = 0;

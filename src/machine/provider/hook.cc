@@ -19,6 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr size_t kMost = 1 << 20;
+constexpr long long kLookForStopMs = 100;
+constexpr int kToCleanUpMs = 5000;
 
 // Reads a hook's stderr. Passes whole lines to `progress` and keeps the last few for the text of an error.
 class Words {
@@ -123,8 +125,14 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     poller.watch_writable(child.in());
     if (!ended) poller.watch_exit(child.exit_fd());
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    bool any = poller.wait(ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, 1 << 30)));
+    // No descriptor becomes readable on a stop.
+    long long longest = call.stop.stop_possible() ? kLookForStopMs : 1 << 30;
+    bool any = poller.wait(ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, longest)));
     if (!any && ended) break;
+    if (!ended && call.stop.stop_requested()) {
+      child.end(kToCleanUpMs);
+      return fail(Code::canceled, name + " was stopped");
+    }
     if (poller.readable(child.out())) take(child.out(), out_open, [&](std::string_view bytes) { out.append(bytes); });
     if (poller.readable(child.err())) take(child.err(), err_open, [&](std::string_view bytes) { words.feed(bytes); });
     if (poller.writable(child.in())) child.feed(input);

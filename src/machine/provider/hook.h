@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -23,6 +24,7 @@ struct HookCall {
   int stdin_fd = -1;                     // the hook's stdin; if -1, it is /dev/null
   std::function<void(int pid)> started;  // called when the hook runs, as the leader of its own process group
   std::string input;                     // if not empty, what the hook reads from its stdin
+  std::stop_token stop = {};             // ends the hook, which has 5 s to remove what it made: Code::canceled
 };
 
 // Runs the hook to its end. Passes its stderr to `progress` line by line. The exit statuses of the contract become

@@ -76,6 +76,18 @@ Environment VmRequest::environment(Environment base) const {
   return base;
 }
 
+Result<> pause(const Limits& limits, int milliseconds) {
+  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+  for (auto now = until - std::chrono::milliseconds(milliseconds); now < until;
+       now = std::chrono::steady_clock::now()) {
+    if (limits.stop.stop_requested()) break;
+    std::this_thread::sleep_for(
+        std::min<std::chrono::steady_clock::duration>(until - now, std::chrono::milliseconds(100)));
+  }
+  if (limits.stop.stop_requested()) return fail(Code::canceled, "the wait for the provider was stopped");
+  return {};
+}
+
 Result<std::vector<std::string>> Provider::names(const Places& places) {
   // A folder of the operator takes the place of a carried provider of the same name, so the name is listed once.
   std::set<std::string> all;
@@ -126,7 +138,7 @@ Result<json> Provider::call(const std::string& hook, const Environment& environm
   // The hook itself is checked, not only its directory: another user who can write to it could run programs as the
   // operator.
   TRY(only_ours(path));
-  HookCall call{path, environment, timeout_ms, lock, started, input};
+  HookCall call{path, environment, timeout_ms, lock, started, input, limits_.stop};
   return run_hook(call, progress);
 }
 
@@ -139,7 +151,7 @@ Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, c
     if (answer || answer.error().code != Code::unavailable) return answer;
     if (std::chrono::steady_clock::now() + std::chrono::milliseconds(pause) > until) return answer;
     if (progress) progress(name_ + " " + hook + ": not ready, trying again");
-    std::this_thread::sleep_for(std::chrono::milliseconds(pause));
+    TRY(machine::pause(limits_, pause));
   }
 }
 

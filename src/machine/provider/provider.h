@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,16 @@
 
 namespace bottle::machine {
 
-// All times are in milliseconds.
+// Says how long hooks may take, in milliseconds.
 struct Limits {
   int create = 600000, other = 60000;        // for one call of a hook
   int retry = 300000;                        // how long a hook that says "try again" is called again
   int backoff = 1000, backoff_most = 15000;  // the first pause, which doubles each time up to the longest
+  std::stop_token stop = {};                 // when requested, ends every hook and every wait with Code::canceled
 };
+
+// Waits between two attempts. Fails with Code::canceled on a stop.
+Result<> pause(const Limits& limits, int milliseconds);
 
 // Describes one VM to its hooks. 0 means the provider's default.
 struct VmRequest {

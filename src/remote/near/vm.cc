@@ -59,10 +59,11 @@ Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& v
 }
 
 // Retries, because an sshd that has just been given its new key takes a moment to listen again.
-Result<FarSide> reach_patiently(const Far& far, const std::function<void(const std::string&)>& progress) {
+Result<FarSide> reach_patiently(const Far& far, const std::function<void(const std::string&)>& progress,
+                                const std::stop_token& stop) {
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
   for (;;) {
-    auto side = FarSide::reach(far, false, progress);
+    auto side = FarSide::reach(far, false, progress, stop);
     // A refused host key or sign-in will not change.
     bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
     if (!passing || std::chrono::steady_clock::now() > until) return side;
@@ -116,7 +117,7 @@ Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
   TRY(machine::create_vm(vm, spec, progress));
   TRY(machine::reach_vm(vm, spec, progress));
   far.target = vm.target;
-  auto side = TRY(reach_patiently(far, progress));
+  auto side = TRY(reach_patiently(far, progress, spec.limits.stop));
   Channel channel = TRY(await_engine(side, judge != nullptr));
   if (judge) TRY(judge(vm, *channel.hello));
   return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
@@ -235,7 +236,13 @@ Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const 
     TRY(warm_up(ready, bake.roots));
     // Ends all our programs on the VM before the provider copies its disk.
     ready.side.drop();
-    return provider.bake(ready.vm.record.vm, bake.before, progress);
+    // The hook runs to its end even after a stop.
+    machine::Limits patient = bake.spec.limits;
+    patient.stop = {};
+    auto keeper = TRY(machine::Provider::find(provider.name(), places, bake.spec.environment, patient));
+    std::string image = TRY(keeper.bake(ready.vm.record.vm, bake.before, progress));
+    if (bake.keep) TRY(bake.keep(image));
+    return image;
   }();
   machine::DestroyOptions options;
   options.environment = bake.spec.environment;

@@ -65,10 +65,12 @@ struct BakeJob {
   std::string engine;               // the socket of this machine's engine
   std::vector<std::string> images;  // images of that engine that the disk will have, by image_identity()
   std::string roots, before;        // `roots` is PEM; `before` names the image that this one replaces, or is empty
+  std::function<Result<>(const std::string& image)> keep = {};  // records the disk, as soon as it exists
 };
 
 // Makes a VM, gives it what a session needs, and has the provider keep its disk. Returns the provider's name for the
-// disk, for `options.image`. The VM is always destroyed. Blocks for minutes.
+// disk, for `options.image`. The VM is always destroyed. Blocks for minutes. A stop in the VM's limits ends it, except
+// while the provider keeps the disk, which would then exist without a record.
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
 
 // Returns what a provider reported about a VM's end, for the session's receipt.
