@@ -8,8 +8,8 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/os/this_program.h"
-#include "machine/destroy.h"
 #include "remote/link/far_side.h"
+#include "remote/near/near_record.h"
 #include "session/console/client.h"
 #include "session/console/terminal.h"
 #include "session/credentials/ssh_keys.h"
@@ -53,16 +53,6 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
   else without("its ssh keys", keys.error());
 }
 
-// Returns whether the VM has another address than the known one, and changes it in `far`. Someone may have stopped the
-// VM and started it again, which gives it another address at some providers.
-bool has_moved(wire::Far& far, const std::string& vm) {
-  auto now = machine::ask_address(vm, machine::Places::from(environment()), hook_environment());
-  if (!now || (now->host == far.target.host && now->port == far.target.port)) return false;
-  far.target.host = now->host;
-  far.target.port = now->port;
-  return true;
-}
-
 }  // namespace
 
 Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
@@ -79,8 +69,11 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(far, options.interactive, options.say);
-  if (!side && view.vm && has_moved(far, view.vm->name))
+  auto moved = !side && view.vm ? remote::where_vm_moved(far, view.vm->name, hook_environment()) : std::nullopt;
+  if (moved) {
+    far = std::move(*moved);
     side = remote::FarSide::reach(far, options.interactive, options.say);
+  }
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
   job.remote = wire::RemoteJob{far, std::nullopt, true, options.stop};

@@ -29,6 +29,26 @@ constexpr auto kSilence = 13s;  // the longest time without an answer
 constexpr auto kSlow = 30s;     // how much longer an answer may take while the connection takes what waits
 constexpr auto kSteady = 30s;   // after a connection that lasted this long, the first reconnect does not wait
 
+// Connects to the machine, or where it is now according to `find`. `silent` says that nothing came over the last
+// connection.
+Result<std::pair<FarSide, Channel>> connect_again(const Far& far, bool silent,
+                                                  const std::function<std::optional<Far>()>& find) {
+  auto old = FarSide::reach(far, false);
+  // ssh may believe that the old connection works, because it does not notice that the network changed. Sessions on the
+  // same machine share it, so it is dropped only if it is dead.
+  if (old) {
+    if (!silent)
+      if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
+    old->drop_dead();
+  }
+  auto side = FarSide::reach(far, false);
+  if (!side && find)
+    if (auto now = find()) side = FarSide::reach(*now, false);
+  if (!side) return std::unexpected(std::move(side.error()));
+  Channel channel = TRY(side->serve());
+  return std::pair(std::move(*side), std::move(channel));
+}
+
 }  // namespace
 
 // On a slow connection, a ping waits behind what ssh and the kernel have taken.
@@ -158,26 +178,16 @@ void FarLink::take_attempt(std::vector<News>& news) {
   }
 }
 
-void FarLink::reconnect(const Far& far) {
+void FarLink::reconnect(const Far& far, std::function<std::optional<Far>()> find) {
   if (state_ != LinkState::down) return;
   note(LinkEvent::attempt_began);
   int wait_ms = attempts_ == 0 ? 0 : std::min(250 << std::min(attempts_, 6), 15000);
   ++attempts_;
   attempt_ =
-      std::async(std::launch::async,
-                 [far, wait_ms, silent = std::exchange(silent_, false)]() -> Result<std::pair<FarSide, Channel>> {
-                   std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
-                   // ssh may believe that the old connection works, because it does not notice that the network
-                   // changed. Sessions on the same machine share it, so it is dropped only if it is dead.
-                   if (auto old = FarSide::reach(far, false); old) {
-                     if (!silent)
-                       if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
-                     old->drop_dead();
-                   }
-                   FarSide side = TRY(FarSide::reach(far, false));
-                   Channel channel = TRY(side.serve());
-                   return std::pair(std::move(side), std::move(channel));
-                 });
+      std::async(std::launch::async, [far, wait_ms, silent = std::exchange(silent_, false), find = std::move(find)] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+        return connect_again(far, silent, find);
+      });
 }
 
 void FarLink::keep_alive() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -35,8 +36,9 @@ class FarLink {
   // the connection is lost if it does not come within `patience`.
   void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
   // Connects again, immediately the first time, and after increasingly long waits from then on. Works in a separate
-  // thread. read_news() reports the outcome as Kind::back or Kind::failed.
-  void reconnect(const Far& far);
+  // thread. read_news() reports the outcome as Kind::back or Kind::failed. If the machine cannot be reached, `find` may
+  // say in that thread where it is now; side() then has its new address.
+  void reconnect(const Far& far, std::function<std::optional<Far>()> find = {});
 
   // Describe the connection: whether there is one, whether an attempt to reconnect is under way, how many attempts
   // there were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a

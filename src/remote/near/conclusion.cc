@@ -56,6 +56,14 @@ input::StopAnswered Conclusion::stop_there() {
   return {.reached = side_ && side_->ask({"stop", job_.plan.session, job_.id}).has_value()};
 }
 
+// Connects to the machine again. A VM may have come back at another address.
+Result<FarSide> Conclusion::reach_again() const {
+  auto side = FarSide::reach(record_.far, false);
+  if (side || record_.vm_name.empty() || !job_.remote->vm) return side;
+  auto moved = where_vm_moved(record_.far, record_.vm_name, job_.remote->vm->environment);
+  return moved ? FarSide::reach(*moved, false) : std::move(side);
+}
+
 Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   if (how.reconnect && side_) {
     side_->drop_dead();
@@ -65,7 +73,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   std::this_thread::sleep_for(std::chrono::milliseconds(how.wait_ms));
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
   auto back = [&]() -> Result<wire::WorkResult> {
-    FarSide side = side_ ? *side_ : TRY(FarSide::reach(record_.far, false));
+    FarSide side = side_ ? *side_ : TRY(reach_again());
     auto fetched =
         TRY(fetcher.fetch(side, is_gone, [&](const std::string& line) { clients_.event(wire::Step{line}); }));
     // The steps that follow use this connection, too.

@@ -49,6 +49,7 @@ class Conclusion {
   bool is_home() const { return back_.has_value(); }
   wire::WorkResult nothing_came() const;
   wire::WorkResult back() const;
+  Result<FarSide> reach_again() const;
   void add_vm_to_receipt();
   wire::SessionResult so_far();
   Result<wire::SessionResult> result_before() const;

@@ -219,6 +219,7 @@ void Driver::take_news(FarLink::News& news) {
     case Kind::failed:
       return feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(news.error)});
     case Kind::back:
+      note_address();
       return feed(input::LinkBack{});
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,6 +82,8 @@ class Driver {
   Job job_for_far_side() const;
   void send_values();
   void send_work();
+  std::function<std::optional<Far>()> finder() const;
+  void note_address();
   void attach();
   void answer_guard();
   void pass_to_clients();

@@ -55,7 +55,7 @@ void Driver::perform(Do action) {
     case Do::tell_engine:
       return clients_.event(wire::EngineAnswers{hello_ ? hello_->engine_at : 0});
     case Do::connect:
-      return link_.reconnect(record_.far);
+      return link_.reconnect(record_.far, finder());
     case Do::attach:
       return attach();
     case Do::send_stop:
@@ -217,6 +217,26 @@ void Driver::send_values() {
 void Driver::send_work() {
   // The ledger gets the base before the agent can run, because its work can only be compared with that.
   transfers_.send(*link_.side(), [this](const std::string& base) { return note({.base = base}); });
+}
+
+// Returns how to find a VM that cannot be reached. Its provider is asked only now and then, because most VMs come back
+// at the same address.
+std::function<std::optional<Far>()> Driver::finder() const {
+  constexpr int kFirst = 2, kEvery = 4;  // attempts
+  if (record_.vm_name.empty() || !job_.remote->vm || link_.attempts() % kEvery != kFirst) return {};
+  return [far = record_.far, vm = record_.vm_name, environment = job_.remote->vm->environment] {
+    return where_vm_moved(far, vm, environment);
+  };
+}
+
+// Notes a new address of the machine, so that later steps and later near sides use it.
+void Driver::note_address() {
+  const auto* side = link_.side();
+  if (record_.vm_name.empty() || !side) return;
+  const auto& now = side->connection().target();
+  if (now.host == record_.far.target.host && now.port == record_.far.target.port) return;
+  record_.far.target = now;
+  (void)note({.remote = record_.far});
 }
 
 void Driver::attach() {

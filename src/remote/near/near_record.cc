@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/files/file.h"
+#include "machine/destroy.h"
 #include "wire/ledger.h"
 
 namespace bottle::remote {
@@ -17,6 +18,15 @@ bool vm_is_gone(const Job& job, const NearRecord& record) {
   auto found = machine::load(record.vm_name, vm_places(job));
   // Only a missing record means that the VM is gone. Another error says nothing about the VM, which may hold work.
   return !found && found.error().code == Code::not_found;
+}
+
+std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment) {
+  auto now = machine::ask_address(vm_name, machine::Places::from(environment), environment);
+  if (!now || (now->host == far.target.host && now->port == far.target.port)) return std::nullopt;
+  Far moved = far;
+  moved.target.host = now->host;
+  moved.target.port = now->port;
+  return moved;
 }
 
 void write_info(const Job& job, const NearRecord& record, const char* state) {

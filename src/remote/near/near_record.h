@@ -2,6 +2,7 @@
 // is reached, and what `bottle list` shows.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "machine/record.h"
@@ -23,6 +24,11 @@ machine::Places vm_places(const Job& job);
 
 // Returns whether the session's VM was destroyed, for any reason. Returns false if it never had one.
 bool vm_is_gone(const Job& job, const NearRecord& record);
+
+// Asks the provider of a VM whether the VM has another address than the one in `far`, and returns how it is reached
+// now. Someone may have stopped the VM and started it again, which gives it another address at some providers. Returns
+// nothing if the address is the same or not known. Blocks for one call of a hook.
+std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment);
 
 // Writes what `bottle list` shows.
 void write_info(const Job& job, const NearRecord& record, const char* state);

@@ -47,6 +47,28 @@ TEST_F(VmIsGone, NotWhenItsRecordCannotBeRead) {
   EXPECT_FALSE(is_gone());
 }
 
+TEST_F(VmIsGone, AVmThatMovedIsFound) {
+  auto hook = [&](const std::string& name, const std::string& answer) {
+    std::string path = root_ + "/.config/bottle/providers/fake/" + name;
+    ASSERT_TRUE(make_directories(path.substr(0, path.rfind('/'))));
+    ASSERT_TRUE(write_file_atomically(path, "#!/bin/sh\n" + answer + "\n", 0700));
+  };
+  auto record = machine::load("vm-1", vm_places(job_)).value();
+  record.vm.wanted.provider = "fake";
+  ASSERT_TRUE(machine::save(record, vm_places(job_)));
+  for (const char* name : {"create", "status", "destroy", "list"}) hook(name, "exit 1");
+  hook("ssh-info", R"(echo '{"host": "198.51.100.9", "port": 2222, "user": "bottle"}')");
+  Far far{.target = {.host = "198.51.100.7", .port = 22, .host_key_alias = "vm-1"}};
+  auto now = where_vm_moved(far, "vm-1", job_.remote->vm->environment);
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->target.host, "198.51.100.9");
+  EXPECT_EQ(now->target.port, 2222);
+  EXPECT_EQ(now->target.host_key_alias, "vm-1") << "it still has its key";
+  EXPECT_FALSE(where_vm_moved(*now, "vm-1", job_.remote->vm->environment)) << "it is there";
+  hook("ssh-info", "exit 75");
+  EXPECT_FALSE(where_vm_moved(far, "vm-1", job_.remote->vm->environment)) << "nobody knows";
+}
+
 TEST_F(VmIsGone, NeverForASessionWithoutOne) {
   record_.vm_name.clear();
   EXPECT_FALSE(is_gone());
