@@ -5,6 +5,7 @@ The instance has no key pair (the user-data brings the key), no role, and metada
 away. `poweroff` inside terminates it. It has a role only with options.secret-profile, for the single purpose that
 put_secret describes."""
 
+import hashlib
 import json
 import os
 import re
@@ -109,6 +110,13 @@ class Aws:
 
     # ---- create
 
+    def client_token(self, name, group):
+        """Returns a token that is the same when `create` is repeated, and another one for a later VM of the same name,
+        which has other keys: EC2 keeps a token for at least a day, and then refuses it with other parameters."""
+        with open(hook.env("BOTTLE_USER_DATA"), "rb") as f:
+            data = hashlib.sha256(f.read() + group.encode()).hexdigest()[:8]
+        return "%s-%s-%s" % (name, hook.env("BOTTLE_OWNER"), data)
+
     def create(self):
         name = hook.name()
         there = [i for i in of("instances", name) if i["State"]["Name"] not in ("terminated", "shutting-down")]
@@ -123,7 +131,7 @@ class Aws:
         if hook.number("BOTTLE_VM_DISK_GB"):
             disk["VolumeSize"] = hook.number("BOTTLE_VM_DISK_GB")
         argv = ["run-instances", "--count", "1", "--image-id", image["ImageId"], "--instance-type", self.type(),
-                "--client-token", "%s-%s" % (name, hook.env("BOTTLE_OWNER")), "--security-group-ids", group,
+                "--client-token", self.client_token(name, group), "--security-group-ids", group,
                 "--user-data", "file://" + hook.env("BOTTLE_USER_DATA"), "--instance-initiated-shutdown-behavior", "terminate",
                 "--metadata-options", "HttpTokens=required,HttpPutResponseHopLimit=1,HttpEndpoint=enabled",
                 "--block-device-mappings", json.dumps([{"DeviceName": image["RootDeviceName"], "Ebs": disk}]),

@@ -63,6 +63,20 @@ def test_a_machine_is_created_listed_and_destroyed(api, vm):
     assert vm.run("destroy").json == {"status": "gone"}, "already gone is success"
 
 
+def test_a_later_vm_of_the_same_name_is_created(api, vm):
+    """EC2 still knows the client token of the first one, and refuses it with other parameters."""
+    first = vm.create()
+    vm.destroy()
+    with open(vm.env["BOTTLE_USER_DATA"], "a") as f:
+        f.write("# other keys\n")
+    vm.id = ""
+    assert vm.create() != first
+    vm.destroy()
+    vm.id = ""
+    assert vm.create() not in (first, ""), "the same user-data, but another security group"
+    vm.destroy()
+
+
 def test_a_slow_destroy_and_a_volume_that_stays(api, vm):
     vm.create()
     api.end_seconds, api.keep_volume = 3600, True

@@ -109,8 +109,11 @@ class Ec2Api(Api):
 
     def do_RunInstances(self, ask):
         token = ask.get("ClientToken")
-        if token in self.tokens:
-            return self.reservation([self.instances[self.tokens[token]]])
+        if token in self.tokens:  # EC2 keeps a token for a day at least, also after the instance has ended
+            made, asked = self.tokens[token]
+            if asked != ask.arguments:
+                raise Refused(400, "IdempotentParameterMismatch", "the client token was used with other parameters")
+            return self.reservation([self.instances[made]])
         if ask.need("InstanceType") not in self.types:
             raise Refused(400, "InvalidParameterValue", "Invalid value '%s' for InstanceType" % ask.get("InstanceType"))
         if ask.need("ImageId") not in [image["imageId"] for image in self.images]:
@@ -127,7 +130,7 @@ class Ec2Api(Api):
                   "instance": instance["instanceId"], "tagSet": ask.tags("volume"), "createTime": instance["launchTime"]}
         self.volumes[volume["volumeId"]] = volume
         if token:
-            self.tokens[token] = instance["instanceId"]
+            self.tokens[token] = instance["instanceId"], dict(ask.arguments)
         return self.reservation([instance])
 
     def do_DescribeInstances(self, ask):
