@@ -78,6 +78,10 @@ constexpr std::string_view kEnds[] = {"_authorization",   "_authentication", "_a
 
 }  // namespace
 
+bool is_listed_credential(std::string_view header) {
+  return std::ranges::find(kNames, folded_header(header)) != std::end(kNames);
+}
+
 bool presents_credentials(std::string_view header) {
   std::string name = folded_header(header);
   return std::ranges::find(kNames, name) != std::end(kNames) ||

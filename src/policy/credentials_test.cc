@@ -46,5 +46,12 @@ TEST(Credentials, HeadersThatOnlyProtectOrDescribeARequestDoNotCount) {
     EXPECT_FALSE(presents_credentials(name)) << name;
 }
 
+TEST(Credentials, ANameIsListedOnlyAsAWhole) {
+  for (const char* name : {"Authorization", "cookie", "X-Vault-Token", "api_key"})
+    EXPECT_TRUE(is_listed_credential(name)) << name;
+  for (const char* name : {"DD-API-KEY", "any-text-Api-Key", "X-Request-Id"})
+    EXPECT_FALSE(is_listed_credential(name)) << name;
+}
+
 }  // namespace
 }  // namespace bottle::policy

@@ -313,7 +313,6 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
     if (line.holds_secret) line.beside = scan.beside_values(each.name, each.value);
   }
   part_credentials(config, secrets, scan.inserted() > 0, request, out);
-  constexpr size_t kLongName = 24;  // one that can contain a credential
   std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
   if (!is_common_method(request.method)) parts.push_back({Place::method, {}, &request.method});
   std::string& protocol = request.upgrade.protocol;
@@ -324,10 +323,10 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
     if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
     for (auto& each : line.beside) parts.push_back({Place::header, line.name, &each, true});
   }
-  // scan_parts() leaves out the names of headers that present credentials, so long ones are scanned as separate
-  // parts.
+  // scan_parts() leaves out the names of headers that present credentials, so those that can contain any text are
+  // scanned as separate parts.
   for (auto& line : out.headers)
-    if (line.name.size() >= kLongName && policy::presents_credentials(line.name))
+    if (policy::presents_credentials(line.name) && !policy::is_listed_credential(line.name))
       parts.push_back({Place::header_name, {}, &line.name});
   return scan.scan_parts(parts);
 }

@@ -255,6 +255,21 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
   EXPECT_EQ(count_audited("possible_secret"), 0);
 }
 
+TEST_F(SecretsTest, NoSecretPassesInTheNameOfAHeaderThatPresentsCredentials) {
+  config_["known"] = json::array({{{"name", "short"}, {"value", "kQ7w-Zt58vRm"}}});
+  auto sink = origin("sink.test");
+  start();
+  for (const char* end : {"-Api-Key", "-Access-Token", "-Authorization", "_secret_key"})
+    EXPECT_NE(ask("sink.test", "GET / HTTP/1.1\r\nHost: sink.test\r\nkQ7w-Zt58vRm" + std::string(end) + ": x\r\n\r\n")
+                  .find("Deny: secret\r\n"),
+              std::string::npos)
+        << end;
+  for (const char* name : {"X-Goog-Api-Key", "DD-API-KEY", "Authorization", "X-Client-Secret"})
+    EXPECT_TRUE(
+        ask("sink.test", "GET / HTTP/1.1\r\nHost: sink.test\r\n" + std::string(name) + ": x\r\n\r\n").ends_with("fine"))
+        << name;
+}
+
 TEST_F(SecretsTest, ASecretWithItsOwnHeaderIsInsertedThere) {
   config_["secrets"][1]["header"] = "X-Key: v={};";
   auto db = origin("db.test");
