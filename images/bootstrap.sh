@@ -69,9 +69,11 @@ esac
 
 cd /  # so that nothing in the caller's directory can act as a setting
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/bottle-bootstrap.XXXXXXXX")
-chmod 755 "$work"  # in a user namespace, mmdebstrap is another user
+chmod 711 "$work"  # in a user namespace, mmdebstrap is another user
 trap 'rm -rf -- "$work" "$out.partial"' EXIT
 trap 'exit 130' INT TERM HUP
+# Sources and proxies may contain logins, and until `finish` runs, the archive contains both.
+for private in "$work"/{machine.list,machine.sources,apt.conf,mmdebstrap.log} "$out.partial"; do (umask 077 && : >"$private"); done
 started=$SECONDS
 
 # Both agents are native programs, in a separate package for each platform. So they need neither Node.js nor an install
@@ -137,11 +139,13 @@ done
 [ ! -s "$work/machine.sources" ] || sources+=("$work/machine.sources")
 [ ${#sources[@]} -gt 0 ] || die "this machine's apt has no source for $suite"
 
-apt_options=()
+# Other users can read command lines, so the proxies go into a file. mmdebstrap reads it as this user for the hook
+# `upload`, which keeps the mode of the file that it writes to.
 for key in http https; do
   proxy=$(apt-config shell value "Acquire::$key::Proxy" | sed -n "s/^value='\(.*\)'$/\1/p")
-  [ -z "$proxy" ] || apt_options+=("--aptopt=Acquire::$key::Proxy \"$proxy\"")
+  [ -z "$proxy" ] || printf 'Acquire::%s::Proxy "%s";\n' "$key" "$proxy" >>"$work/apt.conf"
 done
+hide='cd "$1/etc/apt" && umask 077 && : >apt.conf.d/98bottle && find sources.list* -type f -exec chmod 600 {} +'
 
 # `finish` runs in a container and runs only Debian's programs. It keeps services from starting and programs from asking
 # questions. dpkg needs /etc/passwd before everything else, and awk before mawk is configured. When it is done, the root file
@@ -165,7 +169,7 @@ chown 1000:1000 /workspace
 chmod 0777 /workspace  # the agent works here with the operator's uid, which can be any
 chmod 0755 /run/bottle
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
-rm -rf /usr/sbin/policy-rc.d "$debs"/*.deb /etc/apt/sources.list* /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/auth.conf* \
+rm -rf /usr/sbin/policy-rc.d "$debs"/*.deb /etc/apt/sources.list* /etc/apt/apt.conf.d/9[89]* /etc/apt/auth.conf* \
   /var/log/* /usr/share/doc/* /usr/share/man/* /usr/share/info/* /var/lib/bottle
 mkdir -p /etc/apt/sources.list.d
 : >/etc/machine-id
@@ -183,7 +187,7 @@ mode=root
 [ "$(id -u)" -eq 0 ] || mode=unshare
 include=$(IFS=,; echo "${packages[*]}")
 if ! mmdebstrap --mode="$mode" --variant=extract --format=tar --include='?essential' --include='?priority(required)' \
-  --include="apt,usr-is-merged,$include" "${apt_options[@]}" \
+  --include="apt,usr-is-merged,$include" --setup-hook="$hide" --setup-hook="upload $work/apt.conf /etc/apt/apt.conf.d/98bottle" \
   --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
   --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \

@@ -28,7 +28,9 @@ packages=(systemd-sysv udev dbus kmod busybox-static linux-image-cloud-amd64 clo
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/bottle-qemu-image.XXXXXXXX")
 trap 'rm -rf -- "$work"' EXIT
 trap 'exit 130' INT TERM HUP
-chmod 755 "$work"  # in a user namespace, mmdebstrap is another user
+chmod 711 "$work"  # in a user namespace, mmdebstrap is another user
+# Sources and proxies may contain logins.
+for private in machine.list machine.sources apt.conf log; do (umask 077 && : >"$work/$private"); done
 mkdir -m 777 "$work/out"
 
 # The apt sources are those of this machine for this release.
@@ -45,11 +47,13 @@ for list in /etc/apt/sources.list.d/*.sources; do
 done
 for list in "$work/machine.list" "$work/machine.sources"; do [ ! -s "$list" ] || sources+=("$list"); done
 [ ${#sources[@]} -gt 0 ] || die "this machine's apt has no source for $suite" 78
-proxy=()
+# Other users can read command lines, so the proxies go into a file. mmdebstrap reads it as this user for the hook
+# `upload`, which keeps the mode of the file that it writes to.
 for key in http https; do
-  value=$(apt-config shell value "Acquire::$key::Proxy" | sed -n "s/^value='\(.*\)'$/\1/p")
-  [ -z "$value" ] || proxy+=("--aptopt=Acquire::$key::Proxy \"$value\"")
+  proxy=$(apt-config shell value "Acquire::$key::Proxy" | sed -n "s/^value='\(.*\)'$/\1/p")
+  [ -z "$proxy" ] || printf 'Acquire::%s::Proxy "%s";\n' "$key" "$proxy" >>"$work/apt.conf"
 done
+hide='cd "$1/etc/apt" && umask 077 && : >apt.conf.d/98bottle && find sources.list* -type f -exec chmod 600 {} +'
 
 # The initrd contains a short script and the modules that the disk needs, in the order of their loading. Debian's initrd
 # would find them out at every boot, which takes seconds on an emulated processor.
@@ -222,7 +226,7 @@ rm -rf "$initrd"
 (cd "$root/lib/modules/$version/kernel" && rm -rf sound drivers/gpu drivers/infiniband drivers/media drivers/usb drivers/hid drivers/bluetooth net/bluetooth net/wireless)
 inside depmod "$version"
 rm -rf "$root"/boot/* "$root"/var/lib/apt/lists/* "$root"/var/cache/* "$root"/var/log/* "$root"/usr/share/man/* "$root"/usr/share/doc/* \
-  "$root"/usr/share/info/* "$root"/etc/apt/sources.list* "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/tmp/* "$root"/var/lib/cloud
+  "$root"/usr/share/info/* "$root"/etc/apt/sources.list* "$root"/etc/apt/apt.conf.d/9[89]* "$root"/tmp/* "$root"/var/lib/cloud
 mkdir -p "$root/etc/apt/sources.list.d" "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"
 find "$root" -xdev -type f -perm /6000 ! -name sudo -exec chmod a-s {} +
 
@@ -238,7 +242,8 @@ say "making the disk of the VMs from ${#packages[@]} Debian packages; this takes
 started=$SECONDS mode=root
 [ "$(id -u)" -eq 0 ] || mode=unshare
 include=$(IFS=,; echo "${packages[*]}")
-if ! INITRD=No mmdebstrap --mode="$mode" --variant=minbase --format=null --skip=cleanup --include="$include" "${proxy[@]}" \
+if ! INITRD=No mmdebstrap --mode="$mode" --variant=minbase --format=null --skip=cleanup --include="$include" --setup-hook="$hide" \
+  --setup-hook="upload $work/apt.conf /etc/apt/apt.conf.d/98bottle" \
   --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/info/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' --customize-hook="bash $work/finish.sh \"\$1\" $work" \

@@ -77,9 +77,17 @@ def mmdebstrap(arguments):
     """Makes the archive as mmdebstrap does with these hooks, from the stand-in's files."""
     out = next(word for word in arguments if word.endswith(".partial"))
     root = tempfile.mkdtemp(prefix="mmdebstrap.")
+    os.makedirs(root + "/etc/apt/apt.conf.d")
+    os.mkdir(root + "/etc/apt/sources.list.d")
+    for path in arguments:
+        if os.path.isfile(path):
+            shutil.copyfile(path, root + "/etc/apt/sources.list.d/" + os.path.basename(path))
     for kind in ("setup", "extract"):
         for word in arguments:
-            if word.startswith("--%s-hook=" % kind):
+            if word.startswith("--%s-hook=upload " % kind):
+                _, outside, inside = word.split("=", 1)[1].split()
+                shutil.copyfile(outside, root + inside)
+            elif word.startswith("--%s-hook=" % kind):
                 subprocess.run(["sh", "-c", word.split("=", 1)[1], "exec", root], check=True)
         if kind == "setup":
             subprocess.run(["cp", "-a", os.path.join(os.environ["FAKES"], "system", "."), root], check=True)

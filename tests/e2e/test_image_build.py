@@ -1,8 +1,11 @@
 """`bottle image build`: what it downloads runs in a container without a network, or not at all."""
 
+import contextlib
+import glob
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 
@@ -146,6 +149,41 @@ def test_a_build_that_runs_is_not_removed(world, operator, build):
         assert wait_for(lambda: os.path.exists(hangs), 60), "mmdebstrap does not run"
         done = operator.bottle("cleanup", env={"TMPDIR": temporary})
         assert done.returncode == 0 and "image build" not in done.stdout and len(os.listdir(temporary)) == 1, done
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=60)
+
+
+def command_lines():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open("/proc/%s/cmdline" % pid, "rb") as file:
+            yield file.read()
+
+
+def test_other_users_do_not_see_the_logins_of_proxies_and_sources(world, operator, build):
+    temporary, hangs, settings = (os.path.join(operator.home, name) for name in ("tmp", "hangs", "apt.conf"))
+    os.mkdir(temporary)
+    login = "me:" + secrets.token_hex(8)
+    with open(settings, "w") as file:
+        file.write('Acquire::http::Proxy "http://%s@127.0.0.1:1";\n' % login)
+    environment = {**world.environment(home=operator.home), **build.env, "TMPDIR": temporary, "FAKE_HANGS": hangs, "APT_CONFIG": settings}
+    child = subprocess.Popen(world.command("image", "build", "claude", "--package", "private"), cwd=operator.workspace, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_for(lambda: os.path.exists(hangs), 60), "mmdebstrap does not run"
+        lines = list(command_lines())
+        assert any(b"mmdebstrap" in line or b"fake_packages" in line for line in lines)
+        assert not any(login.encode() in line for line in lines)
+        private, found = set(), subprocess.run(["grep", "-rlF", "-e", login, "-e", "/debian", temporary], capture_output=True, text=True, check=True).stdout
+        for path in found.splitlines():
+            name = os.path.basename(path)
+            if name in ("apt.conf", "98bottle") or name.startswith("machine."):
+                assert os.stat(path).st_mode & 0o777 == 0o600, path
+                private.add(name)
+        assert {"apt.conf", "98bottle"} < private and any(name.startswith("machine.") for name in private), found
+        for path in subprocess.run(["grep", "-rlF", login, temporary], capture_output=True, text=True, check=True).stdout.splitlines():
+            assert os.stat(path).st_mode & 0o077 == 0, path
+        [archive] = glob.glob(temporary + "/*/rootfs.tar.partial")
+        assert os.stat(archive).st_mode & 0o777 == 0o600
     finally:
         child.send_signal(signal.SIGTERM)
         child.communicate(timeout=60)

@@ -84,3 +84,24 @@ def test_roots_qemu_reads_a_baked_disk_as_a_separate_user(qemu, capsys):
         for name in ("disk.qcow2", "vmlinuz"):
             assert subprocess.run(qemu.as_user(uid, groups) + ["cat", baked + "/" + name], capture_output=True, cwd="/").returncode, groups
     assert qemu.group_of(os.path.join(qemu.IMAGES, "0123456789ab")) is None
+
+
+def test_the_logins_of_proxies_and_sources_are_not_on_a_command_line(tmp_path):
+    """image.sh runs with a stand-in for mmdebstrap, which shows what it gets."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("mmdebstrap", "mkfs.ext4", "qemu-img", "newuidmap"):
+        (programs / name).write_text('#!/bin/sh\nprintf "%s\\n" "$@" >"$SEEN/words"\nfor word in "$@"; do\n  case $word in --setup-hook=upload*)\n'
+                                     '    set -- $word; cp "$2" "$SEEN/apt.conf"; stat -c "%a" "$2" "${2%/*}"/machine.* >"$SEEN/modes" ;;\n  esac\ndone\nexit 1\n')
+        (programs / name).chmod(0o755)
+    (tmp_path / "settings").write_text('Acquire::https::Proxy "http://me:s3cret@127.0.0.1:1";\n')
+    script = os.path.join(HERE, "..", "..", "providers", "qemu", "image.sh")
+    done = subprocess.run(["bash", script, str(tmp_path / "out")], capture_output=True, text=True,
+                          env={**os.environ, "PATH": "%s:%s" % (programs, os.environ["PATH"]), "APT_CONFIG": str(tmp_path / "settings"),
+                               "SEEN": str(tmp_path), "TMPDIR": str(tmp_path)})
+    if done.returncode == 78:
+        pytest.skip(done.stderr)
+    assert done.returncode == 1, done.stderr
+    assert "--mode=" in (tmp_path / "words").read_text() and "s3cret" not in (tmp_path / "words").read_text()
+    assert (tmp_path / "apt.conf").read_text() == 'Acquire::https::Proxy "http://me:s3cret@127.0.0.1:1";\n'
+    assert set((tmp_path / "modes").read_text().split()) == {"600"}
