@@ -2,6 +2,7 @@
 // in its place.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "guard/budget/budget.h"
@@ -42,7 +43,7 @@ struct Request {
     bool framed = false;   // afterward, only WebSocket frames without extensions pass, and they are scanned
   } upgrade;
   Budget::Account* account = nullptr;  // of the host; null until the request is allowed
-  bool warned = false;                 // a warning was recorded for a secret that passed anyway
+  std::set<std::string> warned;        // what was recorded of secrets that passed anyway: the code and the name
 };
 
 // Says whether a request may be made. If not, `status` and `code` are for the client, and `reason` is for the operator

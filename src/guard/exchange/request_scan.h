@@ -87,7 +87,8 @@ class RequestScan {
   scan::Verdict judge_answer(const scan::Sight& sight);
   scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, Place place, Syntax syntax);
   // Returns the verdict that the setting `what` requires. `code` and `reason` are for the audit.
-  scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, std::string reason);
+  scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, const Secret& secret,
+                              std::string reason);
   void report_once(const Finding& finding);
   // Describes the text so far of a message.
   struct ShortText {

@@ -270,6 +270,24 @@ TEST_F(FindingsInPathTest, OnlyTheBytesOfAFindingAreMissingInTheRecord) {
   EXPECT_EQ(line.value("path", ""), "/next");
 }
 
+// A secret that the agent adds to a request must not hide another one, nor a value in the answer.
+TEST_F(FindingsInPathTest, EachSecretThatPassesIsRecordedInBothDirections) {
+  auto sink = origin("sink.test", [](auto&) { return ok(kOther); });
+  config_["egress"]["on_secret"] = "warn";
+  start();
+  std::string twice = std::string(kPlaceholder) + "," + kPlaceholder;
+  EXPECT_TRUE(ask("sink.test", "GET / HTTP/1.1\r\nHost: sink.test\r\nX-A: " + twice + "\r\nX-B: " + kOther + "\r\n\r\n")
+                  .ends_with(kOther));
+  raw("CONNECT mark.test:443 HTTP/1.1\r\nHost: mark.test:443\r\n\r\n");
+  std::map<std::string, int> seen;
+  for (json line; (line = next_line())["type"] == "audit" && line.value("host", "") != "mark.test";)
+    for (const char* name : {"\"tok\"", "\"db\""})
+      if (line.value("reason", "").find(std::string("secret ") + name) != std::string::npos)
+        ++seen[line.value("code", "") + " " + name];
+  EXPECT_EQ(seen,
+            (std::map<std::string, int>{{"secret \"tok\"", 1}, {"secret \"db\"", 1}, {"secret_in_answer \"db\"", 1}}));
+}
+
 TEST_F(FindingsInPathTest, ManyFindingsDoNotHideThePathOfARefusedRequest) {
   const std::string known = "k7Qw5Zt8v2Rm";
   config_["known"] = json::array({{{"name", "deploy"}, {"value", known}}});
