@@ -407,6 +407,7 @@ TEST_F(Workspace, SortingHasATimeLimit) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
+  put(inside + "/a.txt", "changed\n");
   limits.max_time = std::chrono::seconds(0);
   auto back = take_inside(sent.base);
   ASSERT_FALSE(back);
