@@ -1,6 +1,7 @@
 // Runs whole sessions on an engine in memory and checks what is left in its world, whatever fails.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <future>
 #include <mutex>
 
@@ -118,6 +119,28 @@ TEST(Story, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
   ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
   EXPECT_EQ(outcome.result->exit, 7);
   EXPECT_TRUE(docker.connect()->image_exists(guard_reference()).value_or(false));
+}
+
+// Another near side's session of the same name has ended, and that near side has not fetched its work yet.
+TEST(Story, ASessionOfAnotherNearSideKeepsItsResults) {
+  TestSession session(true);
+  FakeDocker docker;
+  session.furnish(docker);
+  std::string results = session.scratch.directories.results + "/x1";
+  ASSERT_TRUE(make_directories(results));
+  ASSERT_TRUE(write_file_atomically(results + "/id", "0b"));
+  ASSERT_TRUE(write_file_atomically(results + "/workspace.tar", "its work"));
+  session.job.id = "0a";
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_EQ(outcome.failure->code, Code::conflict);
+  EXPECT_EQ(read_file(results + "/workspace.tar").value_or(""), "its work");
+  EXPECT_EQ(read_file(results + "/id").value_or(""), "0b");
+  EXPECT_FALSE(session.worked);
+  std::filesystem::remove_all(results);
+  outcome = session.run(docker);
+  ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
+  EXPECT_EQ(read_file(results + "/id").value_or(""), "0a");
 }
 
 // The launch sends the configuration while the guard starts, and only the guard makes room for all of it.
