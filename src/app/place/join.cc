@@ -53,11 +53,21 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
   else without("its ssh keys", keys.error());
 }
 
+// Connects to the machine of a session whose near side lives, which may have lost its connection. It reconnects without
+// asking, so a passphrase or a second factor must be given here. The near side then finds this connection.
+void connect_for_near_side(const session::LedgerView& view, const JoinOptions& options) {
+  // The key of a VM has no passphrase.
+  if (!options.interactive || !view.remote || view.vm || view.remote->target.host.empty()) return;
+  if (auto side = remote::FarSide::reach(*view.remote, true, options.say); !side)
+    options.say("the session's machine cannot be reached now: " + side.error().what);
+}
+
 }  // namespace
 
 Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   auto view = TRY(ledger_of(name));
+  if (!view.owner.is_gone()) connect_for_near_side(view, options);
   if (!view.owner.is_gone() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
 
   wire::Job job;

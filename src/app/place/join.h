@@ -22,8 +22,9 @@ struct JoinOptions {
 // Returns a connection to the session's supervisor, which the caller closes. If the supervisor of a session on a
 // remote machine is dead, starts a new one first. For that, finds or asks again for everything that stays on this
 // machine: secrets, ssh keys and services. If something cannot be obtained, the session continues without it, which
-// is reported with `say`. Blocks while ssh connects and while the operator is asked. Fails with Code::not_found if
-// there is no such session, or if it has no owner and ran on this machine.
+// is reported with `say`. If the supervisor lives, connects to the machine for it when ssh may ask. Blocks while ssh
+// connects and while the operator is asked. Fails with Code::not_found if there is no such session, or if it has no
+// owner and ran on this machine.
 Result<UniqueFd> join(const std::string& session, const JoinOptions& options);
 
 // Returns the sessions on remote machines whose supervisor on this machine is dead, except those whose VM was still
