@@ -389,6 +389,18 @@ TEST_F(Delta, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
   }
 }
 
+TEST_F(Delta, AHardLinkToAFileOfWhichNothingHasTheContentIsInTheArchive) {
+  put(repo + "/large", std::string(2 << 20, 'x'));
+  auto sent = pack(WorkspaceMode::copy);
+  put(repo + "/large", "the operator's\n");
+  unpack();
+  fs::create_hard_link(inside + "/large", inside + "/other");
+  run({"tar", "--sort=name", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
+  auto back = take(*read_file(root + "/in.tar"), sent.base);
+  EXPECT_TRUE(flagged(*back, "a hard link to a file whose content bottle does not keep")) << joined(back->flagged);
+  EXPECT_TRUE(back->is_incomplete) << "the archive with it would not be kept";
+}
+
 TEST_F(Delta, ChangesOfTheOperatorThatNothingKnowsAnyMoreAreReportedOnTheRef) {
   put(repo + "/a.txt", std::string(2 << 20, 'x'));
   auto sent = pack(WorkspaceMode::copy);

@@ -205,7 +205,7 @@ class Comparison {
     for (const auto& path : aliases)
       if (const auto* was = find(before_, q_.as<Quarantine::Alias>(path)->path))
         now_[path] = {path, was->mode, was->object};
-      else q_.leave(path, "not brought home, because it is a hard link to a file that no longer exists");
+      else q_.leave(path, "not brought home, because it is a hard link to a file whose content bottle does not keep");
     return {};
   }
 
