@@ -301,7 +301,8 @@ TEST_F(Commands, diff_shows_the_patch_with_tabs_as_spaces) {
   write(".local/state/bottle/results/none/places.json", R"({"places":[]})");
   expect_refused(bottle({"diff", "none"}), "session none changed no files", "`bottle logs none` shows what came back");
   write(".local/state/bottle/results/none/places.json", R"({"places":[{"directory":"/a b"}]})");
-  expect_refused(bottle({"diff", "none"}), "session none has no patch; what it left is on refs",
+  expect_refused(bottle({"diff", "none"}),
+                 "session none has no patch; what it left is on refs, or only in what `bottle logs none` shows",
                  "`git -C '/a b' for-each-ref refs/bottle/none` lists them");
   write(".local/state/bottle/results/none/places.json", "{\"places\":[{");
   for (const char* command : {"diff", "apply"})

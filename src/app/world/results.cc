@@ -122,7 +122,9 @@ Result<Results> results_of(const std::string& session) {
 Result<Results> changes_of(const std::string& session) {
   Results results = TRY(results_of(session));
   if (results.patches.empty() && results.copies.empty() && !results.places.empty())
-    return fail(Code::not_found, "session " + session + " has no patch; what it left is on refs",
+    return fail(Code::not_found,
+                "session " + session + " has no patch; what it left is on refs, or only in what `bottle logs " +
+                    session + "` shows",
                 "`git -C " + shell_word(results.places[0]) + " for-each-ref refs/bottle/" + session + "` lists them");
   if (results.patches.empty() && results.copies.empty())
     return fail(Code::not_found, "session " + session + " changed no files that a patch could hold",
