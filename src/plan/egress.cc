@@ -23,6 +23,10 @@ bool never_lan(const std::string& ip) {
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
+const std::string& real_name(const manifest::SshHost& host) {
+  return host.hostname.empty() ? host.host : host.hostname;
+}
+
 }  // namespace
 
 void set_policy(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
@@ -40,7 +44,8 @@ void allow_ssh(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
       continue;
     }
     host.identity_file = expand(host.identity_file, facts);
-    plan.egress.allow.push_back({.host = host.hostname.empty() ? host.host : host.hostname, .ports = {host.port}});
+    // The guard needs no rule for the host's port. A rule for the name would hide those of wider patterns, which may
+    // allow other ports.
     plan.ssh.push_back(std::move(host));
   }
 }
@@ -76,6 +81,7 @@ Result<> check_lan(const Plan& plan) {
     if (!names.insert(route.name).second)
       return fail(Code::conflict, where + " is defined twice", "remove one of the two");
     if (std::ranges::any_of(plan.egress.allow, [&](const AllowRule& rule) { return rule.host == route.name; }) ||
+        std::ranges::any_of(plan.ssh, [&](const auto& host) { return real_name(host) == route.name; }) ||
         plan.egress.hosts.contains(route.name))
       return fail(Code::conflict, where + " is also a host of egress.allow, egress.hosts, ssh or the agent's provider",
                   "choose another name for the service");

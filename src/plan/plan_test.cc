@@ -36,6 +36,23 @@ Facts web_facts() {
   return f;
 }
 
+// Otherwise, the rule for the ssh port would hide the one for the pattern.
+TEST(Plan, AnSshHostChangesNoRule) {
+  auto plan = make(parsed(R"(
+bottles:
+  web:
+    egress: {allow: ["*.example.org"]}
+    ssh: [{host: git, hostname: git.example.org, host_key: "ssh-ed25519 AAAA"}]
+agents:
+  dev: {bottle: web, provider: shell}
+)"),
+                   {.agent = "dev"}, web_facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  ASSERT_EQ(plan->egress.allow.size(), 1u);
+  EXPECT_EQ(plan->egress.allow[0].host, "*.example.org");
+  EXPECT_EQ(plan->ssh.size(), 1u);
+}
+
 TEST(Plan, NamesScannedSecretsWithoutTheirValues) {
   auto plan = make(parsed(R"(
 bottles:

@@ -229,8 +229,7 @@ Task<std::optional<ClientError>> resolved(Context& context, Waker& waker, Addres
 std::string carried(Context& context, const Config& config, const policy::Host& host) {
   if (auto why = carried_by_name(config, host); !why.empty()) return about_carrier(why);
   if (names_secret(config, host)) return std::string(kNamesSecret);
-  // The operator wrote this name in full, so the agent did not choose it.
-  if (host.literal || config.rules.names(host)) return {};
+  if (is_written_out(config, host)) return {};
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(context.loop.now())};
   if (context.names.too_many(host.name, now))
     return "too many different names below " + std::string(scan::registered_domain(host.name)) +

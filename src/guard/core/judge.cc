@@ -3,6 +3,8 @@
 // so that both give the same answer.
 #include "guard/core/judge.h"
 
+#include <algorithm>
+
 #include "http/head.h"
 #include "scan/dns/dns_name.h"
 
@@ -34,8 +36,13 @@ policy::Decision judge_request(const Config& config, const policy::Host& host, u
   return config.rules.request(host, port, method, target);
 }
 
+bool is_written_out(const Config& config, const policy::Host& host) {
+  return host.literal || config.rules.names(host) ||
+         std::ranges::any_of(config.ssh, [&](const SshHost& each) { return each.host.name == host.name; });
+}
+
 std::string_view carried_by_name(const Config& config, const policy::Host& host) {
-  return host.literal || config.rules.names(host) ? "" : scan::carries_data(host.name);
+  return is_written_out(config, host) ? "" : scan::carries_data(host.name);
 }
 
 std::string about_carrier(std::string_view why) {
@@ -43,10 +50,10 @@ std::string about_carrier(std::string_view why) {
          ", which can carry data out; to allow this name, add a rule for the full name";
 }
 
-// A secret may also be cut into labels, so the name is searched without its dots, too. A name that a rule spells out
-// is not searched, because the operator has chosen it.
+// A secret may also be cut into labels, so the name is searched without its dots, too. A name that the operator has
+// written in full is not searched.
 bool names_secret(const Config& config, const policy::Host& host) {
-  if (host.literal || config.rules.names(host)) return false;
+  if (is_written_out(config, host)) return false;
   if (config.secrets.any_in(host.name)) return true;
   std::string joined = host.name;
   std::erase(joined, '.');

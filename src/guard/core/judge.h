@@ -28,6 +28,9 @@ inline constexpr std::string_view kHeaderRefused = "the header ";
 policy::Decision judge_request(const Config& config, const policy::Host& host, uint16_t port, bool tls,
                                std::string_view method, std::string_view target);
 
+// Returns whether the operator wrote the name in full, in a rule or as a host of ssh, so that it can carry nothing of
+// the agent's. That holds for every address, too.
+bool is_written_out(const Config& config, const policy::Host& host);
 // Returns why a name must not be resolved because it carries data, as the rest of a sentence, or an empty string if it
 // may be resolved. Does not judge a name that the operator wrote in full.
 std::string_view carried_by_name(const Config& config, const policy::Host& host);

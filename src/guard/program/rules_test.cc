@@ -403,5 +403,25 @@ TEST_F(RulesTest, ABlindTunnelEndsWhenItIsNoLongerAllowed) {
   EXPECT_EQ(line["reason"], "the rules have changed");
 }
 
+TEST_F(GuardTest, AnSshHostNeedsNoRuleAndHidesNone) {
+  const std::string host = "4d5f3a9b2c8e7f1a0b6d4c3f.example.org";
+  auto site = std::make_unique<Origin>(nullptr, "", [](auto&) { return ok("fine"); });
+  config_["ssh"] = {{{"host", host}, {"port", 22}, {"key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBA="}}};
+  config_["egress"]["resolver"] = "127.0.0.1:1";
+  allow("*.example.org");
+  start();
+  auto connect = [&](const std::string& to) { return raw("CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n"); };
+  EXPECT_NE(connect(host + ":22").find("X-Bottle-Error: unresolved"), std::string::npos)
+      << "the operator wrote this name, so it is looked up";
+  const std::string other = "nbswy3dpeb3w64tmmqqho2lu.example.org";
+  EXPECT_NE(connect(other + ":443").find("X-Bottle-Deny: name_carries_data"), std::string::npos);
+  EXPECT_NE(raw("GET http://" + host + ":22/ HTTP/1.1\r\nHost: " + host + ":22\r\n\r\n").find("Deny: not_allowed"),
+            std::string::npos)
+      << "the host key is checked only in a tunnel";
+  route(host, site->port);
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_TRUE(raw("GET http://" + host + "/ HTTP/1.1\r\nHost: " + host + "\r\n\r\n").ends_with("fine"));
+}
+
 }  // namespace
 }  // namespace bottle::guard
