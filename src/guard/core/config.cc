@@ -85,8 +85,8 @@ bool never_lan(const policy::Address& address) {
   return v4 || b[0] == 0xff || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
-// Returns the rule of the route, and adds its address to the configuration. `rules` are those that are not routes;
-// the name of the route must not be among them.
+// Returns the rule of the route, and adds its address to the configuration. `rules` are those that are not routes.
+// Those with the name of the route must be for its port, because the operator can add some while the session runs.
 Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& wanted,
                                  std::span<const policy::RuleSpec> rules) {
   auto host = TRY(policy::normalise_host(wanted.name));
@@ -98,10 +98,13 @@ Result<policy::RuleSpec> add_lan(Config& config, const wire::GuardLanRoute& want
   if (never_lan(to->address) ||
       std::ranges::any_of(config.listen, [&](const Endpoint& own) { return own.address == to->address; }))
     return bad(to_string(*to) + " is not an address of a local network");
-  if (std::ranges::any_of(rules, [&](const auto& rule) { return rule.host == host.name && !rule.deny; }) ||
-      config.hosts.contains(host.name))
-    return bad("another rule has the same name");
   LanRoute route{*to, static_cast<uint16_t>(wanted.tls ? 443 : 80)};
+  // A rule for another port of the name would lead to wherever the name resolves to.
+  auto leads_elsewhere = [&](const policy::RuleSpec& rule) {
+    return rule.host == host.name && !rule.deny && rule.ports != std::vector{route.port};
+  };
+  if (std::ranges::any_of(rules, leads_elsewhere) || config.hosts.contains(host.name))
+    return bad("another rule has the same name");
   if (!config.lan.emplace(host.name, route).second) return bad("it appears twice");
   return policy::RuleSpec{.host = host.name,
                           .ports = {route.port},
@@ -162,8 +165,7 @@ Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
   return {};
 }
 
-// Adds the rules, the fixed addresses and the LAN routes. The routes come last, because they must not have the name of
-// anything else.
+// Adds the rules, the fixed addresses and the LAN routes. The routes come last, because others limit their names.
 Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
   std::vector<policy::RuleSpec> rules;
   for (const auto& each : egress.allow) {
@@ -180,7 +182,7 @@ Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
     for (const auto& each : list) to.push_back(TRY(endpoint(each)));
     if (to.empty()) return fail(Code::invalid, "hosts: \"" + name + "\" has no address");
   }
-  size_t named = rules.size();  // a route must not have the name of one of these
+  size_t named = rules.size();
   for (const auto& each : egress.lan)
     rules.push_back(TRY(add_lan(config, each, std::span<const policy::RuleSpec>(rules).first(named))));
   config.rules = TRY(policy::Rules::compile(rules));

@@ -410,5 +410,29 @@ TEST_F(GuardTest, ALanRouteMustBeALocalServiceWithAUniqueName) {
       raw("CONNECT tracker.bottle:443 HTTP/1.1\r\nHost: tracker.bottle:443\r\n\r\n").starts_with("HTTP/1.1 403"));
 }
 
+// The supervisor adds such rules when the operator allows more of the service.
+TEST_F(GuardTest, ARuleMayAllowMoreOfALanRoute) {
+  config_["egress"]["lan"] = json::array(
+      {{{"name", "tracker.bottle"}, {"to", "192.168.1.20:8080"}, {"methods", {"GET"}}, {"paths", {"/issues/**"}}}});
+  config_["relay"] = {"tracker.bottle"};  // so that an allowed request has an answer and goes nowhere
+  start();
+  auto says = [&](const json& rule) {
+    config_["egress"]["allow"] = json::array({rule});
+    return configure()["type"];
+  };
+  for (const json& ports : {json::array(), json::array({443}), json::array({80, 443})})
+    EXPECT_EQ(says({{"host", "tracker.bottle"}, {"ports", ports}}), "error") << ports;
+  EXPECT_EQ(says({{"host", "tracker.bottle"}, {"deny", true}}), "ready");
+  auto get = [&](const std::string& path) {
+    return raw("GET http://tracker.bottle" + path + " HTTP/1.1\r\nHost: tracker.bottle\r\n\r\n");
+  };
+  EXPECT_NE(get("/issues/1").find("X-Bottle-Deny"), std::string::npos);
+  json more = {{"host", "tracker.bottle"}, {"ports", {80}}, {"methods", {"GET"}}, {"paths", {"/admin"}}};
+  EXPECT_EQ(says(more), "ready");
+  EXPECT_NE(get("/other").find("X-Bottle-Deny"), std::string::npos);
+  for (const char* path : {"/admin", "/issues/1"})
+    EXPECT_NE(get(path).find("X-Bottle-Error: operator_away"), std::string::npos) << path;
+}
+
 }  // namespace
 }  // namespace bottle::guard

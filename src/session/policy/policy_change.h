@@ -15,10 +15,11 @@
 namespace bottle::session {
 
 // Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
-// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. Pure. Fails with
-// Code::invalid if the guard would refuse the rule.
-Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow,
-                                                   const wire::PolicyChange& change);
+// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. The routes in `lan`
+// keep their own rules, so an `allow` without methods and paths only removes the denial of such a name. Pure. Fails
+// with Code::invalid if the guard would refuse the rule.
+Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
+                                                   const std::vector<wire::GuardLanRoute>& lan = {});
 
 // Returns the `allowed_secrets` of a guard's configuration after a request to let a credential leave. Fails with
 // Code::invalid if `fingerprint` is not one.

@@ -46,6 +46,20 @@ TEST(LivePolicy, AddsRevokesAndForbids) {
     EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
 }
 
+// The guard makes the rule of such a service from its route.
+TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
+  const std::vector<wire::GuardLanRoute> lan = {{"tracker.bottle", "192.168.1.20:8080", {"GET"}, {"/issues/**"}}};
+  std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
+  auto denied = *changed_rules(rules, deny("tracker.bottle"), lan);
+  EXPECT_TRUE(denied.back().deny);
+  EXPECT_EQ(*changed_rules(denied, allow("1", {.host = "Tracker.bottle"}), lan), rules);
+  auto more = *changed_rules(denied, allow("1", {.host = "tracker.bottle", .paths = {"/admin"}}), lan);
+  ASSERT_EQ(more.size(), 2u);
+  EXPECT_EQ(more[1].ports, std::vector<uint16_t>{80});
+  EXPECT_FALSE(more[1].deny);
+  EXPECT_FALSE(changed_rules(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
+}
+
 TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {
   policy.request(allow("1", {.host = "a.example.org"}));
   policy.request(deny("b.example.org"));
