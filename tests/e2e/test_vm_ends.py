@@ -126,6 +126,20 @@ def test_a_kept_vm_stays_until_vm_destroy(cloud, until):
     assert until(cloud.nothing_left, 120), cloud.left()
 
 
+def test_the_work_on_a_kept_vm_comes_home_after_everything_was_killed(cloud, until):
+    process = cloud.start(WORK, "--keep", wait=False)
+    assert working(cloud, until), process.communicate()[1]
+    (name,) = cloud.records()
+    kill_for_sure(*reapers(cloud), record_of(cloud)["owner_process"]["pid"], process.pid)
+    process.communicate()
+    done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
+    assert done.returncode == 0 and "VM " + name + " has lost its owner" in done.stderr, done.stderr
+    assert until(lambda: came_home(cloud) and not cloud.operator.sessions(), 120), cloud.left()
+    assert cloud.there() == [name] and cloud.records() == [name] and len(reapers(cloud)) == 1
+    assert cloud.bottle("vm", "destroy", name, config=cloud.config()).returncode == 0
+    assert until(cloud.nothing_left, 120), cloud.left()
+
+
 def test_a_vm_whose_start_fails_is_not_kept(cloud):
     done = cloud.start("true", "--keep", options={"fault": "ssh-info-garbage"})
     assert done.returncode == 125 and not cloud.there() and not cloud.records(), (done.stderr, cloud.left())

@@ -147,8 +147,9 @@ void check_vms(const std::function<void(const std::string&)>& say) {
     if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, places())) continue;
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
     if (!started) say("VM " + name + ": " + started.error().what);
-    else if (left && !record->held)
-      say("VM " + name + " has lost its owner; bottle fetches its work in the background and then destroys the VM");
+    else if (!record->held && (left || has_work(*record)))
+      say("VM " + name + " has lost its owner; bottle fetches its work in the background" +
+          (left ? " and then destroys the VM" : ""));
   }
   auto sessions = shown_in(directories().sessions);
   if (!sessions) say("sessions may be left without their VMs: " + sessions.error().what);
