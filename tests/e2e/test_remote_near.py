@@ -10,7 +10,7 @@ import time
 
 import world as world_module
 from look import kill_for_sure
-from test_remote import Lines, far, inside, remote, state_of, supervisor_of  # noqa: F401  (fixtures)
+from test_remote import Lines, background, far, inside, remote, running, state_of, supervisor_of  # noqa: F401  (fixtures)
 from test_remote_secrets import begin, everywhere, forms, in_memory, processes
 from test_ssh import Setup, agents_of, public, secrets_of
 
@@ -57,6 +57,33 @@ def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, unt
     assert sent and {r["headers"].get("Authorization") for r in sent} == {"Bearer " + token}
     assert remote.world.seen("allowed.example.org", since) == []
     assert everywhere(remote, far, token) == []
+
+
+def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_alone(remote, far, until):  # noqa: F811
+    """Two state directories, such as those of two laptops, use the same user on the same machine."""
+    other = {"XDG_STATE_HOME": os.path.join(remote.home, "other-state")}
+
+    def start_there():
+        process = background(remote, far, "true", "--name", "nightly", env=other)
+        return process, process.communicate(timeout=240)[1]
+    process = background(remote, far, "echo precious >precious; until [ -e stop ]; do sleep 0.2; done", "--name", "nightly")
+    try:
+        running(remote, until)
+        kill_for_sure(supervisor_of(remote)[1])
+        process.communicate(timeout=240)
+        second, err = start_there()
+        assert second.returncode == 125 and "already" in err, err
+        done = remote.bottle("cleanup", env={**remote.extra_env, **other}, timeout=120)
+        assert "nightly" not in done.stdout, done.stdout
+        assert inside(remote, far, "touch", "/workspace/stop"), "the agent of the first session was ended"
+        assert until(lambda: not far.left(), 120), far.left()
+        second, err = start_there()
+        assert second.returncode == 125 and "the results of another session" in err, err
+    finally:
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
+    assert done.returncode == 0, done.stderr
+    [worktree] = [ref for ref in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if ref.endswith("/worktree")]
+    assert remote.git("show", worktree + ":precious") == "precious\n"
 
 
 def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811

@@ -77,6 +77,13 @@ def test_a_later_vm_of_the_same_name_is_created(api, vm):
     vm.destroy()
 
 
+def test_a_vm_whose_name_no_cloud_allows_can_be_confirmed_gone(api, tmp_path):
+    vm = vm_of(api, tmp_path, name="bottle-x-")
+    assert vm.run("create").status not in (0, AGAIN)
+    assert vm.run("destroy").json == {"status": "gone"}
+    assert vm.status() == "gone"
+
+
 def test_a_slow_destroy_and_a_volume_that_stays(api, vm):
     vm.create()
     api.end_seconds, api.keep_volume = 3600, True
