@@ -85,6 +85,21 @@ def test_a_proxy_command_that_fails_is_named(remote, far, command):  # noqa: F81
         far.operator_ssh()
 
 
+def test_a_proxy_command_gets_the_operators_variables_from_the_supervisor_too(remote, far):  # noqa: F811
+    """As a profile of a cloud does, the variable decides whether there is a way. The supervisor makes the second connection."""
+    with open(far.path("ssh_config"), "a") as file:
+        file.write("Host behind.example.org\n  HostKeyAlias %s\n  ProxyCommand sh -c 'echo $PPID >>%s; test -n \"$THE_WAY\" && exec ssh -W %s:22 %s'\n"
+                   % (far.ip, far.path("ways"), far.ip, far.target))
+    try:
+        session = remote.start("echo ran", "--remote", "far@behind.example.org", env={**remote.extra_env, "THE_WAY": "there"}, timeout=300)
+        assert session.status == 0 and "ran" in session.out, session.explain()
+        with open(far.path("ways")) as file:
+            assert len(file.readlines()) > 1, "there was no second connection"
+        assert not remote.sessions()
+    finally:
+        far.operator_ssh()
+
+
 def test_a_missing_runtime_directory_does_no_harm(remote, far):  # noqa: F811
     session = start(remote, far, "echo ran", env={"XDG_RUNTIME_DIR": "/run/user/4711"})
     assert session.status == 0 and "ran" in session.out, session.explain()
