@@ -40,10 +40,12 @@ std::string narrower(const std::string& a, const std::string& b) {
 }  // namespace
 
 std::vector<wire::GuardRule> BrokerRules::narrowed() const {
-  if (!served) return session;
+  std::vector<wire::GuardRule> all = session;
+  for (const auto& route : lan) all.push_back(lan_rule({route.name, route.to, route.methods, route.paths, route.tls}));
+  if (!served) return all;
   // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the reverse.
   std::map<std::string, std::vector<const wire::GuardRule*>> by_name;
-  for (const auto& rule : session)
+  for (const auto& rule : all)
     for (const auto& host : *served)
       if (std::string name = narrower(rule.host, host); !name.empty()) by_name[name].push_back(&rule);
   std::vector<wire::GuardRule> rules;
@@ -64,7 +66,8 @@ std::vector<wire::GuardRule> BrokerRules::narrowed() const {
 BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings) {
   BrokerRules rules;
   for (const auto& rule : plan.egress.allow) rules.session.push_back(session::guard_rule(rule));
-  for (const auto& route : plan.egress.lan) rules.session.push_back(lan_rule(route));
+  for (const auto& route : plan.egress.lan)
+    rules.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
   if (settings.all) return rules;
   auto& served = rules.served.emplace();
   for (const auto& secret : plan.secrets)

@@ -127,7 +127,7 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
     if (!changed) return;
     egress = std::move(*changed);
   } else {
-    auto changed = changed_rules(std::move(egress.allow), change);
+    auto changed = changed_rules(std::move(egress.allow), change, rules_.lan);
     if (!changed) return;
     egress.allow = std::move(*changed);
   }
