@@ -27,7 +27,7 @@ class HostSettings {
   void build() {
     // Without a setting, no rule needs a search.
     if (!has_any_) list_.clear();
-    std::ranges::stable_sort(list_, [](const auto& a, const auto& b) {
+    std::ranges::sort(list_, [](const auto& a, const auto& b) {
       size_t left = a.first.rank(), right = b.first.rank();
       if (left != right) return left > right;
       return a.second && (!b.second || *a.second < *b.second);
