@@ -154,8 +154,8 @@ std::vector<Line> explain(const Plan& plan) {
   row(out, "bottle", {plan.bottle});
   row(out, "image",
       {shown(plan.image.reference) +
-       (plan.image.recipe.empty() ? ""
-        : plan.image.recipe == "dockerfile"
+       (plan.image.recipe == Image::Recipe::none ? ""
+        : plan.image.recipe == Image::Recipe::dockerfile
             ? " (from " + shown(plan.image.dockerfile) + ")"
             : " (built by bottle" +
                   (plan.image.pin.version.empty() ? "" : ", version " + shown(plan.image.pin.version)) + ")")});

@@ -15,11 +15,15 @@ std::string dockerfile_reference(const std::string& path, const std::string& has
 // Without a pin, the version is not in the tag, because the newest one is known only once the image is built.
 Image bootstrap_image(const std::string& provider, const std::vector<std::string>& packages, const manifest::Pin& pin,
                       const ImageFacts& facts) {
-  std::string recipe = facts.recipe + '\n' + facts.architecture + '\n' + provider + '\n';
-  for (const auto& package : packages) recipe += package + '\n';
+  std::string all = facts.bootstrap_hash + '\n' + facts.architecture + '\n' + provider + '\n';
+  for (const auto& package : packages) all += package + '\n';
   // The word "version" keeps a version from looking like another package.
-  if (!pin.version.empty()) recipe += "version " + pin.version + '\n' + pin.integrity + '\n';
-  return {"bottle-agent-" + provider + ":" + content_hash(recipe), "bootstrap", "", provider, packages, pin};
+  if (!pin.version.empty()) all += "version " + pin.version + '\n' + pin.integrity + '\n';
+  return {.reference = "bottle-agent-" + provider + ":" + content_hash(all),
+          .recipe = Image::Recipe::bootstrap,
+          .provider = provider,
+          .packages = packages,
+          .pin = pin};
 }
 
 std::vector<std::string> current_images(const manifest::Manifest& manifest, const ImageFacts& facts) {

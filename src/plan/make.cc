@@ -26,15 +26,15 @@ namespace {
 Result<> set_image(Plan& plan, const manifest::Agent& agent, const manifest::Bottle& bottle, const Options& options,
                    const Facts& facts) {
   if (!options.image.empty()) {
-    plan.image = {options.image, "", "", plan.provider, {}, {}};
+    plan.image = {options.image, Image::Recipe::none, "", plan.provider, {}, {}};
   } else if (!bottle.image.empty()) {
-    plan.image = {bottle.image, "", "", plan.provider, bottle.packages, {}};
+    plan.image = {bottle.image, Image::Recipe::none, "", plan.provider, bottle.packages, {}};
   } else if (!bottle.dockerfile.empty()) {
     auto content = facts.images.dockerfiles.find(bottle.dockerfile);
     if (content == facts.images.dockerfiles.end())
       return fail(Code::not_found, at(bottle.positions, "dockerfile") + "dockerfile: cannot read " + bottle.dockerfile);
     plan.image = {dockerfile_reference(bottle.dockerfile, content->second, facts.images),
-                  "dockerfile",
+                  Image::Recipe::dockerfile,
                   expand(bottle.dockerfile, facts),
                   plan.provider,
                   bottle.packages,
@@ -42,9 +42,9 @@ Result<> set_image(Plan& plan, const manifest::Agent& agent, const manifest::Bot
   } else {
     plan.image = bootstrap_image(plan.provider, bottle.packages, agent.pin, facts.images);
   }
-  if (plan.image.recipe != "bootstrap" && !bottle.packages.empty())
+  if (plan.image.recipe != Image::Recipe::bootstrap && !bottle.packages.empty())
     plan.warnings.push_back("packages are not installed, because the bottle has its own image or dockerfile");
-  if (plan.image.recipe != "bootstrap" && !agent.pin.version.empty())
+  if (plan.image.recipe != Image::Recipe::bootstrap && !agent.pin.version.empty())
     plan.warnings.push_back("version " + agent.pin.version +
                             " is not installed, because the bottle has its own image or dockerfile");
   if (plan.image.reference.starts_with("-") ||

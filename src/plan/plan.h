@@ -14,11 +14,10 @@
 
 namespace bottle::plan {
 
-// Holds the ingredients of an image besides the provider and packages. If one of them changes, so does the image's
-// tag.
+// The ingredients of an image besides the provider and packages. If one of them changes, so does the image's tag.
 struct ImageFacts {
-  std::string recipe;        // content hash of the bootstrap script
-  std::string architecture;  // the engine's, such as x86_64 or aarch64
+  std::string bootstrap_hash;  // content hash of the bootstrap script
+  std::string architecture;    // the engine's, such as x86_64 or aarch64
   std::map<std::string, std::string>
       dockerfiles;  // path as in the manifest → content hash, for the files that can be read
 };
@@ -90,11 +89,12 @@ struct Secret {
   std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
-// Describes the image of the agent's container, and how to build it if the engine does not have it.
+// The image of the agent's container, and how to build it if the engine does not have it.
 struct Image {
-  std::string reference;   // an image that the engine has, or the tag that `recipe` builds
-  std::string recipe;      // "" | "bootstrap" (mmdebstrap + npm) | "dockerfile"
-  std::string dockerfile;  // path, for recipe == "dockerfile"
+  std::string reference;  // an image that the engine has, or the tag that `recipe` builds
+  // `none` means that the engine must have it; `bootstrap` is mmdebstrap and npm.
+  enum class Recipe { none, bootstrap, dockerfile } recipe = Recipe::none;
+  std::string dockerfile;  // path, for Recipe::dockerfile
   std::string provider;    // claude | codex | shell | command
   std::vector<std::string> packages;
   manifest::Pin pin;  // of the provider's program

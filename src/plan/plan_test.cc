@@ -155,7 +155,7 @@ TEST(Json, EveryKeyIsRequiredAndTyped) {
 TEST(Json, EveryFieldSurvives) {
   Plan p;
   p.session = "s", p.agent = "a", p.bottle = "b", p.provider = "command";
-  p.image = {"ref", "dockerfile", "/d", "command", {"git"}};
+  p.image = {"ref", Image::Recipe::dockerfile, "/d", "command", {"git"}};
   p.runtime = "runsc";
   p.resources = {123456789012345, 0.5, 7};
   p.workspace_mode = manifest::WorkspaceMode::bind;

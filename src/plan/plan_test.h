@@ -24,7 +24,7 @@ inline Facts facts() {
           .runtimes = {"runc", "runsc"},
           .repository = "/home/me/app/.git",
           .skills = {{"review", "/home/me/.claude/skills/review"}},
-          .images = {.recipe = "0123456789ab", .architecture = "x86_64"}};
+          .images = {.bootstrap_hash = "0123456789ab", .architecture = "x86_64"}};
 }
 
 }  // namespace bottle::plan

@@ -159,10 +159,10 @@ TEST(Command, ALargeHeadlessPromptGoesThroughStandardInput) {
 
 TEST(Image, ItsNameDependsOnItsIngredients) {
   ImageFacts known = facts().images, newer = known, other = known;
-  newer.recipe = "ba9876543210";
+  newer.bootstrap_hash = "ba9876543210";
   other.architecture = "aarch64";
   Image plain = bootstrap_image("claude", {}, {}, known);
-  EXPECT_EQ(plain.recipe, "bootstrap");
+  EXPECT_EQ(plain.recipe, Image::Recipe::bootstrap);
   EXPECT_TRUE(plain.reference.starts_with("bottle-agent-claude:"));
   EXPECT_EQ(plain.reference.size(), std::string("bottle-agent-claude:").size() + 12);
   EXPECT_EQ(plain.reference, bootstrap_image("claude", {}, {}, known).reference);
@@ -228,7 +228,7 @@ TEST(Image, CurrentImagesAreThoseThatAnAgentOfTheManifestCanNeed) {
   EXPECT_TRUE(has(plan->image.reference));
   EXPECT_TRUE(has(bootstrap_image("claude", {}, {}, f.images).reference)) << "the built-in agents' images too";
   EXPECT_TRUE(std::ranges::any_of(current, [](const auto& r) { return r.starts_with("bottle-agent-dockerfile:"); }));
-  f.images.recipe = "ba9876543210";
+  f.images.bootstrap_hash = "ba9876543210";
   EXPECT_FALSE(has(bootstrap_image("claude", {}, {}, f.images).reference)) << "an older recipe's is not current";
 }
 

@@ -37,15 +37,10 @@ namespace bottle::session {
 namespace {
 
 using nlohmann::json;
-using transfer::DeliveryPoint, wire::Job, wire::SshKey, wire::Values;
+using transfer::DeliveryPoint, wire::Job, wire::Values;
 
 // The longest time until the self-test reports. It takes a fraction of a second, but this machine may be very busy.
 constexpr int kReportMs = 60000;
-
-// Returns whether the operator's ssh-agent lacks one of the keys, so that the session needs its own ssh-agent.
-bool needs_own_agent(const Job& job) {
-  return std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
-}
 
 // Limits each send to five seconds, so that a peer that does not read cannot block the supervisor.
 void limit_sending(int socket) {
@@ -162,7 +157,7 @@ void Launch::begin_independent_steps() {
           }).share();
   root_ = std::async(std::launch::async, [this] { return pki::Root::make(job_.plan.session); }).share();
   ssh_agent_ = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<SessionAgent>> {
-    if (!needs_own_agent(job_)) return nullptr;
+    if (!needs_own_agent(job_.ssh_keys)) return nullptr;
     return SessionAgent::start(directory(), job_.plan, job_.ssh_keys);
   });
   guard_ = std::async(std::launch::async, [this] { return make_guard(); });
@@ -341,7 +336,7 @@ Result<std::shared_ptr<const pki::Root>> Launch::open_gate(Gate& gate) {
 std::vector<Thing> things_of(const Job& job) {
   Names names(job.plan.session);
   std::vector<Thing> things = names.things();
-  if (needs_own_agent(job))
+  if (needs_own_agent(job.ssh_keys))
     things.insert(things.begin(),
                   {ThingKind::ssh_agent, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
   return things;

@@ -47,7 +47,7 @@ plan::Plan plan() {
   p.bottle = "web";
   p.provider = "claude";
   p.image = {"bottle-agent-claude:0123456789ab",
-             "bootstrap",
+             plan::Image::Recipe::bootstrap,
              "/home/me/Dockerfile",
              "claude",
              {"git"},

@@ -250,7 +250,7 @@ void Driver::attach() {
 // -- services that stay on this machine and that the far side uses over the connection
 
 Result<> Driver::make_services(Job& there) {
-  if (std::ranges::any_of(job_.ssh_keys, [](const SshKey& key) { return key.agent.empty(); })) {
+  if (session::needs_own_agent(job_.ssh_keys)) {
     std::string socket = SessionAgent::socket_in(record_.directory);
     // Like everything that a session makes, the ssh-agent is in the ledger before it exists.
     TRY(ledger_->will_make({{wire::ThingKind::ssh_agent, socket}}));

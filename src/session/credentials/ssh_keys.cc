@@ -94,6 +94,10 @@ Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map
   return keys;
 }
 
+bool needs_own_agent(const std::vector<SshKey>& keys) {
+  return std::ranges::any_of(keys, [](const SshKey& key) { return key.agent.empty(); });
+}
+
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys) {
   std::vector<sshagent::Key> all;
   for (const auto& key : keys) {

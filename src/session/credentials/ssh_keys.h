@@ -20,6 +20,9 @@ namespace bottle::session {
 Result<std::vector<wire::SshKey>> find_ssh_keys(const plan::Plan& plan,
                                                 const std::map<std::string, std::string>& environment, const Ask& ask);
 
+// Returns whether no other ssh-agent holds one of the keys, so that the session needs its own ssh-agent. Pure.
+bool needs_own_agent(const std::vector<wire::SshKey>& keys);
+
 // Returns the keys for the filter between the bottle and the ssh-agents, each with the hosts that it may log in to. A
 // host whose own key is not known is left out. Pure.
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<wire::SshKey>& keys);

@@ -49,7 +49,7 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
   } else if (old.error().code != Code::not_found) {
     return std::unexpected(std::move(old.error()));
   }
-  if (image.recipe.empty())
+  if (image.recipe == plan::Image::Recipe::none)
     return fail(Code::not_found, "the engine has no image " + image.reference,
                 "pull or build it, or remove `image:` from the bottle");
   TRY(build_agent_image(engine, image, making));

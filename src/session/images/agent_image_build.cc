@@ -285,7 +285,7 @@ Result<> bootstrap(docker::Engine& engine, const plan::Image& image, const Makin
 }  // namespace
 
 Result<> build_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making) {
-  if (image.recipe == "dockerfile") {
+  if (image.recipe == plan::Image::Recipe::dockerfile) {
     making.progress("building " + image.reference + " from " + image.dockerfile);
     return build_dockerfile(engine, image, making);
   }

@@ -38,13 +38,15 @@ struct Token {
   std::string fetch;  // for Via::provider: shell code that prints the token on that machine
 };
 
-// Describes a key for the ssh hosts of the plan. An ssh-agent outside the bottle holds the key.
+// A key for the ssh hosts of the plan. An ssh-agent outside the bottle holds the key.
 struct SshKey {
   std::string file;        // the private key on this host
   std::string blob;        // its public half
-  std::string agent;       // socket of the operator's ssh-agent that holds the key; empty if the session's own
-                           // ssh-agent holds it
+  std::string agent;       // socket of another ssh-agent that holds the key; empty if the session's own holds it
   std::string passphrase;  // of `file`, for the session's own ssh-agent
+
+  // Stands for an ssh-agent on the near side, in the job of a far side.
+  static constexpr const char* kNearSide = "near";
 };
 
 // Says how to reach the remote machine. It is kept in the ledger, so nothing in it may be secret.

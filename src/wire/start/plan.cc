@@ -65,7 +65,8 @@ static void fields(Object& o, plan::Secret& secret) {
 
 static void fields(Object& o, plan::Image& image) {
   o.text("reference", image.reference, kPath);
-  o.text("recipe", image.recipe, kName);
+  static constexpr std::array kRecipes = {"", "bootstrap", "dockerfile"};
+  o.choice("recipe", image.recipe, kRecipes);
   o.text("dockerfile", image.dockerfile, kPath);
   o.text("provider", image.provider, kName);
   o.texts("packages", image.packages, kFew, kName);

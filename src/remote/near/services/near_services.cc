@@ -65,14 +65,13 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   }
   if (!job.ssh_keys.empty()) {
     // Keys that the operator's own ssh-agent holds need no second ssh-agent.
-    bool own = std::ranges::any_of(job.ssh_keys, [](const SshKey& key) { return key.agent.empty(); });
     std::unique_ptr<SessionAgent> agent;
-    if (own) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
+    if (session::needs_own_agent(job.ssh_keys)) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
     services->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent),
                            services->record_);
     for (auto& key : there.ssh_keys) {
-      // Any text would do: the far side starts no ssh-agent for a key that another one holds.
-      key.agent = "near";
+      // The far side starts no ssh-agent for a key that another one holds.
+      key.agent = wire::SshKey::kNearSide;
       key.passphrase.clear();
     }
   }
