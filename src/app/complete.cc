@@ -183,7 +183,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
       all.push_back({name, ""});
   } else if (value == "SESSION") {
     for (const auto& info : sessions().value_or(std::vector<wire::SessionInfo>()))
-      all.push_back({info.session, info.agent + ", " + info.state});
+      all.push_back({info.session, info.agent + ", " + word_of(info.state)});
   } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
     // An agent's name may come from the repository in the current directory.
     char here[PATH_MAX];

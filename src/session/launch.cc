@@ -26,6 +26,7 @@
 #include "session/box/containers.h"
 #include "session/box/host_routes.h"
 #include "session/collect/collect.h"
+#include "session/credentials/ssh_keys.h"
 #include "session/images/agent_image.h"
 #include "session/images/guard_image.h"
 #include "session/images/programs.h"
@@ -72,7 +73,7 @@ class Launch {
 
   Result<> progress(const std::string& step);
   json labelled(const char* role) const;
-  std::string directory() const { return job_.directories.sessions + "/" + job_.plan.session; }
+  std::string directory() const { return job_.directories.session(job_.plan.session); }
 
   void begin_independent_steps();
 
@@ -338,7 +339,7 @@ std::vector<Thing> things_of(const Job& job) {
   std::vector<Thing> things = names.things();
   if (needs_own_agent(job.ssh_keys))
     things.insert(things.begin(),
-                  {ThingKind::ssh_agent, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session)});
+                  {ThingKind::ssh_agent, SessionAgent::socket_in(job.directories.session(job.plan.session))});
   return things;
 }
 

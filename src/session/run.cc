@@ -21,6 +21,8 @@
 #include "session/console/stop_signal.h"
 #include "session/launch.h"
 #include "session/launch_control.h"
+#include "session/ledger/files.h"
+#include "session/ledger/info.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 #include "session/ledger/teardown.h"
@@ -39,20 +41,12 @@ void tell_failure(Clients& clients, const Error& error) {
   clients.send(FrameType::failure, wire::encode(error));
 }
 
-// Writes what `bottle list` shows.
-Result<> write_info(const Job& job, const std::string& directory, const char* state) {
-  auto now =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  wire::SessionInfo info{job.plan.session, state, job.plan.agent, job.plan.bottle, job.plan.workspace, "", now};
-  return write_file_atomically(directory + "/info.json", wire::encode(info));
-}
-
 // Writes the rules that a recorded session would have needed, ready to be put under egress.allow.
 void write_recorded(const Job& job, const std::vector<std::string>& rules) {
   std::string text = "# What session " + job.plan.session + " reached without a rule in bottle " + job.plan.bottle +
                      ". Read these rules before you use them.\nallow:\n";
   for (const auto& rule : rules) text += "  - " + rule + "\n";
-  (void)write_file_atomically(job.directories.results + "/" + job.plan.session + "/allow.yaml", text);
+  (void)write_file_atomically(job.directories.results_of(job.plan.session) + "/allow.yaml", text);
 }
 
 // Fails if the engine already has a thing with one of the session's names. Another user's session, whose ledger is
@@ -86,8 +80,8 @@ class Session {
         clients_(clients),
         connect_(connect),
         name_(job.plan.session),
-        directory_(job.directories.sessions + "/" + name_),
-        results_(job.directories.results + "/" + name_),
+        directory_(job.directories.session(name_)),
+        results_(job.directories.results_of(name_)),
         control_(clients, job.values, job.far) {}
 
   void run();
@@ -184,8 +178,8 @@ Result<> Session::prepare() {
   TRY(make_directories(results_));
   if (job_.far) TRY(claim_results(results_, job_.id));
   // From now on, other processes can reach this session, for example to stop its launch.
-  TRY(clients_.listen(directory_ + "/socket"));
-  if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/delivery"));
+  TRY(clients_.listen(directory_ + "/" + kSocket));
+  if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/" + kDelivery));
   return {};
 }
 
@@ -200,7 +194,7 @@ Result<Running> Session::launch() {
 
 // The self-test has passed, the gate is open, and the agent works. Clients may attach and detach.
 Result<> Session::watch(Running& running) {
-  (void)write_info(job_, directory_, "running");
+  write_info(job_, wire::SessionState::running);
   (void)ledger_->note({.running = true});
   for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
   clients_.event(wire::AgentRuns{name_, running.report.probes});
@@ -231,7 +225,7 @@ void Session::collect(const Running& running, const Result<>& ended) {
 }
 
 Result<> Session::save_result() const {
-  return write_file_durably(results_ + "/result.json", wire::encode(result_, wire::Layout::pretty));
+  return write_file_durably(results_ + "/" + kResult, wire::encode(result_, wire::Layout::pretty));
 }
 
 // Removes everything except work that is held in its container; other work is on the operator's disk by now. After an

@@ -144,7 +144,7 @@ void TestSession::furnish(docker::FakeDocker& docker) {
 
 // Does the near side's part. Delivers the workspace once the session waits for it.
 void TestSession::deliver(const std::atomic<bool>& over) const {
-  std::string path = scratch.directories.sessions + "/" + kSession + "/delivery";
+  std::string path = scratch.directories.session(kSession) + "/delivery";
   Result<UniqueFd> connected = fail(Code::not_found, path);
   while (!over && !(connected = connect_to(path))) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (!connected) return;
@@ -232,7 +232,7 @@ Moment TestSession::moment(docker::FakeDocker& docker, const docker::FakeCall& c
 void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, bool does) {
   fs::remove_all(scratch.path);
   copy_tree(moment.directory, scratch.path);
-  std::string ledger = scratch.directories.sessions + "/" + kSession + "/ledger";
+  std::string ledger = scratch.directories.session(kSession) + "/ledger";
   if (auto text = read_file(ledger)) {
     for (size_t at = 0; (at = text->find(moment.original, at)) != std::string::npos; at += scratch.path.size())
       text->replace(at, moment.original.size(), scratch.path);
@@ -275,7 +275,7 @@ std::set<std::string> TestSession::left(docker::FakeDocker& docker) const {
 }
 
 bool TestSession::is_home() const {
-  std::string results = scratch.directories.results + "/" + kSession;
+  std::string results = scratch.directories.results_of(kSession);
   for (const char* name : {"/changes.patch", "/workspace.tar"})
     if (auto text = read_file(results + name); text && text->find(kWork) != std::string::npos) return true;
   return false;

@@ -30,6 +30,7 @@
 #include "session/credentials/ssh_agent_link.h"
 #include "session/disk/disk_trigger.h"
 #include "session/guard_keeper.h"
+#include "session/ledger/files.h"
 #include "session/ledger/names.h"
 #include "session/policy/policy_change.h"
 #include "session/policy/usage_book.h"
@@ -48,10 +49,10 @@ class Watch {
         running_(running),
         clients_(clients),
         names_(job.plan.session),
-        audit_(job.directories.results + "/" + job.plan.session + "/egress.jsonl") {
+        audit_(job.directories.results_of(job.plan.session) + "/" + kAudit) {
     // The keys of a far session are on the near side, which gets the agent's requests as frames.
     if (!job.ssh_keys.empty() && !job.far)
-      ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.sessions + "/" + job.plan.session),
+      ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.session(job.plan.session)),
                    std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
   }
 

@@ -58,10 +58,15 @@ void fields(Object& o, LedgerRecord& record) {
   o.text("id", record.id, kName);
 }
 
+static constexpr std::array kStates = {"starting",    "running", "unattended", "unfetched",
+                                       "left behind", "held",    "dead",       "refused"};
+
+std::string word_of(SessionState state) { return kStates[static_cast<size_t>(state)]; }
+
 void fields(Object& o, SessionInfo& info) {
   o.passes_over_unknown_keys();
   o.text("session", info.session, kName);
-  o.text("state", info.state, kName);
+  o.choice("state", info.state, kStates);
   if (o.optional("agent", !info.agent.empty())) o.text("agent", info.agent, kName);
   if (o.optional("bottle", !info.bottle.empty())) o.text("bottle", info.bottle, kName);
   if (o.optional("workspace", !info.workspace.empty())) o.text("workspace", info.workspace, kPath);

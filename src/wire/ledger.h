@@ -69,11 +69,27 @@ struct LedgerRecord {
 };
 void fields(Object& o, LedgerRecord& record);
 
+// What `bottle list` says about a session. The owner of a session writes the first five; the others are about sessions
+// without a living owner on this machine.
+enum class SessionState {
+  starting,
+  running,
+  unattended,   // the agent may still run on a remote machine
+  unfetched,    // the session has ended, and its work is still on the remote machine
+  left_behind,  // something may be left on the remote machine, and `bottle cleanup` asks it again
+  held,
+  dead,
+  refused,  // its ledger is not accepted
+};
+// Returns the word for people, such as "left behind".
+std::string word_of(SessionState state);
+
 // Holds what `bottle list` shows of a session. It is info.json in the session's directory.
 struct SessionInfo {
   static constexpr const char* kName = "session's info";
   static constexpr size_t kMost = 1 << 20;
-  std::string session, state;            // state: starting | running | unattended | unfetched | left behind | …
+  std::string session = {};
+  SessionState state = SessionState::starting;
   std::string agent, bottle, workspace;  // empty if not known
   std::string machine;                   // user@host; empty for this machine
   std::optional<int64_t> started = {};   // seconds since 1970

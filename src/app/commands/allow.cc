@@ -11,6 +11,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "manifest/edit.h"
+#include "session/ledger/files.h"
 #include "wire/ledger.h"
 
 namespace bottle::app {
@@ -26,7 +27,7 @@ struct AllowOptions {
 
 // Returns the name of the bottle of a running session.
 Result<std::string> bottle_of(const std::string& session) {
-  auto text = TRY(read_file(directories().sessions + "/" + session + "/info.json"));
+  auto text = TRY(read_file(directories().session(session) + "/" + session::kInfo));
   std::string bottle = TRY(wire::decode<wire::SessionInfo>(text, wire::From::ours)).bottle;
   if (bottle.empty())
     return fail(Code::not_found, "the record of session " + session + " does not name its bottle",

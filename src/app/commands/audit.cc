@@ -16,6 +16,7 @@
 #include "base/files/file.h"
 #include "base/text/lower.h"
 #include "session/audit/audit_chain.h"
+#include "session/ledger/files.h"
 #include "wire/result.h"
 
 namespace bottle::app {
@@ -42,7 +43,7 @@ struct Record {
 // Reads the seals from the result in the same directory as the records. Returns an empty list if there is no result.
 // Fails if the result cannot be read, because a cut end would not be found without it.
 Result<std::vector<wire::AuditSeal>> seals_in(const std::string& directory) {
-  std::string path = directory + "/result.json";
+  std::string path = directory + "/" + session::kResult;
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::vector<wire::AuditSeal>();
   auto text = TRY(read_file(path, kLargestResult));
   auto result = wire::decode<wire::SessionResult>(text, wire::From::ours);
@@ -74,7 +75,7 @@ Result<std::vector<Record>> records_of(const AuditOptions& o) {
   TRY(check_session_name(o.what));
   std::vector<Record> records;
   for (const char* name : kRecords) {
-    Record record = TRY(record_at(directories().results + "/" + o.what + "/" + name));
+    Record record = TRY(record_at(directories().results_of(o.what) + "/" + name));
     // A record that the result names must exist, so a missing one is checked too.
     if (record.seal || ::access(record.path.c_str(), F_OK) == 0) records.push_back(std::move(record));
   }

@@ -89,7 +89,7 @@ Result<> read_records(const std::string& what, Replay& replay) {
     paths = {what};
   } else {
     TRY(check_session_name(what));
-    for (const char* name : kRecords) paths.push_back(directories().results + "/" + what + "/" + name);
+    for (const char* name : kRecords) paths.push_back(directories().results_of(what) + "/" + name);
     // Most sessions have no record of a broker.
     std::erase_if(paths, [](const std::string& path) { return ::access(path.c_str(), F_OK) != 0; });
     if (paths.empty()) return no_decisions(what);

@@ -70,7 +70,7 @@ Result<> list_sessions(bool ended, const Output& output) {
   for (auto& info : TRY(sessions())) {
     // Without a start time, the session's record is not complete yet, and its machine is not known.
     if (info.machine.empty() && info.started) info.machine = "local";
-    rows.push_back({info.session, info.state, info.started ? age(std::time(nullptr) - *info.started) : "-",
+    rows.push_back({info.session, word_of(info.state), info.started ? age(std::time(nullptr) - *info.started) : "-",
                     or_none(info.agent), or_none(info.machine), or_none(info.workspace)});
     all.push_back(to_json(info));
   }

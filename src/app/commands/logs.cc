@@ -12,6 +12,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "session/ledger/files.h"
 
 namespace bottle::app {
 namespace {
@@ -48,7 +49,7 @@ Result<> logs(const LogsOptions& options) {
     return fail(Code::invalid, "--denied and --follow need --egress", "add --egress");
   std::string name = TRY(session_with_results(options.session, options.egress ? Of::all : Of::ended));
   if (options.egress) return egress(name, options);
-  auto text = read_file(directories().results + "/" + name + "/result.json");
+  auto text = read_file(directories().results_of(name) + "/" + session::kResult);
   if (!text && runs_now(name))
     return fail(Code::not_found, "session " + name + " has not ended yet",
                 "run `bottle logs --egress " + name + "` for its decisions so far");

@@ -50,10 +50,11 @@ Result<std::string> stop(const std::string& name) {
 
 // Stops every running session. Returns the first failure, but still stops the others.
 Result<> stop_all() {
+  using State = wire::SessionState;
   Result<> outcome;
   for (const auto& info : TRY(sessions())) {
     // These have no agent any more; `bottle cleanup` brings work home and removes what is left.
-    if (info.state == "dead" || info.state == "held" || info.state == "refused") continue;
+    if (info.state == State::dead || info.state == State::held || info.state == State::refused) continue;
     const std::string& name = info.session;
     auto stopped = stop(name);
     if (stopped) print(*stopped);

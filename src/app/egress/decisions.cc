@@ -90,8 +90,8 @@ Result<std::string> read_record(const std::string& path, const std::function<voi
 
 Decisions::Decisions(const std::string& session)
     : session_(session),
-      guard_{directories().results + "/" + session + "/" + kRecords[0]},
-      near_{directories().results + "/" + session + "/" + kRecords[1]} {}
+      guard_{directories().results_of(session) + "/" + kRecords[0]},
+      near_{directories().results_of(session) + "/" + kRecords[1]} {}
 
 // Reads until there is a line or no more data. The file may not exist yet.
 Result<> Decisions::File::refill() {

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "session/ledger/files.h"
 
 namespace bottle::app {
 
@@ -51,7 +52,7 @@ class Decisions {
 };
 
 // The names of the files with the decisions of a session's guard, and with those of the broker on this machine.
-inline constexpr const char* kRecords[] = {"egress.jsonl", "egress-near.jsonl"};
+inline constexpr const char* kRecords[] = {session::kAudit, session::kNearAudit};
 
 // The argument that stands for a record on stdin.
 inline constexpr std::string_view kStdin = "-";

@@ -23,6 +23,7 @@
 #include "machine/destroy.h"
 #include "remote/near/conclusion.h"
 #include "session/console/client.h"
+#include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
 #include "session/sweep/sweep.h"
 
@@ -34,7 +35,7 @@ using machine::Record;
 
 Places places() { return Places::from(environment()); }
 
-std::string directory_of(const std::string& session) { return directories().sessions + "/" + session; }
+std::string directory_of(const std::string& session) { return directories().session(session); }
 
 // Returns whether an agent ran on the VM and its work is not on this machine.
 bool has_work(const Record& record) {
@@ -65,7 +66,7 @@ bool bring_home(const Record& record) {
 // Writes to the results that the work of a session went with its VM. Only the session's ledger says so otherwise, and
 // it is removed next. Returns false if this cannot be written.
 bool account_for_loss(const session::LedgerView& view, const std::string& session, const Tell& tell) {
-  std::string results = directories().results + "/" + session, path = results + "/result.json";
+  std::string results = directories().results_of(session), path = results + "/" + session::kResult;
   auto text = read_file(path, wire::SessionResult::kMost);
   auto earlier = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours)
                       : Result<wire::SessionResult>(std::unexpected(text.error()));
@@ -126,7 +127,7 @@ bool forget_session_without_vm(const std::string& session, const Tell& tell) {
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
   if (!vm.empty() && view->running && !view->home && !account_for_loss(*view, session, tell)) return false;
   // Removes only an empty directory: then the agent never ran.
-  ::rmdir((directories().results + "/" + session).c_str());
+  ::rmdir(directories().results_of(session).c_str());
   session::remove_session_directory(directory);
   return true;
 }

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "session/ledger/files.h"
 #include "wire/places/places.h"
 #include "wire/result.h"
 
@@ -27,8 +28,8 @@ Result<wire::ChangedPlaces> places_in(const std::string& directory) {
 }
 
 Result<wire::SessionResult> result_in(const std::string& directory) {
-  return wire::decode<wire::SessionResult>(TRY(read_file(directory + "/result.json", wire::SessionResult::kMost)),
-                                           wire::From::ours);
+  return wire::decode<wire::SessionResult>(
+      TRY(read_file(directory + "/" + session::kResult, wire::SessionResult::kMost)), wire::From::ours);
 }
 
 EndedSession described(const std::string& session, const std::string& directory, int64_t ended) {
@@ -52,7 +53,7 @@ bool around(const std::filesystem::path& one, const std::filesystem::path& other
 // Returns whether the session changed something in, below or above the directory. Without a list of what it changed,
 // it changed nothing; if the list cannot be read, it may have.
 bool concerns(const std::string& session, const std::filesystem::path& here) {
-  auto changed = places_in(directories().results + "/" + session);
+  auto changed = places_in(directories().results_of(session));
   if (!changed) return changed.error().code != Code::not_found;
   return std::ranges::any_of(changed->places, [&](const wire::ChangedPlace& place) {
     std::error_code error;
@@ -101,7 +102,7 @@ Result<Results> results_of(const std::string& session) {
   // While the session lives, its results are not complete.
   if (runs_now(session))
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
-  Results results{session, d.results + "/" + session, {}, {}, {}};
+  Results results{session, d.results_of(session), {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
   auto changed = places_in(results.directory);
   if (!changed && changed.error().code == Code::not_found) return results;

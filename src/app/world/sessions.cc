@@ -18,8 +18,11 @@
 #include "base/unique_fd.h"
 #include "git/refs.h"
 #include "session/console/client.h"
+#include "session/ledger/files.h"
 
 namespace bottle::app {
+
+using wire::SessionState;
 
 Result<> check_session_name(const std::string& name) {
   if (is_session_name(name)) return {};
@@ -40,7 +43,7 @@ Result<std::string> running_session(const std::string& wanted) {
     TRY(check_session_name(wanted));
     auto names = TRY(shown_in(directories().sessions));
     if (std::ranges::find(names, wanted) != names.end()) return wanted;
-    if (std::string results = directories().results + "/" + wanted; ::access(results.c_str(), F_OK) == 0)
+    if (std::string results = directories().results_of(wanted); ::access(results.c_str(), F_OK) == 0)
       return fail(Code::not_found, "session " + wanted + " has ended",
                   "`bottle logs " + wanted + "` shows how; `bottle diff " + wanted + "` shows what it changed");
     return fail(Code::not_found, "there is no session '" + wanted + "'",
@@ -85,8 +88,7 @@ Result<std::string> session_with_results(const std::string& wanted, Of of) {
 bool runs_now(const std::string& session) {
   struct stat s{};
   // If the directory cannot be looked at, the session may run.
-  return is_session_name(session) &&
-         (::lstat((directories().sessions + "/" + session).c_str(), &s) == 0 || errno != ENOENT);
+  return is_session_name(session) && (::lstat(directories().session(session).c_str(), &s) == 0 || errno != ENOENT);
 }
 
 // A running session, which has no results yet, gets another message than a wrong name.
@@ -111,7 +113,7 @@ Result<UniqueFd> connect_to_supervisor(const std::string& session, const session
   if (view.owner.is_gone())
     return fail(Code::not_found, "the supervisor of session " + session + " is dead",
                 view.remote ? "run `bottle attach " + session + "`, which starts another one" : "run `bottle cleanup`");
-  auto connected = session::connect_to(directories().sessions + "/" + session + "/socket");
+  auto connected = session::connect_to(directories().session(session) + "/" + session::kSocket);
   if (!connected)
     return fail(connected.error().code, "session " + session + " is starting or ending: " + connected.error().what,
                 "`bottle list` shows its state; try again if it runs");
@@ -147,9 +149,9 @@ Result<std::string> new_session(const std::string& name, const std::string& work
                 "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin or end with -");
   auto d = directories();
   struct stat s{};
-  if (::lstat((d.sessions + "/" + name).c_str(), &s) == 0)
+  if (::lstat(d.session(name).c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
-  if (std::string results = d.results + "/" + name; ::lstat(results.c_str(), &s) == 0)
+  if (std::string results = d.results_of(name); ::lstat(results.c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
                 "choose another name, or run `bottle discard " + name + "`");
   // An earlier session of that name may have left refs although its results were removed.
@@ -162,7 +164,8 @@ Result<std::string> new_session(const std::string& name, const std::string& work
 }
 
 bool runs(const wire::SessionInfo& info) {
-  return info.state == "starting" || info.state == "running" || info.state == "unattended";
+  return info.state == SessionState::starting || info.state == SessionState::running ||
+         info.state == SessionState::unattended;
 }
 
 Result<std::vector<wire::SessionInfo>> sessions() {
@@ -173,21 +176,21 @@ Result<std::vector<wire::SessionInfo>> sessions() {
     auto view = session::read_ledger(directories(), name);
     if (!view && view.error().code == Code::not_found) continue;  // it has just ended; the ledger is removed last
     if (!view) {
-      all.push_back({.session = name, .state = "refused"});
+      all.push_back({.session = name, .state = SessionState::refused});
       continue;
     }
     // The supervisor writes this file when the agent runs.
-    auto text = read_file(directory + "/" + name + "/info.json", wire::SessionInfo::kMost);
+    auto text = read_file(directory + "/" + name + "/" + session::kInfo, wire::SessionInfo::kMost);
     auto info = text ? wire::decode<wire::SessionInfo>(*text, wire::From::ours).value_or(wire::SessionInfo())
                      : wire::SessionInfo();
     info.session = name;
-    if (info.state.empty()) info.state = "starting";
     // On a remote machine, the agent continues without an owner on this machine; `bottle attach` gives it a new one. Or
     // the session has ended, and its last owner recorded what is left.
-    bool ended = info.state == "unfetched" || info.state == "left behind";
+    bool ended = info.state == SessionState::unfetched || info.state == SessionState::left_behind;
     bool owned = !view->owner.is_gone(), far = view->remote.has_value();
     if (!owned && !session::read_ledger(directories(), name)) continue;  // its owner has just ended it
-    if (!owned && !(far && ended)) info.state = far ? "unattended" : view->work ? "held" : "dead";
+    if (!owned && !(far && ended))
+      info.state = far ? SessionState::unattended : view->work ? SessionState::held : SessionState::dead;
     all.push_back(std::move(info));
   }
   return all;

@@ -6,7 +6,7 @@
 
 namespace bottle {
 
-// Holds absolute paths without a slash at the end. None of them needs to exist.
+// Absolute paths without a slash at the end. None of them needs to exist.
 struct Directories {
   std::string config;    // $XDG_CONFIG_HOME/bottle: the policy
   std::string sessions;  // $XDG_STATE_HOME/bottle/sessions/<id>: ledger, socket; removed with the session
@@ -15,6 +15,10 @@ struct Directories {
   std::string cache;     // $XDG_CACHE_HOME/bottle: may be deleted at any time
   std::string vms;       // $XDG_STATE_HOME/bottle/vms/<name>: machine/provider/places.h
   std::string runtimes;  // $XDG_STATE_HOME/bottle/runtimes.json: which runtimes passed their trial
+
+  // Return the directory of a session, and that of its results.
+  std::string session(const std::string& name) const { return sessions + "/" + name; }
+  std::string results_of(const std::string& name) const { return results + "/" + name; }
 
   // Derives the places from variables (XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and HOME). Does not access the
   // disk.

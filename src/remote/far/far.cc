@@ -35,6 +35,7 @@
 #include "session/credentials/token.h"
 #include "session/disk/disk_watch.h"
 #include "session/images/guard_image.h"
+#include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
@@ -98,17 +99,17 @@ Result<bool> is_there(const FarWorld& world, const SessionId& which) {
 // Connects to the session's supervisor.
 Result<UniqueFd> connect_to_session(const FarWorld& world, const SessionId& which) {
   if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " of this id");
-  return connect_to(world.directories.sessions + "/" + which.name + "/socket");
+  return connect_to(world.directories.session(which.name) + "/" + session::kSocket);
 }
 
 // Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
 // died, the sweep has ended the session, and only what the sweep saved is sent.
 Result<> tell_result(const FarWorld& world, const wire::Attach& attach) {
-  std::string session = attach.session, results = world.directories.results + "/" + session;
+  std::string session = attach.session, results = world.directories.results_of(session);
   if (!are_results_of(results, attach.id))
     return fail(Code::not_found, "there is no session " + session + " on the remote machine");
   if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
-  if (auto text = read_file(results + "/result.json")) return send_frame(1, FrameType::result, *text);
+  if (auto text = read_file(results + "/" + session::kResult)) return send_frame(1, FrameType::result, *text);
   auto there = is_there(world, {session, attach.id});
   wire::SessionResult result{.session = session, .what = kSupervisorDied};
   result.receipt.session = session;
@@ -222,7 +223,7 @@ int serve(const FarWorld& world) {
 
 // Waits for the session's directory. It may not exist yet, because the job travels on another connection.
 Result<UniqueFd> await_session(const FarWorld& world, const SessionId& which) {
-  std::string path = world.directories.sessions + "/" + which.name + "/delivery";
+  std::string path = world.directories.session(which.name) + "/" + session::kDelivery;
   // The waits take about 50 seconds: 200 short ones for a session that is about to begin, then longer ones.
   for (int tries = 0; tries < 1200; ++tries) {
     // Without this check, the process would wait a minute for a session that the near side has given up.
@@ -266,7 +267,7 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
     if (!engine) return std::unexpected(engine.error());
     session::Belongings whose = session::belongings_of(session, *view);
     if (!view->work) return session::find_own(**engine, whose, {session::ThingKind::container, Names(session).agent});
-    return session::reach_work(**engine, whose, world.directories.sessions + "/" + session, view->work->workdir);
+    return session::reach_work(**engine, whose, world.directories.session(session), view->work->workdir);
   };
   auto container = found();
   if (container && *container) {
@@ -282,14 +283,14 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
 // Sends the files of a session that has ended, in the format of a delivery.
 Result<> fetch(const FarWorld& world, const SessionId& which) {
   const std::string& session = which.name;
-  std::string directory = world.directories.results + "/" + session;
+  std::string directory = world.directories.results_of(session);
   bool is_own = are_results_of(directory, which.id);
   // The near side would take the absence of results for a session without work, and forget it.
   if (!is_own && ::access(directory.c_str(), F_OK) == 0)
     return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
   bool saved = false;
-  std::vector<std::string> names = {"result.json", "egress.jsonl", "workspace.tar"};
+  std::vector<std::string> names = {session::kResult, session::kAudit, session::kArchive};
   // A transcript that cannot be read must not keep the work from coming home.
   for (const auto& name : names_in(directory + "/transcript").value_or(std::vector<std::string>()))
     names.push_back("transcript/" + name);
@@ -298,7 +299,7 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
     // Any other error may hide work. The near side would not fetch that work, but would let this machine forget it.
     if (!fd && errno != ENOENT && !name.starts_with("transcript/")) return fail_errno("opening " + name);
     if (!fd) continue;
-    saved |= name == "workspace.tar";
+    saved |= name == session::kArchive;
     TRY(writer.begin(name));
     for (char buffer[256 << 10];;) {
       ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
@@ -317,7 +318,7 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
       TRY(writer.data(there.error().what));
       TRY(writer.end_archive());
     } else if (*there) {
-      TRY(writer.begin("workspace.tar"));
+      TRY(writer.begin(session::kArchive));
       TRY((*there)->get_archive(Names(session).agent, "/workspace",
                                 [&](std::string_view bytes) { return writer.data(bytes); }));
       TRY(writer.end_archive());
@@ -345,7 +346,7 @@ Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::st
   TRY(writer.data(before.text()));
   TRY(writer.end_archive());
   if (before.text() != known) {
-    TRY(writer.begin("workspace.tar"));
+    TRY(writer.begin(session::kArchive));
     TRY(each([&](std::string_view bytes) { return writer.data(bytes); }));
     TRY(writer.end_archive());
   }
@@ -355,7 +356,7 @@ Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::st
 // Removes everything that this machine still has of a session: its results, and what its supervisor may have left.
 Result<> forget(const FarWorld& world, const SessionId& which) {
   const std::string& session = which.name;
-  std::string directory = world.directories.sessions + "/" + session;
+  std::string directory = world.directories.session(session);
   wire::Forgotten answer{.session = session};
   // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
   // down.
@@ -377,7 +378,7 @@ Result<> forget(const FarWorld& world, const SessionId& which) {
     answer.receipt = gone;
   }
   // The results are removed last, because a near side can still fetch them if this command fails before that.
-  std::string results = world.directories.results + "/" + session;
+  std::string results = world.directories.results_of(session);
   if (are_results_of(results, which.id)) TRY(remove_results(results));
   return write_all(1, wire::encode(answer) + "\n");
 }

@@ -5,6 +5,7 @@
 
 #include "manifest/edit.h"
 #include "policy/host.h"
+#include "session/ledger/files.h"
 
 namespace bottle::remote {
 namespace {
@@ -60,7 +61,7 @@ Result<wire::Event> read_far_event(std::string_view bytes) {
 Result<wire::SessionResult> read_far_result(std::string_view bytes) {
   auto result = TRY(wire::decode<wire::SessionResult>(bytes, wire::From::foreign));
   // The far side has only one record. This drops seals of other records, which are on this machine.
-  std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file != "egress.jsonl"; });
+  std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file != session::kAudit; });
   if (result.audit.size() > 1) result.audit.resize(1);
   if (!result.egress) return result;
   for (auto& denied : result.egress->denied) denied.allow = proposal(denied.allow, denied.host);

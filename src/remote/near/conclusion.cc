@@ -12,6 +12,7 @@
 #include "base/files/file.h"
 #include "remote/near/vm.h"
 #include "session/audit/audit_file.h"
+#include "session/ledger/files.h"
 
 namespace bottle::remote {
 namespace {
@@ -167,7 +168,7 @@ std::string Conclusion::where_work_is() const {
 wire::WorkResult Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
-  std::string results = job_.directories.results + "/" + session;
+  std::string results = job_.directories.results_of(session);
   if (vm_gone_) return lost_with_vm(record_.vm_name, session, results, fetch_error_);
   return {.text = "The work is still on " + record_.far.target.to_string() +
                   ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it." +
@@ -197,7 +198,7 @@ void Conclusion::add_vm_to_receipt() {
 std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   std::vector<wire::AuditSeal> seals = far_result_ ? far_result_->audit : std::vector<wire::AuditSeal>();
   if (seals.empty() && is_home())
-    if (auto found = session::seal_as_found(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl"))
+    if (auto found = session::seal_as_found(job_.directories.results_of(job_.plan.session) + "/" + session::kAudit))
       seals.push_back(*found);
   // The session may continue, and then the broker's record continues with it.
   if (!is_home()) return seals;
@@ -213,7 +214,7 @@ Result<wire::SessionResult> Conclusion::result_before() const {
 }
 
 std::string Conclusion::path_of_result() const {
-  return job_.directories.results + "/" + job_.plan.session + "/result.json";
+  return job_.directories.results_of(job_.plan.session) + "/" + session::kResult;
 }
 
 // Returns the result without the end of the records and of what was made for the session.

@@ -11,6 +11,8 @@
 #include "base/files/file.h"
 #include "base/os/system_facts.h"
 #include "remote/link/far_message.h"
+#include "session/ledger/files.h"
+#include "session/ledger/info.h"
 #include "session/ledger/ledger.h"
 #include "wire/failure.h"
 #include "wire/metrics.h"
@@ -51,9 +53,9 @@ Driver::Driver(const Job& job, Clients& clients, std::optional<Channel> channel)
       clients_(clients),
       session_(job.plan.session),
       kind_(kind_of(*job.remote)),
-      record_{job.remote->far, "", job.directories.sessions + "/" + session_},
+      record_{job.remote->far, "", job.directories.session(session_)},
       channel_(std::move(channel)),
-      audit_(job.directories.results + "/" + session_ + "/egress-near.jsonl", clients) {}
+      audit_(job.directories.results_of(session_) + "/" + session::kNearAudit, clients) {}
 
 void Driver::feed(Input first) {
   inputs_.push_back(std::move(first));
@@ -79,16 +81,17 @@ Result<std::optional<input::VmLife>> Driver::open_record() {
   std::optional<input::VmLife> vm;
   if (kind_.adopted) vm = TRY(adopt_record());
   else TRY(make_record());
-  TRY(make_directories(job_.directories.results + "/" + session_));
-  TRY(clients_.listen(record_.directory + "/socket"));
-  write_info(job_, record_, kind_.adopted ? "running" : "starting");
+  TRY(make_directories(job_.directories.results_of(session_)));
+  TRY(clients_.listen(record_.directory + "/" + session::kSocket));
+  session::write_info(job_, kind_.adopted ? wire::SessionState::running : wire::SessionState::starting,
+                      record_.far.target.to_string());
   return vm;
 }
 
 Result<std::optional<input::VmLife>> Driver::adopt_record() {
   ledger_ = TRY(Ledger::adopt(record_.directory, Owner::self()));
   // The dead near side's socket no longer has a listener, and a new one cannot be bound to the same path.
-  ::unlink((record_.directory + "/socket").c_str());
+  ::unlink((record_.directory + "/" + session::kSocket).c_str());
   auto view = TRY(read_ledger(job_.directories, session_));
   transfers_.was_sent(view.base);
   offline_ = view.brokered.all;

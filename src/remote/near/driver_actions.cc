@@ -12,6 +12,8 @@
 #include "base/ids.h"
 #include "remote/near/driver.h"
 #include "session/credentials/session_agent.h"
+#include "session/credentials/ssh_keys.h"
+#include "session/ledger/info.h"
 #include "session/sweep/sweep.h"
 #include "wire/failure.h"
 #include "wire/request.h"
@@ -103,15 +105,16 @@ void Driver::perform(Note what) {
 }
 
 void Driver::perform(Show state) {
+  auto show = [this](wire::SessionState shown) { session::write_info(job_, shown, record_.far.target.to_string()); };
   switch (state) {
     case Show::running:
-      return write_info(job_, record_, "running");
+      return show(wire::SessionState::running);
     case Show::unattended:
-      return write_info(job_, record_, "unattended");
+      return show(wire::SessionState::unattended);
     case Show::unfetched:
-      return write_info(job_, record_, "unfetched");
+      return show(wire::SessionState::unfetched);
     case Show::left_behind:
-      return write_info(job_, record_, "left behind");
+      return show(wire::SessionState::left_behind);
   }
 }
 
@@ -120,7 +123,7 @@ void Driver::perform(const Tell& tell) { clients_.event(event_of(tell, names()))
 void Driver::perform(const FetchWork& how) { lead_to(conclusion().fetch(how, transfers_.idle_fetcher())); }
 
 void Driver::perform(const TellFailure& failed) {
-  ::rmdir((job_.directories.results + "/" + session_).c_str());  // succeeds if the agent never ran
+  ::rmdir(job_.directories.results_of(session_).c_str());  // succeeds if the agent never ran
   Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
   clients_.send(FrameType::failure, wire::encode(error));
 }

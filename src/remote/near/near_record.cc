@@ -1,11 +1,6 @@
-// Derives from the job and the ledger how a session's machine is reached, and writes that for other commands.
 #include "remote/near/near_record.h"
 
-#include <chrono>
-
-#include "base/files/file.h"
 #include "machine/destroy.h"
-#include "wire/ledger.h"
 
 namespace bottle::remote {
 
@@ -27,14 +22,6 @@ std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, co
   moved.target.host = now->host;
   moved.target.port = now->port;
   return moved;
-}
-
-void write_info(const Job& job, const NearRecord& record, const char* state) {
-  auto now =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  wire::SessionInfo info{
-      job.plan.session, state, job.plan.agent, job.plan.bottle, job.plan.workspace, record.far.target.to_string(), now};
-  (void)write_file_atomically(record.directory + "/info.json", wire::encode(info));
 }
 
 }  // namespace bottle::remote

@@ -1,5 +1,5 @@
 // Keeps the record of a session on another machine, in the session's directory on this one: how its machine
-// is reached, and what `bottle list` shows.
+// is reached.
 #pragma once
 
 #include <optional>
@@ -29,8 +29,5 @@ bool vm_is_gone(const Job& job, const NearRecord& record);
 // now. Someone may have stopped the VM and started it again, which gives it another address at some providers. Returns
 // nothing if the address is the same or not known. Blocks for one call of a hook.
 std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment);
-
-// Writes what `bottle list` shows.
-void write_info(const Job& job, const NearRecord& record, const char* state);
 
 }  // namespace bottle::remote

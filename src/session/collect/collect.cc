@@ -23,6 +23,7 @@
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "session/collect/transcript.h"
+#include "session/ledger/files.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -41,7 +42,7 @@ std::vector<std::string> some_of(std::vector<std::string> texts, size_t most, si
 
 // Writes the whole workspace into an archive in the results, and returns its path.
 Result<std::string> keep_archive(docker::Engine& engine, const std::string& session, const Work& work) {
-  std::string kept = work.results + "/workspace.tar", part = kept + ".part";
+  std::string kept = work.results + "/" + kArchive, part = kept + ".part";
   UniqueFd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + part);
   Defer remove([&] { ::unlink(part.c_str()); });
@@ -124,7 +125,7 @@ workspace::Outgoing outgoing_of(const Job& job) {
   outgoing.source = plan.workspace;
   outgoing.uid = plan.uid;
   outgoing.gid = plan.gid;
-  outgoing.scratch = job.directories.sessions + "/" + plan.session;
+  outgoing.scratch = job.directories.session(plan.session);
   outgoing.prefix = plan.workdir.substr(1) + "/";
   outgoing.home = "home/agent/";
   outgoing.record = record_in(outgoing.scratch);
@@ -140,7 +141,7 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   const auto& plan = job.plan;
   // With `bind`, the agent worked on the operator's own files.
   if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return std::nullopt;
-  return Work{plan.workspace, plan.workdir, sent.base, job.directories.results + "/" + plan.session, job.far};
+  return Work{plan.workspace, plan.workdir, sent.base, job.directories.results_of(plan.session), job.far};
 }
 
 wire::WorkResult sorted(workspace::ReceivedWork back) {

@@ -29,6 +29,7 @@
 #include "base/os/descriptors.h"
 #include "base/os/process_identity.h"
 #include "base/text/line.h"
+#include "session/ledger/files.h"
 
 namespace bottle::session {
 namespace {
@@ -88,7 +89,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
   // living owner.
   size_t slash = directory.rfind('/');
   std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
-  std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/ledger";
+  std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/" + kLedger;
   TRY(make_directories(parent));
   // This fails for a place that other users can write to, because no ledger in it would be trusted later.
   (void)TRY(open_own_directory(parent));
@@ -119,7 +120,7 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
 }
 
 Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
-  std::string path = directory + "/ledger";
+  std::string path = directory + "/" + kLedger;
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
   if (!fd) return fail_errno("opening the ledger " + path);
   // The kernel releases the lock of a dead process, so a locked ledger has a living owner.
@@ -166,7 +167,7 @@ Result<> write_grave(const Directories& directories, const std::string& session,
   (void)TRY(open_own_directory(graves));
   TRY(make_directories(unborn));
   Defer remove([&] {
-    ::unlink((unborn + "/ledger").c_str());
+    ::unlink((unborn + "/" + kLedger).c_str());
     ::rmdir(unborn.c_str());
   });
   std::string text;
@@ -174,7 +175,7 @@ Result<> write_grave(const Directories& directories, const std::string& session,
        {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
     text += TRY(wire::encode_exactly(record)) + "\n";
   // All records are written together, so that no reader finds a grave that names nothing.
-  TRY(write_file_atomically(unborn + "/ledger", text));
+  TRY(write_file_atomically(unborn + "/" + kLedger, text));
   if (std::rename(unborn.c_str(), (graves + "/" + session).c_str()) != 0)
     return fail_errno("creating " + graves + "/" + session);
   remove.dismiss();
@@ -185,7 +186,7 @@ Result<> write_grave(const Directories& directories, const std::string& session,
 
 void remove_grave(const Directories& directories, const std::string& session) {
   std::string grave = graves_in(directories) + "/" + session;
-  ::unlink((grave + "/ledger").c_str());
+  ::unlink((grave + "/" + kLedger).c_str());
   ::rmdir(grave.c_str());
 }
 

@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "session/credentials/session_agent.h"
+#include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 
@@ -110,9 +111,9 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
   TRY(check_own_directory(root.substr(0, root.rfind('/'))));
   (void)TRY(open_own_directory(root));
   UniqueFd opened = TRY(open_own_directory(directory));
-  std::string text = TRY(read_own_file(opened, directory, "ledger", kLargest));
+  std::string text = TRY(read_own_file(opened, directory, kLedger, kLargest));
   // The directory of a session in a grave was elsewhere.
-  auto view = parse_ledger(text, {session, directories.sessions + "/" + session, directories.results + "/" + session});
+  auto view = parse_ledger(text, {session, directories.session(session), directories.results_of(session)});
   if (view) return view;
   Error error = std::move(view.error()).during("the ledger in " + directory + " cannot be trusted");
   error.todo = "look at it; if nothing of that session is left on the engine, remove the directory";

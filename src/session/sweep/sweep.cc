@@ -27,6 +27,7 @@
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
+#include "session/ledger/files.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 
@@ -41,7 +42,7 @@ constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered
 bool remove_all_but_ledger(const std::string& directory) {
   auto names = names_in(directory);
   for (const auto& name : names.value_or(std::vector<std::string>()))
-    if (std::error_code ignored; name != "ledger") std::filesystem::remove_all(directory + "/" + name, ignored);
+    if (std::error_code ignored; name != kLedger) std::filesystem::remove_all(directory + "/" + name, ignored);
   return names.has_value();
 }
 
@@ -66,7 +67,7 @@ time_t age_of(const std::string& path) {
 class SweepLock {
  public:
   explicit SweepLock(const std::string& directory) {
-    std::string path = directory + "/ledger";
+    std::string path = directory + "/" + kLedger;
     fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
     // flock(2) has no time limit, so it is tried ten times a second for a minute.
     for (int i = 0; fd_ && i < 600; ++i) {
@@ -95,7 +96,7 @@ class SweepLock {
 };
 
 Result<wire::SessionResult> result_in(const std::string& results) {
-  return wire::decode<wire::SessionResult>(TRY(read_file(results + "/result.json")), wire::From::ours);
+  return wire::decode<wire::SessionResult>(TRY(read_file(results + "/" + kResult)), wire::From::ours);
 }
 
 // Returns what to say about work that no container and no volume has any more. Returns nullopt if the agent has not
@@ -133,7 +134,7 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
 // Writes the result that the dead supervisor could not write, or completes the one that it has written.
 Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::WorkResult>& back,
                       const wire::Receipt& receipt) {
-  std::string path = results + "/result.json", record = results + "/egress.jsonl";
+  std::string path = results + "/" + kResult, record = results + "/" + kAudit;
   // A supervisor writes what came home before it removes anything. If it could not bring the work home, it wrote a
   // result without that.
   auto earlier = result_in(results);
@@ -157,7 +158,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
                Swept& swept) {
   Belongings what = belongings_of(orphan.session, *orphan.view);
   std::vector<uint64_t> asked = orphan.view->asked;
-  std::string results = directories.results + "/" + orphan.session;
+  std::string results = directories.results_of(orphan.session);
   if (orphan.view->work) {
     swept.back = bring_home(engine, orphan, lock, asked);
     // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
@@ -187,7 +188,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
 // there was more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& receipt) {
   // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
-  bool due = age_of(orphan.directory + "/ledger") > kGraveSeconds;
+  bool due = age_of(orphan.directory + "/" + kLedger) > kGraveSeconds;
   Belongings what = belongings_of(orphan.session, *orphan.view);
   bool anything = false;
   for (const auto& thing : what.things) {
@@ -206,7 +207,7 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& re
 // Removes a directory with a temporary name if the start that made it is dead.
 void remove_if_dead(const std::string& directory) {
   auto opened = open_own_directory(directory);
-  auto text = opened ? read_own_file(*opened, directory, "ledger", 1 << 16) : fail(Code::not_found, "");
+  auto text = opened ? read_own_file(*opened, directory, kLedger, 1 << 16) : fail(Code::not_found, "");
   // A ledger that cannot be read now may belong to a start that is still alive.
   if (!text && text.error().code != Code::not_found) return;
   auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
@@ -239,7 +240,7 @@ std::optional<Orphan> without_view(const std::string& session, const std::string
 // Finds sessions whose owner is dead. A ledger that cannot be trusted becomes an orphan that is only reported.
 void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : ledgers_in(directories.sessions, orphans)) {
-    std::string directory = directories.sessions + "/" + name;
+    std::string directory = directories.session(name);
     if (name.starts_with(kUnborn)) remove_if_dead(directory);
     if (name.starts_with(".")) continue;
     known.insert(name);
@@ -267,7 +268,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
       continue;
     }
     if (!view->owner.is_gone()) continue;  // a runtime is being tried
-    if (age_of(grave + "/ledger") > kForgottenSeconds) remove_session_directory(grave);
+    if (age_of(grave + "/" + kLedger) > kForgottenSeconds) remove_session_directory(grave);
     else if (known.insert(name).second)
       orphans.push_back({.session = name, .from = Orphan::From::grave, .directory = grave, .view = std::move(view)});
   }
@@ -277,7 +278,7 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
 
 void remove_session_directory(const std::string& directory) {
   if (!remove_all_but_ledger(directory)) return;
-  ::unlink((directory + "/ledger").c_str());
+  ::unlink((directory + "/" + kLedger).c_str());
   ::rmdir(directory.c_str());
 }
 
@@ -307,7 +308,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
     // The owner died before the ledger named anything, so nothing was made.
     if (orphan->view->things.empty()) {
       remove_session_directory(found.directory);
-      remove_unused_results(directories.results + "/" + orphan->session);
+      remove_unused_results(directories.results_of(orphan->session));
       continue;
     }
     // Each session may have used another engine.
@@ -332,7 +333,7 @@ void forget(const Directories& directories, const std::string& directory, const 
     std::string grave = graves_in(directories) + "/" + gone.receipt.session;
     if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
       // The age of a grave counts from now, not from the last record.
-      ::utimensat(AT_FDCWD, (grave + "/ledger").c_str(), nullptr, 0);
+      ::utimensat(AT_FDCWD, (grave + "/" + kLedger).c_str(), nullptr, 0);
       return;
     }
   }

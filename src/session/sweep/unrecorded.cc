@@ -88,7 +88,7 @@ std::optional<wire::WorkResult> save_work(const Directories& directories, docker
   if (auto stopped = stop_container_with_work(engine, **id); !stopped)
     return held_result(what.session, "the agent may still be running: " + stopped.error().what);
   // A session of that name may have left its results here, so the archive goes beside them.
-  std::string results = directories.results + "/" + what.session;
+  std::string results = directories.results_of(what.session);
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);
   if (auto made = make_directories(results); !made) return wire::WorkResult{.error = made.error().what, .held = true};

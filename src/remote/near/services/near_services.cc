@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "session/box/host_routes.h"
+#include "session/credentials/ssh_keys.h"
 #include "session/guard_link/guard_link.h"
 #include "session/policy/policy_change.h"
 #include "sshagent/wire.h"

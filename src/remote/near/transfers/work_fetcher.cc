@@ -18,6 +18,7 @@
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
 #include "session/collect/transcript.h"
+#include "session/ledger/files.h"
 #include "transfer/delivery.h"
 
 namespace bottle::remote {
@@ -90,8 +91,8 @@ Result<wire::WorkResult> WorkFetcher::sort(const Source& source, uint64_t* room)
   incoming.session = job_.plan.session;
   incoming.source = job_.plan.workspace;
   incoming.base = base_;
-  incoming.results_dir = job_.directories.results + "/" + job_.plan.session;
-  incoming.scratch = job_.directories.sessions + "/" + job_.plan.session;
+  incoming.results_dir = job_.directories.results_of(job_.plan.session);
+  incoming.scratch = job_.directories.session(job_.plan.session);
   incoming.record = session::record_in(incoming.scratch);
   incoming.room = room;
   auto back = TRY(workspace::receive(incoming, source));
@@ -102,7 +103,7 @@ Result<wire::WorkResult> WorkFetcher::sort(const Source& source, uint64_t* room)
 // Saves the far guard's audit, line by line through the parser. The agent may have taken over the far side, and this
 // file is read on a terminal.
 Result<> WorkFetcher::save_egress(const Source& source) {
-  auto lines = TRY(JsonLines::create(job_.directories.results + "/" + job_.plan.session + "/egress.jsonl",
+  auto lines = TRY(JsonLines::create(job_.directories.results_of(job_.plan.session) + "/" + session::kAudit,
                                      AuditFile::kMost, kLongestLine));
   char buffer[65536];
   for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
@@ -119,7 +120,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   std::string seen;
   TRY(from({"checkpoint", job_.plan.session, job_.id, fingerprint_},
            [&](const std::string& name, const Source& source) -> Result<> {
-             if (name == "workspace.tar") {
+             if (name == session::kArchive) {
                TRY(only_once(news));
                (void)TRY(sort(source, &room_));
              } else if (name == "fingerprint") {
@@ -135,14 +136,14 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
 }
 
 Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
-  std::string results = job_.directories.results + "/" + job_.plan.session;
-  std::string kept = results + "/workspace.tar", arriving = kept + ".arriving", part = part_in(results);
+  std::string results = job_.directories.results_of(job_.plan.session);
+  std::string kept = results + "/" + session::kArchive, arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
   keep_larger(arriving, part);  // an earlier attempt did not end
   bool came = false;
   TRY(from({"fetch", job_.plan.session, job_.id}, [&](const std::string& name, const Source& source) -> Result<> {
-    if (name == "egress.jsonl") TRY(save_egress(source));
-    if (name == "workspace.tar") {
+    if (name == session::kAudit) TRY(save_egress(source));
+    if (name == session::kArchive) {
       TRY(only_once(came));
       bool is_full = false;
       auto whole =
