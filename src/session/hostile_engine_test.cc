@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/session_world_test.h"
 #include "session/sweep/unrecorded.h"

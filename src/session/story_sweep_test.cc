@@ -5,6 +5,7 @@
 
 #include "base/files/file.h"
 #include "session/audit/audit_file.h"
+#include "session/ledger/graves.h"
 #include "session/session_world_test.h"
 
 namespace bottle::session {

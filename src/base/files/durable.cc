@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/files/file.h"
 #include "base/files/flush_file_system.h"
+#include "base/ids.h"
 #include "base/unique_fd.h"
 
 namespace bottle {
@@ -69,6 +71,28 @@ Result<> flush_tree(const std::string& path) {
 Result<> write_file_durably(const std::string& path, std::string_view bytes, int mode) {
   TRY(write_file_atomically(path, bytes, mode));
   return flush(parent_of(path));
+}
+
+Result<UnbornDirectory> UnbornDirectory::make(const std::string& parent, const std::string& name) {
+  UnbornDirectory made(parent, name, parent + "/" + kUnborn + name + "-" + random_hex(4));
+  TRY(make_directories(made.path_));
+  return made;
+}
+
+UnbornDirectory::~UnbornDirectory() {
+  if (std::error_code ignored; !path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+Result<> UnbornDirectory::appear() {
+  std::string path = parent_ + "/" + name_;
+  // rename(2) decides atomically whether the name is free, because it replaces only an empty directory.
+  if (::rename(path_.c_str(), path.c_str()) != 0) {
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
+      return fail(Code::conflict, path + " already exists");
+    return fail_errno("creating " + path);
+  }
+  path_.clear();
+  return flush(parent_);
 }
 
 }  // namespace bottle

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 
@@ -22,5 +23,33 @@ Result<> write_file_durably(const std::string& path, std::string_view bytes, int
 
 // Returns the directory that a path with at least two components is in.
 inline std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+// The prefix of the name of a directory that is not complete yet.
+inline constexpr const char* kUnborn = ".new-";
+
+// A directory that is prepared under a temporary name, so that other processes see it complete or not at all. The
+// destructor removes it unless it has appeared.
+class UnbornDirectory {
+ public:
+  // Makes a directory (mode 0700) in `parent`, which must exist.
+  static Result<UnbornDirectory> make(const std::string& parent, const std::string& name);
+  ~UnbornDirectory();
+  UnbornDirectory(UnbornDirectory&& other) noexcept
+      : parent_(std::move(other.parent_)), name_(std::move(other.name_)), path_(std::exchange(other.path_, {})) {}
+  UnbornDirectory& operator=(UnbornDirectory&&) = delete;
+
+  // Returns the present path.
+  const std::string& path() const { return path_; }
+  // Gives the directory its name. Returns once the name would survive a power failure. Fails with Code::conflict if the
+  // name belongs to a directory with files, or to a file.
+  Result<> appear();
+
+ private:
+  UnbornDirectory(std::string parent, std::string name, std::string path)
+      : parent_(std::move(parent)), name_(std::move(name)), path_(std::move(path)) {}
+
+  std::string parent_, name_;
+  std::string path_;  // empty once it has appeared
+};
 
 }  // namespace bottle

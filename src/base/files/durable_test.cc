@@ -49,5 +49,21 @@ TEST_F(DurableFiles, ManyFilesAreFlushedAtOnce) {
   EXPECT_EQ(*with_failing(SYS_fsync, EIO, [&] { return flush_tree(root).has_value(); }), at_once);
 }
 
+TEST_F(DurableFiles, ADirectoryAppearsCompleteOrNotAtAll) {
+  {
+    auto given_up = UnbornDirectory::make(root, "x");
+    ASSERT_TRUE(given_up);
+    std::ofstream(given_up->path() + "/file") << "text";
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(root), {}), 1) << "only the file of the fixture is left";
+  auto first = UnbornDirectory::make(root, "x"), second = UnbornDirectory::make(root, "x");
+  ASSERT_TRUE(first && second);
+  EXPECT_FALSE(fs::exists(root + "/x"));
+  std::ofstream(first->path() + "/file") << "text";
+  ASSERT_TRUE(first->appear());
+  EXPECT_TRUE(fs::exists(root + "/x/file"));
+  EXPECT_EQ(second->appear().error().code, Code::conflict);
+}
+
 }  // namespace
 }  // namespace bottle

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "docker/answers.h"
 #include "session/images/guard_image.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/seccomp/seccomp.h"
 

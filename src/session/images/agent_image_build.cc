@@ -24,6 +24,7 @@
 #include "base/unique_fd.h"
 #include "session/images/agent_image.h"
 #include "session/images/build_place.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/seccomp/seccomp.h"
 

@@ -1,10 +1,9 @@
 // A session's directory must never be seen without a living owner in its ledger, because other processes remove such
-// a directory. It is therefore prepared under a temporary name and appears through rename(2). The same call decides
-// atomically whether the name is free, because it replaces only an empty directory. The file is then locked for as
-// long as the owner lives.
+// a directory. It is therefore prepared under a temporary name (UnbornDirectory). The file is locked for as long as the
+// owner lives.
 //
-// A record counts only when it would survive a power failure, so each is flushed, and after the rename the directory
-// above is flushed too. The record of a create request is the exception: a power failure ends the engine as well.
+// A record counts only when it would survive a power failure, so each is flushed. The record of a create request is the
+// exception: a power failure ends the engine as well.
 #include "session/ledger/ledger.h"
 
 #include <fcntl.h>
@@ -15,13 +14,11 @@
 
 #include <atomic>
 #include <charconv>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 #include <string>
 
-#include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
@@ -53,8 +50,6 @@ std::atomic<int> record_number = 0;
 
 }  // namespace
 
-const char* const kUnborn = ".new-";
-
 Owner Owner::self() { return {static_cast<uint32_t>(::getuid()), ProcessIdentity::self()}; }
 
 bool Owner::is_gone() const {
@@ -85,19 +80,13 @@ Result<Owner> Owner::from_label(const std::string& label) {
 }
 
 Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, const std::string& id) {
-  // The directory is first made under another name, because other processes remove a directory that has no record of a
-  // living owner.
-  size_t slash = directory.rfind('/');
-  std::string parent = directory.substr(0, slash), name = directory.substr(slash + 1);
-  std::string unborn = parent + "/" + kUnborn + name + "-" + random_hex(4), path = unborn + "/" + kLedger;
+  std::string parent = parent_of(directory), name = directory.substr(parent.size() + 1);
   TRY(make_directories(parent));
   // This fails for a place that other users can write to, because no ledger in it would be trusted later.
   (void)TRY(open_own_directory(parent));
-  TRY(make_directories(unborn));
-  Defer remove([&] {
-    ::unlink(path.c_str());
-    ::rmdir(unborn.c_str());
-  });
+  // Other processes remove a directory that has no record of a living owner.
+  auto unborn = TRY(UnbornDirectory::make(parent, name));
+  std::string path = unborn.path() + "/" + kLedger;
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating the ledger " + path);
   // The lock is held for life, so that only one process can adopt the session of a dead owner.
@@ -106,16 +95,10 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
   LedgerRecord first{.owner = owner.to_label()};
   if (!id.empty()) first.id = id;
   TRY(ledger.note(first));
-  if (::rename(unborn.c_str(), directory.c_str()) != 0) {
-    // rename(2) reports these if the name belongs to a directory with files or to a file.
-    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR)
-      return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
-    return fail_errno("creating " + directory);
-  }
-  remove.dismiss();
-  UniqueFd above(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!above) return fail_errno("flushing " + parent);
-  TRY(flush_directory(above.get(), parent));
+  auto appeared = unborn.appear();
+  if (!appeared && appeared.error().code == Code::conflict)
+    return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
+  TRY(appeared);
   return ledger;
 }
 
@@ -158,37 +141,6 @@ Result<> Ledger::will_use(const std::string& engine) { return append({.engine = 
 Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.make = things}); }
 
 Result<> Ledger::will_hold(const Work& work) { return note({.work = work}); }
-
-// Like a session's directory, a grave appears through a rename, with its complete content.
-Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
-                     const std::vector<Thing>& things) {
-  std::string graves = graves_in(directories), unborn = graves + "/" + kUnborn + session + "-" + random_hex(4);
-  TRY(make_directories(graves));
-  (void)TRY(open_own_directory(graves));
-  TRY(make_directories(unborn));
-  Defer remove([&] {
-    ::unlink((unborn + "/" + kLedger).c_str());
-    ::rmdir(unborn.c_str());
-  });
-  std::string text;
-  for (const LedgerRecord& record :
-       {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
-    text += TRY(wire::encode_exactly(record)) + "\n";
-  // All records are written together, so that no reader finds a grave that names nothing.
-  TRY(write_file_atomically(unborn + "/" + kLedger, text));
-  if (std::rename(unborn.c_str(), (graves + "/" + session).c_str()) != 0)
-    return fail_errno("creating " + graves + "/" + session);
-  remove.dismiss();
-  UniqueFd above(::open(graves.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!above) return fail_errno("flushing " + graves);
-  return flush_directory(above.get(), graves);
-}
-
-void remove_grave(const Directories& directories, const std::string& session) {
-  std::string grave = graves_in(directories) + "/" + session;
-  ::unlink((grave + "/" + kLedger).c_str());
-  ::rmdir(grave.c_str());
-}
 
 Result<> Ledger::will_ask(uint64_t end) { return append({.asked = end}, false); }
 

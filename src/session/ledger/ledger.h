@@ -38,9 +38,6 @@ struct Owner {
   static Result<Owner> from_label(const std::string& label);
 };
 
-// The prefix for the name of a session directory whose ledger has no owner's record yet.
-extern const char* const kUnborn;
-
 // Holds the open ledger of the session that this process owns, with its lock. Several threads may append at the same
 // time.
 class Ledger {
@@ -104,18 +101,12 @@ struct LedgerView {
   bool cut_short() const { return !asked.empty() && !work && !home && !running && !foreign; }
 };
 
-// Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave (sweep.h).
-// Fails with Code::not_found if there is no ledger or no session of that name, and with Code::denied if another user
-// may have written the ledger or can write to its place, or if it names things that no session of that name makes.
+// Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave
+// (graves.h). Fails with Code::not_found if there is no ledger or no session of that name, and with Code::denied if
+// another user may have written the ledger or can write to its place, or if it names things that no session of that
+// name makes.
 Result<LedgerView> read_ledger(const Directories& directories, const std::string& session);
 Result<LedgerView> read_grave(const Directories& directories, const std::string& session);
-// Returns the directory of the graves, which is beside the sessions.
-std::string graves_in(const Directories& directories);
-// Records in a grave what this process is about to make and will remove within one command. Blocks until the record
-// would survive a power failure. remove_grave() removes the record, once nothing is left.
-Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
-                     const std::vector<Thing>& things);
-void remove_grave(const Directories& directories, const std::string& session);
 
 // Describes what the paths and names in a ledger must match.
 struct LedgerFrame {

@@ -12,6 +12,7 @@
 #include "base/text/line.h"
 #include "session/credentials/session_agent.h"
 #include "session/ledger/files.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 
@@ -144,10 +145,6 @@ Result<LedgerView> read_ledger(const Directories& directories, const std::string
 
 Result<LedgerView> read_grave(const Directories& directories, const std::string& session) {
   return read(directories, graves_in(directories), session);
-}
-
-std::string graves_in(const Directories& directories) {
-  return directories.sessions.substr(0, directories.sessions.rfind('/')) + "/graves";
 }
 
 }  // namespace bottle::session

@@ -28,6 +28,7 @@
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
 #include "session/ledger/files.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 
@@ -330,12 +331,7 @@ void forget(const Directories& directories, const std::string& directory, const 
   // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
   if (gone.may_reappear) {
     (void)remove_all_but_ledger(directory);
-    std::string grave = graves_in(directories) + "/" + gone.receipt.session;
-    if (make_directories(graves_in(directories)) && std::rename(directory.c_str(), grave.c_str()) == 0) {
-      // The age of a grave counts from now, not from the last record.
-      ::utimensat(AT_FDCWD, (grave + "/" + kLedger).c_str(), nullptr, 0);
-      return;
-    }
+    if (bury(directories, gone.receipt.session, directory)) return;
   }
   remove_session_directory(directory);
 }

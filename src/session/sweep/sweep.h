@@ -25,7 +25,7 @@ struct Orphan {
 // cannot be read becomes an orphan without a name whose view is an error, so that a sweep reports it.
 std::vector<Orphan> find_orphans(const Directories& directories);
 
-// What a sweep did to one session. If the receipt is not confirmed, something is left, and the receipt names it.
+// If the receipt is not confirmed, something is left, and the receipt names it.
 struct Swept {
   wire::Receipt receipt;
   std::optional<wire::WorkResult> back;  // what was brought home; empty if there was nothing

@@ -7,9 +7,11 @@
 
 #include <filesystem>
 
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/unreadable_test.h"
 #include "docker/client/http_engine.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/scratch_test.h"
 
 namespace bottle::session {

@@ -1,0 +1,47 @@
+#include "session/ledger/graves.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/files/durable.h"
+#include "base/files/file.h"
+#include "base/files/own_file.h"
+#include "session/ledger/files.h"
+
+namespace bottle::session {
+
+std::string graves_in(const Directories& directories) { return parent_of(directories.sessions) + "/graves"; }
+
+Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
+                     const std::vector<Thing>& things) {
+  std::string graves = graves_in(directories);
+  TRY(make_directories(graves));
+  (void)TRY(open_own_directory(graves));
+  auto unborn = TRY(UnbornDirectory::make(graves, session));
+  std::string text;
+  for (const LedgerRecord& record :
+       {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
+    text += TRY(wire::encode_exactly(record)) + "\n";
+  // All records are written together, so that no reader finds a grave that names nothing.
+  TRY(write_file_atomically(unborn.path() + "/" + kLedger, text));
+  return unborn.appear();
+}
+
+void remove_grave(const Directories& directories, const std::string& session) {
+  std::string grave = graves_in(directories) + "/" + session;
+  ::unlink((grave + "/" + kLedger).c_str());
+  ::rmdir(grave.c_str());
+}
+
+Result<> bury(const Directories& directories, const std::string& session, const std::string& directory) {
+  std::string grave = graves_in(directories) + "/" + session;
+  TRY(make_directories(graves_in(directories)));
+  if (std::rename(directory.c_str(), grave.c_str()) != 0) return fail_errno("creating " + grave);
+  ::utimensat(AT_FDCWD, (grave + "/" + kLedger).c_str(), nullptr, 0);
+  return {};
+}
+
+}  // namespace bottle::session

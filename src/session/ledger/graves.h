@@ -1,0 +1,27 @@
+// Keeps graves: ledgers of sessions that are over, or of one command, by which a later sweep finds things that may
+// still appear on the engine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files/directories.h"
+#include "session/ledger/ledger.h"
+
+namespace bottle::session {
+
+// Returns the directory of the graves, which is beside the sessions.
+std::string graves_in(const Directories& directories);
+
+// Records in a grave what this process is about to make and will remove within one command. Blocks until the record
+// would survive a power failure. remove_grave() removes the record, once nothing is left.
+Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
+                     const std::vector<Thing>& things);
+void remove_grave(const Directories& directories, const std::string& session);
+
+// Moves the directory of a session, in which only the ledger is left, to the graves. The age of the grave counts from
+// now.
+Result<> bury(const Directories& directories, const std::string& session, const std::string& directory);
+
+}  // namespace bottle::session
