@@ -43,350 +43,44 @@ using Clock = std::chrono::steady_clock;
 
 class Watch {
  public:
-  Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
-      : engine_(engine),
-        job_(job),
-        running_(running),
-        clients_(clients),
-        names_(job.plan.session),
-        audit_(job.directories.results_of(job.plan.session) + "/" + kAudit) {
-    // The keys of a far session are on the near side, which gets the agent's requests as frames.
-    if (!job.ssh_keys.empty() && !job.far)
-      ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.session(job.plan.session)),
-                   std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
-  }
-
-  Result<> run(const std::vector<Frame>& early, wire::SessionResult& result) {
-    show(running_.agent_early);
-    take_all(running_.guard.take_early());
-    // Input and resizes from the time of the launch come first, in their order.
-    for (const auto& frame : early) take_frame(frame);
-    while (!ended_) {
-      Poller poller;
-      poller.watch(running_.agent.fd(), !input_.empty());
-      if (guard_.is_up() && !overfull()) poller.watch(running_.guard.fd());
-      if (ssh_) poller.watch(ssh_->fd());
-      clients_.add_to(poller, !input_.is_full());
-      // Without a guard, nothing becomes readable when a restart is due or has ended, so the loop turns more often.
-      poller.wait(guard_.is_up() ? static_cast<int>(DiskWatch::kPause.count()) : 200);
-      if (stop_was_signaled()) stop();
-      if (poller.readable(running_.agent.fd())) take_output();
-      input_.flush(running_.agent.fd(), Clock::now());
-      if (poller.readable(running_.guard.fd())) take_audit();
-      if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
-      clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
-      // A near side is not kept waiting, because its other frames matter, so it is told.
-      if (job_.far && input_.must_tell(Clock::now()))
-        clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
-      audit_.retry();
-      // This is repeated in each turn, because the guard may have refused it.
-      policy_.set_unrecorded(audit_.full());
-      update_networks();
-      check_disk();
-      if (!guard_.is_up()) revive_guard();
-      else if (job_.far) update_near_side();
-    }
-    guard_.end();                                // what it starts uses members of this object
-    if (guard_.is_starting()) take_new_guard();  // it may have let something through
-    running_.disk->end();
-    // Until here, the agent may have used the network, so the record stays open.
-    auto ended = tell_end(result);
-    end_record(result);
-    return ended;
-  }
+  Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients);
+  Result<> run(const std::vector<Frame>& early, wire::SessionResult& result);
 
  private:
-  // Waits for the end of the agent's container, and says in `result` how it ended.
-  Result<> tell_end(wire::SessionResult& result) {
-    auto end = end_agent(engine_, names_.agent);
-    // If the engine does not say how the agent ended, the status is 143 (SIGTERM) after a stop, and 125 (a failure of
-    // bottle itself) otherwise.
-    result.exit = std::clamp(end ? end->status : stopped_ ? 143 : 125, 0, 255);
-    if (end && end->was_stopped && !stopped_) {
-      result.exit = 125;
-      result.what = "the engine closed the agent's stream while the agent was running, so the agent was stopped";
-    }
-    if (!over_limit_.empty()) {
-      result.exit = 125;
-      result.what = over_limit_;
-      result.limit = "resources.disk";
-    } else if (ran_out_of_memory()) {
-      // The engine does not report which process ran out of memory.
-      result.what = "the agent's container reached " + in_units(job_.plan.resources.memory) +
-                    " (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it";
-      result.limit = "resources.memory";
-    }
-    // An agent whose container is gone does not run either.
-    if (end || end.error().code == Code::not_found) return {};
-    return std::unexpected(std::move(end.error()));
-  }
+  // -- the agent
+  void show(std::string_view bytes);
+  void take_output();
+  void check_disk();
+  void stop(int seconds = 3);
+  Result<> tell_end(wire::SessionResult& result);
 
-  // Returns whether, according to the engine, the agent's container ran out of memory. Call it after the container
-  // has ended.
-  bool ran_out_of_memory() {
-    auto container = engine_.inspect_container(names_.agent);
-    auto end = container ? docker::exit_of(*container) : std::nullopt;
-    return end && end->is_out_of_memory;
-  }
+  // -- the guard
+  void take_audit();
+  void take_all(const std::vector<wire::FromGuard>& messages);
+  void take(const wire::Ready&);
+  void take(const wire::GuardComplaint& complaint);
+  void take(const wire::Decision& decision);
+  void take(const wire::Usage& usage);
+  void take(const wire::LimitHit& hit);
+  void take(const wire::AgentRequest& request);
+  void take(const wire::StreamPart& part);
+  void record(const wire::Decision& decision);
+  void drain_audit();
+  void end_record(wire::SessionResult& result);
+  bool overfull() const;
+  void update_networks();
+  SshAgentLink::Send to_guard();
+  void lose_guard();
+  void revive_guard();
+  void take_new_guard();
 
-  // Returns whether the disk is full and the lines that wait for it in memory are enough. Further decisions then wait
-  // in the guard.
-  bool overfull() const { return audit_.kept() > AuditFile::kMostKept; }
+  // -- the near side
+  void update_near_side();
+  void take_from_near_side(const Result<wire::ToFarGuard>& message);
 
-  void show(std::string_view bytes) {
-    if (bytes.empty()) return;
-    clients_.send(FrameType::output, bytes);
-  }
-
-  // Passes on the agent's output. A headless agent's two streams come multiplexed over one connection.
-  void take_output() {
-    std::string bytes = running_.agent.take_early();
-    if (bytes.empty()) {
-      char buffer[65536];
-      ssize_t n = ::read(running_.agent.fd(), buffer, sizeof buffer);
-      if (n < 0 && errno == EINTR) return;
-      // The engine closes the stream when the container has ended, and sometimes before (agent_end.h).
-      if (n <= 0) {
-        ended_ = true;
-        return;
-      }
-      bytes.assign(buffer, static_cast<size_t>(n));
-    }
-    if (!job_.plan.headless) return show(bytes);
-    auto fed = demux_.feed(bytes, [&](int stream, std::string_view chunk) {
-      if (stream == 1) return show(chunk);
-      clients_.send(FrameType::diagnostic, chunk);
-    });
-    // After a frame that cannot be read, no later one can be found.
-    if (!fed) ended_ = true;
-  }
-
-  // Handles the messages from one read of the control channel.
-  void take_audit() {
-    auto messages = running_.guard.read();
-    if (!messages) return lose_guard();
-    take_all(*messages);
-  }
-
-  void take_all(const std::vector<wire::FromGuard>& messages) {
-    for (const auto& message : messages) std::visit([this](const auto& each) { take(each); }, message);
-  }
-
-  // The guard answers each configuration with Ready or with a complaint, in the order in which they were sent. The
-  // clients are told about a complaint that answers no operator's change.
-  void take(const wire::Ready&) { policy_.accepted(); }
-  void take(const wire::GuardComplaint& complaint) {
-    if (!policy_.refused(complaint.what)) clients_.event(wire::GuardError{complaint.what});
-  }
-  void take(const wire::Decision& decision) { record(decision); }
-  void take(const wire::Usage& usage) { usage_.take(usage); }
-  // Tells the clients that a limit is reached. Costs are counted in millionths of the currency.
-  void take(const wire::LimitHit& hit) {
-    bool money = hit.limit == wire::Quantity::cost;
-    clients_.event(wire::LimitReached{job_.plan.session, hit.of, wire::kQuantities[static_cast<size_t>(hit.limit)],
-                                      static_cast<double>(hit.most) / (money ? 1e6 : 1)});
-  }
-  // Answers a request of the bottle's ssh-agent, or passes it to the near side, which has the keys of a far session.
-  // Without a near side, an answer without a text closes the connection. A message without a request reports that the
-  // bottle closed it, and needs no answer.
-  void take(const wire::AgentRequest& request) {
-    if (ssh_) return ssh_->take_request(request, to_guard());
-    if (!job_.far) return;
-    if (clients_.near_side()) clients_.to_near_side(request);
-    else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
-  }
-  void take(const wire::StreamPart& part) {
-    if (job_.far && clients_.near_side()) clients_.to_near_side(part);
-  }
-
-  // Reads the networks again, because this machine may move to another network during a session.
-  void update_networks() {
-    using namespace std::chrono_literals;
-    if (Clock::now() < networks_at_) return;
-    networks_at_ = Clock::now() + 5s;
-    // After an error, the guard keeps refusing the networks that were there before.
-    if (auto networks = host_networks()) policy_.set_host_networks(texts_of(*networks));
-  }
-
-  void check_disk() {
-    if (stopped_ || ended_) return;
-    std::string why = running_.disk->check();
-    if (why.empty()) return;
-    if (over_limit_.empty()) clients_.event(wire::Warning{why});
-    over_limit_ = std::move(why);
-    stop(0);  // kills the agent immediately, because one that is asked to end could continue to write
-  }
-
-  // Tells the guard when a near side comes or goes. Secrets, LAN services and ssh keys on the near side are available
-  // only while it is connected. Each near side starts without earlier streams.
-  void update_near_side() {
-    uint32_t now = clients_.near_side();
-    if (now == near_side_) return;
-    if (near_side_) (void)running_.guard.send(wire::NearSideUp{false});
-    if (now) {
-      clients_.to_near_side(wire::FarGuardHere{});
-      (void)running_.guard.send(wire::NearSideUp{true});
-    }
-    near_side_ = now;
-  }
-
-  SshAgentLink::Send to_guard() {
-    return [this](const wire::AgentAnswer& answer) {
-      if (guard_.is_up()) (void)running_.guard.send(answer);
-    };
-  }
-
-  // Adds a decision of the guard or of the ssh-agent filter to the audit, the counts and the terminals.
-  void record(const wire::Decision& decision) {
-    audit_.add(decision);
-    counters_.add(decision);
-    // An operator on this machine reads the record itself.
-    if (job_.far) latest_.add(decision);
-    if (decision.is_allow()) ++allowed_;
-    // The self-test's own requests are in the audit, but they are not shown to the operator.
-    if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
-    summary_.add(decision, clients_);
-  }
-
-  // Returns the counters for `bottle egress metrics`.
-  wire::Metrics metrics() const {
-    wire::Metrics metrics{.guard_up = guard_.is_up(),
-                          .record_full = !audit_.full().empty(),
-                          .guard_restarts = guard_.restarts(),
-                          .record_lines = audit_.lines()};
-    counters_.fill(metrics);
-    metrics.used = usage_.shown();
-    return metrics;
-  }
-
-  // Ends the guard, so that it writes the counts of its last refusals, and reads what it has recorded. The guard may be
-  // broken, so this has a limit.
-  void drain_audit() {
-    using namespace std::chrono_literals;
-    if (!guard_.is_up()) return;
-    (void)running_.guard.send(wire::Shutdown{});
-    for (auto until = Clock::now() + 5s; guard_.is_up() && !overfull(); audit_.retry()) {
-      auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-      if (left <= 0 || !wait_readable(running_.guard.fd(), static_cast<int>(left))) break;
-      take_audit();
-    }
-    if (guard_.is_up())
-      clients_.event(wire::Warning{"the guard did not end, so its last decisions may not be recorded"});
-  }
-
-  // Closes the record, and says in `result` what is in it. The agent must have ended.
-  void end_record(wire::SessionResult& result) {
-    drain_audit();
-    audit_.retry();
-    if (audit_.kept())
-      clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
-    result.audit = {audit_.close()};
-    result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
-    if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
-  }
-
-  // Handles a frame of a client. Ignores frames that have no meaning for a running session.
-  void take_frame(const Frame& frame) {
-    switch (frame.type) {
-      case FrameType::input:
-        input_.add(running_.agent.fd(), frame.bytes, Clock::now());
-        break;
-      case FrameType::resize: {
-        auto size = wire::decode<wire::Resize>(frame.bytes, wire::From::ours);
-        if (size && !job_.plan.headless) (void)engine_.resize(names_.agent, size->rows, size->columns);
-        break;
-      }
-      case FrameType::stop:
-        stop();
-        break;
-      case FrameType::policy:
-        if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours)) policy_.request(*change);
-        break;
-      case FrameType::metrics:
-        clients_.answer(FrameType::metrics, wire::encode(metrics()));
-        break;
-      case FrameType::decisions:
-        if (auto wanted = wire::decode<wire::WantedDecisions>(frame.bytes, wire::From::ours))
-          clients_.answer(FrameType::decisions, wire::encode(latest_.since(wanted->from)));
-        break;
-      case FrameType::guard:
-        if (job_.far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
-        break;
-      default:
-        break;
-    }
-  }
-
-  void take_from_near_side(const Result<wire::ToFarGuard>& message) {
-    if (!message) return;
-    if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
-    // A guard that was not told about a near side expects nothing from one.
-    if (!guard_.is_up() || !near_side_) return;
-    if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
-    if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
-  }
-
-  // If the engine does not stop the agent, the next request to stop tries again.
-  void stop(int seconds = 3) {
-    if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
-  }
-
-  // The guard and all its connections are gone. Drops whatever was in progress, and tells the clients why the guard
-  // died.
-  void lose_guard() {
-    guard_.lose(Clock::now());
-    if (ssh_) ssh_->guard_is_gone();
-    policy_.guard_is_gone();
-    // The next guard has to be told that the near side is connected.
-    near_side_ = 0;
-    // The guard may end together with the agent, and that is not reported.
-    if (ended_ || stopped_) return;
-    clients_.event(wire::GuardLost{"the guard " + cause_of_death() + "; the agent has no network until it is back"});
-  }
-
-  // Returns how the guard's container ended, as the rest of a sentence.
-  std::string cause_of_death() {
-    // The connection to the guard can break before the engine notices that the guard has exited.
-    constexpr int kMostMs = 5000;
-    (void)engine_.wait_container(names_.guard, kMostMs);
-    auto container = engine_.inspect_container(names_.guard);
-    auto state = container ? docker::exit_of(*container) : std::nullopt;
-    if (!state) return "died";
-    if (state->is_out_of_memory) return "ran out of memory and was killed";
-    if (state->status <= 128) return "exited with status " + std::to_string(state->status);
-    int signal = state->status - 128;
-    // An engine forgets that a container ran out of memory if it learns about that after the exit.
-    return "was killed by signal " + std::to_string(signal) +
-           (signal == SIGKILL ? ", perhaps because it ran out of memory" : "");
-  }
-
-  // Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no
-  // network. Runs in a separate thread, so that the agent's terminal keeps working.
-  void revive_guard() {
-    if (guard_.is_starting()) return take_new_guard();
-    if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
-    // The thread gets a copy, because this thread may change the configuration while the guard starts.
-    auto config = started_with_ = running_.guard_config;
-    config.used = usage_.all();
-    guard_.begin(
-        [this, config = std::move(config)] { return start_guard(engine_, names_.guard, config, *running_.root); });
-  }
-
-  // Takes the outcome of a restart once there is one. A guard that could not be started is tried again later.
-  void take_new_guard() {
-    auto link = guard_.take(Clock::now());
-    if (!link) return;
-    if (*link) {
-      // The old link is closed by this.
-      running_.guard = std::move(**link);
-      policy_.guard_is_back(started_with_);
-      clients_.event(wire::GuardBack{});
-      take_all(running_.guard.take_early());
-    } else if (guard_.attempts() == 4 && !stopped_) {
-      // While an engine restarts, a few failures are normal, so the operator is told once and not at each attempt.
-      clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});
-    }
-  }
+  // -- the clients
+  void take_frame(const Frame& frame);
+  wire::Metrics metrics() const;
 
   docker::Engine& engine_;
   const Job& job_;
@@ -416,6 +110,340 @@ class Watch {
                      [this](const wire::Event& event) { clients_.event(event); }};
   std::optional<SshAgentLink> ssh_;  // the last member, so that its threads end first
 };
+
+Watch::Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
+    : engine_(engine),
+      job_(job),
+      running_(running),
+      clients_(clients),
+      names_(job.plan.session),
+      audit_(job.directories.results_of(job.plan.session) + "/" + kAudit) {
+  // The keys of a far session are on the near side, which gets the agent's requests as frames.
+  if (!job.ssh_keys.empty() && !job.far)
+    ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.session(job.plan.session)),
+                 std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
+}
+
+Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result) {
+  show(running_.agent_early);
+  take_all(running_.guard.take_early());
+  // Input and resizes from the time of the launch come first, in their order.
+  for (const auto& frame : early) take_frame(frame);
+  while (!ended_) {
+    Poller poller;
+    poller.watch(running_.agent.fd(), !input_.empty());
+    if (guard_.is_up() && !overfull()) poller.watch(running_.guard.fd());
+    if (ssh_) poller.watch(ssh_->fd());
+    clients_.add_to(poller, !input_.is_full());
+    // Without a guard, nothing becomes readable when a restart is due or has ended, so the loop turns more often.
+    poller.wait(guard_.is_up() ? static_cast<int>(DiskWatch::kPause.count()) : 200);
+    if (stop_was_signaled()) stop();
+    if (poller.readable(running_.agent.fd())) take_output();
+    input_.flush(running_.agent.fd(), Clock::now());
+    if (poller.readable(running_.guard.fd())) take_audit();
+    if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
+    clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
+    // A near side is not kept waiting, because its other frames matter, so it is told.
+    if (job_.far && input_.must_tell(Clock::now()))
+      clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
+    audit_.retry();
+    // This is repeated in each turn, because the guard may have refused it.
+    policy_.set_unrecorded(audit_.full());
+    update_networks();
+    check_disk();
+    if (!guard_.is_up()) revive_guard();
+    else if (job_.far) update_near_side();
+  }
+  guard_.end();                                // what it starts uses members of this object
+  if (guard_.is_starting()) take_new_guard();  // it may have let something through
+  running_.disk->end();
+  // Until here, the agent may have used the network, so the record stays open.
+  auto ended = tell_end(result);
+  end_record(result);
+  return ended;
+}
+
+// -- the agent
+
+void Watch::show(std::string_view bytes) {
+  if (bytes.empty()) return;
+  clients_.send(FrameType::output, bytes);
+}
+
+// Passes on the agent's output. A headless agent's two streams come multiplexed over one connection.
+void Watch::take_output() {
+  std::string bytes = running_.agent.take_early();
+  if (bytes.empty()) {
+    char buffer[65536];
+    ssize_t n = ::read(running_.agent.fd(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) return;
+    // The engine closes the stream when the container has ended, and sometimes before (agent_end.h).
+    if (n <= 0) {
+      ended_ = true;
+      return;
+    }
+    bytes.assign(buffer, static_cast<size_t>(n));
+  }
+  if (!job_.plan.headless) return show(bytes);
+  auto fed = demux_.feed(bytes, [&](int stream, std::string_view chunk) {
+    if (stream == 1) return show(chunk);
+    clients_.send(FrameType::diagnostic, chunk);
+  });
+  // After a frame that cannot be read, no later one can be found.
+  if (!fed) ended_ = true;
+}
+
+void Watch::check_disk() {
+  if (stopped_ || ended_) return;
+  std::string why = running_.disk->check();
+  if (why.empty()) return;
+  if (over_limit_.empty()) clients_.event(wire::Warning{why});
+  over_limit_ = std::move(why);
+  stop(0);  // kills the agent immediately, because one that is asked to end could continue to write
+}
+
+// If the engine does not stop the agent, the next request to stop tries again.
+void Watch::stop(int seconds) {
+  if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
+}
+
+// Waits for the end of the agent's container, and says in `result` how it ended.
+Result<> Watch::tell_end(wire::SessionResult& result) {
+  auto end = end_agent(engine_, names_.agent);
+  // If the engine does not say how the agent ended, the status is 143 (SIGTERM) after a stop, and 125 (a failure of
+  // bottle itself) otherwise.
+  result.exit = std::clamp(end ? end->status : stopped_ ? 143 : 125, 0, 255);
+  if (end && end->was_stopped && !stopped_) {
+    result.exit = 125;
+    result.what = "the engine closed the agent's stream while the agent was running, so the agent was stopped";
+  }
+  if (!over_limit_.empty()) {
+    result.exit = 125;
+    result.what = over_limit_;
+    result.limit = "resources.disk";
+  } else if (ran_out_of_memory(engine_, names_.agent)) {
+    // The engine does not report which process ran out of memory.
+    result.what = "the agent's container reached " + in_units(job_.plan.resources.memory) +
+                  " (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it";
+    result.limit = "resources.memory";
+  }
+  // An agent whose container is gone does not run either.
+  if (end || end.error().code == Code::not_found) return {};
+  return std::unexpected(std::move(end.error()));
+}
+
+// -- the guard
+
+// Handles the messages from one read of the control channel.
+void Watch::take_audit() {
+  auto messages = running_.guard.read();
+  if (!messages) return lose_guard();
+  take_all(*messages);
+}
+
+void Watch::take_all(const std::vector<wire::FromGuard>& messages) {
+  for (const auto& message : messages) std::visit([this](const auto& each) { take(each); }, message);
+}
+
+// The guard answers each configuration with Ready or with a complaint, in the order in which they were sent. The
+// clients are told about a complaint that answers no operator's change.
+void Watch::take(const wire::Ready&) { policy_.accepted(); }
+
+void Watch::take(const wire::GuardComplaint& complaint) {
+  if (!policy_.refused(complaint.what)) clients_.event(wire::GuardError{complaint.what});
+}
+
+void Watch::take(const wire::Decision& decision) { record(decision); }
+
+void Watch::take(const wire::Usage& usage) { usage_.take(usage); }
+
+// Tells the clients that a limit is reached. Costs are counted in millionths of the currency.
+void Watch::take(const wire::LimitHit& hit) {
+  bool money = hit.limit == wire::Quantity::cost;
+  clients_.event(wire::LimitReached{job_.plan.session, hit.of, wire::kQuantities[static_cast<size_t>(hit.limit)],
+                                    static_cast<double>(hit.most) / (money ? 1e6 : 1)});
+}
+
+// Answers a request of the bottle's ssh-agent, or passes it to the near side, which has the keys of a far session.
+// Without a near side, an answer without a text closes the connection. A message without a request reports that the
+// bottle closed it, and needs no answer.
+void Watch::take(const wire::AgentRequest& request) {
+  if (ssh_) return ssh_->take_request(request, to_guard());
+  if (!job_.far) return;
+  if (clients_.near_side()) clients_.to_near_side(request);
+  else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
+}
+
+void Watch::take(const wire::StreamPart& part) {
+  if (job_.far && clients_.near_side()) clients_.to_near_side(part);
+}
+
+// Adds a decision of the guard or of the ssh-agent filter to the audit, the counts and the terminals.
+void Watch::record(const wire::Decision& decision) {
+  audit_.add(decision);
+  counters_.add(decision);
+  // An operator on this machine reads the record itself.
+  if (job_.far) latest_.add(decision);
+  if (decision.is_allow()) ++allowed_;
+  // The self-test's own requests are in the audit, but they are not shown to the operator.
+  if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
+  summary_.add(decision, clients_);
+}
+
+// Ends the guard, so that it writes the counts of its last refusals, and reads what it has recorded. The guard may be
+// broken, so this has a limit.
+void Watch::drain_audit() {
+  using namespace std::chrono_literals;
+  if (!guard_.is_up()) return;
+  (void)running_.guard.send(wire::Shutdown{});
+  for (auto until = Clock::now() + 5s; guard_.is_up() && !overfull(); audit_.retry()) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+    if (left <= 0 || !wait_readable(running_.guard.fd(), static_cast<int>(left))) break;
+    take_audit();
+  }
+  if (guard_.is_up()) clients_.event(wire::Warning{"the guard did not end, so its last decisions may not be recorded"});
+}
+
+// Closes the record, and says in `result` what is in it. The agent must have ended.
+void Watch::end_record(wire::SessionResult& result) {
+  drain_audit();
+  audit_.retry();
+  if (audit_.kept())
+    clients_.event(wire::Warning{"the last decisions of the guard could not be recorded: " + audit_.full()});
+  result.audit = {audit_.close()};
+  result.egress = wire::EgressResult{summary_.denied(), summary_.secrets(), allowed_, {}, usage_.shown()};
+  if (job_.plan.record) result.egress->recorded = summary_.recorded(job_.plan.egress.allow);
+}
+
+// Returns whether the disk is full and the lines that wait for it in memory are enough. Further decisions then wait
+// in the guard.
+bool Watch::overfull() const { return audit_.kept() > AuditFile::kMostKept; }
+
+// Reads the networks again, because this machine may move to another network during a session.
+void Watch::update_networks() {
+  using namespace std::chrono_literals;
+  if (Clock::now() < networks_at_) return;
+  networks_at_ = Clock::now() + 5s;
+  // After an error, the guard keeps refusing the networks that were there before.
+  if (auto networks = host_networks()) policy_.set_host_networks(texts_of(*networks));
+}
+
+SshAgentLink::Send Watch::to_guard() {
+  return [this](const wire::AgentAnswer& answer) {
+    if (guard_.is_up()) (void)running_.guard.send(answer);
+  };
+}
+
+// The guard and all its connections are gone. Drops whatever was in progress, and tells the clients why the guard
+// died.
+void Watch::lose_guard() {
+  guard_.lose(Clock::now());
+  if (ssh_) ssh_->guard_is_gone();
+  policy_.guard_is_gone();
+  // The next guard has to be told that the near side is connected.
+  near_side_ = 0;
+  // The guard may end together with the agent, and that is not reported.
+  if (ended_ || stopped_) return;
+  clients_.event(wire::GuardLost{"the guard " + cause_of_death(engine_, names_.guard) +
+                                 "; the agent has no network until it is back"});
+}
+
+// Restarts the guard with the same policy and certifies it with the same root. Without it, the agent has no
+// network. Runs in a separate thread, so that the agent's terminal keeps working.
+void Watch::revive_guard() {
+  if (guard_.is_starting()) return take_new_guard();
+  if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
+  // The thread gets a copy, because this thread may change the configuration while the guard starts.
+  auto config = started_with_ = running_.guard_config;
+  config.used = usage_.all();
+  guard_.begin(
+      [this, config = std::move(config)] { return start_guard(engine_, names_.guard, config, *running_.root); });
+}
+
+// Takes the outcome of a restart once there is one. A guard that could not be started is tried again later.
+void Watch::take_new_guard() {
+  auto link = guard_.take(Clock::now());
+  if (!link) return;
+  if (*link) {
+    // The old link is closed by this.
+    running_.guard = std::move(**link);
+    policy_.guard_is_back(started_with_);
+    clients_.event(wire::GuardBack{});
+    take_all(running_.guard.take_early());
+  } else if (guard_.attempts() == 4 && !stopped_) {
+    // While an engine restarts, a few failures are normal, so the operator is told once and not at each attempt.
+    clients_.event(wire::GuardLost{"restarting the guard failed: " + link->error().what + "; trying again"});
+  }
+}
+
+// -- the near side
+
+// Tells the guard when a near side comes or goes. Secrets, LAN services and ssh keys on the near side are available
+// only while it is connected. Each near side starts without earlier streams.
+void Watch::update_near_side() {
+  uint32_t now = clients_.near_side();
+  if (now == near_side_) return;
+  if (near_side_) (void)running_.guard.send(wire::NearSideUp{false});
+  if (now) {
+    clients_.to_near_side(wire::FarGuardHere{});
+    (void)running_.guard.send(wire::NearSideUp{true});
+  }
+  near_side_ = now;
+}
+
+void Watch::take_from_near_side(const Result<wire::ToFarGuard>& message) {
+  if (!message) return;
+  if (const auto* here = std::get_if<wire::NearSideHere>(&*message)) return policy_.trust(here->root);
+  // A guard that was not told about a near side expects nothing from one.
+  if (!guard_.is_up() || !near_side_) return;
+  if (const auto* answer = std::get_if<wire::AgentAnswer>(&*message)) (void)running_.guard.send(*answer);
+  if (const auto* part = std::get_if<wire::StreamPart>(&*message)) (void)running_.guard.send(*part);
+}
+
+// -- the clients
+
+// Handles a frame of a client. Ignores frames that have no meaning for a running session.
+void Watch::take_frame(const Frame& frame) {
+  switch (frame.type) {
+    case FrameType::input:
+      input_.add(running_.agent.fd(), frame.bytes, Clock::now());
+      break;
+    case FrameType::resize: {
+      auto size = wire::decode<wire::Resize>(frame.bytes, wire::From::ours);
+      if (size && !job_.plan.headless) (void)engine_.resize(names_.agent, size->rows, size->columns);
+      break;
+    }
+    case FrameType::stop:
+      stop();
+      break;
+    case FrameType::policy:
+      if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours)) policy_.request(*change);
+      break;
+    case FrameType::metrics:
+      clients_.answer(FrameType::metrics, wire::encode(metrics()));
+      break;
+    case FrameType::decisions:
+      if (auto wanted = wire::decode<wire::WantedDecisions>(frame.bytes, wire::From::ours))
+        clients_.answer(FrameType::decisions, wire::encode(latest_.since(wanted->from)));
+      break;
+    case FrameType::guard:
+      if (job_.far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
+      break;
+    default:
+      break;
+  }
+}
+
+// Returns the counters for `bottle egress metrics`.
+wire::Metrics Watch::metrics() const {
+  wire::Metrics metrics{.guard_up = guard_.is_up(),
+                        .record_full = !audit_.full().empty(),
+                        .guard_restarts = guard_.restarts(),
+                        .record_lines = audit_.lines()};
+  counters_.fill(metrics);
+  metrics.used = usage_.shown();
+  return metrics;
+}
 
 }  // namespace
 

@@ -1,6 +1,8 @@
 // Usually, the container has ended a moment before its stream, and the first question is the only one.
 #include "session/collect/agent_end.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -47,6 +49,26 @@ Result<AgentEnd> end_agent(docker::Engine& engine, const std::string& container)
     if (!is_away || std::chrono::steady_clock::now() > until) return end;
     std::this_thread::sleep_for(200ms);
   }
+}
+
+bool ran_out_of_memory(docker::Engine& engine, const std::string& container) {
+  auto said = engine.inspect_container(container);
+  auto end = said ? docker::exit_of(*said) : std::nullopt;
+  return end && end->is_out_of_memory;
+}
+
+std::string cause_of_death(docker::Engine& engine, const std::string& container) {
+  // A connection to the container can break before the engine notices that it has ended.
+  (void)engine.wait_container(container, kNoticeMs);
+  auto said = engine.inspect_container(container);
+  auto state = said ? docker::exit_of(*said) : std::nullopt;
+  if (!state) return "died";
+  if (state->is_out_of_memory) return "ran out of memory and was killed";
+  if (state->status <= 128) return "exited with status " + std::to_string(state->status);
+  int signal = state->status - 128;
+  // An engine forgets that a container ran out of memory if it learns about that after the exit.
+  return "was killed by signal " + std::to_string(signal) +
+         (signal == SIGKILL ? ", perhaps because it ran out of memory" : "");
 }
 
 }  // namespace bottle::session
