@@ -81,6 +81,8 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     side_ = std::move(side);
     return fetched;
   }();
+  // If the work is held or cannot be written, a new connection does not help.
+  bool retry_helps = back || back.error().code != Code::conflict;
   if (back) {
     back_ = std::move(*back);
     // An earlier near side may have brought the work home and died before the ledger said so.
@@ -94,11 +96,11 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     if (saved) return input::Fetched{};
     back_.reset();
     back = std::unexpected(std::move(saved.error()).during("writing what came home"));
-    back.error().code = Code::conflict;  // a new connection would not help
+    retry_helps = false;
   }
   fetch_error_ = back.error().what;
   vm_gone_ = is_gone();
-  return input::FetchFailed{back.error().code == Code::conflict, vm_gone_, std::move(back.error())};
+  return input::FetchFailed{!retry_helps, vm_gone_, std::move(back.error())};
 }
 
 // Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never
