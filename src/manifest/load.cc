@@ -31,12 +31,17 @@ struct Draft {
   std::map<std::string, Agent> agents;
   std::map<std::string, Vm> vms;
   std::vector<Error> mistakes = {};
+  std::vector<Unusable> unusable = {};
   bool unread = false;  // a file was not readable, so names that it defines are not known
 
   // Adds a mistake, unless there are too many. The same one is found again where a bottle extends another.
   void add(Error error) {
     bool known = std::ranges::any_of(mistakes, [&](const Error& other) { return other.what == error.what; });
     if (!known && mistakes.size() < kMostMistakes) mistakes.push_back(std::move(error));
+  }
+  // Adds an agent of the repository that cannot be used, unless there are too many.
+  void add_unusable(const std::string& name, Error why) {
+    if (unusable.size() < kMostMistakes) unusable.push_back({name, std::move(why)});
   }
   template <class T>
   bool note(Result<T>& result) {
@@ -158,13 +163,19 @@ Examined finish(Draft draft) {
     if (!holds(known, agent.bottle) && !draft.unread) {
       // An agent without the key `bottle` has no position for it, so the error is at the agent itself.
       auto at = agent.positions.find("bottle");
-      draft.add(fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
-                        "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known))
-                    .error());
+      auto wrong =
+          fail_at((at == agent.positions.end() ? agent.positions.find("") : at)->second,
+                  "agent '" + name + "': there is no bottle '" + agent.bottle + "'", suggest(agent.bottle, known));
+      if (agent.from_repository) {
+        draft.add_unusable(name, std::move(wrong.error()));
+        continue;
+      }
+      draft.add(std::move(wrong.error()));
     }
     manifest.agents.emplace(name, agent);
   }
   manifest.vms = draft.vms;
+  manifest.unusable = std::move(draft.unusable);
   return {std::move(manifest), std::move(draft.mistakes)};
 }
 
@@ -199,6 +210,13 @@ Result<Bottle> parse_guard(const File& file) {
 
 namespace {
 
+// Returns the name of an agent whose file does not give one.
+std::string name_of_file(const std::string& path) {
+  std::string name = path.substr(path.rfind('/') + 1);
+  if (name.ends_with(".md")) name.resize(name.size() - 3);
+  return name;
+}
+
 // Parses an agent's file, and adds to `more` what is wrong with its keys beyond the error that it returns. The format
 // is that of Claude Code's agent files, so those work unchanged.
 Result<Agent> parse_agent(const File& markdown, std::vector<Error>& more) {
@@ -225,9 +243,7 @@ Result<Agent> parse_agent(const File& markdown, std::vector<Error>& more) {
     more.assign(found.begin() + 1, found.end());
     return std::unexpected(std::move(found.front()));
   }
-  std::string name = markdown.path.substr(markdown.path.rfind('/') + 1);
-  if (name.ends_with(".md")) name.resize(name.size() - 3);
-  std::string at = start;
+  std::string name = name_of_file(markdown.path), at = start;
   for (const auto& [key, value] : front.entries)
     if (key.text == "name") name = value.text, at = value.at;
   // The name may come from the file's name, so it is checked as if it had been written in the file.
@@ -244,14 +260,40 @@ Result<Agent> parse_agent(const File& markdown, std::vector<Error>& more) {
   return agent;
 }
 
-// Parses an agent's file and adds its mistakes to the draft.
-std::optional<Agent> agent_in(Draft& draft, const File& markdown) {
+// Adds one of the operator's agents, or the mistakes in its file.
+void add_own_agent(Draft& draft, const File& markdown) {
   std::vector<Error> more;
   auto agent = parse_agent(markdown, more);
-  if (agent) return std::move(*agent);
-  draft.add(std::move(agent.error()));
+  if (draft.note(agent)) return add_agent(draft, std::move(*agent));
   for (auto& mistake : more) draft.add(std::move(mistake));
-  return {};
+}
+
+// Adds the repository's agents. None of them replaces another, nor one of the operator's, which the draft has.
+void add_repository_agents(Draft& draft, const std::vector<File>& files) {
+  for (const auto& file : files) {
+    std::vector<Error> more;
+    auto agent = parse_agent(file, more);
+    if (!agent) {
+      draft.add_unusable(name_of_file(file.path), std::move(agent.error()));
+      for (auto& mistake : more) draft.add_unusable(name_of_file(file.path), std::move(mistake));
+      continue;
+    }
+    agent->from_repository = true;
+    const std::string name = agent->name, at = agent->positions[""];
+    auto [other, fresh] = draft.agents.try_emplace(name, std::move(*agent));
+    if (fresh) continue;
+    const std::string& first = other->second.positions[""];
+    // Otherwise, `bottle start NAME` could start an agent of the repository where the operator means one of their own.
+    auto wrong = other->second.from_repository
+                     ? twice(at, "agent '" + name + "'", first)
+                     : fail_at(at, "agent '" + name + "' of the repository has the same name as one of yours",
+                               "rename it in the repository; yours is at " + first);
+    draft.add_unusable(name, std::move(wrong.error()));
+  }
+  // Of two agents with one name, neither can be used.
+  for (const auto& each : draft.unusable)
+    if (auto found = draft.agents.find(each.name); found != draft.agents.end() && found->second.from_repository)
+      draft.agents.erase(found);
 }
 
 }  // namespace
@@ -261,29 +303,15 @@ Result<Agent> parse_agent(const File& markdown) {
   return parse_agent(markdown, more);
 }
 
-// The operator's files are read first. Their names must be unique among each other, and the repository's agents must
-// not have any of these names.
+// The operator's files are read first. Their names must be unique among each other.
 Examined examine(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
                  const std::vector<File>& repository_agents) {
   Draft draft;
   for (const auto& file : home_policy) add_file(draft, file, is_v1(file.path));
-  for (const auto& file : home_agents)
-    if (auto agent = agent_in(draft, file)) add_agent(draft, std::move(*agent));
+  for (const auto& file : home_agents) add_own_agent(draft, file);
   if (home_policy.empty() && home_agents.empty())
     for (auto& [name, agent] : builtin().agents) add_agent(draft, agent);
-  std::map<std::string, Agent> home = draft.agents;
-  for (const auto& file : repository_agents) {
-    auto agent = agent_in(draft, file);
-    if (!agent) continue;
-    agent->from_repository = true;
-    // Otherwise, `bottle start NAME` could start an agent of the repository where the operator means one of their own.
-    if (home.contains(agent->name))
-      draft.add(fail_at(agent->positions[""],
-                        "agent '" + agent->name + "' of the repository has the same name as one of yours",
-                        "rename it in the repository; yours is at " + home[agent->name].positions[""])
-                    .error());
-    else add_agent(draft, std::move(*agent));
-  }
+  add_repository_agents(draft, repository_agents);
   return finish(std::move(draft));
 }
 

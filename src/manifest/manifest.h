@@ -152,11 +152,20 @@ struct Vm {
   std::map<std::string, std::string> options;  // only for the provider
 };
 
-// Holds all definitions by name. Every agent's bottle is among `bottles`.
+// Says why an agent of the repository cannot be used. `name` is the agent's, or its file's without the ending, or empty
+// if none of the repository's agents can be used.
+struct Unusable {
+  std::string name;
+  Error why;
+};
+
+// Holds all definitions by name. Every agent's bottle is among `bottles`. A mistake in the repository's agents makes
+// them unusable and does not concern the operator's own, because anyone may have written the repository.
 struct Manifest {
   std::map<std::string, Bottle> bottles;
   std::map<std::string, Agent> agents;
   std::map<std::string, Vm> vms;
+  std::vector<Unusable> unusable;
 };
 
 // Holds a file that the caller has read. `path` is only for errors and relative paths.
@@ -181,8 +190,8 @@ Result<Bottle> parse_guard(const File& file);
 
 // Loads all files together. A file named claude-bottle.json is read as version 1. A name that is defined twice is an
 // error, so that no file overrides another by accident. An agent of the repository may name a bottle, but it cannot
-// define one and cannot take the name of an agent of the operator. If the operator has neither policy nor agents, the
-// result is builtin().
+// define one and cannot take the name of an agent of the operator. An agent of the repository with a mistake is among
+// `unusable`. If the operator has neither policy nor agents, the result is builtin().
 Result<Manifest> load(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
                       const std::vector<File>& repository_agents);
 
@@ -191,9 +200,9 @@ struct Examined {
   Manifest manifest;
   std::vector<Error> mistakes;
 };
-// Does the same as load(), but finds all mistakes, up to a hundred. The first is the error of load(). Leaves out what
-// may follow from another mistake: a definition with a wrong key or value is not examined further, nor is what extends
-// it.
+// Does the same as load(), but finds all mistakes in the operator's files, up to a hundred. The first is the error of
+// load(). Leaves out what may follow from another mistake: a definition with a wrong key or value is not examined
+// further, nor is what extends it.
 Examined examine(const std::vector<File>& home_policy, const std::vector<File>& home_agents,
                  const std::vector<File>& repository_agents);
 

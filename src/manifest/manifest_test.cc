@@ -242,15 +242,38 @@ TEST(Load, MergesHomeAndRepository) {
 
 TEST(Load, ARepositoryCannotReplaceAnAgentOrDefineABottle) {
   File home{"bottle.yaml", "bottles: {web: {}}\nagents:\n  a: {bottle: web}"};
-  auto shadow = load({home}, {}, {agent_file("r/a.md", "web")});
-  ASSERT_FALSE(shadow);
-  EXPECT_TRUE(shadow.error().what.starts_with("r/a.md:1:1: agent 'a' of the repository")) << shadow.error().what;
-  EXPECT_NE(shadow.error().todo.find("bottle.yaml:3:3"), std::string::npos);
-  auto unknown = load({home}, {}, {agent_file("r/b.md", "wild")});
-  ASSERT_FALSE(unknown);
-  EXPECT_TRUE(unknown.error().what.starts_with("r/b.md:2:9: agent 'b': there is no bottle 'wild'"))
-      << unknown.error().what;
-  EXPECT_FALSE(load({}, {}, {agent_file("r/claude.md", "default")}));  // the built-in agent counts as the operator's
+  // Returns why the only agent of the repository cannot be used. The operator's agents stay.
+  auto unusable = [](const std::vector<File>& policy, const File& agent, const std::string& own) {
+    auto manifest = load(policy, {}, {agent});
+    EXPECT_TRUE(manifest && manifest->agents.contains(own) && !manifest->agents[own].from_repository) << agent.path;
+    EXPECT_EQ(manifest->unusable.size(), 1u) << agent.path;
+    return manifest && manifest->unusable.size() == 1 ? manifest->unusable[0].why : Error{};
+  };
+  Error shadow = unusable({home}, agent_file("r/a.md", "web"), "a");
+  EXPECT_TRUE(shadow.what.starts_with("r/a.md:1:1: agent 'a' of the repository")) << shadow.what;
+  EXPECT_NE(shadow.todo.find("bottle.yaml:3:3"), std::string::npos);
+  Error unknown = unusable({home}, agent_file("r/b.md", "wild"), "a");
+  EXPECT_TRUE(unknown.what.starts_with("r/b.md:2:9: agent 'b': there is no bottle 'wild'")) << unknown.what;
+  // The built-in agent counts as the operator's.
+  unusable({}, agent_file("r/claude.md", "default"), "claude");
+}
+
+TEST(Load, OnlyAnAgentOfTheRepositoryWithAMistakeIsUnusable) {
+  File home{"bottle.yaml", "bottles: {web: {}}\nagents:\n  own: {bottle: web}"};
+  auto manifest = load({home}, {},
+                       {{"r/bad.md", "---\nbotle: web\n---\n"},
+                        agent_file("r/good.md", "web"),
+                        {"r/one.md", "---\nname: twin\nbottle: web\n---\n"},
+                        {"r/two.md", "---\nname: twin\nbottle: web\n---\n"},
+                        {"r/three.md", "---\nname: twin\nbottle: web\n---\n"}});
+  ASSERT_TRUE(manifest) << manifest.error().what;
+  EXPECT_EQ(manifest->agents.size(), 2u);
+  EXPECT_TRUE(manifest->agents.contains("own") && manifest->agents.contains("good"));
+  std::string unusable;
+  for (const auto& each : manifest->unusable) unusable += each.name + " ";
+  EXPECT_EQ(unusable, "bad twin twin ");
+  // A mistake of the operator is still an error.
+  EXPECT_FALSE(load({home}, {{"h/bad.md", "---\nbotle: web\n---\n"}}, {}));
 }
 
 TEST(Load, ADuplicateNameIsAnError) {

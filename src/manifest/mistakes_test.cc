@@ -209,7 +209,9 @@ TEST(Mistakes, DepthIsLimited) {
 // Returns the mistakes as lines.
 std::string all(const std::vector<File>& policy, const std::vector<File>& agents = {}) {
   std::string lines;
-  for (const auto& mistake : examine(policy, {}, agents).mistakes) lines += mistake.what + "\n";
+  auto examined = examine(policy, {}, agents);
+  for (const auto& mistake : examined.mistakes) lines += mistake.what + "\n";
+  for (const auto& each : examined.manifest.unusable) lines += each.why.what + "\n";
   return lines;
 }
 
@@ -255,7 +257,8 @@ TEST(Mistakes, AllOfAnAgentsFileAreFoundAndTheirNumberIsLimited) {
             true);
   std::string many = "---\n";
   for (int i = 0; i < 1000; ++i) many += "k" + std::to_string(i) + ": 1\n";
-  EXPECT_EQ(examine({}, {}, {{"a.md", many + "---\n"}}).mistakes.size(), 100u);
+  EXPECT_EQ(examine({}, {{"a.md", many + "---\n"}}, {}).mistakes.size(), 100u);
+  EXPECT_EQ(examine({}, {}, {{"a.md", many + "---\n"}}).manifest.unusable.size(), 100u);
 }
 
 class AgentMistakes : public ::testing::TestWithParam<Mistake> {};

@@ -1,6 +1,7 @@
 // Makes a plan from a manifest, the options and the facts. All of that happens before anything is created. The order in
 // make() matters where a part depends on an earlier one, as the agent's command depends on the prompt.
 #include <algorithm>
+#include <ranges>
 
 #include "base/ids.h"
 #include "plan/image_names.h"
@@ -65,12 +66,27 @@ Result<> set_runtime(Plan& plan, const manifest::Bottle& bottle, const Options& 
 }
 
 std::unexpected<Error> no_agent(const manifest::Manifest& manifest, const std::string& name) {
+  for (const auto& each : manifest.unusable)
+    if (each.name == name || each.name.empty()) return std::unexpected(each.why);
   std::string todo = manifest::suggest(name, names(manifest.agents));
   // Many operators start a built-in agent before they write a manifest, and it is then gone.
   if (manifest::builtin().agents.contains(name) && !todo.starts_with("did you mean"))
     todo += (todo.empty() ? "" : "; ") + std::string("the built-in agents exist only without a manifest, so define '") +
             name + "' under `agents:`";
+  if (!manifest.unusable.empty())
+    todo += (todo.empty() ? "" : "; ") + std::string("`bottle check` lists mistakes in this repository's agents");
   return fail(Code::not_found, "there is no agent '" + name + "'", std::move(todo));
+}
+
+// Warns of the repository's agents that cannot be used. Anyone may have written the repository, so the list is short.
+void warn_of_unusable(Plan& plan, const manifest::Manifest& manifest) {
+  constexpr size_t kMost = 3;
+  for (const auto& each : manifest.unusable | std::views::take(kMost))
+    plan.warnings.push_back(
+        (each.name.empty() ? "this repository's agents" : "agent '" + each.name + "' of this repository") +
+        " cannot be used: " + each.why.what);
+  if (manifest.unusable.size() > kMost)
+    plan.warnings.push_back("`bottle check` lists more mistakes in this repository's agents");
 }
 
 }  // namespace
@@ -97,6 +113,7 @@ Result<Plan> make(const manifest::Manifest& manifest, const Options& options, co
   plan.headless = options.headless;
   plan.system_prompt = agent.prompt;
   plan.prompt = options.prompt;
+  warn_of_unusable(plan, manifest);
   if (agent.from_repository) plan.warnings.push_back("agent '" + agent.name + "' comes from this repository");
   set_policy(plan, bottle, facts);
   TRY(set_image(plan, agent, bottle, options, facts));

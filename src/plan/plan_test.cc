@@ -372,6 +372,27 @@ TEST(Ssh, AHostWithoutAKnownKeyIsRefused) {
   EXPECT_EQ(plan->warnings.size(), 1u);
 }
 
+TEST(Agent, OneOfTheRepositoryWithAMistakeFailsOnlyIfItIsStarted) {
+  auto manifest = parsed("agents: {mine: {}}");
+  for (const char* name : {"bad", "b", "c", "d"})
+    manifest.unusable.push_back({name, {Code::invalid, std::string(name) + ".md:2:1: unknown key 'botle'", "look"}});
+  auto plan = make(manifest, {.agent = "mine"}, facts());
+  ASSERT_TRUE(plan) << plan.error().what;
+  ASSERT_EQ(plan->warnings.size(), 4u) << "the list is short";
+  EXPECT_EQ(plan->warnings[0], "agent 'bad' of this repository cannot be used: bad.md:2:1: unknown key 'botle'");
+  EXPECT_NE(plan->warnings[3].find("bottle check"), std::string::npos);
+  auto bad = make(manifest, {.agent = "bad"}, facts());
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().what, "bad.md:2:1: unknown key 'botle'");
+  auto typo = make(manifest, {.agent = "mien"}, facts());
+  ASSERT_FALSE(typo);
+  EXPECT_NE(typo.error().todo.find("'mine'"), std::string::npos) << typo.error().todo;
+  EXPECT_NE(typo.error().todo.find("bottle check"), std::string::npos) << typo.error().todo;
+  manifest.unusable = {{"", {Code::limit, "more than 200 agents", ""}}};
+  EXPECT_TRUE(make(manifest, {.agent = "mine"}, facts()));
+  EXPECT_EQ(make(manifest, {.agent = "any"}, facts()).error().what, "more than 200 agents");
+}
+
 TEST(Secrets, AnExposedSecretCausesAWarningAndIsStillScannedFor) {
   auto plan = make(parsed("bottles: {default: {secrets: {g: {from: \"cmd:x\", hosts: [a.b], env: T, expose: true}}, "
                           "egress: {allow: [a.b]}}}\nagents: {a: {provider: shell}}"),

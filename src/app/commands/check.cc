@@ -92,6 +92,8 @@ int check(const CheckOptions& options) {
   json errors = json::array(), warnings = json::array(), agents = json::array(), bottles = json::array();
   auto examined = examine(options.file);
   auto mistakes = examined ? std::move(examined->mistakes) : std::vector{std::move(examined.error())};
+  if (examined)
+    for (auto& each : examined->manifest.unusable) mistakes.push_back(std::move(each.why));
   for (const auto& mistake : mistakes) {
     errors.push_back(to_json(placed(mistake)));
     if (!options.as_json) report(mistake);

@@ -45,6 +45,8 @@ Result<> list_agents(const Output& output) {
     rows.push_back({name, agent.bottle, agent.provider, one_line(manifest::described(agent), kLongestDescription)});
   }
   show(all, rows, output);
+  for (const auto& each : manifest.unusable)
+    report(Error(each.why).during("an agent of this repository cannot be used"));
   return {};
 }
 

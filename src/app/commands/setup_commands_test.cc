@@ -27,6 +27,41 @@ void expect_no_engine(const Answer& answer) {
   EXPECT_EQ(answer.out, "");
 }
 
+TEST_F(Commands, start_needs_no_other_agent_of_the_repository_than_the_one_it_starts) {
+  write(".config/bottle/bottle.yaml",
+        "bottles: {web: {}}\nagents: {make: {bottle: web, provider: command, command: [make]}}\n");
+  auto expect_refused = [&](const std::string& agent, const std::string& what) {
+    Answer refused = bottle({"start", agent, "--dry-run"});
+    EXPECT_NE(refused.status, 0) << agent;
+    EXPECT_NE(refused.err.find(what), std::string::npos) << refused.err;
+  };
+  write("work/.bottle/agents/good.md", "---\nbottle: web\nprovider: command\ncommand: [x]\n---\n");
+  write("work/.bottle/agents/bad.md", "---\nbotle: web\n---\n");
+  std::filesystem::create_symlink("/etc/passwd", home() + "/work/.bottle/agents/link.md");
+  for (const char* name : {"make", "good"}) {
+    Answer planned = bottle({"start", name, "--dry-run"});
+    EXPECT_EQ(planned.status, 0) << planned.err;
+    for (const char* other : {"bad", "link"})
+      EXPECT_NE(planned.out.find(std::string("agent '") + other + "' of this repository cannot be used: "),
+                std::string::npos)
+          << planned.out;
+  }
+  expect_refused("bad", "bad.md:2:1: unknown key 'botle'");
+  expect_refused("link", "link.md");
+  Answer listed = bottle({"list", "--agents", "--json"});
+  EXPECT_EQ(listed.json().size(), 2u);
+  EXPECT_NE(listed.err.find("unknown key 'botle'"), std::string::npos) << listed.err;
+  EXPECT_NE(bottle({"check"}).err.find("unknown key 'botle'"), std::string::npos);
+  // Whatever is in the place of the directory.
+  std::filesystem::remove_all(home() + "/work/.bottle");
+  write("work/.bottle", "");
+  EXPECT_EQ(bottle({"start", "make", "--dry-run"}).status, 0);
+  std::filesystem::remove(home() + "/work/.bottle");
+  for (int i = 0; i < 300; ++i) write("work/.bottle/agents/a" + std::to_string(i) + ".md", "---\nbottle: web\n---\n");
+  EXPECT_EQ(bottle({"start", "make", "--dry-run"}).status, 0);
+  expect_refused("a7", "holds more than 200 agents");
+}
+
 TEST_F(Commands, check_counts_what_the_manifest_defines) {
   write(".config/bottle/bottle.yaml", "bottles: {web: {}}\nagents: {make: {bottle: web, provider: shell}}\n");
   Answer people = bottle({"check"});

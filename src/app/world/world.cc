@@ -43,7 +43,9 @@ Result<std::vector<std::string>> entries(const std::string& directory, const std
 // size.
 constexpr size_t kMostAgents = 200, kMostEntries = 2000, kLargestAgent = 256 << 10, kLargestAgents = 4 << 20;
 
-Result<std::vector<manifest::File>> repository_agents(const std::string& workspace) {
+// Adds the agents that cannot be read to `unusable`.
+Result<std::vector<manifest::File>> repository_agents(const std::string& workspace,
+                                                      std::vector<manifest::Unusable>& unusable) {
   std::vector<manifest::File> files;
   if (!exists(workspace)) return files;
   const std::string place = ".bottle/agents";
@@ -60,10 +62,14 @@ Result<std::vector<manifest::File>> repository_agents(const std::string& workspa
   std::ranges::sort(names);
   size_t left = kLargestAgents;
   for (const auto& name : names) {
-    auto text = TRY(tree.read(place + "/" + name, std::min(kLargestAgent, left)));
-    if (!text) continue;  // it is a directory, or it was removed meanwhile
-    left -= text->size();
-    files.push_back({workspace + "/" + place + "/" + name, std::move(*text)});
+    auto text = tree.read(place + "/" + name, std::min(kLargestAgent, left));
+    if (!text) {
+      unusable.push_back({name.substr(0, name.size() - 3), std::move(text.error())});
+      continue;
+    }
+    if (!*text) continue;  // it is a directory, or it was removed meanwhile
+    left -= (*text)->size();
+    files.push_back({workspace + "/" + place + "/" + name, std::move(**text)});
   }
   return files;
 }
@@ -183,8 +189,14 @@ Result<std::vector<manifest::File>> policy_files() {
 // The three lists are kept apart, because they are trusted differently: policy, the operator's agents, the
 // repository's.
 Result<manifest::Examined> examine_manifest(const std::string& workspace) {
-  return manifest::examine(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
-                           TRY(repository_agents(workspace)));
+  std::vector<manifest::Unusable> unusable;
+  auto agents = repository_agents(workspace, unusable);
+  if (!agents) unusable = {{"", std::move(agents.error())}};
+  auto examined =
+      manifest::examine(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
+                        agents ? *agents : std::vector<manifest::File>());
+  std::ranges::move(unusable, std::back_inserter(examined.manifest.unusable));
+  return examined;
 }
 
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
