@@ -44,13 +44,13 @@ inline std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::
   return out;
 }
 
-// Sends the bytes one by one. Returns false if the machine was so busy that there may have been a pause.
-inline bool trickle(Wire& wire, const std::string& bytes) {
+// Sends pieces of so many bytes. Returns false if the machine was so busy that there may have been a pause.
+inline bool trickle(Wire& wire, std::string_view bytes, size_t piece = 1) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now(), last = begin;
   bool steady = true;
-  for (char c : bytes) {
-    wire.write({&c, 1});
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(piece, bytes.size()))) {
+    wire.write(bytes.substr(0, piece));
     poll(nullptr, 0, 1);
     steady = steady && Clock::now() - last < std::chrono::milliseconds(10);
     last = Clock::now();
