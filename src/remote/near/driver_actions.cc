@@ -85,8 +85,8 @@ void Driver::perform(Do action) {
   }
 }
 
-// The session goes on even if a note other than the first cannot be written. The ledger then still says that there may
-// be work, and a later command looks for the work.
+// The session goes on even if another note than the first or the last cannot be written. The ledger then still says
+// that there may be work, and a later command looks for the work.
 void Driver::perform(Note what) {
   switch (what) {
     case Note::may_run:
@@ -100,7 +100,9 @@ void Driver::perform(Note what) {
       if (!result_) result_.emplace();
       return (void)note({.ended = result_->exit});
     case Note::home:
-      return (void)note({.home = true});
+      if (auto noted = note({.home = true}); !noted)
+        return lead_to(input::NoteFailed{std::move(noted.error()).during("recording that the work is home")});
+      return lead_to(input::HomeNoted{});
   }
 }
 

@@ -42,6 +42,7 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
                             input::JobSent{},
                             input::JobFailed{error},
                             input::MayRunNoted{},
+                            input::HomeNoted{},
                             input::NoteFailed{error},
                             input::Hello{},
                             input::Hello{error},
@@ -108,7 +109,7 @@ std::string state_key(const Node& node) {
   if (auto* back = std::get_if<phase::Reconnecting>(&node.state.phase)) add(back->missed_checkpoints);
   if (auto* fetching = std::get_if<phase::Fetching>(&node.state.phase)) {
     passed([&](double time) { return time < fetching->since; });
-    add(fetching->attempt), key += failure_key(fetching->failure);
+    add(fetching->attempt), add(fetching->is_here), key += failure_key(fetching->failure);
   }
   if (auto* forgetting = std::get_if<phase::Forgetting>(&node.state.phase)) key += failure_key(forgetting->failure);
   if (auto* destroying = std::get_if<phase::DestroyingVm>(&node.state.phase)) key += failure_key(destroying->failure);
@@ -188,7 +189,9 @@ class Explorer {
     if (std::holds_alternative<input::Admitted>(input) && kind_.judge == Judge::launcher && seen.hello)
       seen.judged = true;
     if (std::holds_alternative<input::MayRunNoted>(input) && in(phase::Recording{})) seen.may_run_noted = true;
-    if (std::holds_alternative<input::Fetched>(input) && in(phase::Fetching{})) seen.holds_work = false;
+    // The work is here, but only work that the ledger calls home may be removed from the machine.
+    if (const auto* fetching = std::get_if<phase::Fetching>(&before.phase))
+      if (std::holds_alternative<input::HomeNoted>(input) && fetching->is_here) seen.holds_work = false;
     // The far side reports that it has no work.
     if (const auto* failed = std::get_if<input::FarFailed>(&input))
       if (in(phase::Starting{}) || in(phase::Asking{}) ||
@@ -212,8 +215,7 @@ class Explorer {
       EXPECT_TRUE(seen.values_sent || kind_.adopted) << "a machine that was not judged uses this one";
     for (Do loses : {Do::forget_there, Do::destroy_vm, Do::remove_record})
       if (does(action, loses)) EXPECT_FALSE(seen.holds_work) << name_of(loses) << " while there is work";
-    for (Note gives_up : {Note::never_ran, Note::home})
-      if (does(action, gives_up)) EXPECT_FALSE(seen.holds_work) << name_of(gives_up) << " while there is work";
+    if (does(action, Note::never_ran)) EXPECT_FALSE(seen.holds_work) << "note_never_ran while there is work";
     if (does(action, Do::destroy_vm)) EXPECT_NE(kind_.machine, Machine::standing);
     if (does(action, Do::remove_record)) seen.record_removed = true;
     if (does(action, Do::tell_result) || std::holds_alternative<TellFailure>(action)) ++seen.ends_told;
@@ -262,7 +264,8 @@ Input good_answer(const Phase& phase) {
   if (std::holds_alternative<phase::Running>(phase)) return input::FarEnded{};
   if (std::holds_alternative<phase::Reconnecting>(phase)) return input::LinkBack{};
   if (std::holds_alternative<phase::StoppingThere>(phase)) return input::StopAnswered{true};
-  if (std::holds_alternative<phase::Fetching>(phase)) return input::Fetched{};
+  if (const auto* fetching = std::get_if<phase::Fetching>(&phase))
+    return fetching->is_here ? Input(input::HomeNoted{}) : Input(input::Fetched{});
   if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{true, true};
   return input::VmDestroyed{true};
 }

@@ -145,6 +145,11 @@ class Stepper {
 
   void on(const input::NoteFailed& failed) {
     if (in<phase::Recording>()) abandon({Why::not_recorded, failed.error});
+    // Without that record, the work may not be removed from the machine. A later command fetches it again.
+    if (auto* fetching = in<phase::Fetching>(); fetching && fetching->is_here) {
+      perform(Tell{Notice::not_fetched_yet, failed.error});
+      leave_unfetched();
+    }
   }
 
   // -- time and stopping
@@ -324,8 +329,15 @@ class Stepper {
   void on(const input::Fetched&) {
     auto* fetching = in<phase::Fetching>();
     if (!fetching) return;
-    // The order matters: only work that the ledger calls home may be removed from the machine.
-    perform(Note::home, Do::forget_there);
+    fetching->is_here = true;
+    perform(Note::home);
+  }
+
+  // Only work that the ledger calls home may be removed from the machine.
+  void on(const input::HomeNoted&) {
+    auto* fetching = in<phase::Fetching>();
+    if (!fetching || !fetching->is_here) return;
+    perform(Do::forget_there);
     become(phase::Forgetting{std::move(fetching->failure)});
   }
 

@@ -76,6 +76,7 @@ struct Fetching {
   double since = 0;  // in Now::awake
   int attempt = 0;
   std::optional<Failure> failure;
+  bool is_here = false;  // the work has come, but the ledger does not say so yet
 };
 struct Forgetting {
   std::optional<Failure> failure;
@@ -132,7 +133,9 @@ struct Hello {
 };
 // The ledger says that the agent may run.
 struct MayRunNoted {};
-// Writing that to the ledger failed. Even so, the ledger may say that the agent may run.
+// The ledger says that the work is home.
+struct HomeNoted {};
+// Writing one of these two to the ledger failed. Even so, the ledger may say it.
 struct NoteFailed {
   Error error;
 };
@@ -198,8 +201,8 @@ struct VmDestroyed {
 }  // namespace input
 
 using Input = std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent,
-                           input::JobFailed, input::Hello, input::MayRunNoted, input::NoteFailed, input::Tick,
-                           input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame,
+                           input::JobFailed, input::Hello, input::MayRunNoted, input::HomeNoted, input::NoteFailed,
+                           input::Tick, input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame,
                            input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke, input::FarNotice,
                            input::FarGuardAsked, input::FarRuns, input::FarEnded, input::FarFailed, input::Delivered,
                            input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed, input::StopAnswered,
@@ -240,7 +243,7 @@ enum class Note {
   running,
   never_ran,
   ended,
-  home,
+  home,  // → HomeNoted, NoteFailed
 };
 
 // Says what `bottle list` shows from now on.

@@ -180,7 +180,7 @@ TEST(SessionState, FetchesWorkAfterAStoppedStart) {
       {"stopped", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{true}, "Fetching", "fetch:0"},
       {"not reached", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{false}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
-      {"fetched", kVm, fetching, input::Fetched{}, "Forgetting", "note_home forget_there"},
+      {"fetched", kVm, fetching, input::Fetched{}, "Fetching", "note_home"},
       {"not yet", kVm, fetching, input::FetchFailed{false, false, kBroken}, "Fetching",
        "tell:not_fetched_yet fetch:500:again"},
       {"not fetched", kVm, phase::Fetching{79, 3, kStopped}, input::FetchFailed{false, false, kBroken}, "Over",
@@ -220,10 +220,15 @@ TEST(SessionState, EndsASessionBeforeTheTimeOfItsVmIsUp) {
 }
 
 TEST(SessionState, BringsTheWorkHomeBeforeAnythingIsRemoved) {
-  phase::Fetching recent{99}, old{-201, 4}, held{79, 4};
+  phase::Fetching recent{99}, old{-201, 4}, held{79, 4}, here = recent;
+  here.is_here = true;
   input::FetchFailed unreachable{false, false, kBroken}, in_container{true, false, kBroken};
   check({
-      {"home", kVm, recent, input::Fetched{}, "Forgetting", "note_home forget_there"},
+      {"here", kVm, recent, input::Fetched{}, "Fetching", "note_home"},
+      {"home", kVm, here, input::HomeNoted{}, "Forgetting", "forget_there"},
+      {"not here", kVm, recent, input::HomeNoted{}, "Fetching", ""},
+      {"not noted", kVm, here, input::NoteFailed{kBroken}, "Over",
+       "tell:not_fetched_yet hold_vm save_result show_unfetched tell_result"},
       {"not yet", kVm, recent, unreachable, "Fetching", "tell:not_fetched_yet fetch:500:again"},
       {"not for long", kVm, phase::Fetching{99, 5}, unreachable, "Fetching", "fetch:15000:again"},
       {"held", kVm, recent, in_container, "Fetching", "tell:not_fetched_yet fetch:1000"},
