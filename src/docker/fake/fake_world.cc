@@ -88,14 +88,25 @@ Result<std::string> FakeWorld::create_container(const std::string& name, const J
     (void)TRY(create_volume(volume, labels_in(member(mount, "VolumeOptions"))));
     made.mounts[text_of(mount, "Target")] = volume;
   }
+  for (const auto& path : from->volumes) {
+    if (made.mounts.contains(path)) continue;
+    std::string volume = new_id();
+    (void)TRY(create_volume(volume, {}));
+    made.anonymous.insert(volume);
+    made.mounts[path] = volume;
+  }
   made.files = from->files;
   return (containers[name] = std::move(made)).id;
 }
 
 Result<> FakeWorld::remove_container(const std::string& reference) {
   auto found = container(reference);
+  if (!found) return {};
+  auto anonymous = (*found)->anonymous;
   // The name is copied, because erasing destroys the one that is passed.
-  if (found) containers.erase(std::string((*found)->name));
+  containers.erase(std::string((*found)->name));
+  // An engine silently keeps one that another container uses.
+  for (const auto& volume : anonymous) (void)remove_volume(volume);
   return {};
 }
 

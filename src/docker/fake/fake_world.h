@@ -38,6 +38,7 @@ struct FakeContainer {
   int exit = 0;
   std::set<std::string> networks = {};             // by name
   std::map<std::string, std::string> mounts = {};  // from path to volume
+  std::set<std::string> anonymous = {};            // the volumes that were made because the image declares them
   FakeFiles files = {};                            // without those in volumes
   std::string log = {};
 };
@@ -59,6 +60,7 @@ struct FakeImage {
   std::set<std::string> tags = {};
   Labels labels = {};
   FakeFiles files = {};
+  std::set<std::string> volumes = {};  // the paths for which it declares volumes
 };
 
 // Holds everything that a fake engine has. Functions that change it are called with the engine's lock held.

@@ -11,6 +11,7 @@
 #include "docker/fake/fake_engine.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/names.h"
+#include "session/ledger/teardown.h"
 
 namespace bottle::session {
 namespace {
@@ -200,6 +201,31 @@ TEST_F(WatchedAgent, IsStoppedWhenAForeignContainerHasTheNameOfTheMeter) {
 TEST_F(WatchedAgent, IsStoppedWhenCountingFails) {
   std::string why = stopped("{\"bytes\":0,\"complete\":false}\n");
   EXPECT_NE(why.find("cannot be counted"), std::string::npos) << why;
+}
+
+// The supervisor dies during a count. The meter mounts all volumes of the agent's container, and no ledger names those
+// that the image declares.
+TEST_F(WatchedAgent, LeavesNoVolumeOfItsImageIfItsSupervisorDiesDuringACount) {
+  Belongings what{
+      "s1", Owner::self(), {{ThingKind::container, "bottle-s1-meter"}, {ThingKind::container, "bottle-s1-agent"}}};
+  // The containers of one stage are removed in any order.
+  for (int i = 0; i < 20; ++i) {
+    docker_.with_world([&](docker::FakeWorld& world) {
+      world.add_image("agent:2").volumes = {"/data"};
+      (void)world.remove_container("bottle-s1-agent");
+      json agent = {{"Image", "agent:2"}, {"Labels", labels("s1", what.owner, "/ledger", "agent")}};
+      ASSERT_TRUE(world.create_container("bottle-s1-agent", agent));
+      std::string volume = *(*world.container("bottle-s1-agent"))->anonymous.begin();
+      json mounts = {{{"Type", "volume"}, {"Source", volume}, {"Target", "/written/0"}}};
+      json meter = {{"Image", guard_reference()},
+                    {"Labels", labels("s1", what.owner, "/ledger", "meter")},
+                    {"HostConfig", {{"NetworkMode", "none"}, {"Mounts", mounts}}}};
+      ASSERT_TRUE(world.create_container("bottle-s1-meter", meter));
+    });
+    auto engine = docker_.connect();
+    EXPECT_TRUE(tear_down(*engine, what).confirmed);
+    ASSERT_TRUE(docker_.world().volumes.empty());
+  }
 }
 
 json agent_with(const std::string& runtime, const json& mounts) {

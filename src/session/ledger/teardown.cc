@@ -131,12 +131,18 @@ wire::Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   wire::Receipt receipt;
   receipt.session = what.session;
   bool silent = false;
-  // Containers are removed first, because they use the networks, volumes and images.
-  for (bool containers : {true, false}) {
+  // Containers are removed first, because they use the networks, volumes and images. A meter comes before the agent's
+  // container: the engine keeps a volume that the agent's image declares if a meter still mounts it, and no ledger
+  // names such a volume.
+  const std::string meter = Names(what.session).meter;
+  auto stage_of = [&](const Thing& thing) {
+    return thing.kind != ThingKind::container ? 2 : thing.name == meter ? 0 : 1;
+  };
+  for (int stage : {0, 1, 2}) {
     std::vector<std::pair<std::string, std::future<Result<>>>> removals;
     // Things are removed in reverse order of their creation, and those of one stage in parallel.
     for (auto it = what.things.rbegin(); it != what.things.rend(); ++it) {
-      if ((it->kind == ThingKind::container) != containers) continue;
+      if (stage_of(*it) != stage) continue;
       if (silent) {
         receipt.left.push_back(word_of(it->kind) + " " + it->name + ": the engine does not answer");
         continue;
