@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/future.h"
+#include "base/os/system_facts.h"
 #include "docker/answers.h"
 
 namespace bottle::session {
@@ -74,7 +75,13 @@ DiskWatch::DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::st
       directories_(std::move(directories)),
       labels_(std::move(labels)),
       clock_(std::move(clock)),
-      trigger_(job.plan.resources.disk, state(), clock_()) {}
+      trigger_(job.plan.resources.disk, state(), clock_()) {
+  look_at_clock();
+}
+
+void DiskWatch::look_at_clock() {
+  clock_steps_.note(std::chrono::system_clock::now().time_since_epoch(), ClockSteps::Seconds(boot_seconds()));
+}
 
 std::optional<DiskState> DiskWatch::state() const {
   DiskState sum;
@@ -92,9 +99,9 @@ std::optional<DiskState> DiskWatch::state() const {
   return sum;
 }
 
-Result<DiskWatch::Count> DiskWatch::count() const {
+Result<DiskWatch::Count> DiskWatch::count(std::chrono::seconds behind) const {
   auto begun = std::chrono::steady_clock::now();
-  auto written = TRY(count_written(engine_, job_, labels_));
+  auto written = TRY(count_written(engine_, job_, labels_, behind));
   return Count{written, std::chrono::steady_clock::now() - begun};
 }
 
@@ -121,13 +128,16 @@ std::string DiskWatch::check() {
   auto now = clock_();
   if (now - looked_at_ < kPause) return "";
   looked_at_ = now;
+  look_at_clock();
   auto disk = state();
   // This is checked even while a count is under way, because the disk may be full before it ends.
   if (trigger_.is_disk_almost_full(disk))
     return "the engine's disk is almost full and has lost more than the " + in_units(job_.plan.resources.disk) +
            " of `resources.disk` since the agent started, so the agent was stopped";
   if (counting_.valid()) return is_ready(counting_) ? judge(counting_.get()) : "";
-  if (trigger_.is_due(disk, now)) counting_ = std::async(std::launch::async, [this] { return count(); });
+  if (trigger_.is_due(disk, now))
+    counting_ =
+        std::async(std::launch::async, [this, behind = clock_steps_.furthest_behind()] { return count(behind); });
   return "";
 }
 

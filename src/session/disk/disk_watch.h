@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "docker/engine.h"
+#include "session/disk/clock_steps.h"
 #include "session/disk/disk_trigger.h"
 #include "session/disk/meter.h"
 #include "wire/start/job.h"
@@ -53,10 +54,11 @@ class DiskWatch {
   };
   // state() reads the present state of the disk, or nothing if it is not one of this machine's. count() starts a meter
   // and blocks until it has counted. judge() returns why the agent must be stopped after this count, or an empty
-  // string.
+  // string. look_at_clock() notes whether the clock was set.
   std::optional<DiskState> state() const;
-  Result<Count> count() const;
+  Result<Count> count(std::chrono::seconds behind) const;
   std::string judge(const Result<Count>& count);
+  void look_at_clock();
 
   docker::Engine& engine_;
   const wire::Job& job_;
@@ -64,6 +66,7 @@ class DiskWatch {
   nlohmann::json labels_;
   Clock clock_;
   DiskTrigger trigger_;
+  ClockSteps clock_steps_;
   DiskTrigger::Time looked_at_{};
   int failures_ = 0;
   std::future<Result<Count>> counting_;

@@ -280,6 +280,29 @@ TEST(Meter, CountsEachVolumeOfTheAgentsContainerOnce) {
   }
 }
 
+// Such a file may be older than the container by the clock that is right again.
+TEST(Meter, CountsFilesFromATimeWhenTheClockWasBehind) {
+  ClockSteps clock;
+  auto note = [&](double set, double steady) {
+    clock.note(ClockSteps::Seconds(set), ClockSteps::Seconds(steady));
+    return clock.furthest_behind();
+  };
+  EXPECT_EQ(note(1'000'000, 10), 0s);
+  EXPECT_EQ(note(1'000'000.5, 10.5), 0s);
+  EXPECT_EQ(note(996'401, 11), 3600s) << "set back by an hour";
+  EXPECT_EQ(note(1'000'002, 12), 3600s) << "and forward again";
+  EXPECT_EQ(note(1'007'203, 13), 3600s) << "too far";
+  EXPECT_EQ(note(1'000'004, 14), 3600s);
+  // A time service makes the clock slower, which is no step.
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(note(1'000'004 + i * 0.49, 14 + i * 0.5), 3600s);
+  json mounts = json::array({volume("bottle-s1-home", "/home/agent")});
+  auto since = [&](std::chrono::seconds behind) {
+    auto meter = meter_container(agent_with("runc", mounts), json::object(), behind);
+    return meter ? std::stoll(meter->config["Cmd"][1].get<std::string>()) : 0;
+  };
+  EXPECT_EQ(since(3600s), since(0s) - 3600);
+}
+
 TEST(Meter, IsNotMadeForAContainerThatTheEngineDoesNotDescribe) {
   for (const json& mounts : {json(), json("x"), json{{{"Type", "volume"}, {"Name", 1}}}})
     EXPECT_FALSE(meter_container(agent_with("runc", mounts), json::object())) << mounts;

@@ -96,12 +96,12 @@ Result<std::set<std::string>> volumes_of(const json& agent) {
 
 }  // namespace
 
-Result<MeterContainer> meter_container(const json& agent, const json& labels) {
+Result<MeterContainer> meter_container(const json& agent, const json& labels, std::chrono::seconds behind) {
   auto since = parse_time(text_of(member(agent, "State"), "StartedAt"));
   if (!since) return fail(Code::protocol, "the engine did not say when the agent's container started");
   auto volumes = TRY(volumes_of(agent));
   std::string runtime = text_of(member(agent, "HostConfig"), "Runtime");
-  json argv = {"--measure", std::to_string(since->tv_sec), std::to_string(since->tv_nsec)};
+  json argv = {"--measure", std::to_string(since->tv_sec - behind.count()), std::to_string(since->tv_nsec)};
   json host = {{"NetworkMode", "none"},
                {"ReadonlyRootfs", true},
                {"CapDrop", {"ALL"}},
@@ -138,10 +138,10 @@ Result<MeterContainer> meter_container(const json& agent, const json& labels) {
   return MeterContainer{std::move(config), !inside};
 }
 
-Result<Written> count_written(docker::Engine& engine, const Job& job, const json& labels) {
+Result<Written> count_written(docker::Engine& engine, const Job& job, const json& labels, std::chrono::seconds behind) {
   Names names(job.plan.session);
   json agent = TRY(engine.inspect_container(names.agent));
-  auto meter = TRY(meter_container(agent, labels));
+  auto meter = TRY(meter_container(agent, labels, behind));
   // This comes first, because the engine reads the whole layer for it, and the meter's time limit must not include
   // that.
   uint64_t layer = meter.needs_layer ? TRY(engine.layer_size(names.agent)) : 0;
