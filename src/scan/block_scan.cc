@@ -336,15 +336,13 @@ std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, 
 // The same text often comes several times, for example from two alignments or notations. A text that was scanned at
 // the same depth or less has nothing new, whereas a smaller depth allows more decoding.
 bool BlockScan::was_seen(std::string_view text, int depth, bool is_joined) {
-  auto [place, first] = seen_[is_joined].emplace(std::hash<std::string_view>{}(text), depth);
-  if (!first && place->second <= depth) return true;
-  place->second = depth;
+  uint64_t hash = keyed_hash(text);
+  if (seen_[is_joined].has(hash, depth)) return true;
+  seen_[is_joined].add(hash, depth);
   return false;
 }
 
-void BlockScan::forget(std::string_view text, bool is_joined) {
-  seen_[is_joined].erase(std::hash<std::string_view>{}(text));
-}
+void BlockScan::forget(std::string_view text, bool is_joined) { seen_[is_joined].forget(keyed_hash(text)); }
 
 // Decodes one place that may be encoded, and scans the result. Work that can be avoided is avoided here: a text whose
 // digits show that it hides nothing is not decoded (peek.h).

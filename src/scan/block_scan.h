@@ -10,6 +10,7 @@
 #include "scan/credential/checks.h"
 #include "scan/detector.h"
 #include "scan/encoding/decode.h"
+#include "scan/seen_texts.h"
 
 namespace bottle::scan {
 
@@ -148,7 +149,7 @@ class BlockScan {
   size_t most_work_, most_findings_;
   bool spent_ = false;  // the scan needs more than most_work_, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;
-  std::array<std::unordered_map<size_t, int>, 2> seen_;  // hashes of decoded texts, joined or not, with their depths
+  std::array<SeenTexts, 2> seen_;  // the decoded texts, joined or not
   std::string folded_, shifted_, hex_;
   // Has the fingerprints of some values that were compared. A text may repeat a value that passes any number of times.
   std::unordered_map<std::string, std::string> hashes_;

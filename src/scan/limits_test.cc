@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <random>
 
 #include "scan/content/compress_test.h"
@@ -178,6 +180,42 @@ TEST(Detector, ScansADumpOnce) {
     EXPECT_TRUE(result.findings.empty());
     EXPECT_LE(result.decoded, 2 * text.size());
   }
+}
+
+// Returns the state of MurmurHash64A after the text, whose size is a multiple of 8. `size` is that of the whole text.
+constexpr uint64_t kMurmur = 0xc6a4a7935bd1e995;
+uint64_t murmur(std::string_view text, size_t size) {
+  constexpr uint64_t kSeed = 0xc70f6907;
+  uint64_t hash = kSeed ^ (size * kMurmur);
+  for (size_t at = 0; at < text.size(); at += sizeof hash) {
+    uint64_t bytes;
+    std::memcpy(&bytes, text.data() + at, sizeof bytes);
+    bytes *= kMurmur;
+    hash = (hash ^ (bytes ^ bytes >> 47) * kMurmur) * kMurmur;
+  }
+  return hash;
+}
+
+// Appends eight bytes to `text`, so that std::hash of libstdc++, which is MurmurHash64A, is that of `other`.
+std::string with_hash_of(std::string_view other, std::string text) {
+  uint64_t inverse = kMurmur;
+  for (int i = 0; i < 6; ++i) inverse *= 2 - kMurmur * inverse;
+  uint64_t bytes = (murmur(other, other.size()) * inverse ^ murmur(text, other.size())) * inverse;
+  bytes = (bytes ^ bytes >> 47) * inverse;
+  text.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
+  return text;
+}
+
+// A text that was scanned is not scanned again. An agent must not be able to make another one pass for it.
+TEST(Detector, TellsTextsWithEqualHashesApart) {
+  std::string secret = "the value is " + std::string(kKnown) + " and more", harmless = "nothing is hidden in this text";
+  for (std::string* each : {&secret, &harmless}) each->resize(48, '.');
+  harmless.resize(40);
+  harmless = with_hash_of(secret, harmless);
+  ASSERT_EQ(std::hash<std::string_view>{}(harmless), std::hash<std::string_view>{}(secret)) << "another library";
+  for (auto encoded :
+       {+[](std::string_view text) { return base64(text); }, +[](std::string_view text) { return each(text, "%02x"); }})
+    EXPECT_NE(found(encoded(harmless) + " " + encoded(secret)), "");
 }
 
 TEST(Detector, DecodesTheSameTextOnce) {

@@ -1,0 +1,89 @@
+// Remembers texts by a keyed hash. An agent chooses the texts, so it must not be able to make two with equal hashes:
+// the second one, with a secret in it, would not be scanned.
+#pragma once
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+namespace bottle::scan {
+
+// Returns the value of a polynomial at a random point that nobody outside of the process learns, modulo the prime 2^61
+// - 1. The coefficients are the size of the text and its bytes, seven at a time. Two different texts of n bytes have
+// equal hashes with a probability of at most n / 2^61.
+inline uint64_t keyed_hash(std::string_view text) {
+  constexpr uint64_t kPrime = (uint64_t{1} << 61) - 1;
+  static const uint64_t point = [] {
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) __builtin_trap();
+    return random % kPrime;
+  }();
+  __extension__ using Product = unsigned __int128;
+  constexpr size_t kStep = 7;
+  uint64_t sum = text.size();
+  auto add = [&](uint64_t coefficient) {
+    Product product = Product{sum} * point + coefficient;
+    sum = static_cast<uint64_t>(product & kPrime) + static_cast<uint64_t>(product >> 61);
+    if (sum >= kPrime) sum -= kPrime;
+  };
+  size_t at = 0;
+  for (; at + sizeof(uint64_t) <= text.size(); at += kStep) {
+    uint64_t bytes;
+    std::memcpy(&bytes, text.data() + at, sizeof bytes);
+    add(bytes & ((uint64_t{1} << 8 * kStep) - 1));
+  }
+  for (; at < text.size(); at += kStep) {
+    uint64_t bytes = 0;
+    std::memcpy(&bytes, text.data() + at, std::min(kStep, text.size() - at));
+    add(bytes);
+  }
+  return sum;
+}
+
+// Maps the hashes of texts to the smallest depth at which each was scanned.
+class SeenTexts {
+ public:
+  // Returns whether the text was scanned at this depth or less.
+  bool has(uint64_t hash, int depth) const { return !entries_.empty() && entries_[place_of(hash)].depth <= depth; }
+  void add(uint64_t hash, int depth) {
+    if (2 * (count_ + 1) > entries_.size()) grow();
+    Entry& entry = entries_[place_of(hash)];
+    count_ += entry.depth == kFree;
+    entry = {hash, std::min(entry.depth, depth)};
+  }
+  void forget(uint64_t hash) {
+    if (entries_.empty()) return;
+    Entry& entry = entries_[place_of(hash)];
+    if (entry.depth != kFree) entry.depth = kForgotten;
+  }
+
+ private:
+  static constexpr int kFree = INT_MAX, kForgotten = INT_MAX - 1;
+  struct Entry {
+    uint64_t hash = 0;
+    int depth = kFree;
+  };
+  // Returns where the hash is, or where it would be added.
+  size_t place_of(uint64_t hash) const {
+    size_t place = hash & (entries_.size() - 1);  // the size is a power of two
+    while (entries_[place].depth != kFree && entries_[place].hash != hash) place = (place + 1) & (entries_.size() - 1);
+    return place;
+  }
+  void grow() {
+    std::vector<Entry> before(std::max<size_t>(64, 2 * entries_.size()));
+    before.swap(entries_);
+    for (const Entry& each : before)
+      if (each.depth != kFree) entries_[place_of(each.hash)] = each;
+  }
+
+  std::vector<Entry> entries_;
+  size_t count_ = 0;
+};
+
+}  // namespace bottle::scan
