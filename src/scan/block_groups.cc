@@ -13,6 +13,32 @@
 
 namespace bottle::scan {
 
+std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
+  if (!outer) return {begin, end};
+  auto [from, to] = in_outer(begin, end);
+  return outer->source(from, to);
+}
+
+std::pair<size_t, size_t> View::in_outer(size_t begin, size_t end) const {
+  if (!map) return {fixed_begin, fixed_end};
+  Origin origin = origin_of(outer->text, *map, begin, end);
+  return {origin.begin, origin.end};
+}
+
+const GroupTexts::Part* View::part_at(size_t at) const {
+  if (!groups) return nullptr;
+  const auto& parts = groups->parts;
+  auto next = std::ranges::upper_bound(parts, at, {}, [](const GroupTexts::Part& each) { return each.begin; });
+  return next == parts.begin() ? nullptr : &*std::prev(next);
+}
+
+bool View::within_group(size_t at, Edge edge) const {
+  const GroupTexts::Part* part = part_at(at);
+  if (!part) return false;
+  if (at == part->begin && part->within_word && edge != Edge::any) return true;
+  return part->group > 0 && (at - part->begin + part->group - part->first % part->group) % part->group != 0;
+}
+
 bool follows_escape(std::string_view text, size_t at) {
   if (at < 2 || !std::string_view("nrtbf").contains(text[at - 1])) return false;
   size_t begin = at - 1;
@@ -28,7 +54,9 @@ void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
 // Scans a text that was put together from pieces. It is forgotten if it has a finding, because the same pieces at
 // another place are another finding.
 void BlockScan::assembled(const View& outer, const Decoded& text, std::string_view encoding, const GroupTexts* groups) {
-  if (text.text.size() < kShortestRun || was_seen(text.text, outer.depth + 1, true)) return;
+  if (text.text.size() < kShortestRun) return;
+  uint64_t hash = keyed_hash(text.text);
+  if (was_seen(hash, outer.depth + 1, true)) return;
   if (text.text.size() > decoded_left_) {
     result_.incomplete = true;
     return;
@@ -43,7 +71,7 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
         .encoding = encoding,
         .depth = outer.depth + 1,
         .joined = true});
-  if (result_.findings.size() > found) forget(text.text, true);
+  if (result_.findings.size() > found) seen_[true].forget(hash);
 }
 
 // Scans a dump. Each of its lines has groups, so without `dump_end`, it would be scanned again from each line on.
@@ -53,7 +81,18 @@ void BlockScan::dumps(const View& view, size_t begin) {
     if (dump.text.empty()) return;
     view.dump_end = dump.end;
     inner(view, dump, "dump");
+    if (!little_endian) view.dump = std::move(dump);
   }
+}
+
+// Scans pairs of digits. Those in a line of a dump need not be scanned again.
+void BlockScan::hex_pairs(const View& view, size_t begin, size_t end) {
+  Decoded pairs = hex_run(view.text, begin, end);
+  auto line = std::ranges::lower_bound(view.dump.anchors, begin, {}, [](const auto& each) { return each.from; });
+  if (line != view.dump.anchors.end() && line->from == begin &&
+      std::string_view(view.dump.text).substr(line->at).starts_with(pairs.text))
+    return;
+  inner(view, pairs, "hex");
 }
 
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.

@@ -98,14 +98,14 @@ void BlockScan::run(const View& view, const Spot& at) {
   if (wanted && view.depth <= 1 && !view.joined && is_random_value(view.text, begin, end))
     for (const Rule* rule : catalog_.random_) report(view, *rule, begin, end, false);
   if (!at.lines) {
-    if (!part_of_run(view, begin, end)) base64(view, begin, end);
+    if (!part_of_run(view, begin, end)) base64(view, begin, end, view.text.substr(begin, end - begin));
     return;
   }
   // The parts of the smaller alphabets can end with a line, or go on in the next one.
   if (!may_work(work::kLines + (end - begin) * work::kOfLines)) return;
   Decoded flat = without_line_ends(view.text, begin, end);
   View lines{.text = flat.text, .outer = &view, .map = &flat, .depth = view.depth, .joined = view.joined};
-  if (!part_of_run(lines, 0, flat.text.size()) && !part_of_run(view, begin, end)) base64(view, begin, end);
+  if (!part_of_run(lines, 0, flat.text.size()) && !part_of_run(view, begin, end)) base64(view, begin, end, flat.text);
 }
 
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
@@ -157,11 +157,13 @@ bool BlockScan::is_worth_a_look(std::string_view decoded) const {
   return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) && !is_text(decoded);
 }
 
-void BlockScan::base64(const View& view, size_t begin, size_t end) {
+// `flat` is the run without line ends.
+void BlockScan::base64(const View& view, size_t begin, size_t end, std::string_view flat) {
   if (end - begin <= kPeekedRun) {
     // Most runs are short and hide nothing. Peeking at one costs no memory.
     std::string_view digits = view.text.substr(begin, end - begin);
-    auto peek = peek_base64(digits);
+    bool padded = digits.contains('=');
+    auto peek = peek_base64(padded ? digits : flat);
     if (!peek && !catalog_.known_.has_unlike()) peek = peek_base64_parts(digits);
     bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
     if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
@@ -197,8 +199,15 @@ void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
     if (slash == rest.npos || rest.size() - slash - 1 < kShortestRun) return;
     begin += slash + 1;
     if (trials_left_ <= 0) {
-      std::string first = scan::base64(rest.substr(slash + 1, 4));
-      if (first.size() == 3 && !marked_format(first)) continue;
+      uint32_t bits = 0;
+      bool valid = true;
+      for (size_t at = slash + 1; at < slash + 5; ++at) {
+        int digit = base64_digit(rest[at]);
+        valid &= digit >= 0;
+        bits = bits << 6 | static_cast<uint32_t>(digit);
+      }
+      const char first[] = {static_cast<char>(bits >> 16), static_cast<char>(bits >> 8), static_cast<char>(bits)};
+      if (valid && !marked_format({first, sizeof first})) continue;
     }
     Decoded part = base64_run(view.text, begin, end, 0);
     if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part);
@@ -223,7 +232,7 @@ void BlockScan::base32(const View& view, size_t begin, size_t end) {
 }
 
 void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
-  if (decoded.text.size() < 8 || !may_work(work::kDecoded + decoded.text.size() / work::kBytes)) return;
+  if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
   if (bytes && !is_text(decoded.text)) unpack(outer, decoded);
@@ -231,13 +240,19 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
   if (!hides && !catalog_.known_.has_unlike()) return;
-  if (was_seen(decoded.text, outer.depth + 1, outer.joined)) return;
+  bool gathers = hides && outer.short_texts && decoded.text.size() <= ShortTexts::kLongest && !escaped &&
+                 begun_size_ == 0 && !decoded.anchors.empty() && decoded.skipped == 0;
+  uint64_t hash = keyed_hash(decoded.text);
+  SeenTexts& seen = seen_[outer.joined];
+  if (seen.has(hash, outer.depth + 1) || !may_work(work::kDecoded)) return;
   if (hides && decoded.text.size() > decoded_left_) {
     result_.incomplete = true;
     return;
   }
   decoded_left_ -= std::min(decoded_left_, decoded.text.size());
   result_.decoded += decoded.text.size();
+  if (gathers) return gather(outer, decoded, hash, encoding);
+  seen.add(hash, outer.depth + 1);
   View inside{.text = decoded.text,
               .outer = &outer,
               .map = &decoded,
@@ -248,7 +263,40 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
   size_t found = result_.findings.size();
   if (hides) view(inside);
   else known(inside, 0, inside.text.size());
-  if (result_.findings.size() > found) forget(decoded.text, outer.joined);
+  if (result_.findings.size() > found) seen.forget(hash);
+}
+
+void BlockScan::gather(const View& outer, const Decoded& decoded, uint64_t hash, std::string_view encoding) {
+  auto& all = *outer.short_texts;
+  auto found = std::ranges::find(all, encoding, &ShortTexts::encoding);
+  if (found == all.end()) found = all.insert(all.end(), {.encoding = encoding, .all = {.form = decoded.form}});
+  Decoded& to = found->all;
+  size_t begin = to.text.size();
+  for (const auto& each : decoded.anchors) to.add_anchor(begin + each.at, each.from, each.skipped);
+  to.text.append(decoded.text);
+  to.add_anchor(to.text.size(), decoded.end);
+  to.text.append(ShortTexts::kBetween);
+  to.end = std::max(to.end, decoded.end);
+  found->hashes.push_back(hash);
+  if (to.text.size() >= ShortTexts::kMost) gathered(outer, *found);
+}
+
+// Remembers the texts only if nothing was found in them, because the same text at another place is another finding.
+void BlockScan::gathered(const View& outer, ShortTexts& texts) {
+  if (texts.hashes.empty()) return;
+  size_t found = result_.findings.size();
+  texts.all.between = ShortTexts::kBetween.size();
+  view({.text = texts.all.text,
+        .outer = &outer,
+        .map = &texts.all,
+        .encoding = texts.encoding,
+        .depth = outer.depth + 1});
+  if (result_.findings.size() == found)
+    for (uint64_t hash : texts.hashes) seen_[outer.joined].add(hash, outer.depth + 1);
+  texts.hashes.clear();
+  texts.all.text.clear();
+  texts.all.anchors.clear();
+  texts.all.end = 0;
 }
 
 // Tries to decompress decoded bytes that do not look like text.
@@ -306,6 +354,8 @@ void BlockScan::compressed(const View& view, const Spot& at) {
   }
   size_t used = 0;
   std::string text = decompress(format->compression, packed, Detector::kMostUnpacked, used);
+  // The header of gzip may claim any number of bytes for a name, so a mark may make all bytes after it be read.
+  may_work(used * work::kPacked);
   // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
   else unpacked(view, text, at.begin, at.begin + used, format->name);

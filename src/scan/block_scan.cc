@@ -110,39 +110,14 @@ bool cuts_word(const View& view, const Match& match, Edge edge) {
 
 }  // namespace
 
-std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
-  if (!outer) return {begin, end};
-  auto [from, to] = in_outer(begin, end);
-  return outer->source(from, to);
-}
-
-std::pair<size_t, size_t> View::in_outer(size_t begin, size_t end) const {
-  if (!map) return {fixed_begin, fixed_end};
-  Origin origin = origin_of(outer->text, *map, begin, end);
-  return {origin.begin, origin.end};
-}
-
-const GroupTexts::Part* View::part_at(size_t at) const {
-  if (!groups) return nullptr;
-  const auto& parts = groups->parts;
-  auto next = std::ranges::upper_bound(parts, at, {}, [](const GroupTexts::Part& each) { return each.begin; });
-  return next == parts.begin() ? nullptr : &*std::prev(next);
-}
-
-bool View::within_group(size_t at, Edge edge) const {
-  const GroupTexts::Part* part = part_at(at);
-  if (!part) return false;
-  if (at == part->begin && part->within_word && edge != Edge::any) return true;
-  return part->group > 0 && (at - part->begin + part->group - part->first % part->group) % part->group != 0;
-}
-
 BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& result)
     : catalog_(catalog),
       result_(result),
       decoded_left_(size * Detector::kMostDecoded + kFreelyDecoded),
       text_left_(size * Detector::kMostText + kFreelyDecoded),
       most_work_((size * Detector::kMostWork + Detector::kFreeWork) * (effort == Effort::thorough ? 2 : 1)),
-      most_findings_(effort == Effort::thorough ? 2 * kMostFindings : kMostFindings) {}
+      most_findings_(effort == Effort::thorough ? 2 * kMostFindings : kMostFindings),
+      is_thorough_(effort == Effort::thorough) {}
 
 bool BlockScan::may_work(size_t work) {
   spent_ |= result_.work + work > most_work_;
@@ -237,12 +212,16 @@ void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
           .all_numbers = catalog_.known_.has_unlike(),
           .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()});
   GroupTexts texts;
+  std::vector<ShortTexts> short_texts;
+  View view = each;
+  view.short_texts = &short_texts;
   for (const Spot& at : spots) {
     if (!may_work(work::kSpot)) return;
-    if (at.shape == Shape::groups) groups(each, at, texts);
-    else spot(each, at);
+    if (at.shape == Shape::groups) groups(view, at, texts);
+    else spot(view, at);
   }
-  assembled(each, texts.text, "groups", &texts);
+  for (ShortTexts& gathered_texts : short_texts) gathered(view, gathered_texts);
+  assembled(view, texts.text, "groups", &texts);
 }
 
 void BlockScan::known(const View& view, const std::vector<Region>& regions) {
@@ -267,19 +246,25 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
   size_t last_end = 0;
   for (const auto& [begin, end] : regions) {
     for (auto& [matcher, first] : catalog_.matchers_) {
-      bool done = matcher.scan(view.text.substr(begin, end - begin), [&](Match match) {
+      auto judge_each = [&, &matcher = matcher, first = first, begin = begin](Match match) {
         const Rule& rule = catalog_.rules_[first + match.rule];
-        if ((!may_work(work::kMatch) && view.depth > 0) || (result_.full && !rule.warns)) return;
+        may_work(work::kMatch);
+        if (has_ended(view)) return matcher.stop();
+        if (result_.full && !rule.warns) return;
         match.begin += begin;
         match.end += begin;
         if (&rule == last_rule && match.end == last_end && !needs_beginning(rule)) return;
         last_rule = &rule;
         last_end = match.end;
         if (!match.is_name) return matched(view, rule, match);
-        if (view.joined || (!may_work(work::kName) && view.depth > 0)) return;
+        if (view.joined) return;
+        may_work(work::kName);
         for (size_t value : values_of_name(view.text, match.end))
           matched(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
-      });
+      };
+      size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : (most_work_ - result_.work) / work::kCore, left = most;
+      bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left);
+      may_work((most - left) * work::kCore);
       result_.incomplete |= !done;
     }
     // These rules have no pattern, because it would begin to match in too many texts.
@@ -288,7 +273,7 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
       if (!rules->empty())
         find(view.text.substr(begin, end - begin), [&, begin = begin, rules = rules](size_t from, size_t to) {
           for (const Rule* rule : *rules)
-            if (may_work(work::kMatch) || view.depth == 0)
+            if (may_work(work::kMatch); !has_ended(view))
               matched(view, *rule, {.begin = begin + from, .end = begin + to});
         });
   }
@@ -335,14 +320,11 @@ std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, 
 
 // The same text often comes several times, for example from two alignments or notations. A text that was scanned at
 // the same depth or less has nothing new, whereas a smaller depth allows more decoding.
-bool BlockScan::was_seen(std::string_view text, int depth, bool is_joined) {
-  uint64_t hash = keyed_hash(text);
+bool BlockScan::was_seen(uint64_t hash, int depth, bool is_joined) {
   if (seen_[is_joined].has(hash, depth)) return true;
   seen_[is_joined].add(hash, depth);
   return false;
 }
-
-void BlockScan::forget(std::string_view text, bool is_joined) { seen_[is_joined].forget(keyed_hash(text)); }
 
 // Decodes one place that may be encoded, and scans the result. Work that can be avoided is avoided here: a text whose
 // digits show that it hides nothing is not decoded (peek.h).
@@ -353,7 +335,7 @@ void BlockScan::spot(const View& view, const Spot& at) {
       return run(view, at);
     case Shape::hex_pairs:
       if (!may_work(size * work::kPair)) return;
-      return inner(view, hex_run(view.text, at.begin, at.end), "hex");
+      return hex_pairs(view, at.begin, at.end);
     case Shape::wide:
       if (!may_work(size * work::kPair)) return;
       return inner(view, narrowed(view.text, at.begin, at.end), "utf-16");

@@ -15,15 +15,16 @@
 namespace bottle::scan {
 
 // The cost of each part of a scan, in the unit of BlockResult::work, which is half a nanosecond on the machine that
-// measured it. The numbers were fitted to the times of 1,483 blocks (decision 011).
+// measured it. The numbers were fitted to the times of 4,962 blocks (decision 011).
 namespace work {
-inline constexpr size_t kView = 800, kSpot = 40, kRun = 150, kLines = 460, kDecoded = 390, kHex = 80, kTrial = 260;
-inline constexpr size_t kMatch = 60, kName = 70, kOpenEnd = 3000, kWif = 100, kWords = 3000, kGroups = 450;
-inline constexpr size_t kPiece = 20, kFinding = 1230, kLayer = 560, kHash = 620;
-inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 2, kOfLines = 3, kJudged = 1, kDecodedHex = 1,
-                        kBase32 = 3, kGrouped = 6, kEscape = 2, kNumber = 3, kPair = 2, kUnpacked = 5,
+inline constexpr size_t kView = 1300, kSpot = 30, kRun = 130, kLines = 140, kLooked = 150, kDecoded = 300, kHex = 60,
+                        kTrial = 260;
+inline constexpr size_t kCore = 40, kMatch = 40, kName = 20, kOpenEnd = 3000, kWif = 100, kWords = 2100, kGroups = 300;
+inline constexpr size_t kPiece = 40, kFinding = 1230, kLayer = 700, kHash = 1400;
+inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1,
+                        kBase32 = 3, kGrouped = 10, kEscape = 2, kNumber = 3, kPair = 2, kUnpacked = 5, kPacked = 1,
                         kHashed = 6;  // for each byte
-inline constexpr size_t kBytes = 3;   // bytes for one unit
+inline constexpr size_t kBytes = 2;   // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.
@@ -39,6 +40,17 @@ struct GroupTexts {
   std::vector<Part> parts;
 };
 
+// Holds short decoded texts, one after another, so that they are scanned as one. Scanning a text has a fixed cost,
+// which is more than that of its bytes if it is short.
+struct ShortTexts {
+  static constexpr size_t kLongest = 256, kMost = 4096;  // the size of one text, and of all of them
+  // What separates them belongs to no run, row of numbers or credential, and ends a line.
+  static constexpr std::string_view kBetween = "\n\1\1\n";
+  std::string_view encoding;
+  Decoded all;
+  std::vector<uint64_t> hashes;  // of the texts
+};
+
 // Stands for a text to scan, and maps its positions back to the block.
 struct View {
   std::string_view text;
@@ -48,8 +60,10 @@ struct View {
   size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map, the range that all of the text comes from
   std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
-  bool joined = false;          // assembled from pieces of `outer`
-  mutable size_t dump_end = 0;  // where the last dump that was scanned ends in the text
+  bool joined = false;                             // assembled from pieces of `outer`
+  mutable size_t dump_end = 0;                     // where the last dump that was scanned ends in the text
+  mutable Decoded dump;                            // what it decodes to
+  std::vector<ShortTexts>* short_texts = nullptr;  // gathers short texts to which it decodes, by encoding, if not null
 
   // Returns where the bytes [begin, end) come from in the block.
   std::pair<size_t, size_t> source(size_t begin, size_t end) const;
@@ -103,11 +117,12 @@ class BlockScan {
 
   void spot(const View& view, const Spot& spot);
   void run(const View& view, const Spot& spot);
-  void base64(const View& view, size_t begin, size_t end);
+  void base64(const View& view, size_t begin, size_t end, std::string_view flat);
   void base64_in_path(const View& view, size_t begin, size_t end);
   void base32(const View& view, size_t begin, size_t end);
   bool part_of_run(const View& view, size_t begin, size_t end);
   void hex(const View& view, size_t begin, size_t end);
+  void hex_pairs(const View& view, size_t begin, size_t end);
   void binary(const View& view, size_t begin, size_t end);
   bool is_worth_a_look(std::string_view decoded) const;
   void escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
@@ -118,12 +133,13 @@ class BlockScan {
   void groups(const View& view, const Spot& spot, GroupTexts& texts);
   void dumps(const View& view, size_t begin);
 
-  // Returns whether the same text was decoded before, at no greater depth. Two kinds of escapes in one text decode to
-  // the same text in either order.
-  bool was_seen(std::string_view text, int depth, bool is_joined);
-  // Makes was_seen() false for a text in which something was found. It must be found in each place, so that all can be
-  // replaced.
-  void forget(std::string_view text, bool is_joined);
+  // Returns whether the same text was decoded before, at no greater depth, and remembers it. Two kinds of escapes in
+  // one text decode to the same text in either order.
+  bool was_seen(uint64_t hash, int depth, bool is_joined);
+  // Adds a decoded text that may contain something to those that are scanned together.
+  void gather(const View& outer, const Decoded& decoded, uint64_t hash, std::string_view encoding);
+  // Scans the texts that were gathered.
+  void gathered(const View& outer, ShortTexts& texts);
   // Scans a decoded text if it may contain something.
   void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
   std::string decompress(Compression compression, std::string_view packed, size_t most, size_t& used);
@@ -132,6 +148,9 @@ class BlockScan {
 
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
   bool may_work(size_t work);
+  // Returns whether the scan has ended early. What is not encoded in the block itself is searched to its end where what
+  // is not scanned passes.
+  bool has_ended(const View& view) const { return spent_ && (view.depth > 0 || !is_thorough_); }
   // Returns whether one more finding is kept. If it is not kept and is more than a warning, the scan is incomplete.
   bool has_room(bool warns);
   // Returns the fingerprint of a value that may be one of those that pass, or nothing if the block may take no more
@@ -147,6 +166,7 @@ class BlockScan {
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_, most_findings_;
+  bool is_thorough_;
   bool spent_ = false;  // the scan needs more than most_work_, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;
   std::array<SeenTexts, 2> seen_;  // the decoded texts, joined or not

@@ -51,14 +51,36 @@ TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
   }
   // A credential after them is found as a whole, even if it is longer than what is looked at.
   std::string key = filled("DB_PASSWORD=<alnum 200>", 3), text = many("token=ghp ", 1000) + many("token=ghp", kSize);
-  auto findings = Detector(&catalog()).scan(text + " " + key + " and more").findings;
+  auto everything = [](const std::string& in) { return Detector(&catalog(), Effort::thorough).scan(in).findings; };
+  auto findings = everything(text + " " + key + " and more");
   ASSERT_FALSE(findings.empty());
   EXPECT_EQ(findings.back().end - findings.back().begin, 200u);
   EXPECT_EQ(findings.back().end, text.size() + 1 + key.size());
   for (const char* each : {"postgres://app:<alnum 60>@db.internal/app",
                            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,<HEX 32>\n\n"
                            "<base64 64>\n<base64 64>\n"})
-    EXPECT_NE(found(text + " " + filled(each, 3) + " and more"), found(text)) << each;
+    EXPECT_NE(everything(text + " " + filled(each, 3) + " and more").size(), everything(text).size()) << each;
+}
+
+// Where the rest is refused anyway, the scan of such a text ends early.
+TEST(Detector, EndsWhenItsWorkIsSpent) {
+  for (std::string_view piece : {"max_tokens: 40", "rpa_max_tokens: 4096"}) {
+    std::string text = many(piece, size_t{32} * 1024);
+    auto bounded = Detector(&catalog()).scan(text), thorough = Detector(&catalog(), Effort::thorough).scan(text);
+    EXPECT_LE(bounded.work, text.size() * Detector::kMostWork + Detector::kFreeWork) << piece;
+    EXPECT_TRUE(bounded.incomplete) << piece;
+    EXPECT_LT(bounded.judged, thorough.judged) << piece;
+    std::string secret = filled(" ghp_<alnum 36> ", 3);
+    EXPECT_FALSE(Detector(&catalog(), Effort::thorough).scan(text + secret).findings.empty()) << piece;
+  }
+}
+
+// A mark of gzip may announce a name of any length, so that all of the rest is read.
+TEST(Detector, CountsTheWorkOfDecompressing) {
+  constexpr size_t kMarks = 10, kSize = 32 * 1024, kName = 8;
+  std::string mark{'\x1f', '\x8b', '\b', kName}, text = many(mark, kMarks * mark.size());
+  text += many("some text ", kSize);
+  EXPECT_GE(Detector(&catalog()).scan(text).work, kMarks * kSize / 2);
 }
 
 // Each byte of this text costs the scanner much work, because the text decodes to texts that are decoded again.
@@ -84,13 +106,29 @@ TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
        {"[Guid(\"<uuid>\")]\n", "{\"id\": \"<uuid>\", \"parent\": \"<uuid>\"}, ", "<digits 3> <digits 2> <digits 3> ",
         "00000<hex 2>0: <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4> <hex 4>  ................\n",
         "    --hash=sha256:<hex 64> \\\n", "<digits 6>.<digits 6>,-<digits 2>.<digits 6>\n",
-        "++++--hash%3Dsha256%3A<hex 64>+%5C%0A",
-        "%22<hex 2>%3A<hex 2>%3A<hex 2>%3A<hex 2>%3A<hex 2>%3A<hex 2>%22%2C+"}) {
+        "++++--hash%3Dsha256%3A<hex 64>+%5C%0A", "%22<hex 2>%3A<hex 2>%3A<hex 2>%3A<hex 2>%3A<hex 2>%3A<hex 2>%22%2C+",
+        "example.org+ssh-ed25519+AAAAC3NzaC1lZDI1NTE5AAAAI<base64 43>%0A", "<hex 32>  src/scan/detector.cc\n",
+        "<hex 40>\trefs/pull/<digits 4>/head\n", "DB_PASSWORD=changeme\nAPI_TOKEN=your-token-here\n"}) {
     std::string text;
     for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
     auto result = Detector(&catalog()).scan(text);
     EXPECT_FALSE(result.incomplete) << piece;
     EXPECT_LE(result.work, kMost / 8 * 7) << piece;
+  }
+}
+
+// Each line of such a dump decodes to text.
+TEST(Detector, DumpsTakeLessWorkThanIsAllowed) {
+  constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
+  std::string code;
+  for (uint32_t seed = 0; code.size() < kSize; ++seed)
+    code += filled("  if (<alpha 6>(<alpha 8>, <alpha 2>.<alpha 12>) > <digits 2>) return <alpha 9>;\n", seed);
+  for (const std::string& text : {dump(code, "%07zo", 1, false), dump(code, "%08zx ", 1, true),
+                                  dump(code, "%08zx:", 2, false), dump(code, "%08zx:", 2, true)}) {
+    std::string_view block = std::string_view(text).substr(0, kSize);
+    auto result = Detector(&catalog()).scan(block);
+    EXPECT_FALSE(result.incomplete) << block.substr(0, 100);
+    EXPECT_LE(result.work, kMost / 8 * 7) << block.substr(0, 100);
   }
 }
 
@@ -180,6 +218,43 @@ TEST(Detector, ScansADumpOnce) {
     EXPECT_TRUE(result.findings.empty());
     EXPECT_LE(result.decoded, 2 * text.size());
   }
+}
+
+std::string each_byte(std::string_view text) { return each(text, "%02x"); }
+
+// Short decoded texts are scanned together, but each is a text of its own.
+TEST(Detector, FindsEachOfManyShortTexts) {
+  std::string text, secret = "the value is " + std::string(kKnown);
+  std::vector<std::pair<size_t, size_t>> expected, actual;
+  for (size_t i = 0; i < 30; ++i) {
+    // These are the same text and others, at several alignments and in several encodings.
+    std::string before(i % 4, 'x');
+    for (const std::string& each : {base64(before + secret), each_byte(before + secret)}) {
+      text += filled("<hex 20> some words <base64 40> ", static_cast<uint32_t>(i));
+      expected.emplace_back(text.size(), text.size() + each.size());
+      text += each + " and others ";
+    }
+  }
+  for (const Finding& each : Detector(&catalog()).scan(text).findings) {
+    EXPECT_EQ(each.name, "deploy");
+    actual.emplace_back(each.begin, each.end);
+  }
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    EXPECT_GT(actual[i].first, expected[i].first) << "only the secret itself";
+    EXPECT_LT(actual[i].first, expected[i].second);
+    EXPECT_LE(actual[i].second, expected[i].second);
+    // Padding belongs to the last byte, and a run does not.
+    EXPECT_GE(actual[i].second + 2, expected[i].second);
+  }
+}
+
+// Two halves of a credential in two such texts are no credential.
+TEST(Detector, DoesNotJoinShortTexts) {
+  std::string token = filled("ghp_<alnum 36>", 5), words = "some words ";
+  auto encoded = [&](std::string_view part) { return base64(words + std::string(part)); };
+  EXPECT_NE(found(encoded(token) + " " + encoded("others")), "");
+  EXPECT_EQ(found(encoded("api_key = ") + " " + base64(filled("<alnum 32> and more words", 2))), "");
 }
 
 // Returns the state of MurmurHash64A after the text, whose size is a multiple of 8. `size` is that of the whole text.

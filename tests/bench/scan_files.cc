@@ -1,5 +1,6 @@
 // bench_scan_files FILE... measures the cost of scanning files in pieces, as a stream scans them when they are sent.
-// It prints the CPU time for each byte, and for each byte of the slowest piece.
+// It prints the CPU time for each byte, and for each byte of the slowest piece, and the largest
+// part of the allowance of work that a piece took.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -34,13 +35,16 @@ int main(int count, char** arguments) {
         BlockResult result = detector.scan(block);
         best = std::min(best, cpu_nanoseconds() - begin);
         if (round == 0) refused += result.incomplete;
-        size_t bytes = block.size() + result.unpacked, free = std::min(result.work, Detector::kFreeWork);
-        work = std::max(work, static_cast<double>(result.work - free) / static_cast<double>(bytes));
+        size_t bytes = block.size() + result.unpacked;
+        size_t most = Detector::kMostWork * bytes + Detector::kFreeWork;
+        work = std::max(work, static_cast<double>(result.work) / static_cast<double>(most));
       }
       all += best;
-      slowest = std::max(slowest, best / static_cast<double>(block.size()));
+      // A short last piece would only show what a scan costs without regard to the size.
+      if (at == 0 || block.size() > kPiece / 2) slowest = std::max(slowest, best / static_cast<double>(block.size()));
     }
-    std::printf("%6.2f ns a byte, %6.2f in the slowest piece, most work %5.1f, %zu pieces refused: %s\n",
-                all / static_cast<double>(std::max<size_t>(text.size(), 1)), slowest, work, refused, arguments[i]);
+    std::printf(
+        "%6.2f ns a byte, %6.2f in the slowest piece, most work %3.0f %% of the allowance, %zu pieces refused: %s\n",
+        all / static_cast<double>(std::max<size_t>(text.size(), 1)), slowest, 100 * work, refused, arguments[i]);
   }
 }

@@ -20,8 +20,8 @@ namespace {
 
 using Found = std::optional<Credential>;
 constexpr size_t kFar = 4096;  // bytes around a match
-constexpr size_t kLongestValue = 512;
-constexpr size_t kMatchWork = 32;  // for what every check costs
+constexpr size_t kLongestValue = 512, kShortestInList = 16;
+constexpr size_t kMatchWork = 32, kNameWork = 600;  // of every check, and of judging the name of a random value
 
 // Holds the text around a match, and counts the work of looking at it.
 class Text : public std::string_view {
@@ -282,10 +282,10 @@ Found assignment(const Text& text, size_t end) {
   if (next_line && value.end < text.size() && past_line_end(text, value.end) == value.end && !is_quote(text[value.end]))
     return {};
   text.look_closely(written.size());
-  constexpr size_t kShortestInList = 16;
   if (in_list && written.size() < kShortestInList) return {};
-  if (!looks_random(written) || (!quoted && is_code(written)) || is_public(written)) return {};
-  if (written.ends_with("/aws4_request")) return {};  // of a signed request to AWS: it names a key, a day and a region
+  if (!looks_random(written)) return {};
+  text.look(kNameWork);
+  if ((!quoted && is_code(written)) || is_public(written) || written.ends_with("/aws4_request")) return {};
   if (text.substr(0, sign).ends_with(":secret") && before(text, sign, 80, "arn:")) return {};  // the name of a secret
   return has_harmless_name(text, sign) ? Found() : value;
 }

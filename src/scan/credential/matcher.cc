@@ -56,13 +56,16 @@ struct Matcher::Walk {
   Matcher& matcher;
   std::string_view block;
   const std::function<void(const Match&)>& each;
+  size_t& most;
 };
 
 // vectorscan calls this for each end of a match of a core. The function compares the characters before and after the
 // core (split.h), and passes on only the first of several matches with the same beginning. To return 0 means to go
-// on.
+// on, and anything else ends the scan.
 int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned, void* context) {
   auto& walk = *static_cast<Walk*>(context);
+  if (walk.most == 0) return 1;
+  --walk.most;
   const PatternInfo& pattern = walk.matcher.patterns_[id];
   auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
   if (pattern.tail != PatternInfo::kNoSet) {
@@ -76,15 +79,17 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
   Last& last = walk.matcher.last_[id];
   Last here{walk.matcher.scans_, begin};
   if (std::exchange(last, here) != here) walk.each({pattern.rule, begin, end, pattern.is_name != 0});
-  return 0;
+  return walk.matcher.stopped_;
 }
 
-bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each) {
+bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most) {
   if (block.size() > std::numeric_limits<unsigned>::max()) return false;
   ++scans_;
-  Walk walk{*this, block, each};
-  return hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match,
-                 &walk) == HS_SUCCESS;
+  stopped_ = false;
+  Walk walk{*this, block, each, most};
+  auto result =
+      hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match, &walk);
+  return result == HS_SUCCESS || (result == HS_SCAN_TERMINATED && stopped_);
 }
 
 bool Matcher::has_tail(std::string_view block, uint32_t set, size_t at, size_t count) {

@@ -75,8 +75,14 @@ class Matcher {
 
   // Calls `each` for each match, in the order of the ends of their cores. If several matches of one pattern have the
   // same beginning, reports the shortest. Returns false if it failed, and matches may be missing. `each` must not
-  // call scan().
-  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each);
+  // call scan(), but may call stop(), which ends the scan. The cores count down `most`, whether they belong to a match
+  // or not, and the scan ends and returns false if there are more.
+  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most);
+  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each) {
+    size_t most = SIZE_MAX;
+    return scan(block, each, most);
+  }
+  void stop() { stopped_ = true; }
 
   size_t rules() const;  // one more than the highest index of a rule
 
@@ -112,6 +118,7 @@ class Matcher {
   };
   std::vector<Last> last_;
   uint64_t scans_ = 0;
+  bool stopped_ = false;  // by stop(), during this scan
 };
 
 }  // namespace bottle::scan

@@ -40,6 +40,7 @@ struct Decoded {
   size_t end = 0;               // where the source of the last bytes ends in the other text
   Form form = Form::other;
   unsigned skipped = 0;  // the number of bits by which each byte begins after the place that its anchor gives
+  size_t between = 0;    // if not 0, several texts were put together, each followed by this many bytes with an anchor
   static constexpr size_t kStride = 48;
 
   // Records that the following bytes come from `from` onward. Adds an anchor only if it is useful, because each one

@@ -15,6 +15,7 @@
 namespace bottle::scan {
 namespace {
 
+constexpr uint32_t kMostFrom = (1u << 29) - 1;  // see Decoded::Anchor
 constexpr size_t kFewestRows = 2, kLongestPeriod = 160, kLongestCounter = 6, kSurelyCounted = 8;
 
 // Some punctuation is common in secrets (`part`). Other punctuation (`mark`) more often separates things.
@@ -85,15 +86,14 @@ class Columns {
     drop_counters();
   }
   bool drops(size_t column) const { return drop_[column]; }
-  // Returns the columns to keep, as ranges.
-  std::vector<std::pair<size_t, size_t>> parts() const {
-    std::vector<std::pair<size_t, size_t>> parts;
+  // Calls each(begin, end) for the columns to keep, as ranges.
+  template <typename F>
+  void each_part(F each) const {
     for (size_t begin = 0; begin < period_;) {
       size_t end = drop_[begin] ? begin + 1 : end_of(begin);
-      if (!drop_[begin]) parts.emplace_back(begin, end);
+      if (!drop_[begin]) each(begin, end);
       begin = end;
     }
-    return parts;
   }
 
  private:
@@ -104,9 +104,9 @@ class Columns {
   }
 
   void drop_counters() {
-    auto all = parts();
-    for (const auto& [begin, end] : all)
+    each_part([&](size_t begin, size_t end) {
       if (counts(begin, end)) std::fill(drop_.begin() + begin, drop_.begin() + end, true);
+    });
   }
   size_t end_of(size_t begin) const {
     while (begin < period_ && !drop_[begin]) ++begin;
@@ -254,8 +254,11 @@ class Dump {
           (end < text_.size() && text_[end] != ' ' && !ends_line(end) && text_[end] != '"'))
         break;
       if (width_ == 0) width_ = digits;
+      if (little_endian_ && width_ < 4) break;
       if (digits > width_) break;
-      out_.anchor(at);
+      // Each line has an anchor, so that it is found again.
+      if (out_.text.size() == before) out_.add_anchor(before, at);
+      else out_.anchor(at);
       size_t begin = out_.text.size();
       for (; at < end; at += 2) out_.text += static_cast<char>(digit_of(text_[at]) * 16 + digit_of(text_[at + 1]));
       if (little_endian_) std::reverse(out_.text.begin() + static_cast<ptrdiff_t>(begin), out_.text.end());
@@ -302,12 +305,21 @@ GroupSizes ungroup(std::string_view text, const Groups& groups, Decoded& out) {
     --head;
   for (size_t at = head; at < groups.begin; ++at) put(at, (at + period - groups.begin) % period);
   sizes.first = out.text.size() - begin_of_text;
-  auto parts = columns.parts();
-  for (const auto& [from, to] : parts) sizes.group += to - from;
+  std::array<std::pair<uint8_t, uint8_t>, kLongestPeriod / 2 + 1> parts;  // where each begins, and its size
+  size_t count = 0;
+  columns.each_part([&](size_t from, size_t to) {
+    sizes.group += to - from;
+    parts[count++] = {static_cast<uint8_t>(from), static_cast<uint8_t>(to - from)};
+  });
+  // There may be many short parts, so memory for all of them is taken at once.
+  size_t rows = (groups.end - groups.begin) / period, size = out.text.size(), anchor = out.anchors.size();
+  out.text.resize(size + rows * sizes.group);
+  out.anchors.resize(anchor + rows * count);
   for (size_t row = groups.begin; row < groups.end; row += period)
-    for (const auto& [from, to] : parts) {
-      out.add_anchor(out.text.size(), row + from);
-      out.text.append(text, row + from, to - from);
+    for (size_t i = 0; i < count; ++i) {
+      auto [from, length] = parts[i];
+      out.anchors[anchor++] = {static_cast<uint32_t>(size), static_cast<uint32_t>(row + from) & kMostFrom, 0};
+      for (size_t k = 0; k < length; ++k) out.text[size++] = text[row + from + k];
     }
   size_t end = groups.end;
   odd = 2;

@@ -136,6 +136,9 @@ Origin origin_of(std::string_view text, const Decoded& map, size_t begin, size_t
     out.end = piece_of(text, map, last, std::max<size_t>(end, 1) - 1).value_or(Origin{0, out.end}).end;
   }
   // What follows the last digit, such as padding, belongs to the last byte.
+  if (map.between > 0 && next != anchors.end() && next->at == end &&
+      (std::next(next) == anchors.end() || std::next(next)->at == end + map.between))
+    out.end = std::max<size_t>(out.end, next->from);
   if (end >= map.text.size()) out.end = std::max(map.end, out.begin);
   out.end = std::max(out.begin, out.end);
   return out;

@@ -20,7 +20,7 @@ struct Peek {
   char first[3]{};     // its first bytes
   bool hides = false;  // whether it may hide something at any alignment, as in hides_when_shifted()
 };
-inline constexpr size_t kPeekedRun = 128;
+inline constexpr size_t kPeekedRun = 192;
 // Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of
 // Base64 and Base64url.
 std::optional<Peek> peek_base64(std::string_view run);

@@ -350,7 +350,7 @@ class Survey {
       auto first = static_cast<unsigned>(std::countr_zero(left));
       uint8_t before = at + first > 0 ? byte(at + first - 1) : uint8_t{' '};
       if (before == '.' || before == '%' || before == '#') continue;
-      if (among(first, 24) >= 13) add(Shape::digits, at + first, at + first + 1);
+      if (among(first, 24) >= 13 && may_begin_card(text_, at + first)) add(Shape::digits, at + first, at + first + 1);
     }
     // An account number begins with two capitals.
     uint64_t capitals = now.varied & ~now.digit, after_two = capitals << 1 & capitals << 2;

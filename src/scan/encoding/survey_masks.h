@@ -137,4 +137,19 @@ SCAN_WIDE inline size_t wide_packed_block(const uint8_t* bytes, size_t size) {
 inline size_t wide_packed_block(const uint8_t*, size_t) { return 0; }
 #endif
 
+// Returns whether at least fifteen digits are at `at`, with at most one space or dash between two of them. A number in
+// a list of numbers is no card number.
+inline bool may_begin_card(std::string_view text, size_t at) {
+  constexpr size_t kFewest = 15;
+  auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{1}; };
+  auto is_digit = [&](size_t i) { return within(byte(i), '0', 10); };
+  if (!within(byte(at), '2', 5) || (at > 1 && byte(at - 1) == ' ' && is_digit(at - 2))) return false;
+  for (size_t count = 1; count < kFewest; ++count) {
+    ++at;
+    if (byte(at) == ' ' || byte(at) == '-') ++at;
+    if (!is_digit(at)) return false;
+  }
+  return true;
+}
+
 }  // namespace bottle::scan
