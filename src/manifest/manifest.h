@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "policy/on_finding.h"
 
 namespace bottle::manifest {
 
@@ -51,8 +52,8 @@ struct AllowRule {
   std::vector<std::string> methods;  // empty means any; if set, the guard inspects the host
   std::vector<std::string> paths;    // globs; ** crosses slashes; empty means any; if set, inspects the host
   bool inspect = false;
-  std::string on_secret = {};     // as in Egress, for this host; if empty, the setting in Egress applies
-  std::string on_injection = {};  // likewise
+  std::optional<policy::OnSecret> on_secret = {};        // for this host; without it, the setting in Egress applies
+  std::optional<policy::OnInjection> on_injection = {};  // likewise
   std::string preset =
       {};  // the preset that the rule comes from, with its version, such as "npm@1"; empty if it comes from none
   Limit limit = {};
@@ -69,12 +70,12 @@ struct LanRoute {
 struct Egress {
   std::vector<AllowRule> allow;
   std::vector<LanRoute> lan;
-  std::string on_secret = "block";                   // block | redact | warn
-  std::map<std::string, std::string> on_secret_for;  // the same by the name of a scanning rule or a secret
-  std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
-  std::string on_injection = "warn";                 // block | warn, for answers that contain instructions to the agent
-  Limit limit;                                       // for the session
-  std::map<std::string, Price> prices;               // by the model's name, or by a prefix of it that ends with a star
+  policy::OnSecret on_secret = policy::OnSecret::block;
+  std::map<std::string, policy::OnSecret> on_secret_for;  // by the name of a scanning rule or a secret
+  std::vector<std::string> allowed_secrets;               // fingerprints of credentials that may leave
+  policy::OnInjection on_injection = policy::OnInjection::warn;
+  Limit limit;                          // for the session
+  std::map<std::string, Price> prices;  // by the model's name, or by a prefix of it that ends with a star
   std::map<std::string, std::vector<std::string>>
       hosts;                          // fixed addresses: name → ip or ip:port, trusted by the operator
   std::string parent_proxy;           // http://host:port; only a guard's own file may have user:password@ in it

@@ -71,8 +71,8 @@ bottles:
   EXPECT_EQ(web.scan.rules, std::vector<std::string>{"/etc/acme.rules"});
   EXPECT_EQ(web.env, (std::map<std::string, std::string>{{"TOKEN", "${HOST_TOKEN}"}, {"OTHER", "z"}, {"PLAIN", "y"}}));
   EXPECT_EQ(web.secret_env, std::set<std::string>{"TOKEN"}) << "a variable that is set again is what it is then";
-  EXPECT_EQ(web.egress.on_injection, "block");
-  EXPECT_EQ(web.egress.allow[0].on_injection, "warn");
+  EXPECT_EQ(web.egress.on_injection, policy::OnInjection::block);
+  EXPECT_EQ(web.egress.allow[0].on_injection, policy::OnInjection::warn);
   EXPECT_TRUE(web.egress.allow[0].inspect);
 }
 
@@ -82,11 +82,11 @@ TEST(Manifest, OnSecretAppliesToABottleAHostOrAName) {
                          "      on_secret_for: {jwt: warn}\n      allowed_secrets: [3543c50b0cb9]\n"});
   ASSERT_TRUE(manifest) << manifest.error().what;
   const Egress& egress = manifest->bottles.at("web").egress;
-  EXPECT_EQ(egress.on_secret, "block");
-  EXPECT_EQ(egress.on_secret_for.at("jwt"), "warn");
+  EXPECT_EQ(egress.on_secret, policy::OnSecret::block);
+  EXPECT_EQ(egress.on_secret_for.at("jwt"), policy::OnSecret::warn);
   EXPECT_EQ(egress.allowed_secrets, std::vector<std::string>{"3543c50b0cb9"});
   ASSERT_EQ(egress.allow.size(), 1u);
-  EXPECT_EQ(egress.allow[0].on_secret, "redact");
+  EXPECT_EQ(egress.allow[0].on_secret, policy::OnSecret::redact);
   EXPECT_TRUE(egress.allow[0].inspect) << "what nobody looks into cannot be redacted";
 }
 
@@ -120,7 +120,7 @@ TEST(Manifest, ReadsEveryKeyOfTheExample) {
   EXPECT_EQ(web.egress.lan[0].to, "192.168.1.20:8080");
   EXPECT_EQ(web.egress.hosts.at("two.example").size(), 2u);
   EXPECT_EQ(web.egress.extra_ca, (std::vector<std::string>{"/home/me/.config/bottle/ca.pem", "~/other.pem"}));
-  EXPECT_EQ(web.egress.on_secret, "block");
+  EXPECT_EQ(web.egress.on_secret, policy::OnSecret::block);
   ASSERT_EQ(web.ssh.size(), 1u);  // the later definition of the same name applies
   EXPECT_EQ(web.ssh[0].port, 2222);
   EXPECT_EQ(web.positions.at("env.NPM_READ"), "/home/me/.config/bottle/bottle.yaml:19:45");
@@ -195,7 +195,7 @@ TEST(Version1, IsStillRead) {
   EXPECT_EQ(dev.ssh[0].port, 2222);
   EXPECT_EQ(dev.ssh[0].known_host_key, "ssh-ed25519 AAAA");
   EXPECT_EQ(dev.egress.allow.size(), 2u);
-  EXPECT_EQ(dev.egress.on_secret, "redact");
+  EXPECT_EQ(dev.egress.on_secret, policy::OnSecret::redact);
   EXPECT_EQ(manifest->agents.at("reviewer").provider, "claude");
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 
 #include "base/text/lower.h"
 #include "manifest/format/kinds.h"
@@ -18,6 +19,19 @@ namespace {
 std::string text(const Node& node, std::string_view key, std::string otherwise = {}) {
   const Node* value = node.find(key);
   return value && value->kind == Node::Kind::scalar ? value->text : otherwise;
+}
+
+// Returns the enumerator whose word this is, or nothing for other text. `words` are in the order of the enumerators.
+template <class E>
+std::optional<E> one_of(std::span<const char* const> words, std::string_view word) {
+  auto found = std::ranges::find(words, word);
+  return found == words.end() ? std::nullopt : std::optional(static_cast<E>(found - words.begin()));
+}
+std::optional<policy::OnSecret> on_secret(std::string_view word) {
+  return one_of<policy::OnSecret>(policy::kOnSecret, word);
+}
+std::optional<policy::OnInjection> on_injection(std::string_view word) {
+  return one_of<policy::OnInjection>(policy::kOnInjection, word);
 }
 
 // Returns the items of a list. An absent list is empty.
@@ -100,15 +114,15 @@ Result<AllowRule> read_rule(const Node& node) {
   if (narrow && inspect == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot check methods and paths without inspection",
                    "remove `inspect: false`, or the methods and paths");
-  rule.on_secret = text(node, "on_secret");
-  rule.on_injection = text(node, "on_injection");
+  rule.on_secret = on_secret(text(node, "on_secret"));
+  rule.on_injection = on_injection(text(node, "on_injection"));
   TRY(read_limit(rule.limit, child(node, "limit")));
   bool counts_tokens = rule.limit.tokens || rule.limit.cost > 0;
   if (counts_tokens && text(node, "inspect") == "false")
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot count tokens without inspection",
                    "remove `inspect: false`, or the limits of tokens and cost");
   // A rule with its own `on_secret` or `on_injection` also needs to see the content.
-  rule.inspect = counts_tokens || inspect != "false" || !rule.on_secret.empty() || !rule.on_injection.empty();
+  rule.inspect = counts_tokens || inspect != "false" || rule.on_secret || rule.on_injection;
   return rule;
 }
 
@@ -150,9 +164,10 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
   for (const auto& item : child(node, "lan").items)
     egress.lan.push_back({lower(text(item, "name")), text(item, "to"), texts(item, "methods"), texts(item, "paths"),
                           text(item, "tls") == "true"});
-  egress.on_secret = text(node, "on_secret", egress.on_secret);
-  for (const auto& [name, value] : child(node, "on_secret_for").entries) egress.on_secret_for[name.text] = value.text;
-  egress.on_injection = text(node, "on_injection", egress.on_injection);
+  egress.on_secret = on_secret(text(node, "on_secret")).value_or(egress.on_secret);
+  for (const auto& [name, value] : child(node, "on_secret_for").entries)
+    egress.on_secret_for[name.text] = on_secret(value.text).value_or(policy::OnSecret::block);
+  egress.on_injection = on_injection(text(node, "on_injection")).value_or(egress.on_injection);
   TRY(read_limit(egress.limit, child(node, "limit")));
   for (const auto& [name, value] : child(node, "prices").entries) egress.prices[name.text] = read_price(value);
   for (const auto& print : texts(node, "allowed_secrets")) egress.allowed_secrets.push_back(print);
@@ -245,7 +260,7 @@ Result<> apply_v1_bottle(Bottle& bottle, const Node& node, const std::string& pa
             item.at);
   const Node& egress = child(node, "egress");
   for (const auto& host : texts(egress, "allowlist")) bottle.egress.allow.push_back({.host = lower(host)});
-  bottle.egress.on_secret = text(egress, "dlp_action", bottle.egress.on_secret);
+  bottle.egress.on_secret = on_secret(text(egress, "dlp_action")).value_or(bottle.egress.on_secret);
   return {};
 }
 

@@ -103,9 +103,9 @@ std::string rule_text(const manifest::AllowRule& rule) {
   if (!ports.empty() && ports != std::vector<std::string>{"443"}) text += " :" + joined(ports);
   if (!rule.methods.empty()) text += "  " + joined(rule.methods, " ");
   if (!rule.paths.empty()) text += "  " + joined(rule.paths, " ");
-  if (!rule.on_secret.empty()) text += "  secrets: " + rule.on_secret;
+  if (rule.on_secret) text.append("  secrets: ").append(word(*rule.on_secret));
   if (!rule.preset.empty()) text += "  preset " + shown(rule.preset);
-  if (!rule.on_injection.empty()) text += "  instructions in answers: " + rule.on_injection;
+  if (rule.on_injection) text.append("  instructions in answers: ").append(word(*rule.on_injection));
   if (auto limit = limit_text(rule.limit); !limit.empty()) text += "  at most " + limit;
   return text + (rule.inspect ? "  inspected" : "");
 }
@@ -136,11 +136,12 @@ std::vector<Line> explain(const Plan& plan) {
                      " of the local network" + (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) +
                      (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
-  if (plan.egress.on_secret != "block") egress.push_back("if a request carries a secret: " + plan.egress.on_secret);
+  if (plan.egress.on_secret != policy::OnSecret::block)
+    egress.push_back(std::string("if a request carries a secret: ") + word(plan.egress.on_secret));
   for (const auto& [name, what] : plan.egress.on_secret_for)
-    egress.push_back("if a request carries " + shown(name) + ": " + what);
-  if (plan.egress.on_injection != "warn")
-    egress.push_back("if an answer instructs the agent: " + plan.egress.on_injection);
+    egress.push_back("if a request carries " + shown(name) + ": " + word(what));
+  if (plan.egress.on_injection != policy::OnInjection::warn)
+    egress.push_back(std::string("if an answer instructs the agent: ") + word(plan.egress.on_injection));
   if (auto limit = limit_text(plan.egress.limit); !limit.empty()) egress.push_back("in all at most " + limit);
   if (!plan.egress.allowed_secrets.empty())
     egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));

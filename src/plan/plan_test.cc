@@ -164,8 +164,8 @@ TEST(Json, EveryFieldSurvives) {
   p.secrets = {{"n", {Source::Kind::prompt, "q"}, {"h"}, "X: {}", "ph", "E", true}};
   p.egress.allow = {{"h", {1, 2}, {"GET"}, {"/p"}, true}};
   p.egress.lan = {{"l", "t:1", {"GET"}, {"/q"}}};
-  p.egress.on_secret = "warn", p.egress.hosts = {{"h", {"203.0.113.1"}}}, p.egress.parent_proxy = "http://p:1",
-  p.egress.extra_ca = {"/ca"}, p.egress.resolver = "203.0.113.2";
+  p.egress.on_secret = policy::OnSecret::warn, p.egress.hosts = {{"h", {"203.0.113.1"}}},
+  p.egress.parent_proxy = "http://p:1", p.egress.extra_ca = {"/ca"}, p.egress.resolver = "203.0.113.2";
   p.ssh = {{"h", "/i", "hn", "u", "k", 23}};
   p.skills = {"/s"}, p.system_prompt = "sys", p.prompt = "äöü\n\"", p.command = {"x", "y"}, p.headless = true,
   p.warnings = {"w"};

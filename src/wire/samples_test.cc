@@ -68,14 +68,14 @@ plan::Plan plan() {
   p.secrets[0].beside = {"Cookie"};
   p.egress.allow = {{"api.github.com", {443}, {"GET"}, {"/repos/**"}, true}};
   p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
-  p.egress.allow[0].on_secret = "redact";
+  p.egress.allow[0].on_secret = policy::OnSecret::redact;
   p.egress.allow[0].preset = "npm@1";
-  p.egress.allow[0].on_injection = "warn";
-  p.egress.on_injection = "block";
+  p.egress.allow[0].on_injection = policy::OnInjection::warn;
+  p.egress.on_injection = policy::OnInjection::block;
   p.egress.allow[0].limit = {100, 10 << 20, 3, 1000, 0.5};
   p.egress.limit = {5000, 500 << 20, 200, 2'000'000, 20};
   p.egress.prices = {{"some-model-*", {3, 15, 0.25, 3.75}}};
-  p.egress.on_secret_for = {{"jwt", "warn"}};
+  p.egress.on_secret_for = {{"jwt", policy::OnSecret::warn}};
   p.egress.allowed_secrets = {"3543c50b0cb9"};
   p.egress.hosts = {{"db.example.org", {"10.0.0.8"}}};
   p.egress.extra_ca = {"/home/me/ca.pem"};
@@ -278,18 +278,19 @@ GuardConfig guard_config() {
                      .in = {"header", "query"},
                      .beside = {"Cookie"}},
                     {.name = "npm", .relayed = true, .placeholder = "other", .hosts = {"npm.example.org"}}};
-  config.egress.allow = {{"*.example.org", {443}, {"GET"}, {"/a/**"}, true},
-                         {.host = "evil.example.org", .deny = true},
-                         {.host = "paste.example.org", .on_secret = "warn", .on_injection = "block"}};
+  config.egress.allow = {
+      {"*.example.org", {443}, {"GET"}, {"/a/**"}, true},
+      {.host = "evil.example.org", .deny = true},
+      {.host = "paste.example.org", .on_secret = policy::OnSecret::warn, .on_injection = policy::OnInjection::block}};
   config.egress.allow[0].limit = {{100, 10 << 20, 3, 1000, 0}};
   config.egress.allow[0].reads_usage = true;
   config.egress.limit = {{5000, 500 << 20, 200, 2'000'000, 20'000'000}};
   config.egress.prices = {{"some-model-*", 3, 15, 0.25, 3.75}};
   config.used = {{"a.example.org", 1, 2, 3, 4, 5, 6}};
-  config.egress.on_injection = "block";
+  config.egress.on_injection = policy::OnInjection::block;
   config.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, true}};
-  config.egress.on_secret = "redact";
-  config.egress.on_secret_for = {{"jwt", "warn"}};
+  config.egress.on_secret = policy::OnSecret::redact;
+  config.egress.on_secret_for = {{"jwt", policy::OnSecret::warn}};
   config.egress.allowed_secrets = {"3543c50b0cb9"};
   config.egress.hosts = {{"api.example.org", {"198.51.100.7"}}};
   config.egress.parent_proxy = "http://proxy.example.org:3128";

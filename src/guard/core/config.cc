@@ -134,9 +134,9 @@ Result<Endpoint> endpoint(const std::string& text) {
 
 // Compiles what happens to a request with a secret and to an answer with instructions.
 Result<> add_reactions(Config& config, const wire::GuardEgress& egress) {
-  TRY(config.on_secret.set_general(egress.on_secret));
-  for (const auto& [name, what] : egress.on_secret_for) TRY(config.on_secret.set_for_name(name, what));
-  TRY(config.on_injection.set_general(egress.on_injection));
+  config.on_secret.set_general(egress.on_secret);
+  for (const auto& [name, what] : egress.on_secret_for) config.on_secret.set_for_name(name, what);
+  config.on_injection.set_general(egress.on_injection);
   for (const auto& rule : egress.allow) {
     TRY(config.on_secret.add_rule(rule.host, rule.on_secret));
     TRY(config.on_injection.add_rule(rule.host, rule.on_injection));

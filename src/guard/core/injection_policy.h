@@ -2,25 +2,24 @@
 // Pure.
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/error.h"
 #include "guard/core/host_settings.h"
 #include "policy/host.h"
+#include "policy/on_finding.h"
 
 namespace bottle::guard {
 
-enum class OnInjection : uint8_t { block, warn };
+using policy::OnInjection;
 
 // Holds the setting for each host. It is filled while a configuration is compiled, and constant from then on.
 class InjectionPolicy {
  public:
-  // Each takes "block" or "warn", and fails with Code::invalid for any other text.
-  Result<> set_general(std::string_view what);
-  // Adds an egress rule. If it has no setting, `what` is empty.
-  Result<> add_rule(const std::string& pattern, std::string_view what);
+  void set_general(OnInjection what) { general_ = what; }
+  // Adds an egress rule, with or without a setting. Fails with Code::invalid if `pattern` is not one.
+  Result<> add_rule(const std::string& pattern, std::optional<OnInjection> what) { return by_host_.add(pattern, what); }
   void build() { by_host_.build(); }  // after the last rule
 
   // Returns whether the guard refuses such an answer from the host. Otherwise, it only records the answer.

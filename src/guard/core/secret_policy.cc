@@ -2,36 +2,7 @@
 // secret or the rule that found it, and the general setting, which is relaxed for the agent's model.
 #include "guard/core/secret_policy.h"
 
-#include <optional>
-
 namespace bottle::guard {
-namespace {
-
-Result<OnSecret> parse(std::string_view text) {
-  if (text == "block" || text.empty()) return OnSecret::block;
-  if (text == "redact") return OnSecret::redact;
-  if (text == "warn") return OnSecret::warn;
-  return fail(Code::invalid, "on_secret is not block, redact or warn");
-}
-
-}  // namespace
-
-Result<> SecretPolicy::set_general(std::string_view what) {
-  general_ = TRY(parse(what));
-  return {};
-}
-
-Result<> SecretPolicy::set_for_name(const std::string& name, std::string_view what) {
-  by_name_[name] = TRY(parse(what));
-  return {};
-}
-
-Result<> SecretPolicy::add_rule(const std::string& pattern, std::string_view what) {
-  std::optional<OnSecret> setting;
-  if (!what.empty()) setting = TRY(parse(what));
-  return by_host_.add(pattern, setting);
-}
-
 OnSecret SecretPolicy::of(const policy::Host& host, bool model, std::string_view name) const {
   if (auto said = by_host_.of(host)) return *said;
   if (auto said = by_name_.find(name); said != by_name_.end()) return said->second;

@@ -1,29 +1,28 @@
 // Holds the operator's settings for secrets on their way to a host (`on_secret`). Pure.
 #pragma once
 
-#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "guard/core/host_settings.h"
 #include "policy/host.h"
+#include "policy/on_finding.h"
 
 namespace bottle::guard {
 
-// Says what happens to a request that carries a secret to the wrong place, and to an answer that contains a value, from
-// the strictest to the most lenient.
-enum class OnSecret : uint8_t { block, redact, warn };
+using policy::OnSecret;
 
 // Holds the settings. It is filled while a configuration is compiled, and constant from then on.
 class SecretPolicy {
  public:
-  // Each takes "block", "redact" or "warn", and fails with Code::invalid for any other text.
-  Result<> set_general(std::string_view what);
-  Result<> set_for_name(const std::string& name, std::string_view what);  // of a rule of src/scan, or of a secret
-  // Adds an egress rule. If it has no setting, `what` is empty.
-  Result<> add_rule(const std::string& pattern, std::string_view what);
+  void set_general(OnSecret what) { general_ = what; }
+  // Sets what happens to findings of this name, which is that of a rule of src/scan or of a secret.
+  void set_for_name(const std::string& name, OnSecret what) { by_name_[name] = what; }
+  // Adds an egress rule, with or without a setting. Fails with Code::invalid if `pattern` is not one.
+  Result<> add_rule(const std::string& pattern, std::optional<OnSecret> what) { return by_host_.add(pattern, what); }
   void build() { by_host_.build(); }  // after the last rule
 
   // Returns what happens to a finding of this name on its way to the host. The setting for the host takes precedence

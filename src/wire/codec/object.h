@@ -10,6 +10,7 @@
 // "engine.runtimes[3]". Only the first error is kept; after it, reading changes nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -66,6 +67,12 @@ class Object {
   void choice(const char* key, E& value, std::span<const char* const> names) {
     value = static_cast<E>(choose(key, static_cast<size_t>(value), names));
   }
+  // As choice(), for a field that is left out if it has no value.
+  template <class E>
+    requires std::is_enum_v<E>
+  void choice(const char* key, std::optional<E>& value, std::span<const char* const> names) {
+    if (optional(key, value.has_value())) choice(key, value ? *value : value.emplace(), names);
+  }
   void constant(const char* key, std::string_view expected);  // for text that is always the same
 
   // Read or write lists of at most `most` elements of at most `most_bytes` each.
@@ -73,6 +80,21 @@ class Object {
   void words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes = kWords);
   void numbers(const char* key, std::vector<uint16_t>& values, size_t most);
   void table(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes);
+  // As table(), where each value is one of `names`.
+  template <class E>
+    requires std::is_enum_v<E>
+  void choices(const char* key, std::map<std::string, E>& values, size_t most, std::span<const char* const> names) {
+    std::map<std::string, std::string> words;
+    for (const auto& [name, value] : values) words[name] = names[static_cast<size_t>(value)];
+    table(key, words, most, kName);
+    if (!is_read()) return;
+    values.clear();
+    for (const auto& [name, word] : words) {
+      auto found = std::ranges::find(names, word);
+      if (found == names.end()) return refuse(key, "has an unknown value");
+      values[name] = static_cast<E>(found - names.begin());
+    }
+  }
   void tables(const char* key, std::map<std::string, std::vector<std::string>>& values, size_t most, size_t most_bytes);
 
   // Reads or writes a message within this one.

@@ -28,8 +28,8 @@ static void fields(Object& o, GuardRule& rule) {
   if (o.optional("paths", !rule.paths.empty())) o.texts("paths", rule.paths, kMany, kPath);
   if (o.optional("inspect", rule.inspect)) o.flag("inspect", rule.inspect);
   if (o.optional("deny", rule.deny)) o.flag("deny", rule.deny);
-  if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
-  if (o.optional("on_injection", !rule.on_injection.empty())) o.text("on_injection", rule.on_injection, kName);
+  o.choice("on_secret", rule.on_secret, policy::kOnSecret);
+  o.choice("on_injection", rule.on_injection, policy::kOnInjection);
   if (o.optional("limit", rule.limit.any())) o.object("limit", rule.limit);
   if (o.optional("reads_usage", rule.reads_usage)) o.flag("reads_usage", rule.reads_usage);
 }
@@ -74,11 +74,12 @@ static void fields(Object& o, GuardSshHost& ssh) {
 static void fields(Object& o, GuardEgress& egress) {
   if (o.optional("allow", true)) o.objects("allow", egress.allow, kMany);
   if (o.optional("lan", true)) o.objects("lan", egress.lan, kMany);
-  text(o, "on_secret", egress.on_secret, kName);
+  if (o.optional("on_secret", true)) o.choice("on_secret", egress.on_secret, policy::kOnSecret);
   if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
-    o.table("on_secret_for", egress.on_secret_for, kMany, kName);
+    o.choices("on_secret_for", egress.on_secret_for, kMany, policy::kOnSecret);
   texts(o, "allowed_secrets", egress.allowed_secrets);
-  if (o.optional("on_injection", egress.on_injection != "warn")) o.text("on_injection", egress.on_injection, kName);
+  if (o.optional("on_injection", egress.on_injection != policy::OnInjection::warn))
+    o.choice("on_injection", egress.on_injection, policy::kOnInjection);
   if (o.optional("limit", egress.limit.any())) o.object("limit", egress.limit);
   if (o.optional("prices", !egress.prices.empty())) o.objects("prices", egress.prices, kFew);
   if (o.optional("hosts", true)) o.tables("hosts", egress.hosts, kMany, kName);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/on_finding.h"
 #include "wire/codec/codec.h"
 #include "wire/guard/usage.h"
 
@@ -20,10 +21,10 @@ struct GuardRule {
   std::vector<std::string> methods, paths;  // empty means all
   bool inspect = false;
   bool deny = false;
-  std::string on_secret = {};     // block | redact | warn, for this host; if empty, the general setting applies
-  std::string on_injection = {};  // block | warn; if empty, the general setting applies
-  GuardLimit limit = {};          // for all hosts of this rule together
-  bool reads_usage = false;       // whether the host's answers say how many tokens of a model they cost
+  std::optional<policy::OnSecret> on_secret = {};        // for this host; without it, the general setting applies
+  std::optional<policy::OnInjection> on_injection = {};  // likewise
+  GuardLimit limit = {};                                 // for all hosts of this rule together
+  bool reads_usage = false;  // whether the host's answers say how many tokens of a model they cost
   bool operator==(const GuardRule&) const = default;
 };
 
@@ -74,11 +75,11 @@ struct GuardSshHost {
 struct GuardEgress {
   std::vector<GuardRule> allow;
   std::vector<GuardLanRoute> lan;
-  std::string on_secret = "block";                   // block | redact | warn
-  std::map<std::string, std::string> on_secret_for;  // the same for a rule of src/scan or a secret, by its name
-  std::vector<std::string> allowed_secrets;          // fingerprints of credentials that may leave
-  std::string on_injection = "warn";                 // block | warn: an answer that instructs the agent
-  GuardLimit limit = {};                             // for the session
+  policy::OnSecret on_secret = policy::OnSecret::block;
+  std::map<std::string, policy::OnSecret> on_secret_for;  // for a rule of src/scan or a secret, by its name
+  std::vector<std::string> allowed_secrets;               // fingerprints of credentials that may leave
+  policy::OnInjection on_injection = policy::OnInjection::warn;
+  GuardLimit limit = {};  // for the session
   std::vector<GuardPrice> prices = {};
   std::map<std::string, std::vector<std::string>> hosts;  // name → its fixed addresses, ip or ip:port
   std::string parent_proxy;                               // http://host:port; empty if there is none

@@ -121,9 +121,9 @@ static void fields(Object& o, manifest::AllowRule& rule) {
   o.texts("methods", rule.methods, kFew, kName);
   o.texts("paths", rule.paths, kFew, kPath);
   o.flag("inspect", rule.inspect);
-  if (o.optional("on_secret", !rule.on_secret.empty())) o.text("on_secret", rule.on_secret, kName);
+  o.choice("on_secret", rule.on_secret, policy::kOnSecret);
   if (o.optional("preset", !rule.preset.empty())) o.text("preset", rule.preset, kPath);
-  if (o.optional("on_injection", !rule.on_injection.empty())) o.text("on_injection", rule.on_injection, kName);
+  o.choice("on_injection", rule.on_injection, policy::kOnInjection);
   if (o.optional("limit", rule.limit != manifest::Limit())) o.object("limit", rule.limit);
 }
 
@@ -139,12 +139,13 @@ static void fields(Object& o, manifest::LanRoute& route) {
 static void fields(Object& o, manifest::Egress& egress) {
   o.objects("allow", egress.allow, kMany);
   o.objects("lan", egress.lan, kFew);
-  o.text("on_secret", egress.on_secret, kName);
+  o.choice("on_secret", egress.on_secret, policy::kOnSecret);
   if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
-    o.table("on_secret_for", egress.on_secret_for, kFew, kName);
+    o.choices("on_secret_for", egress.on_secret_for, kFew, policy::kOnSecret);
   if (o.optional("allowed_secrets", !egress.allowed_secrets.empty()))
     o.texts("allowed_secrets", egress.allowed_secrets, kMany, kName);
-  if (o.optional("on_injection", egress.on_injection != "warn")) o.text("on_injection", egress.on_injection, kName);
+  if (o.optional("on_injection", egress.on_injection != policy::OnInjection::warn))
+    o.choice("on_injection", egress.on_injection, policy::kOnInjection);
   if (o.optional("limit", egress.limit != manifest::Limit())) o.object("limit", egress.limit);
   prices(o, egress.prices);
   o.tables("hosts", egress.hosts, kMany, kName);
