@@ -4,6 +4,8 @@
 // taken over.
 #include "guard/ssh_agent.h"
 
+#include "base/text/base64.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -63,7 +65,7 @@ Task<bool> serve_ssh_agent(Connection& c) {
   bool going = co_await flush_all(c);
   while (going && co_await whole_message(c)) {
     size_t length = length_of(c.client.in);
-    tell(context, number, base64_encode(std::string_view(c.client.in).substr(4, length)));
+    tell(context, number, base64(std::string_view(c.client.in).substr(4, length)));
     c.client.in.erase(0, 4 + length);
     call.answered = false;
     int64_t deadline = c.now() + kAnswer;
@@ -90,7 +92,7 @@ void end_agent_calls(Context& context) {
 void take_agent_answer(Context& context, const wire::AgentAnswer& message) {
   auto call = context.agent_calls.find(message.connection);
   if (call == context.agent_calls.end()) return;  // the client left in the meantime
-  auto decoded = base64_decode(message.answer.value_or(""));
+  auto decoded = from_base64(message.answer.value_or(""));
   if (!decoded || decoded->empty()) call->second->over = true;
   else call->second->answer = std::move(*decoded);
   call->second->answered = true;

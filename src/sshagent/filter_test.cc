@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/text/base64.h"
 #include "sshagent/filter.h"
 #include "sshagent/wire.h"
 
@@ -122,11 +123,7 @@ TEST_F(FilterTest, TheAgentIsNeverChangedOrFlooded) {
   EXPECT_EQ(filter_.answer(kDone, reason_), kFailed) << "an answer to nothing";
 }
 
-TEST(Wire, ReadsBase64AndKeyLines) {
-  for (std::string text : {"f", "fo", "foo", "foob", "fooba", "foobar"}) EXPECT_EQ(unbase64(base64(text)), text);
-  EXPECT_EQ(base64("foob"), "Zm9vYg==");
-  for (std::string bad : {"", "Zg=", "Z===", "Zg=a", "Z!==", "====", "Zm9v\n"})
-    EXPECT_EQ(unbase64(bad).size() > 2, false) << bad;
+TEST(Wire, ReadsKeyLines) {
   std::string blob = strings({"ssh-ed25519", "32 bytes"});
   EXPECT_EQ(blob_of("ssh-ed25519 " + base64(blob) + " me@here\n"), blob);
   EXPECT_EQ(blob_of("ssh-rsa " + base64(blob)), "") << "the blob is of another type";

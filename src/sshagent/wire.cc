@@ -2,12 +2,9 @@
 // makes all later reads fail, so a parser can read all fields first and ask done() once.
 #include "sshagent/wire.h"
 
-#include <array>
+#include "base/text/base64.h"
 
 namespace bottle::sshagent {
-namespace {
-constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-}
 
 std::string_view Reader::take(size_t size) {
   if (!ok_ || bytes_.size() < size) {
@@ -51,54 +48,17 @@ void put_string(std::string& out, std::string_view value) {
 }
 
 // Encodes with padding (RFC 4648, section 4).
-std::string base64(std::string_view bytes) {
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    // Missing bytes at the end count as zeros. Characters that would consist only of such bytes become "=".
-    for (size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? kAlphabet[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
-}
-
-// Decodes strictly. Returns an empty string if the text is not Base64 with padding.
-std::string unbase64(std::string_view text) {
-  static const auto kValues = [] {
-    std::array<int8_t, 256> values;
-    values.fill(-1);
-    for (int8_t i = 0; i < 64; ++i) values[static_cast<unsigned char>(kAlphabet[i])] = i;
-    return values;
-  }();
-  size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  // Padding is required, as in the files of OpenSSH.
-  if (text.empty() || text.size() % 4 != 0) return {};
-  std::string out;
-  for (size_t i = 0; i < text.size(); i += 4) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 4; ++k) {
-      bool pad = i + k >= text.size() - padding;
-      int value = pad ? 0 : kValues[static_cast<unsigned char>(text[i + k])];
-      if (value < 0) return {};
-      group = group << 6 | static_cast<uint32_t>(value);
-    }
-    for (int shift = 16; shift >= 0; shift -= 8) out += static_cast<char>(group >> shift & 255);
-  }
-  out.resize(out.size() - padding);
-  return out;
-}
-
 // Returns the binary form of a public key from a line "TYPE BASE64 COMMENT", or an empty string if it is malformed.
 std::string blob_of(std::string_view line) {
   size_t space = line.find(' ');
   if (space == std::string_view::npos) return {};
   size_t begin = line.find_first_not_of(' ', space);
   if (begin == std::string_view::npos) return {};
-  std::string blob = unbase64(line.substr(begin, line.find_first_of(" \t\r\n", begin) - begin));
-  Reader reader(blob);
+  auto blob = from_base64(line.substr(begin, line.find_first_of(" \t\r\n", begin) - begin));
+  if (!blob) return {};
+  Reader reader(*blob);
   // A blob begins with the name of its type. If the two differ, programs disagree on what the key is.
-  return reader.string() == line.substr(0, space) ? blob : std::string();
+  return reader.string() == line.substr(0, space) ? *blob : std::string();
 }
 
 }  // namespace bottle::sshagent

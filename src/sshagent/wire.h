@@ -34,8 +34,5 @@ void put_string(std::string& out, std::string_view value);
 // Returns the blob of "ssh-ed25519 AAAA… comment", or an empty string if the text is not a public key whose blob
 // names the same type.
 std::string blob_of(std::string_view public_key_line);
-// Encode and decode Base64 with padding (RFC 4648 §4).
-std::string base64(std::string_view bytes);
-std::string unbase64(std::string_view text);  // empty if the text is not Base64
 
 }  // namespace bottle::sshagent

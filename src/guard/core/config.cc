@@ -6,13 +6,13 @@
 // paths and denials of all hosts.
 #include "guard/core/config.h"
 
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
 #include <charconv>
 #include <span>
 
+#include "base/text/base64.h"
 #include "guard/net/tls.h"
 #include "http/head.h"
 
@@ -50,7 +50,7 @@ Result<ParentProxy> parse_parent(std::string text, std::string login) {
   }
   // Basic needs the colon (RFC 7617), even without a password.
   if (!login.empty() && login.find(':') == login.npos) login += ':';
-  if (!login.empty()) parent.authorization = "Basic " + base64_encode(login);
+  if (!login.empty()) parent.authorization = "Basic " + base64(login);
   auto authority = policy::parse_authority(text, 3128);
   if (!authority) return fail(Code::invalid, "parent_proxy is not http://host:port");
   parent.host = authority->host;
@@ -66,7 +66,7 @@ Result<SshHost> compile_ssh(const wire::GuardSshHost& wanted) {
   const std::string& key = wanted.key;
   size_t blob = key.find("AAAA");
   if (blob == key.npos) return fail(Code::invalid, "ssh host " + ssh.host.name + " has no host key");
-  auto decoded = base64_decode(std::string_view(key).substr(blob, key.find_first_of(" \t\r\n", blob) - blob));
+  auto decoded = from_base64(std::string_view(key).substr(blob, key.find_first_of(" \t\r\n", blob) - blob));
   // The shortest blob has a length, the name of a type and some bytes of key.
   if (!decoded || decoded->size() < 16)
     return fail(Code::invalid, "the host key of ssh host " + ssh.host.name + " is not base64");
@@ -263,25 +263,6 @@ std::string Config::recordable(std::string_view text) const {
 ssl_ctx_st* Config::upstream_tls() const {
   if (!upstream_tls_) upstream_tls_ = make_upstream_context(roots);
   return upstream_tls_;
-}
-
-Result<std::string> base64_decode(std::string_view text) {
-  if (text.empty() || text.size() % 4 != 0) return fail(Code::invalid, "not base64");
-  std::string out(text.size() / 4 * 3, 0);
-  int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                          reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (n < 0) return fail(Code::invalid, "not base64");
-  // The library counts the padding as bytes.
-  out.resize(static_cast<size_t>(n) - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
-  return out;
-}
-
-std::string base64_encode(std::string_view bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, 0);
-  out.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                                 reinterpret_cast<const unsigned char*>(bytes.data()),
-                                                 static_cast<int>(bytes.size()))));
-  return out;
 }
 
 }  // namespace bottle::guard

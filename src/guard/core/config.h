@@ -95,9 +95,4 @@ struct Config {
 // Fails with Code::invalid and says what is wrong, but never quotes a secret's value.
 Result<std::shared_ptr<Config>> compile(const wire::GuardConfig& wanted);
 
-// These use the standard alphabet with padding (RFC 4648 §4). Decoding fails with Code::invalid for any other text, and
-// for an empty one.
-Result<std::string> base64_decode(std::string_view text);
-std::string base64_encode(std::string_view bytes);
-
 }  // namespace bottle::guard

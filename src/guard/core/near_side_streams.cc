@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 #include "base/os/descriptors.h"
+#include "base/text/base64.h"
 #include "guard/core/config.h"
 #include "guard/net/task.h"
 
@@ -60,7 +61,7 @@ struct Pump {
         ssize_t n = f.source.recv(scratch, std::min(kPiece, f.credit));
         if (n > 0) {
           f.credit -= static_cast<size_t>(n);
-          say(streams, {.stream = f.number, .data = base64_encode({scratch, static_cast<size_t>(n)})});
+          say(streams, {.stream = f.number, .data = base64({scratch, static_cast<size_t>(n)})});
           progress = true;
         } else if (n == 0) {
           read_all = progress = true;
@@ -129,7 +130,7 @@ void NearSideStreams::take(const wire::StreamPart& part) {
   if (found == flows_.end()) return;  // the stream ended in the meantime
   Flow& f = *found->second;
   if (part.data) {
-    auto bytes = base64_decode(*part.data);
+    auto bytes = from_base64(*part.data);
     // The other side must wait for `taken`. Without this check, it could fill the memory of the guard.
     if (!bytes || f.ended || f.out.size() + bytes->size() > kStreamWindow) f.over = true;
     else f.out += *bytes;

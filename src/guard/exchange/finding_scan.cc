@@ -11,6 +11,7 @@
 #include <array>
 #include <utility>
 
+#include "base/text/base64.h"
 #include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
 #include "scan/join.h"
@@ -159,8 +160,8 @@ bool is_websocket_key(const Request& request, const std::vector<HeadPart>& parts
   if (!names_key(part) || request.method != "GET" || !http::iequals(request.upgrade.protocol, "websocket") ||
       std::ranges::count_if(parts, names_key) != 1)
     return false;
-  auto key = base64_decode(*part.text);
-  return key && key->size() == kBytes && base64_encode(*key) == *part.text;
+  auto key = from_base64(*part.text);
+  return key && key->size() == kBytes && base64(*key) == *part.text;
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <cctype>
 #include <cstdint>
 
+#include "base/text/base64.h"
 #include "base/text/lower.h"
 #include "guard/core/dialer.h"
 #include "guard/protocol/dns.h"
@@ -240,7 +241,7 @@ bool may_be_message(std::string_view bytes) {
 // Judges the question of a DNS message in Base64url. Only the options that clients send may follow the question.
 std::string judge_message(Connection& c, std::string_view value) {
   constexpr size_t kMostAfter = 32;
-  auto bytes = base64_decode(base64_text(without_escapes(value)));
+  auto bytes = from_base64(base64_text(without_escapes(value)));
   DnsQuery query;
   if (!bytes || parse_dns_query(*bytes, query) != Parse::ok || bytes->size() > query.size + kMostAfter)
     return "the guard cannot read the DNS query in this request";
@@ -272,7 +273,7 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
     std::string name = lower(without_escapes(escaped));
     if (name == "ct" && lower(without_escapes(value)).find("application/dns-") != std::string::npos) is_json = true;
     if (name != "dns") return;
-    auto bytes = base64_decode(base64_text(without_escapes(value)));
+    auto bytes = from_base64(base64_text(without_escapes(value)));
     if (is_dns || (bytes && may_be_message(*bytes))) why = judge_message(c, value);
   });
   each_parameter(target, [&](std::string_view escaped, std::string_view value, std::string_view) {

@@ -8,6 +8,8 @@
 
 #include <array>
 
+#include "base/text/base64.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -19,7 +21,7 @@ std::string basic(std::string_view value) {
   size_t begin = value.find_first_not_of(' ', 6);
   std::string text(begin == value.npos ? std::string_view() : value.substr(begin));
   text.append((4 - text.size() % 4) % 4, '=');  // some clients leave out the padding
-  auto decoded = base64_decode(text);
+  auto decoded = from_base64(text);
   return decoded ? *decoded : std::string();
 }
 
@@ -108,7 +110,7 @@ bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
     std::string before = credentials;
     if (!rewrite(Place::header, name, Syntax::text, credentials)) return false;
     if (credentials != before) {  // do not scan the decoded text again, because it may contain a value now
-      value = "Basic " + base64_encode(credentials);
+      value = "Basic " + base64(credentials);
       return true;
     }
   }

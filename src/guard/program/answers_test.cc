@@ -1,6 +1,7 @@
 // Checks that no answer brings a value back to the agent, in any form, place, coding or framing.
 #include <future>
 
+#include "base/text/base64.h"
 #include "base/text/lower.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
@@ -24,16 +25,16 @@ class AnswersTest : public SecretsTest {
     }
     std::string escaped_slash = json_text.substr(1, json_text.size() - 2);
     escaped_slash.replace(escaped_slash.find('/'), 1, "\\/");
-    std::string url = base64_encode("me:" + value_ + "zz");
+    std::string url = base64("me:" + value_ + "zz");
     for (char& c : url) c = c == '+' ? '-' : c == '/' ? '_' : c;
     return {value_,
             escaped_slash,
             percent,
             html,
             "db-value-with-%22quote%22%2Fand%2Bmore",
-            base64_encode(value_),
-            base64_encode("m:" + value_ + "zz"),
-            base64_encode("me:" + value_ + "z"),
+            base64(value_),
+            base64("m:" + value_ + "zz"),
+            base64("me:" + value_ + "z"),
             url};
   }
   // Returns what the agent gets when the server sends this answer. All answers come from one server, because

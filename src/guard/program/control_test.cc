@@ -1,5 +1,6 @@
 // Tests the messages of the owner to the guard: new rules, certificates, the lines for the ssh-agent and the relay,
 // and the guard's end.
+#include "base/text/base64.h"
 #include "guard/program/guard_test.h"
 
 namespace bottle::guard {
@@ -147,18 +148,18 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
   wire.write(std::string("\0\2ab\0\0\0\1c", 9));
   json first = line();
   EXPECT_EQ(first["type"], "ssh-agent");
-  EXPECT_EQ(first["request"], base64_encode("ab"));
+  EXPECT_EQ(first["request"], base64("ab"));
   auto answer = [&](const json& number, const json& text) {
     json message = {{"type", "ssh-agent"}, {"connection", number}};
     if (!text.is_null()) message["answer"] = text;
     EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n"));
   };
   answer(99, "YWE=");  // no such connection
-  answer(first["connection"], base64_encode("yes"));
+  answer(first["connection"], base64("yes"));
   while (wire.in.size() < 7) ASSERT_TRUE(wire.more());
   EXPECT_EQ(std::exchange(wire.in, {}), std::string("\0\0\0\3yes", 7));
   json second = line();
-  EXPECT_EQ(second["request"], base64_encode("c"));
+  EXPECT_EQ(second["request"], base64("c"));
   answer(second["connection"], nullptr);  // without an answer, the connection is closed
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(line()["closed"], true);
@@ -193,23 +194,21 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
     EXPECT_EQ(open["open"], true);
     EXPECT_EQ(data["stream"], open["stream"]);
     EXPECT_TRUE(
-        base64_decode(data.value("data", "")).value_or("").starts_with("GET http://lan.example.org/x HTTP/1.1\r\n"))
+        from_base64(data.value("data", "")).value_or("").starts_with("GET http://lan.example.org/x HTTP/1.1\r\n"))
         << data;
     return open["stream"];
   };
   Wire wire{dial_loopback(port_), {}, {}};
   json number = begin(wire);
-  say({{"type", "stream"},
-       {"stream", number},
-       {"data", base64_encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
-  say({{"type", "stream"}, {"stream", 99}, {"data", base64_encode("nobody's")}});
+  say({{"type", "stream"}, {"stream", number}, {"data", base64("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
+  say({{"type", "stream"}, {"stream", 99}, {"data", base64("nobody's")}});
   // What was sent before the end still counts.
-  say({{"type", "stream"}, {"stream", number}, {"data", base64_encode("ok")}});
+  say({{"type", "stream"}, {"stream", number}, {"data", base64("ok")}});
   say({{"type", "stream"}, {"stream", number}, {"closed", true}});
   EXPECT_TRUE(wire.message().ends_with("ok"));
   // If the data exceeds the window or is not Base64, or the other side is gone, the stream ends, and so does the
   // request.
-  for (const json& bad : {json{{"type", "stream"}, {"data", base64_encode(std::string(300000, 'x'))}},
+  for (const json& bad : {json{{"type", "stream"}, {"data", base64(std::string(300000, 'x'))}},
                           json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
     Wire other{dial_loopback(port_), {}, {}};
     json message = bad, its = begin(other);
@@ -240,7 +239,7 @@ TEST_F(GuardTest, ARefusalByTheBrokerIsNotBlamedOnAParentProxy) {
     wire.write("CONNECT named.example.org:443 HTTP/1.1\r\nHost: named.example.org:443\r\n\r\n");
     json open = next_line();
     while (open["type"] == "audit" || (open["type"] == "stream" && !open.contains("open"))) open = next_line();
-    if (*said) say({{"type", "stream"}, {"stream", open["stream"]}, {"data", base64_encode(said)}});
+    if (*said) say({{"type", "stream"}, {"stream", open["stream"]}, {"data", base64(said)}});
     say({{"type", "stream"}, {"stream", open["stream"]}, {"closed", true}});
     std::string answer = wire.to_end();
     EXPECT_NE(answer.find(std::string("X-Bottle-Error: ") + code), answer.npos) << answer;

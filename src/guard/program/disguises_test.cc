@@ -1,6 +1,7 @@
 // Sends a known secret in every disguise that docs/guard.md promises to find, in every place of a request. The tables
 // list what the guard must stop.
 #include "base/ids.h"
+#include "base/text/base64.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
 #include "scan/rule_examples.h"
@@ -76,18 +77,18 @@ const std::vector<Disguise>& disguises() {
       {"in small letters", [](const Text& s) { return cased(s, false); }},
       {"backwards", [](const Text& s) { return Text(s.rbegin(), s.rend()); }},
       {"ROT13", [](const Text& s) { return rot13(s); }},
-      {"Base64", [](const Text& s) { return base64_encode(s); }},
-      {"Base64 after one byte", [](const Text& s) { return base64_encode("x" + s); }},
-      {"Base64 after two bytes", [](const Text& s) { return base64_encode("xy" + s + " and more"); }},
-      {"Base64 without padding", [](const Text& s) { return url_alphabet(base64_encode("ab" + s)); }},
-      {"Base64url", [](const Text& s) { return url_alphabet(base64_encode("\xff\xfe" + s)); }},
-      {"Base64 in lines", [](const Text& s) { return lines(base64_encode("some text " + s), 16, "\n"); }, true},
-      {"Base64 in lines of JSON", [](const Text& s) { return lines(base64_encode(s), 20, "\\n"); }, true},
-      {"Base64 twice", [](const Text& s) { return base64_encode(base64_encode("a" + s)); }},
+      {"Base64", [](const Text& s) { return base64(s); }},
+      {"Base64 after one byte", [](const Text& s) { return base64("x" + s); }},
+      {"Base64 after two bytes", [](const Text& s) { return base64("xy" + s + " and more"); }},
+      {"Base64 without padding", [](const Text& s) { return url_alphabet(base64("ab" + s)); }},
+      {"Base64url", [](const Text& s) { return url_alphabet(base64("\xff\xfe" + s)); }},
+      {"Base64 in lines", [](const Text& s) { return lines(base64("some text " + s), 16, "\n"); }, true},
+      {"Base64 in lines of JSON", [](const Text& s) { return lines(base64(s), 20, "\\n"); }, true},
+      {"Base64 twice", [](const Text& s) { return base64(base64("a" + s)); }},
       {"Base32", [](const Text& s) { return base32(s); }},
       {"Base32 in small letters", [](const Text& s) { return cased(base32("ab" + s), false); }},
       {"hexadecimal", [](const Text& s) { return to_hex(s); }},
-      {"brotli in hexadecimal", [](const Text&) { return to_hex(*base64_decode(kBrotli)); }},
+      {"brotli in hexadecimal", [](const Text&) { return to_hex(*from_base64(kBrotli)); }},
       {"hexadecimal in capitals", [](const Text& s) { return cased(to_hex(s), true); }},
       {"hexadecimal with colons", [](const Text& s) { return each_byte(s, "%02x:"); }},
       {"hexadecimal with dashes", [](const Text& s) { return each_byte(s, "%02X-"); }},
@@ -107,14 +108,13 @@ const std::vector<Disguise>& disguises() {
       {"gzip", [](const Text& s) { return scan::gzipped("say " + s); }, true},
       {"zlib", [](const Text& s) { return scan::deflated("say " + s, 15); }, true},
       {"zstd", [](const Text& s) { return scan::zstd("say " + s); }, true},
-      {"gzip in Base64", [](const Text& s) { return base64_encode(scan::gzipped(s)); }},
-      {"deflate in Base64", [](const Text& s) { return base64_encode(scan::deflated("say " + s, -15)); }},
+      {"gzip in Base64", [](const Text& s) { return base64(scan::gzipped(s)); }},
+      {"deflate in Base64", [](const Text& s) { return base64(scan::deflated("say " + s, -15)); }},
       {"brotli in Base64", [](const Text&) { return Text(kBrotli); }},
       {"zstd in hexadecimal", [](const Text& s) { return to_hex(scan::zstd(s)); }},
-      {"Base64 in percent", [](const Text& s) { return each_byte(base64_encode(s), "%%%02x"); }},
-      {"hexadecimal in Base64", [](const Text& s) { return base64_encode(to_hex(s)); }},
-      {"five inside each other",
-       [](const Text& s) { return base64_encode(to_hex(base64_encode(base32(base64_encode(s))))); }},
+      {"Base64 in percent", [](const Text& s) { return each_byte(base64(s), "%%%02x"); }},
+      {"hexadecimal in Base64", [](const Text& s) { return base64(to_hex(s)); }},
+      {"five inside each other", [](const Text& s) { return base64(to_hex(base64(base32(base64(s))))); }},
   };
   return all;
 }
@@ -336,7 +336,7 @@ TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
 }
 
 TEST_F(SecretsTest, OnlyTheKeyOfAWebSocketIsNoPieceOfASecret) {
-  const std::string key = base64_encode("0123456789abcdef"), other = base64_encode("fedcba9876543210");
+  const std::string key = base64("0123456789abcdef"), other = base64("fedcba9876543210");
   const std::string first = "deploy-key-9f4d2c7b1a-x3", second = "k7Qw5Zt8-v2Rm6Yp1-Ls4Hd9";
   config_["known"] =
       json::array({{{"name", "deploy"}, {"value", first + second}}, {{"name", "pair"}, {"value", key + other}}});

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/text/base64.h"
 #include "guard/program/secrets_test.h"
 #include "scan/compiler/compile.h"
 #include "scan/content/compress_test.h"
@@ -38,11 +39,11 @@ TEST_F(FindingsTest, ACredentialIsRefusedWhereverItIsInARequest) {
            get("sink.test", "/" + token),
            get("sink.test", "/", "X-Note: " + token + "\r\n"),
            get("sink.test", "/", "Authorization: Bearer " + token + "\r\n"),
-           get("sink.test", "/", "Cookie: a=" + base64_encode("x" + token) + "\r\n"),
+           get("sink.test", "/", "Cookie: a=" + base64("x" + token) + "\r\n"),
            post("sink.test", json_body),
            post("sink.test", gzipped(json_body), "Content-Encoding: gzip\r\n"),
            head + chunked(json_body, 7),
-           head + chunked(std::string(5000, ' ') + base64_encode(to_hex(token)), 900),
+           head + chunked(std::string(5000, ' ') + base64(to_hex(token)), 900),
        })
     EXPECT_TRUE(refused("sink.test", request)) << request.substr(0, 300);
   EXPECT_EQ(sink->last().find(token.substr(4)), std::string::npos) << sink->last();
@@ -166,8 +167,8 @@ TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryEncoding) {
   std::string value = kOther, wide;
   for (char c : value) wide += {c, '\0'};
   for (const std::string& disguised :
-       {std::string(value.rbegin(), value.rend()), to_hex(value), base64_encode(base64_encode("ab" + value)),
-        base64_encode(gzipped(value)), to_hex(wide), gzipped("first " + value)})
+       {std::string(value.rbegin(), value.rend()), to_hex(value), base64(base64("ab" + value)), base64(gzipped(value)),
+        to_hex(wide), gzipped("first " + value)})
     EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + disguised + " y"))) << disguised;
   EXPECT_TRUE(sink->last().empty() || body_of(sink->last()).size() <= 2) << sink->last();
   EXPECT_EQ(audited("secret").value("secret", ""), "db");
@@ -311,7 +312,7 @@ TEST_F(FindingsTest, RulesOfTheOperatorApply) {
   start();
   std::string acme = "acme_" + scan::filled("<base36 20>", 3);
   EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + acme)));
-  EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + base64_encode("key " + acme))));
+  EXPECT_TRUE(refused("sink.test", post("sink.test", "x " + base64("key " + acme))));
   EXPECT_TRUE(refused("sink.test", post("sink.test", token))) << "the carried rules count too";
   json line = audited("secret");
   EXPECT_EQ(line.value("rule", ""), "acme-key") << line;
@@ -400,7 +401,7 @@ TEST_F(FindingsTest, ASecretThatPausesInItsMiddleIsRefusedAtOnce) {
   auto sink = origin("sink.test");
   start();
   for (const std::string& begun : {"t=" + token.substr(0, 30), "t=" + std::string(kOther).substr(0, 20),
-                                   "t=" + base64_encode("ab" + std::string(kOther)).substr(0, 32)}) {
+                                   "t=" + base64("ab" + std::string(kOther)).substr(0, 32)}) {
     Wire wire = secure("sink.test");
     ASSERT_TRUE(wire.ssl);
     wire.write("POST / HTTP/1.1\r\nHost: sink.test\r\nContent-Length: 1000\r\n\r\n" + begun);

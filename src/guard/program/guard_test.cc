@@ -1,6 +1,8 @@
 // Tests what the guard lets through, refuses, and changes on the way.
 #include "guard/program/guard_test.h"
 
+#include "base/text/base64.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -186,16 +188,16 @@ TEST_F(GuardTest, inserts_the_secret_only_for_its_host) {
       << mine.last();
   EXPECT_NE(mine.last().find("Accept-Encoding: identity\r\n"), std::string::npos);
   EXPECT_EQ(mine.last().find("gzip"), std::string::npos);
-  wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Basic " +
-             base64_encode("me:" + std::string(kPlaceholder)) + "\r\n\r\n");
+  wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Basic " + base64("me:" + std::string(kPlaceholder)) +
+             "\r\n\r\n");
   wire.message();
-  EXPECT_NE(mine.last().find(base64_encode("me:" + std::string(kValue))), std::string::npos) << mine.last();
+  EXPECT_NE(mine.last().find(base64("me:" + std::string(kValue))), std::string::npos) << mine.last();
   for (std::string secret : {kPlaceholder, kValue}) {
     std::string body = std::string(100'000, 'x') + secret + "yyy";
     for (const std::string& request :
          {"GET /?q=" + secret + " HTTP/1.1\r\nHost: other.test\r\n\r\n",
           "GET / HTTP/1.1\r\nHost: other.test\r\nX-A: b" + secret + "\r\n\r\n",
-          "GET / HTTP/1.1\r\nHost: other.test\r\nAuthorization: Basic " + base64_encode(secret) + "\r\n\r\n",
+          "GET / HTTP/1.1\r\nHost: other.test\r\nAuthorization: Basic " + base64(secret) + "\r\n\r\n",
           "POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
           "POST / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + secret.substr(0, 5) +
               "\r\n9\r\n" + secret.substr(5, 9) + "\r\n8\r\n" + secret.substr(14, 8) + "\r\n6\r\n" +
@@ -311,7 +313,7 @@ TEST_F(GuardTest, goes_through_a_parent_proxy) {
                 .find("from the parent"),
             std::string::npos);
   EXPECT_TRUE(parent.last().starts_with("GET http://far.example.org/x HTTP/1.1\r\n")) << parent.last();
-  EXPECT_NE(parent.last().find("Proxy-Authorization: Basic " + base64_encode("u:p")), std::string::npos);
+  EXPECT_NE(parent.last().find("Proxy-Authorization: Basic " + base64("u:p")), std::string::npos);
   connect_to("far.example.org");
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200"));
   EXPECT_TRUE(parent.last().starts_with("CONNECT far.example.org:443 HTTP/1.1\r\n"));
@@ -332,7 +334,7 @@ TEST_F(GuardTest, AsksAParentProxyForTheOptionsOfAServer) {
 
 TEST_F(GuardTest, SignsInToAParentProxy) {
   Origin parent(nullptr, "", [](const std::string& request) {
-    bool signed_in = request.find("Basic " + base64_encode("me@corp:p@ss/w:d!")) != request.npos;
+    bool signed_in = request.find("Basic " + base64("me@corp:p@ss/w:d!")) != request.npos;
     if (!signed_in) return std::string("HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n");
     return request.starts_with("CONNECT") ? std::string("HTTP/1.1 200 OK\r\n\r\n") : ok("from the parent");
   });

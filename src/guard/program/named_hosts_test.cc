@@ -1,4 +1,5 @@
 // Checks what happens to requests that name a host in their target.
+#include "base/text/base64.h"
 #include "guard/program/secrets_test.h"
 
 namespace bottle::guard {
@@ -22,7 +23,7 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
       bytes += name.substr(at, dot - at);
       at = dot + 1;
     }
-    std::string text = base64_encode(bytes + std::string("\0\0\1\0\1", 5) + after);
+    std::string text = base64(bytes + std::string("\0\0\1\0\1", 5) + after);
     std::ranges::replace(text, '+', '-');
     std::ranges::replace(text, '/', '_');
     return text.substr(0, text.find('='));
@@ -38,9 +39,9 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
   EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=" + message("www.example.net", std::string(100, 'x')))));
   EXPECT_TRUE(carries(get("dns.test", "/dns-query?dns=AAAA"))) << "it cannot be read";
   auto counted = [&](size_t at, char count) {
-    std::string bytes = *base64_decode("AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA25ldAAAAQAB");
+    std::string bytes = *from_base64("AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA25ldAAAAQAB");
     bytes[at] = count;
-    return base64_encode(bytes);
+    return base64(bytes);
   };
   EXPECT_TRUE(carries(get("dns.test", "/abcdef?dns=" + counted(5, 2)))) << "two questions";
   EXPECT_TRUE(carries(get("dns.test", "/abcdef?dns=" + counted(7, 1)))) << "one answer";

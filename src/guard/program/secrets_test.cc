@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 
 #include "base/ids.h"
+#include "base/text/base64.h"
 #include "scan/content/compress_test.h"
 #include "scan/rule_examples.h"
 
@@ -68,11 +69,11 @@ TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
 TEST_F(SecretsTest, AMarkerInBase64IsEncodedToo) {
   auto model = origin("model.test");
   start();
-  std::string text = base64_encode("user:" + std::string(kOther) + "\n");
+  std::string text = base64("user:" + std::string(kOther) + "\n");
   ASSERT_TRUE(ask("model.test", post("model.test", "{\"data\":\"" + text + "\"}")).ends_with("fine"));
   std::string sent = json::parse(body_of(model->last()))["data"];
   ASSERT_EQ(sent.size(), text.size());
-  auto decoded = base64_decode(sent);
+  auto decoded = from_base64(sent);
   ASSERT_TRUE(decoded) << sent;
   EXPECT_NE(decoded->find("redacted: db]"), std::string::npos) << *decoded;
   EXPECT_TRUE(decoded->starts_with("user:")) << *decoded;
@@ -91,7 +92,7 @@ TEST_F(SecretsTest, ACodedBodyForTheModelIsReadOrRefused) {
   start();
   std::string secret = json{{"note", kOther}}.dump(), harmless = json{{"note", "nothing"}}.dump();
   for (const auto& [coding, with_secret, without] :
-       {std::tuple("br", *base64_decode(kSecretInBrotli), *base64_decode(kHarmlessInBrotli)),
+       {std::tuple("br", *from_base64(kSecretInBrotli), *from_base64(kHarmlessInBrotli)),
         std::tuple("zstd", scan::zstd(secret), scan::zstd(harmless)),
         std::tuple("zstd", scan::zstd(secret, true), scan::zstd(harmless, true)),
         std::tuple("gzip", scan::gzipped(secret), scan::gzipped(harmless))}) {
@@ -135,9 +136,8 @@ TEST_F(SecretsTest, ASecretInAnUploadToTheModelIsReplacedWithinItsPart) {
   std::string part = "--xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
   std::string end = "\r\n--xx\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--xx--\r\n";
   std::string text = "the value is " + std::string(kOther);
-  for (const std::string& content :
-       {text, base64_encode(text), to_hex(text), scan::gzipped(text), scan::deflated(text, 15), scan::zstd(text),
-        base64_encode(scan::gzipped(text)), scan::zip_entry("a", text)}) {
+  for (const std::string& content : {text, base64(text), to_hex(text), scan::gzipped(text), scan::deflated(text, 15),
+                                     scan::zstd(text), base64(scan::gzipped(text)), scan::zip_entry("a", text)}) {
     std::string body = std::string(part).append(content).append(end);
     std::string request =
         "POST /v1/files HTTP/1.1\r\nHost: model.test\r\nContent-Type: multipart/form-data; boundary=xx\r\n"
@@ -212,11 +212,11 @@ TEST_F(SecretsTest, APlaceholderIsReplacedOnlyInItsHeader) {
   };
   EXPECT_TRUE(sent("Authorization: Token " + placeholder).ends_with("fine"));
   EXPECT_NE(db->last().find("Authorization: Token " + value + "\r\n"), std::string::npos) << db->last();
-  EXPECT_TRUE(sent("authorization: Basic " + base64_encode("me:" + placeholder + "zz")).ends_with("fine"));
-  EXPECT_NE(db->last().find(base64_encode("me:" + value + "zz")), std::string::npos) << db->last();
+  EXPECT_TRUE(sent("authorization: Basic " + base64("me:" + placeholder + "zz")).ends_with("fine"));
+  EXPECT_NE(db->last().find(base64("me:" + value + "zz")), std::string::npos) << db->last();
   for (const std::string& header :
-       {"X-Trace: " + placeholder, "X-Trace: Basic " + base64_encode(placeholder + "zz"), "Cookie: a=" + placeholder,
-        "X-" + placeholder + ": 1", "X-Trace: " + base64_encode("yy" + placeholder)}) {
+       {"X-Trace: " + placeholder, "X-Trace: Basic " + base64(placeholder + "zz"), "Cookie: a=" + placeholder,
+        "X-" + placeholder + ": 1", "X-Trace: " + base64("yy" + placeholder)}) {
     EXPECT_NE(sent(header).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << header;
     EXPECT_EQ(db->last().find("X-"), std::string::npos);
   }
@@ -238,9 +238,9 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
   auto refuses_beside = [&](const std::string& other) {
     refuses("db.test", "Bearer " + p + " " + other);
     refuses("db.test", "Bearer " + other + p);
-    refuses("db.test", "Basic " + base64_encode(other + ":" + p));
-    refuses("db.test", "Basic " + base64_encode("me:" + p + other));
-    refuses("db.test", "Bearer " + p + p + "," + base64_encode(other));
+    refuses("db.test", "Basic " + base64(other + ":" + p));
+    refuses("db.test", "Basic " + base64("me:" + p + other));
+    refuses("db.test", "Bearer " + p + p + "," + base64(other));
     refuses("model.test", "Bearer " + own + " " + other);
   };
   for (const std::string& other : {known, token, to_hex(known)}) refuses_beside(other);
@@ -249,8 +249,8 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
   // Usual credentials pass each time and without a note.
   count_audited("");
   for (int i = 0; i < 3; ++i)
-    for (const std::string& credentials : {"Bearer " + p, "Basic " + base64_encode("x-access-token:" + p),
-                                           "Basic " + base64_encode(p + ":x-oauth-basic"), "token " + p})
+    for (const std::string& credentials : {"Bearer " + p, "Basic " + base64("x-access-token:" + p),
+                                           "Basic " + base64(p + ":x-oauth-basic"), "token " + p})
       EXPECT_TRUE(sent("db.test", credentials).ends_with("fine")) << credentials;
   EXPECT_EQ(count_audited("possible_secret"), 0);
 }
@@ -417,9 +417,9 @@ TEST_F(SecretsTest, TheAgentsCredentialsAreNotSentTogetherWithTheOperators) {
   EXPECT_EQ(db->last().find("X-Api-Key"), std::string::npos) << db->last();
   // Two of the operator's credentials may go together, wherever the guard inserts them.
   EXPECT_TRUE(ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: Basic " +
-                                 base64_encode("me:second-placeholder-0123") + "\r\n\r\n")
+                                 base64("me:second-placeholder-0123") + "\r\n\r\n")
                   .ends_with("fine"));
-  EXPECT_NE(db->last().find(base64_encode("me:second-value-0123456789")), std::string::npos) << db->last();
+  EXPECT_NE(db->last().find(base64("me:second-value-0123456789")), std::string::npos) << db->last();
 }
 
 TEST_F(SecretsTest, NoValueIsInsertedIntoABodyBesideTheAgentsCredentials) {

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <set>
 
+#include "base/text/base64.h"
 #include "base/timestamp.h"
 #include "sshagent/wire.h"
 
@@ -135,7 +136,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
     conversations_.erase(found);
     return;
   }
-  auto reply = [&](const std::string& answer) { send({id, sshagent::base64(answer)}); };
+  auto reply = [&](const std::string& answer) { send({id, base64(answer)}); };
   if (found == conversations_.end()) {
     // Conversations that are leaving count too, because their threads still run.
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
@@ -143,7 +144,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   }
   auto& conversation = *found->second;
   if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
-  std::string request = sshagent::unbase64(*message.request);
+  std::string request = from_base64(*message.request).value_or("");   // the filter refuses an empty one
   if (!within_rate()) {
     // Writes one line to the audit for a flood, so that refused requests cannot fill the operator's disk.
     if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
@@ -190,7 +191,7 @@ void SshAgentLink::take_answers(const Send& send) {
     const auto& verdict = conversation->verdict;
     if (!reason.empty()) note("deny", verdict, reason);
     else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
-    send({id, sshagent::base64(answer)});
+    send({id, base64(answer)});
   }
   // Their answers are dropped, because the bottle closed the connection.
   std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });

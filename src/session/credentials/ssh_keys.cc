@@ -12,6 +12,7 @@
 
 #include "base/files/file.h"
 #include "base/os/process.h"
+#include "base/text/base64.h"
 #include "base/text/shell_word.h"
 #include "session/credentials/agent_client.h"
 #include "session/credentials/askpass.h"
@@ -142,7 +143,7 @@ std::vector<wire::GoFile> ssh_files(const plan::Plan& plan, const std::vector<Ss
     // For ssh, a file with a public key chooses one of the ssh-agent's keys (IdentitiesOnly, ssh_config(5)).
     std::string blob = key->blob, type(sshagent::Reader(blob).string());
     std::string file = "/run/bottle/ssh-" + host.host + ".pub";
-    files.push_back({file, 0600, type + " " + sshagent::base64(blob) + " " + host.host + "\n"});
+    files.push_back({file, 0600, type + " " + base64(blob) + " " + host.host + "\n"});
     config += "  IdentityAgent /run/bottle/ssh-agent.sock\n  IdentityFile " + file + "\n  IdentitiesOnly yes\n";
   }
   files.push_back({"/home/agent/.ssh/config", 0600, config});

@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "sshagent/wire.h"
+#include "base/text/base64.h"
 #include "wire/start/plan.h"
 #include "wire/start/version.h"
 
@@ -27,12 +27,14 @@ static void fields(Object& o, Token& token) {
 
 static void fields(Object& o, SshKey& key) {
   // A blob is bytes, which JSON cannot carry.
-  std::string blob = sshagent::base64(key.blob);
+  std::string blob = base64(key.blob);
   o.text("file", key.file, kPath);
   o.text("blob", blob, 64 << 10);
   o.text("agent", key.agent, kPath);
   o.text("passphrase", key.passphrase, kPath);
-  if (o.is_read()) key.blob = sshagent::unbase64(blob);
+  if (!o.is_read() || blob.empty()) return;
+  if (auto bytes = from_base64(blob)) key.blob = std::move(*bytes);
+  else o.refuse("blob", "is not Base64");
 }
 
 void fields(Object& o, Far& far) {

@@ -12,11 +12,11 @@
 
 #include <algorithm>
 
+#include "base/text/base64.h"
 #include "session/box/host_routes.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/guard_link/guard_link.h"
 #include "session/policy/policy_change.h"
-#include "sshagent/wire.h"
 
 namespace bottle::remote {
 
@@ -226,12 +226,12 @@ void NearServices::take_stream(const wire::StreamPart& part) {
   if (found == flows_.end()) return;
   Flow& flow = found->second;
   if (part.data) {
-    std::string bytes = sshagent::unbase64(*part.data);
-    if (bytes.empty() || flow.state != Flow::State::open || flow.out.size() + bytes.size() > kStreamWindow) {
+    auto bytes = from_base64(*part.data);
+    if (!bytes || flow.state != Flow::State::open || flow.out.size() + bytes->size() > kStreamWindow) {
       flow.state = Flow::State::over;
       return say({.stream = part.stream, .closed = true});
     }
-    flow.out += bytes;
+    flow.out += *bytes;
   }
   if (part.taken) {
     // The far side must not get more credit than it was ever sent.
@@ -285,7 +285,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     if (n > 0) {
       flow.credit -= static_cast<size_t>(n);
       in_flight_ += static_cast<size_t>(n);
-      say({.stream = number, .data = sshagent::base64({buffer, static_cast<size_t>(n)})});
+      say({.stream = number, .data = base64({buffer, static_cast<size_t>(n)})});
     } else if (n == 0) {
       say({.stream = number, .end = true});
       end_both();  // the broker closes connections in both directions together

@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "base/files/file.h"
-#include "sshagent/wire.h"
+#include "base/text/base64.h"
 
 namespace bottle::remote {
 namespace {
@@ -55,7 +55,7 @@ class NearServicesTest : public ::testing::Test {
       for (; next_ < told_.size(); ++next_) {
         const json& line = told_[next_];
         if (line["stream"] != stream) continue;
-        if (line.contains("data")) bytes += sshagent::unbase64(line["data"].get<std::string>());
+        if (line.contains("data")) bytes += from_base64(line["data"].get<std::string>()).value_or("");
         if (line.contains("closed")) return bytes;
       }
       turn();
@@ -65,7 +65,7 @@ class NearServicesTest : public ::testing::Test {
   void take(const json& line) { services_->take(line.dump()); }  // in the form that comes over the wire
   void ask(uint64_t stream, const std::string& request) {
     take({{"type", "stream"}, {"stream", stream}, {"open", true}});
-    take({{"type", "stream"}, {"stream", stream}, {"data", sshagent::base64(request)}});
+    take({{"type", "stream"}, {"stream", stream}, {"data", base64(request)}});
   }
 
   UniqueFd service_;
@@ -376,7 +376,7 @@ TEST_F(NearServicesTest, InvalidMessagesEndOnlyTheirStreams) {
     return told;
   };
   EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", "%%"}}));
-  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", sshagent::base64(std::string(200000, 'x'))}}));
+  EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"data", base64(std::string(200000, 'x'))}}));
   EXPECT_TRUE(closed({{"type", "stream"}, {"stream", 1}, {"open", true}}));  // the stream is already open
   take({{"type", "stream"}, {"stream", 1}, {"taken", 18446744073709551615ull}});
   take({{"type", "relay"}});
