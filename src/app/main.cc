@@ -13,7 +13,7 @@
 #include "app/output/output.h"
 #include "app/place/rescue.h"
 #include "app/supervise.h"
-#include "app/world/own_places.h"
+#include "app/world/own_directories.h"
 #include "app/world/own_rules.h"
 #include "app/world/world.h"
 #include "base/os/hardening.h"
@@ -47,7 +47,7 @@ int dispatch(int argc, char** argv) {
   // On a failure, completion prints nothing, because a shell would show the error in the middle of a command line.
   const char* docker = std::getenv("DOCKER_CONFIG");
   if (argc >= 2 && !needs_no_place(argv[1]))
-    if (auto own = bottle::app::check_own_places(bottle::app::directories(), docker ? docker : ""); !own)
+    if (auto own = bottle::app::check_own_directories(bottle::app::directories(), docker ? docker : ""); !own)
       return is_completion ? 0 : bottle::app::report(own.error());
   // The completion scripts of the shells call this.
   if (is_completion) return bottle::app::complete_main({argv + 2, argv + argc});

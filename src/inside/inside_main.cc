@@ -15,8 +15,8 @@
 #include "inside/agent.h"
 #include "inside/companion.h"
 #include "inside/gate/gate.h"
+#include "inside/probes/exchange.h"
 #include "inside/probes/probes.h"
-#include "inside/probes/wire.h"
 #include "inside/through_guard.h"
 
 namespace {

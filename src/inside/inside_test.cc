@@ -28,9 +28,9 @@
 #include "inside/gate/gate.h"
 #include "inside/locale.h"
 #include "inside/probes/calls.h"
+#include "inside/probes/exchange.h"
 #include "inside/probes/probes.h"
 #include "inside/probes/routes.h"
-#include "inside/probes/wire.h"
 #include "inside/through_guard.h"
 
 namespace bottle::inside {

@@ -15,7 +15,7 @@
 #include "base/files/file.h"
 #include "base/os/poller.h"
 #include "http/head.h"
-#include "inside/probes/wire.h"
+#include "inside/probes/exchange.h"
 
 namespace bottle::inside {
 namespace {

@@ -32,7 +32,7 @@
 #include "session/images/programs.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"
-#include "workspace/place.h"
+#include "workspace/unmoved.h"
 
 namespace bottle::session {
 namespace {
@@ -244,7 +244,7 @@ Result<> Launch::start_agent() {
   TRY(engine_.start_container(names_.agent));
   // The engine has followed the path to the workspace by now, and the gate is still shut, so this check comes at the
   // right time.
-  if (job_.plan.workspace_mode == manifest::WorkspaceMode::bind) return workspace::check_place(job_.plan.workspace);
+  if (job_.plan.workspace_mode == manifest::WorkspaceMode::bind) return workspace::check_unmoved(job_.plan.workspace);
   return {};
 }
 

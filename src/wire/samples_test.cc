@@ -9,7 +9,7 @@
 #include "wire/machine/first_contact.h"
 #include "wire/machine/vm_record.h"
 #include "wire/metrics.h"
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 #include "wire/request.h"
 #include "wire/result.h"
 #include "wire/start/hello.h"
@@ -378,8 +378,9 @@ void add_machine(std::vector<Sample>& all) {
   all.push_back(foreign("vm-host-key", NewHostKey{"ssh-ed25519 AAAA"}));
   all.push_back(foreign("vm-host-key-in-use", HostKeyInUse{}));
   all.push_back(foreign("vm-engine", EngineState{"27.1", 12}));
-  all.push_back(sample("changed-places", ChangedPlaces{{{"/home/me/app", "/home/me/results/s1/changes.patch",
-                                                         "/home/me/results/s1/filtered"}}}));
+  all.push_back(sample(
+      "changed-repositories",
+      ChangedRepositories{{{"/home/me/app", "/home/me/results/s1/changes.patch", "/home/me/results/s1/filtered"}}}));
 }
 
 }  // namespace

@@ -15,7 +15,7 @@
 #include "wire/gate/gate.h"
 #include "wire/guard/control.h"
 #include "wire/machine/vm_record.h"
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 #include "wire/samples_test.h"
 #include "wire/start/hello.h"
 #include "wire/start/job.h"
@@ -217,29 +217,29 @@ TEST(Versions, AnotherVersionIsRefusedNamingBoth) {
   EXPECT_EQ(decode<Hello>(later.dump(), From::foreign).error().what, "the hello cannot be read: version is missing");
 }
 
-// Earlier versions wrote an array, and left out the patch of a place without one.
-TEST(ChangedPlaces, APathThatIsNotUtf8ComesBackUnchanged) {
-  ChangedPlaces places{{{"/home/caf\xe9/app", "/r/\xff/changes.patch", ""}, {"/home/me", "", "/r/\xc3\x28"}}};
+TEST(ChangedRepositories, APathThatIsNotUtf8ComesBackUnchanged) {
+  ChangedRepositories places{{{"/home/caf\xe9/app", "/r/\xff/changes.patch", ""}, {"/home/me", "", "/r/\xc3\x28"}}};
   auto text = encode_exactly(places);
   ASSERT_TRUE(text) << text.error().what;
-  auto read = decode_places(*text);
+  auto read = decode_repositories(*text);
   ASSERT_TRUE(read) << read.error().what;
-  ASSERT_EQ(read->places.size(), 2u);
-  EXPECT_EQ(read->places[0].directory, "/home/caf\xe9/app");
-  EXPECT_EQ(read->places[0].patch, "/r/\xff/changes.patch");
-  EXPECT_EQ(read->places[1].directory, "/home/me");
-  EXPECT_EQ(read->places[1].filtered, "/r/\xc3\x28");
-  EXPECT_FALSE(decode_places(R"({"places": [{"directory": "/a", "directory_hex": "2f6"}]})"));
+  ASSERT_EQ(read->repositories.size(), 2u);
+  EXPECT_EQ(read->repositories[0].directory, "/home/caf\xe9/app");
+  EXPECT_EQ(read->repositories[0].patch, "/r/\xff/changes.patch");
+  EXPECT_EQ(read->repositories[1].directory, "/home/me");
+  EXPECT_EQ(read->repositories[1].filtered, "/r/\xc3\x28");
+  EXPECT_FALSE(decode_repositories(R"({"places": [{"directory": "/a", "directory_hex": "2f6"}]})"));
 }
 
-TEST(ChangedPlaces, TheFormatOfEarlierVersionsIsRead) {
-  auto read = decode_places(R"([{"directory": "/a", "patch": "/r/changes.patch"}, {"directory": "/b"}])");
+// Earlier versions wrote an array, and left out the patch of a repository without one.
+TEST(ChangedRepositories, TheFormatOfEarlierVersionsIsRead) {
+  auto read = decode_repositories(R"([{"directory": "/a", "patch": "/r/changes.patch"}, {"directory": "/b"}])");
   ASSERT_TRUE(read) << read.error().what;
-  ASSERT_EQ(read->places.size(), 2u);
-  EXPECT_EQ(read->places[0].patch, "/r/changes.patch");
-  EXPECT_EQ(read->places[1].directory, "/b");
-  EXPECT_EQ(encode(*decode_places(encode(*read))), encode(*read));
-  EXPECT_FALSE(decode_places("[7]"));
+  ASSERT_EQ(read->repositories.size(), 2u);
+  EXPECT_EQ(read->repositories[0].patch, "/r/changes.patch");
+  EXPECT_EQ(read->repositories[1].directory, "/b");
+  EXPECT_EQ(encode(*decode_repositories(encode(*read))), encode(*read));
+  EXPECT_FALSE(decode_repositories("[7]"));
 }
 
 TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {

@@ -22,12 +22,12 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 #include "workspace/files/untar.h"
-#include "workspace/place.h"
 #include "workspace/receiving/advice.h"
 #include "workspace/receiving/homecoming.h"
 #include "workspace/receiving/ref_names.h"
+#include "workspace/unmoved.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {
@@ -43,7 +43,7 @@ Result<std::optional<git::Repository>> original_at(const std::string& source) {
   if (error == std::errc::no_such_file_or_directory)
     return fail(Code::not_found, one_line(source) + " is no longer there");
   if (error) return fail(Code::not_found, one_line(source) + ": " + error.message());
-  TRY(check_place(source));
+  TRY(check_unmoved(source));
   auto found = TRY(git::find(path));
   if (!found || found->top != path) return fail(Code::not_found, one_line(path) + " is no longer a git repository");
   return found;
@@ -159,7 +159,7 @@ class Reception {
     back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);
     back.text = advice(in_, back, all_);
     TRY(report_findings(back));
-    TRY(write_places());
+    TRY(write_changed());
     TRY(flush_directories());
     return back;
   }
@@ -195,14 +195,14 @@ class Reception {
 
   // Writes what `bottle apply` and similar commands need later. Always replaces the list of an earlier call. For
   // `bottle discard`, the new list also names the repositories that may still have refs of that call.
-  Result<> write_places() const {
+  Result<> write_changed() const {
     std::string path = results_ + "/places.json";
     bool again = ::access(path.c_str(), F_OK) == 0;
-    wire::ChangedPlaces changed;
+    wire::ChangedRepositories changed;
     for (const auto& home : all_)
       if (home->has_changes() || (again && home->is_repository()))
-        changed.places.push_back({home->quarantine().source, home->patch(), home->filtered()});
-    if (changed.places.empty() && !again) return {};
+        changed.repositories.push_back({home->quarantine().source, home->patch(), home->filtered()});
+    if (changed.repositories.empty() && !again) return {};
     return write_file_atomically(path, wire::encode(changed) + "\n");
   }
 

@@ -12,8 +12,8 @@
 #include "base/ids.h"
 #include "docker/tar/tar.h"
 #include "git/formats/config.h"
-#include "workspace/place.h"
 #include "workspace/sending/sender.h"
+#include "workspace/unmoved.h"
 #include "workspace/workspace.h"
 
 namespace bottle::workspace {
@@ -63,7 +63,7 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
 Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration& operators, const Sink& sink) {
   Summary summary;
   if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return summary;
-  TRY(check_place(outgoing.source));
+  TRY(check_unmoved(outgoing.source));
   const std::string& source = outgoing.source;
   std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
   TRY(make_directories(state));

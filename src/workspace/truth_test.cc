@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "base/stream.h"
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"
 #include "workspace/quarantine/ref_files.h"
 #include "workspace/receiving/take.h"
@@ -461,11 +461,11 @@ TEST_F(Truth, ALongListOfRepositoriesStaysReadable) {
       EXPECT_NE(("\n" + *all).find("\nin " + std::to_string(i) + ": " + name + ": "), std::string::npos) << i << name;
   EXPECT_EQ(back.below.size(), static_cast<size_t>(kPlaces));
   EXPECT_TRUE(says(back, "Changes in 3 more repositories are not listed here: `bottle diff s1`")) << back.text;
-  wire::ChangedPlaces many;
-  for (int i = 0; i < 20'000; ++i) many.places.push_back({"/a/" + std::to_string(i), "/p", ""});
-  auto read = wire::decode_places(wire::encode(many));
+  wire::ChangedRepositories many;
+  for (int i = 0; i < 20'000; ++i) many.repositories.push_back({"/a/" + std::to_string(i), "/p", ""});
+  auto read = wire::decode_repositories(wire::encode(many));
   ASSERT_TRUE(read) << read.error().what;
-  EXPECT_EQ(read->places.size(), 20'000u);
+  EXPECT_EQ(read->repositories.size(), 20'000u);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #include <sys/file.h>
 
 #include "git/refs.h"
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
@@ -422,11 +422,11 @@ TEST_F(Whole, ChangesThatTheAgentUndidLeaveThePatch) {
   put(inside + "/a.txt", text);
   EXPECT_EQ(come_home(sent.base).patch, "");
   EXPECT_FALSE(fs::exists(results + "changes.patch"));
-  auto listed = wire::decode_places(*read_file(results + "places.json"));
+  auto listed = wire::decode_repositories(*read_file(results + "places.json"));
   ASSERT_TRUE(listed) << listed.error().what;
-  ASSERT_EQ(listed->places.size(), 1u) << "`bottle discard` removes the refs of these repositories";
-  EXPECT_EQ(listed->places[0].directory, repo);
-  EXPECT_EQ(listed->places[0].patch, "");
+  ASSERT_EQ(listed->repositories.size(), 1u) << "`bottle discard` removes the refs of these repositories";
+  EXPECT_EQ(listed->repositories[0].directory, repo);
+  EXPECT_EQ(listed->repositories[0].patch, "");
 }
 
 TEST_F(Whole, APatchIsAppliedWholeOrNotAtAll) {

@@ -26,7 +26,7 @@
 #include "app/place/place.h"
 #include "app/place/rescue.h"
 #include "app/world/interruption.h"
-#include "app/world/own_places.h"
+#include "app/world/own_directories.h"
 #include "app/world/own_rules.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"

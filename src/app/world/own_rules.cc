@@ -13,7 +13,7 @@
 #include <map>
 #include <new>
 
-#include "app/world/own_places.h"
+#include "app/world/own_directories.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
@@ -118,7 +118,7 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
   std::map<std::string, std::string> ids;
   for (const auto& file : files) {
     // The rules decide what may leave, so another user must not be able to change them.
-    TRY(check_own_place(file));
+    TRY(check_own_path(file));
     auto text = read_file(file, kMostText);
     if (!text) return std::unexpected(std::move(text.error()).during("rules for credentials"));
     // Some editors write a byte order mark. All files become one text, so it could be in the middle.

@@ -18,7 +18,7 @@ struct OwnRules {
 };
 
 // Reads at most 16 files of 1 MB each, with at most 1000 rules in total. Fails with Code::denied as
-// check_own_place() does, because the rules decide what may leave. Fails with Code::invalid if a rule has a mistake,
+// check_own_path() does, because the rules decide what may leave. Fails with Code::invalid if a rule has a mistake,
 // or if two rules have the same id. The error begins with the file and the line.
 Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& files);
 

@@ -17,14 +17,14 @@
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "session/ledger/files.h"
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 #include "wire/result.h"
 
 namespace bottle::app {
 namespace {
 
-Result<wire::ChangedPlaces> places_in(const std::string& directory) {
-  return wire::decode_places(TRY(read_file(directory + "/places.json", wire::ChangedPlaces::kMost)));
+Result<wire::ChangedRepositories> changed_in(const std::string& directory) {
+  return wire::decode_repositories(TRY(read_file(directory + "/places.json", wire::ChangedRepositories::kMost)));
 }
 
 Result<wire::SessionResult> result_in(const std::string& directory) {
@@ -39,8 +39,8 @@ EndedSession described(const std::string& session, const std::string& directory,
     found.machine = result->receipt.machine;
     found.exit = result->exit;
   }
-  auto changed = places_in(directory);
-  if (changed && !changed->places.empty()) found.workspace = changed->places[0].directory;
+  auto changed = changed_in(directory);
+  if (changed && !changed->repositories.empty()) found.workspace = changed->repositories[0].directory;
   return found;
 }
 
@@ -53,11 +53,11 @@ bool around(const std::filesystem::path& one, const std::filesystem::path& other
 // Returns whether the session changed something in, below or above the directory. Without a list of what it changed,
 // it changed nothing; if the list cannot be read, it may have.
 bool concerns(const std::string& session, const std::filesystem::path& here) {
-  auto changed = places_in(directories().results_of(session));
+  auto changed = changed_in(directories().results_of(session));
   if (!changed) return changed.error().code != Code::not_found;
-  return std::ranges::any_of(changed->places, [&](const wire::ChangedPlace& place) {
+  return std::ranges::any_of(changed->repositories, [&](const wire::ChangedRepository& repository) {
     std::error_code error;
-    return around(std::filesystem::weakly_canonical(place.directory, error), here) && !error;
+    return around(std::filesystem::weakly_canonical(repository.directory, error), here) && !error;
   });
 }
 
@@ -104,7 +104,7 @@ Result<Results> results_of(const std::string& session) {
     return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
   Results results{session, d.results_of(session), {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
-  auto changed = places_in(results.directory);
+  auto changed = changed_in(results.directory);
   if (!changed && changed.error().code == Code::not_found) return results;
   if (!changed)
     return fail(changed.error().code,
@@ -112,10 +112,11 @@ Result<Results> results_of(const std::string& session) {
                     "/places.json: " + changed.error().what,
                 "the results are in " + results.directory + ", and `git for-each-ref refs/bottle/" + session +
                     "` lists the refs of a repository");
-  for (const auto& place : changed->places) {
-    results.places.push_back(place.directory);
-    if (!place.patch.empty()) results.patches.push_back({place.directory, place.patch});
-    if (!place.filtered.empty()) results.copies.push_back(workspace::copy_command(place.filtered, place.directory));
+  for (const auto& repository : changed->repositories) {
+    results.places.push_back(repository.directory);
+    if (!repository.patch.empty()) results.patches.push_back({repository.directory, repository.patch});
+    if (!repository.filtered.empty())
+      results.copies.push_back(workspace::copy_command(repository.filtered, repository.directory));
   }
   return results;
 }

@@ -161,20 +161,20 @@ bool HostSecrets::is_bound(const Secret* secret) const { return std::ranges::fin
 namespace {
 
 // Returns whether the guard puts the secret's value in this place.
-bool is_put(const Secret& secret, Place place, std::string_view header) {
-  return (place == Place::header && secret.goes_in_header(header)) || (place == Place::query && secret.in_query) ||
-         (place == Place::body && secret.in_body);
+bool is_put(const Secret& secret, RequestPart place, std::string_view header) {
+  return (place == RequestPart::header && secret.goes_in_header(header)) ||
+         (place == RequestPart::query && secret.in_query) || (place == RequestPart::body && secret.in_body);
 }
 
 }  // namespace
 
 // Even a value that is bound to the model passes only in the place where it signs in, because values that the agent
 // has read must not reach the model.
-bool HostSecrets::may_hold(const Secret& secret, Place place, std::string_view header) const {
+bool HostSecrets::may_hold(const Secret& secret, RequestPart place, std::string_view header) const {
   return is_bound(&secret) && (!model || is_put(secret, place, header));
 }
 
-Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::string_view header) const {
+SecretSighting HostSecrets::judge(const scan::Pattern& pattern, RequestPart place, std::string_view header) const {
   auto fate = [&](const Secret& secret, bool is_value, bool is_bound) {
     bool put_there = is_bound && is_put(secret, place, header);
     // An encoded placeholder is refused and not replaced, because the guard cannot know what the server does with the
@@ -184,10 +184,11 @@ Finding HostSecrets::judge(const scan::Pattern& pattern, Place place, std::strin
     if (may_hold(secret, place, header)) return Fate::pass;
     return model ? Fate::mark : Fate::refuse;
   };
-  Finding best;
+  SecretSighting best;
   for (const auto& owner : all->owners_[pattern.needle]) {
     bool is_bound_here = is_bound(owner.secret);
-    Finding finding{fate(*owner.secret, owner.is_value, is_bound_here), owner.secret, owner.is_value, is_bound_here};
+    SecretSighting finding{fate(*owner.secret, owner.is_value, is_bound_here), owner.secret, owner.is_value,
+                           is_bound_here};
     // The fates are declared from the most lenient to the strictest.
     if (!best.secret || finding.fate < best.fate) best = finding;
   }

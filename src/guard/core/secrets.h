@@ -31,8 +31,8 @@ struct Secret {
 // Fails with Code::invalid and says what is wrong, but never quotes the value.
 Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
-// Names the part of a request in which something is found.
-enum class Place : uint8_t { method, path, query, header_name, header, body, message };
+// The part of a request in which something is found.
+enum class RequestPart : uint8_t { method, path, query, header_name, header, body, message };
 
 // Says what happens to a finding, from the most lenient to the strictest.
 enum class Fate : uint8_t {
@@ -44,7 +44,7 @@ enum class Fate : uint8_t {
 };
 
 // Holds judge()'s verdict about a text that was found in a request.
-struct Finding {
+struct SecretSighting {
   Fate fate = Fate::pass;
   const Secret* secret = nullptr;
   bool is_value = false;  // false means the placeholder
@@ -67,10 +67,10 @@ struct HostSecrets {
   bool is_bound(const Secret* secret) const;
   // Returns whether the value of a secret may go to the host at this place. `header` is the header's name, if the
   // place is a header.
-  bool may_hold(const Secret& secret, Place place, std::string_view header) const;
+  bool may_hold(const Secret& secret, RequestPart place, std::string_view header) const;
   // Returns the most lenient fate of all secrets that have this text, because two secrets may have the same value,
   // and one of them may be bound to the host. The pattern must come from the dictionary of `all`.
-  Finding judge(const scan::Pattern& pattern, Place place, std::string_view header) const;
+  SecretSighting judge(const scan::Pattern& pattern, RequestPart place, std::string_view header) const;
 };
 
 // Holds the secrets of a configuration. compile() fills it once.

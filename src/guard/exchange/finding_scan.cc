@@ -59,8 +59,8 @@ bool is_common_header(std::string_view header) {
 
 // Returns whether the finding is something that a server issues and that clients send back to sign in. That alone is
 // not a leak.
-bool is_login(const scan::Finding& finding, Place place, std::string_view header) {
-  return place == Place::header && finding.rule && finding.encoding.empty() &&
+bool is_login(const scan::Finding& finding, RequestPart place, std::string_view header) {
+  return place == RequestPart::header && finding.rule && finding.encoding.empty() &&
          (finding.rule->check == scan::Check::jwt || finding.rule->check == scan::Check::basic) &&
          policy::presents_credentials(header);
 }
@@ -78,7 +78,7 @@ std::string advice(const scan::Finding& finding) {
 
 }  // namespace
 
-scan::Stream RequestScan::stream(Place place, Syntax syntax, std::string_view codings) {
+scan::Stream RequestScan::stream(RequestPart place, Syntax syntax, std::string_view codings) {
   bool blocks = blocks_unreadable();
   auto decoder = scan::ContentDecoder::make(codings);
   bool readable = decoder.has_value(), plain = !decoder || decoder->plain();
@@ -189,13 +189,13 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     auto index = static_cast<size_t>(next - at.begin()) - 1;
     const HeadPart& part = parts[index];
     size_t begin = at[index].text, end = begin + part.text->size();
-    Place place = part.place;
-    if (place == Place::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
-      place = Place::query;
-    if (place == Place::path) star_path(*part.text, found.begin - begin, found.end - begin);
+    RequestPart place = part.place;
+    if (place == RequestPart::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
+      place = RequestPart::query;
+    if (place == RequestPart::path) star_path(*part.text, found.begin - begin, found.end - begin);
     // A marker changes a path into another one, which is acceptable only for the API of the model. In a method, it
     // would mean nothing.
-    bool may_change = place != Place::method && (place != Place::path || secrets_.model);
+    bool may_change = place != RequestPart::method && (place != RequestPart::path || secrets_.model);
     bool fits = found.begin >= begin && found.end <= end && may_change && !part.is_copy;
     OnFinding what = judge(found, place, part.name, fits);
     if (what == OnFinding::block) return false;
@@ -214,7 +214,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     if (!part.name.empty())
       return says_nothing_new(*c_.config->scanner, part) || is_websocket_key(request_, parts, part) ||
              check_piece(part.place, part.name, *part.text);
-    if (part.place == Place::method) return check_piece(part.place, name_of(part.place), *part.text);
+    if (part.place == RequestPart::method) return check_piece(part.place, name_of(part.place), *part.text);
     std::string_view rest = *part.text;
     rest.remove_prefix(std::min(rest.find('?'), rest.size()));
     while (!rest.empty()) {
@@ -223,7 +223,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
       rest.remove_prefix(pair.size());
       size_t equals = std::min(pair.find('='), pair.size());
       std::string_view name = pair.substr(0, equals), value = pair.substr(std::min(equals + 1, pair.size()));
-      if (!check_piece(Place::query, name, value)) return false;
+      if (!check_piece(RequestPart::query, name, value)) return false;
     }
     return true;
   });
@@ -235,22 +235,22 @@ bool RequestScan::check_crumbs(std::string_view cookies) {
     std::string_view crumb = cookies.substr(0, end);
     cookies.remove_prefix(std::min(end + 2, cookies.size()));
     // A part with '=' has a name and was checked with the header as a whole.
-    if (crumb.find('=') == crumb.npos && !check_piece(Place::header, "cookie", crumb)) return false;
+    if (crumb.find('=') == crumb.npos && !check_piece(RequestPart::header, "cookie", crumb)) return false;
   }
   return true;
 }
 
-bool RequestScan::check_piece(Place place, std::string_view name, std::string_view text) {
+bool RequestScan::check_piece(RequestPart place, std::string_view name, std::string_view text) {
   if (secrets_.model) return true;
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(c_.now())};
   scan::BlockResult result = c_.config->scanner->session().value(name, text, now);
   for (const scan::Finding& found : result.findings)
-    if (judge(found, place, place == Place::header ? name : "", false) != OnFinding::report) return false;
+    if (judge(found, place, place == RequestPart::header ? name : "", false) != OnFinding::report) return false;
   return !result.incomplete ||
          may_leave_unscanned("a value, joined with those that left before it, takes the guard too long to decode");
 }
 
-bool RequestScan::check_pieces(Place place, const ShortText& part, size_t& checked) {
+bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t& checked) {
   auto [name, text, let_out, is_settled, run] = part;
   if (let_out <= checked) return true;
   size_t from = std::exchange(checked, let_out);
@@ -266,7 +266,7 @@ bool RequestScan::check_pieces(Place place, const ShortText& part, size_t& check
   return text.size() <= scan::kLongestPiece ? check_piece(place, name, text) : check_last_run(place, run);
 }
 
-bool RequestScan::check_pieces(Place place, const scan::Stream& stream, Moment moment, size_t& checked) {
+bool RequestScan::check_pieces(RequestPart place, const scan::Stream& stream, Moment moment, size_t& checked) {
   if (secrets_.model) return true;
   std::string_view run = moment == Moment::pause ? stream.last_run() : std::string_view();
   auto text = stream.short_text();
@@ -276,16 +276,16 @@ bool RequestScan::check_pieces(Place place, const scan::Stream& stream, Moment m
 
 bool RequestScan::check_coded_pieces(std::string_view body, Moment moment, size_t& checked) {
   if (secrets_.model || body.size() > kMostPieces) return true;
-  return check_pieces(Place::body, {"coded body", body, body.size(), moment != Moment::flow, {}}, checked);
+  return check_pieces(RequestPart::body, {"coded body", body, body.size(), moment != Moment::flow, {}}, checked);
 }
 
-bool RequestScan::check_last_run(Place place, std::string_view run) {
+bool RequestScan::check_last_run(RequestPart place, std::string_view run) {
   constexpr size_t kShortest = 8;
   if (run.size() < kShortest) return true;
   return check_piece(place, name_of(place), run.substr(run.size() - std::min(run.size(), scan::kLongestPiece)));
 }
 
-OnFinding RequestScan::judge(const scan::Finding& found, Place place, std::string_view header, bool replaceable) {
+OnFinding RequestScan::judge(const scan::Finding& found, RequestPart place, std::string_view header, bool replaceable) {
   const Secret* secret = found.rule ? nullptr : secrets_.all->named(found.name);
   // The value may be here in any encoding, such as Base64 in a body of the host that it is bound to.
   if (secret && secrets_.may_hold(*secret, place, header)) return OnFinding::report;

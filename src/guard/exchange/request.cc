@@ -293,7 +293,7 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
   // A method is any token, so it could be a secret. A copy of it is checked, and the request keeps the original.
   std::string method = request.method;
-  if (!clean && (!scan.rewrite(Place::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
+  if (!clean && (!scan.rewrite(RequestPart::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
     return false;
   const http::Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
@@ -306,28 +306,28 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
     }
     int before = scan.inserted();
     auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
-    if (!clean && (!scan.rewrite(Place::header_name, {}, Syntax::token, line.name) ||
+    if (!clean && (!scan.rewrite(RequestPart::header_name, {}, Syntax::token, line.name) ||
                    !scan.rewrite_header(each.name, line.value)))
       return false;
     line.holds_secret = scan.inserted() != before;
     if (line.holds_secret) line.beside = scan.beside_values(each.name, each.value);
   }
   part_credentials(config, secrets, scan.inserted() > 0, request, out);
-  std::vector<HeadPart> parts{{Place::path, {}, &out.target}};
-  if (!is_common_method(request.method)) parts.push_back({Place::method, {}, &request.method});
+  std::vector<HeadPart> parts{{RequestPart::path, {}, &out.target}};
+  if (!is_common_method(request.method)) parts.push_back({RequestPart::method, {}, &request.method});
   std::string& protocol = request.upgrade.protocol;
   if (!protocol.empty() && !http::iequals(protocol, "websocket"))
-    parts.push_back({Place::header, "upgrade", &protocol});
+    parts.push_back({RequestPart::header, "upgrade", &protocol});
   // Of a header into which the guard inserted a value, only the value itself needs no scan.
   for (auto& line : out.headers) {
-    if (!line.holds_secret) parts.push_back({Place::header, line.name, &line.value});
-    for (auto& each : line.beside) parts.push_back({Place::header, line.name, &each, true});
+    if (!line.holds_secret) parts.push_back({RequestPart::header, line.name, &line.value});
+    for (auto& each : line.beside) parts.push_back({RequestPart::header, line.name, &each, true});
   }
   // scan_parts() leaves out the names of headers that present credentials, so those that can contain any text are
   // scanned as separate parts.
   for (auto& line : out.headers)
     if (policy::presents_credentials(line.name) && !policy::is_listed_credential(line.name))
-      parts.push_back({Place::header_name, {}, &line.name});
+      parts.push_back({RequestPart::header_name, {}, &line.name});
   return scan.scan_parts(parts);
 }
 

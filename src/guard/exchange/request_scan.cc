@@ -45,21 +45,21 @@ std::string written(std::string_view value, Syntax syntax) {
 }
 
 // Returns why a placeholder is refused at a host that its secret is bound to, and what the operator can do.
-std::string misplaced(const Secret& secret, Place place, std::string_view header) {
+std::string misplaced(const Secret& secret, RequestPart place, std::string_view header) {
   std::string where(name_of(place));
   std::string reason = "the placeholder of secret \"" + secret.name + "\" is in the " + where;
-  if (place == Place::header)
+  if (place == RequestPart::header)
     return reason + " " + std::string(header) + ", but the guard puts the value only in " +
            (secret.header.empty() ? "Authorization" : secret.header) + "; to change that, add header: \"" +
            std::string(header) + ": {}\" to the secret in the manifest";
-  if (place == Place::query || place == Place::body)
+  if (place == RequestPart::query || place == RequestPart::body)
     return reason + "; to have the value put there, add in: [" + where + "] to the secret in the manifest";
   return reason + ", where the guard never puts a value";
 }
 
 }  // namespace
 
-std::string_view name_of(Place place) {
+std::string_view name_of(RequestPart place) {
   constexpr std::array<std::string_view, 7> kNames = {
       "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
   return kNames[static_cast<size_t>(place)];
@@ -73,7 +73,7 @@ Syntax syntax_of(std::string_view content_type) {
   return Syntax::text;
 }
 
-scan::Filter RequestScan::outgoing(Place place, Syntax syntax) {
+scan::Filter RequestScan::outgoing(RequestPart place, Syntax syntax) {
   return {&secrets_.all->dictionary(),
           [this, place, syntax](const scan::Sight& sight) { return judge(sight, place, {}, syntax); }};
 }
@@ -82,7 +82,7 @@ scan::Filter RequestScan::incoming() {
   return {&secrets_.all->dictionary(), [this](const scan::Sight& sight) { return judge_answer(sight); }};
 }
 
-bool RequestScan::rewrite(Place place, std::string_view header, Syntax syntax, std::string& text) {
+bool RequestScan::rewrite(RequestPart place, std::string_view header, Syntax syntax, std::string& text) {
   scan::Filter filter(&secrets_.all->dictionary(),
                       [&](const scan::Sight& sight) { return judge(sight, place, header, syntax); });
   std::string out;
@@ -96,7 +96,7 @@ bool RequestScan::rewrite_target(std::string& target) {
   scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
     // Path and query have different rules. A text that begins in the path belongs to the path.
     bool in_query = sight.begin > query;
-    return judge(sight, in_query ? Place::query : Place::path, {}, in_query ? Syntax::form : Syntax::token);
+    return judge(sight, in_query ? RequestPart::query : RequestPart::path, {}, in_query ? Syntax::form : Syntax::token);
   });
   std::string out;
   if (!filter.feed(target, out) || !filter.release(out)) return false;
@@ -108,13 +108,13 @@ bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
   // Clients such as git encode the placeholder as a password, so the dictionary cannot find it unencoded.
   if (std::string credentials = basic(value); !credentials.empty()) {
     std::string before = credentials;
-    if (!rewrite(Place::header, name, Syntax::text, credentials)) return false;
+    if (!rewrite(RequestPart::header, name, Syntax::text, credentials)) return false;
     if (credentials != before) {  // do not scan the decoded text again, because it may contain a value now
       value = "Basic " + base64(credentials);
       return true;
     }
   }
-  return rewrite(Place::header, name, Syntax::text, value);
+  return rewrite(RequestPart::header, name, Syntax::text, value);
 }
 
 std::vector<std::string> RequestScan::beside_values(std::string_view name, std::string_view value) const {
@@ -126,7 +126,7 @@ std::vector<std::string> RequestScan::beside_values(std::string_view name, std::
       if (first < part.size()) parts.emplace_back(part.substr(first, part.find_last_not_of(" \t") + 1 - first));
     };
     scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
-      Finding finding = secrets_.judge(sight.pattern, Place::header, name);
+      SecretSighting finding = secrets_.judge(sight.pattern, RequestPart::header, name);
       if (finding.fate == Fate::swap && sight.whole) {
         add(text.substr(end, sight.begin - end));
         end = sight.begin + sight.bytes.size();
@@ -152,10 +152,10 @@ bool RequestScan::rewrite_answer(std::string& head) {
   return true;
 }
 
-scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax) {
-  Finding finding = secrets_.judge(sight.pattern, place, header);
+scan::Verdict RequestScan::judge(const scan::Sight& sight, RequestPart place, std::string_view header, Syntax syntax) {
+  SecretSighting finding = secrets_.judge(sight.pattern, place, header);
   // A marker is not a meaningful method.
-  if (place == Place::method && finding.fate == Fate::mark) finding.fate = Fate::refuse;
+  if (place == RequestPart::method && finding.fate == Fate::mark) finding.fate = Fate::refuse;
   switch (finding.fate) {
     case Fate::pass:
       return {};
@@ -179,11 +179,11 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, Place place, std::str
   return {};
 }
 
-scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, Place place, Syntax syntax) {
+scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
   // A part of a placeholder is worthless. For a relayed secret, the near side has the value.
   if (!sight.whole || secret.value.empty()) return {};
-  if (const std::string& header = request_.content.barred_by; place == Place::body && !header.empty()) {
+  if (const std::string& header = request_.content.barred_by; place == RequestPart::body && !header.empty()) {
     refusal_.reason = "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +
                       header + "; if it may, add beside: [" + header + "] to the secret in the manifest";
     return {Do::stop, {}};
@@ -195,7 +195,7 @@ scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secre
   return {Do::replace, written(secret.value, syntax)};
 }
 
-scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& finding, Place place,
+scan::Verdict RequestScan::refuse(const scan::Sight& sight, const SecretSighting& finding, RequestPart place,
                                   std::string_view header) {
   const Secret& secret = *finding.secret;
   std::string reason = finding.bound && !finding.is_value
@@ -203,7 +203,7 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const Finding& findi
                            : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) + " of a request" +
                                  (finding.bound ? "" : " to a host it is not bound to");
   // A method can neither be replaced nor pass with a warning.
-  if (place == Place::method) {
+  if (place == RequestPart::method) {
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
@@ -237,7 +237,7 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
   return {Do::replace, std::string(sight.bytes.size(), '*')};
 }
 
-void RequestScan::report_once(const Finding& finding) {
+void RequestScan::report_once(const SecretSighting& finding) {
   bool marked = finding.fate == Fate::mark;
   std::string_view code = marked ? "secret_to_model" : "placeholder_to_model";
   if (!c_.context.is_news(code, finding.secret->name)) return;

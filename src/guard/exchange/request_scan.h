@@ -16,7 +16,7 @@ namespace bottle::guard {
 
 // Returns how a body of this Content-Type is written: `text` unless it is known to be JSON or a form.
 Syntax syntax_of(std::string_view content_type);
-std::string_view name_of(Place place);  // for the operator, as in "the path"
+std::string_view name_of(RequestPart place);  // for the operator, as in "the path"
 
 // Says why a request is refused. No field contains a value.
 struct Refusal {
@@ -27,7 +27,7 @@ struct Refusal {
 
 // Names a text of a head. The texts of a head are scanned together.
 struct HeadPart {
-  Place place;
+  RequestPart place;
   std::string_view name;  // of the header; empty for the method and the target
   std::string* text;      // redacting changes it, but never its length
   bool is_copy = false;   // the text leaves in another form, so no marker can replace a part of it
@@ -41,10 +41,10 @@ class RequestScan {
       : c_(c), secrets_(secrets), request_(request) {}
 
   // Returns a filter for outgoing data. If the filter stops, it has found something to refuse, and refusal() says why.
-  scan::Filter outgoing(Place place, Syntax syntax);
+  scan::Filter outgoing(RequestPart place, Syntax syntax);
   // Returns a stream for what has passed outgoing(). `codings` is the value of Content-Encoding. If the stream
   // blocks, call stopped(); refusal() then says why.
-  scan::Stream stream(Place place, Syntax syntax, std::string_view codings = {});
+  scan::Stream stream(RequestPart place, Syntax syntax, std::string_view codings = {});
   void stopped(const scan::Stream& stream);
   // Call it when the stream has released bytes. Writes a record if the stream did not scan all of them.
   void passed(const scan::Stream& stream);
@@ -52,7 +52,7 @@ class RequestScan {
   bool scan_parts(const std::vector<HeadPart>& parts);
   // Checks a text that is sent separately and may be one piece of a secret. Returns false if the request must be
   // refused.
-  bool check_piece(Place place, std::string_view name, std::string_view text);
+  bool check_piece(RequestPart place, std::string_view name, std::string_view text);
   // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
   // header.
   bool check_crumbs(std::string_view cookies);
@@ -61,7 +61,7 @@ class RequestScan {
   // Checks what leaves now of a message, decoded, for pieces of a secret. Of a message of at most kMostPieces bytes,
   // these are its fields and parameters, or the text itself if it has none, and of others the last characters before a
   // pause. `checked` keeps how much of the message was checked. Returns false if the request must be refused.
-  bool check_pieces(Place place, const scan::Stream& stream, Moment moment, size_t& checked);
+  bool check_pieces(RequestPart place, const scan::Stream& stream, Moment moment, size_t& checked);
   // Does the same for the coded bytes of a body, because some programs ignore a coding.
   bool check_coded_pieces(std::string_view body, Moment moment, size_t& checked);
   static constexpr size_t kMostPieces = scan::Stream::kReach;
@@ -72,7 +72,7 @@ class RequestScan {
   int inserted() const { return put_in_; }
 
   // Rewrites one whole text of the head. Returns false if the request must be refused.
-  bool rewrite(Place place, std::string_view header, Syntax syntax, std::string& text);
+  bool rewrite(RequestPart place, std::string_view header, Syntax syntax, std::string& text);
   bool rewrite_target(std::string& target);
   bool rewrite_header(std::string_view name, std::string& value);
   // Returns the texts between the placeholders that rewrite_header() replaces in this value, without spaces around
@@ -82,14 +82,15 @@ class RequestScan {
   bool rewrite_answer(std::string& head);
 
  private:
-  scan::Verdict judge(const scan::Sight& sight, Place place, std::string_view header, Syntax syntax);
-  scan::Verdict refuse(const scan::Sight& sight, const Finding& finding, Place place, std::string_view header);
+  scan::Verdict judge(const scan::Sight& sight, RequestPart place, std::string_view header, Syntax syntax);
+  scan::Verdict refuse(const scan::Sight& sight, const SecretSighting& finding, RequestPart place,
+                       std::string_view header);
   scan::Verdict judge_answer(const scan::Sight& sight);
-  scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, Place place, Syntax syntax);
+  scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax);
   // Returns the verdict that the setting `what` requires. `code` and `reason` are for the audit.
   scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, const Secret& secret,
                               std::string reason);
-  void report_once(const Finding& finding);
+  void report_once(const SecretSighting& finding);
   // Describes the text so far of a message.
   struct ShortText {
     std::string_view name;  // for the text as a whole
@@ -98,8 +99,8 @@ class RequestScan {
     bool is_settled;       // the text pauses or is complete
     std::string_view run;  // its last characters, if it pauses (Stream::last_run)
   };
-  bool check_pieces(Place place, const ShortText& part, size_t& checked);
-  bool check_last_run(Place place, std::string_view run);
+  bool check_pieces(RequestPart place, const ShortText& part, size_t& checked);
+  bool check_last_run(RequestPart place, std::string_view run);
   // Returns whether a request that cannot be scanned is refused.
   bool blocks_unreadable() const;
   void note_unreadable(std::string reason);
@@ -109,7 +110,7 @@ class RequestScan {
 
   void star_path(std::string_view target, size_t begin, size_t end);
   // `replaceable` says whether a marker can replace the finding.
-  scan::OnFinding judge(const scan::Finding& finding, Place place, std::string_view header, bool replaceable);
+  scan::OnFinding judge(const scan::Finding& finding, RequestPart place, std::string_view header, bool replaceable);
   scan::OnFinding note(const scan::Finding& finding, std::string_view code, const std::string& reason,
                        scan::OnFinding what);
 

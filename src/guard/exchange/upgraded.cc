@@ -86,13 +86,14 @@ Step Upgraded::release_down(MessageScan* messages, bool came) {
 }
 
 MessageRules Upgraded::rules_to_server() {
-  return {
-      .filter = [this] { return core_.scan.outgoing(Place::message, Syntax::text); },
-      .stream = [this] { return core_.scan.stream(Place::message, Syntax::text); },
-      .pieces = [this](const scan::Stream& stream, RequestScan::Moment moment,
-                       size_t& checked) { return core_.scan.check_pieces(Place::message, stream, moment, checked); },
-      .stopped = [this](const scan::Stream& stream) { core_.scan.stopped(stream); },
-      .passed = [this](const scan::Stream& stream) { core_.scan.passed(stream); }};
+  return {.filter = [this] { return core_.scan.outgoing(RequestPart::message, Syntax::text); },
+          .stream = [this] { return core_.scan.stream(RequestPart::message, Syntax::text); },
+          .pieces =
+              [this](const scan::Stream& stream, RequestScan::Moment moment, size_t& checked) {
+                return core_.scan.check_pieces(RequestPart::message, stream, moment, checked);
+              },
+          .stopped = [this](const scan::Stream& stream) { core_.scan.stopped(stream); },
+          .passed = [this](const scan::Stream& stream) { core_.scan.passed(stream); }};
 }
 
 MessageRules Upgraded::rules_to_client() {

@@ -35,8 +35,8 @@ Upload::Upload(ExchangeCore& core, std::string_view head)
       c_(core.c),
       request_(core.request),
       head_(head),
-      filter_(core.scan.outgoing(Place::body, request_.content.syntax)),
-      stream_(core.scan.stream(Place::body, request_.content.syntax,
+      filter_(core.scan.outgoing(RequestPart::body, request_.content.syntax)),
+      stream_(core.scan.stream(RequestPart::body, request_.content.syntax,
                                request_.content.decodes ? "" : request_.content.codings)) {
   if (request_.content.decodes) decoder_ = scan::ContentDecoder::make(request_.content.codings);
 }
@@ -105,9 +105,9 @@ std::optional<std::string> Upload::trailers() {
     if (!may_be_trailer(name) || policy::presents_credentials(name) || replaces_header(core_.secrets, name)) continue;
     if (request_.restricted && (policy::overrides_request(name) || policy::names_other_path(name))) continue;
     std::string clean_name = name, clean_value = value;
-    if (!core_.scan.rewrite(Place::header_name, {}, Syntax::token, clean_name) ||
+    if (!core_.scan.rewrite(RequestPart::header_name, {}, Syntax::token, clean_name) ||
         !core_.scan.rewrite_header(name, clean_value) ||
-        !core_.scan.scan_parts({{Place::header, clean_name, &clean_value}}))
+        !core_.scan.scan_parts({{RequestPart::header, clean_name, &clean_value}}))
       return std::nullopt;
     out.append(clean_name).append(": ").append(clean_value).append("\r\n");
   }
@@ -172,7 +172,7 @@ Step Upload::scan_piece() {
   if (fine) core_.scan.passed(stream_);
   else core_.scan.stopped(stream_);
   auto moment = whole ? RequestScan::Moment::end : due ? RequestScan::Moment::pause : RequestScan::Moment::flow;
-  fine = fine && core_.scan.check_pieces(Place::body, stream_, moment, checked_) &&
+  fine = fine && core_.scan.check_pieces(RequestPart::body, stream_, moment, checked_) &&
          (!stream_.decodes() || core_.scan.check_coded_pieces(coded_piece_, moment, coded_checked_));
   return fine ? went : core_.refuse_request();
 }

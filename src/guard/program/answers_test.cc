@@ -45,7 +45,7 @@ class AnswersTest : public SecretsTest {
       server_ = origin("db.test", [this](auto&) { return answer_of_server_; });
       start();
     }
-    Wire wire = secure("db.test");
+    TestPeer wire = secure("db.test");
     if (!wire.ssl) return "no TLS";
     wire.write("GET / HTTP/1.1\r\nHost: db.test\r\nConnection: close\r\n\r\n");
     return wire.to_end();
@@ -127,7 +127,7 @@ TEST_F(AnswersTest, ThatAreCutOffContainNoValueEither) {
   snprintf(size, sizeof size, "%zx\r\n", value_.size());
   std::string answer;
   bool reset = false;
-  RawOrigin server(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+  RawOrigin server(ca_.get(), "db.test", [&](TestPeer& wire, const std::string&) {
     wire.write(answer);
     linger at_once{1, 0};
     if (reset) setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -214,9 +214,9 @@ class MessagesTest : public SecretsTest {
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
 
   // Opens a WebSocket to `host`. The server sends `frames` and keeps what it receives.
-  Wire open(const std::string& host, std::string frames, std::string headers = "") {
+  TestPeer open(const std::string& host, std::string frames, std::string headers = "") {
     server_ =
-        std::make_unique<RawOrigin>(ca_.get(), host, [this, frames, headers](Wire& wire, const std::string& head) {
+        std::make_unique<RawOrigin>(ca_.get(), host, [this, frames, headers](TestPeer& wire, const std::string& head) {
           head_ = head;
           wire.write(kSwitch + headers + "\r\n" + frames);
           while (wire.more()) {
@@ -227,7 +227,7 @@ class MessagesTest : public SecretsTest {
     route(host, server_->port);
     allow({{"host", host}, {"inspect", true}});
     start();
-    Wire wire = secure(host);
+    TestPeer wire = secure(host);
     EXPECT_TRUE(wire.ssl);
     wire.write("GET /ws HTTP/1.1\r\nHost: " + host +
                "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
@@ -237,7 +237,7 @@ class MessagesTest : public SecretsTest {
     wire.in.erase(0, answer_head_.size());
     return wire;
   }
-  std::string read_messages(Wire& wire, const std::string& until) {
+  std::string read_messages(TestPeer& wire, const std::string& until) {
     while (messages(kServer, wire.in).find(until) == std::string::npos && wire.more()) {
     }
     return messages(kServer, wire.in);
@@ -258,9 +258,9 @@ class MessagesTest : public SecretsTest {
 };
 
 TEST_F(MessagesTest, PassWithoutTheirExtensions) {
-  Wire wire = open("db.test", frame(kServer, 1, true, "hello") + frame(kServer, 2, false, "in ") +
-                                  frame(kServer, 9, true, "ping") + frame(kServer, 0, true, "two") +
-                                  frame(kServer, 1, true, std::string(100'000, 'x')) + frame(kServer, 8, true, ""));
+  TestPeer wire = open("db.test", frame(kServer, 1, true, "hello") + frame(kServer, 2, false, "in ") +
+                                      frame(kServer, 9, true, "ping") + frame(kServer, 0, true, "two") +
+                                      frame(kServer, 1, true, std::string(100'000, 'x')) + frame(kServer, 8, true, ""));
   EXPECT_TRUE(answer_head_.starts_with("HTTP/1.1 101 ")) << answer_head_;
   EXPECT_EQ(head_.find("Sec-WebSocket-Extensions"), std::string::npos);
   EXPECT_EQ(read_messages(wire, "8:"), "1:hello 9:ping 2:in two 1:" + std::string(100'000, 'x') + " 8: ");
@@ -271,9 +271,9 @@ TEST_F(MessagesTest, PassWithoutTheirExtensions) {
 
 TEST_F(MessagesTest, ContainNoValue) {
   std::string value = kOther;
-  Wire wire = open("db.test", frame(kServer, 1, true, "before") + frame(kServer, 1, false, value.substr(0, 7)) +
-                                  frame(kServer, 9, true, "") + frame(kServer, 0, true, value.substr(7)) +
-                                  frame(kServer, 1, true, "after"));
+  TestPeer wire = open("db.test", frame(kServer, 1, true, "before") + frame(kServer, 1, false, value.substr(0, 7)) +
+                                      frame(kServer, 9, true, "") + frame(kServer, 0, true, value.substr(7)) +
+                                      frame(kServer, 1, true, "after"));
   std::string seen = read_messages(wire, "after");
   EXPECT_TRUE(seen.starts_with("1:before 9: ")) << seen;
   EXPECT_EQ(seen.find("db-"), seen.npos) << seen;
@@ -283,13 +283,13 @@ TEST_F(MessagesTest, ContainNoValue) {
 
 TEST_F(MessagesTest, ContainNoValueInAPingOrSplitOverTwoMessages) {
   std::string value = kOther;
-  Wire wire = open("db.test", frame(kServer, 9, true, value));
+  TestPeer wire = open("db.test", frame(kServer, 9, true, value));
   EXPECT_EQ(read_messages(wire, "9:"), "");
   EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
 }
 
 TEST_F(MessagesTest, CarryNoPlaceholderToItsHostOrAnother) {
-  Wire wire = open("db.test", "");
+  TestPeer wire = open("db.test", "");
   wire.write(frame(kClient, 1, true, "fine") + frame(kClient, 1, true, std::string("key=") + kOtherPlaceholder));
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(audited("secret")["action"], "deny");
@@ -298,7 +298,7 @@ TEST_F(MessagesTest, CarryNoPlaceholderToItsHostOrAnother) {
 }
 
 TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
-  Wire wire = open("model.test", "");
+  TestPeer wire = open("model.test", "");
   wire.write(frame(kClient, 1, true, std::string("env ") + kOtherPlaceholder) +
              frame(kClient, 1, true, std::string("DB=") + kOther) + frame(kClient, 1, true, "end"));
   EXPECT_EQ(received("1:end"), std::string("1:env ") + kOtherPlaceholder + " 1:DB=[redacted: db]" +
@@ -306,7 +306,7 @@ TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
 }
 
 TEST_F(MessagesTest, PassUncompressedAsMessages) {
-  Wire wire = open("db.test", frame(kServer, 1, true, "xx", true));
+  TestPeer wire = open("db.test", frame(kServer, 1, true, "xx", true));
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(audited("bad_answer")["action"], "close");
 }
@@ -320,8 +320,8 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
   // The chunk ends in the first byte of a value, and the end of the answer is sent only after the chunk has arrived.
   std::promise<void> arrived;
   std::atomic<bool> in_time = false;
-  server_ =
-      std::make_unique<RawOrigin>(ca_.get(), "db.test", [&, seen = arrived.get_future().share()](Wire& wire, auto&) {
+  server_ = std::make_unique<RawOrigin>(
+      ca_.get(), "db.test", [&, seen = arrived.get_future().share()](TestPeer& wire, auto&) {
         wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n");
         in_time = seen.wait_for(std::chrono::milliseconds(kPatienceMs)) == std::future_status::ready;
         wire.write("0\r\n\r\n");
@@ -329,7 +329,7 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
   route("db.test", server_->port);
   allow({{"host", "db.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("db.test");
+  TestPeer wire = secure("db.test");
   wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
   while (wire.in.find("\r\nd\r\n") == std::string::npos && wire.more()) {
   }
@@ -343,7 +343,7 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
 // A server that sends an empty line and then closes a kept connection has not answered.
 TEST_F(GuardTest, AnEmptyLineBeforeTheEndIsNoAnswer) {
   std::atomic<int> connections = 0;
-  RawOrigin origin(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+  RawOrigin origin(ca_.get(), "db.test", [&](TestPeer& wire, const std::string&) {
     wire.write(ok("done"));
     if (++connections > 1 || wire.head().empty()) return;
     wire.write("\r\n");
@@ -353,7 +353,7 @@ TEST_F(GuardTest, AnEmptyLineBeforeTheEndIsNoAnswer) {
   route("db.test", origin.port);
   allow({{"host", "db.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("db.test");
+  TestPeer wire = secure("db.test");
   for (int i = 0; i < 2; ++i) {
     wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
     EXPECT_TRUE(wire.message().ends_with("done")) << i;
@@ -363,7 +363,7 @@ TEST_F(GuardTest, AnEmptyLineBeforeTheEndIsNoAnswer) {
 // The server may send that body later, and it must not become the answer to the next request.
 TEST_F(GuardTest, AConnectionIsNotKeptAfterA204ThatAnnouncesABody) {
   std::string announced;
-  RawOrigin origin(ca_.get(), "db.test", [&](Wire& wire, const std::string&) {
+  RawOrigin origin(ca_.get(), "db.test", [&](TestPeer& wire, const std::string&) {
     do {
       wire.write("HTTP/1.1 204 No Content\r\n" + announced + "\r\n\r\n");
     } while (!wire.head().empty());
@@ -375,7 +375,7 @@ TEST_F(GuardTest, AConnectionIsNotKeptAfterA204ThatAnnouncesABody) {
            {"Content-Length: 2", 2}, {"Transfer-Encoding: chunked", 2}, {"Content-Length: 0", 1}}) {
     announced = line;
     int before = origin.accepted;
-    Wire wire = secure("db.test");
+    TestPeer wire = secure("db.test");
     for (int i = 0; i < 2; ++i) {
       wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
       EXPECT_EQ(wire.message(), "HTTP/1.1 204 No Content\r\n\r\n");

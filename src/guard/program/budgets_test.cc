@@ -30,7 +30,7 @@ class BudgetsTest : public SecretsTest {
   }
   // Starts the guard with a server of WebSockets, which counts the bytes that it gets. At most 50,000 may go up.
   std::unique_ptr<RawOrigin> limited_socket(std::atomic<size_t>& received) {
-    auto server = std::make_unique<RawOrigin>(ca_.get(), "ws.test", [&received](Wire& wire, const std::string&) {
+    auto server = std::make_unique<RawOrigin>(ca_.get(), "ws.test", [&received](TestPeer& wire, const std::string&) {
       wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
       while (wire.more()) received += std::exchange(wire.in, {}).size();
     });
@@ -39,8 +39,8 @@ class BudgetsTest : public SecretsTest {
     start();
     return server;
   }
-  Wire upgraded(const std::string& host) {
-    Wire wire = secure(host);
+  TestPeer upgraded(const std::string& host) {
+    TestPeer wire = secure(host);
     wire.write("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
     return wire;
@@ -62,7 +62,7 @@ TEST_F(BudgetsTest, ALimitOfRequestsAppliesToEveryConnectionUntilItIsRaised) {
   auto a = limited("a.test", {{"requests", 2}});
   auto b = origin("b.test");
   start();
-  Wire kept = secure("a.test");
+  TestPeer kept = secure("a.test");
   for (int i = 0; i < 2; ++i) {
     kept.write(get("a.test"));
     EXPECT_TRUE(kept.message().ends_with("fine"));
@@ -96,7 +96,7 @@ TEST_F(BudgetsTest, NoBodyIsSentBeyondTheLimitOfBytes) {
   std::atomic<size_t> received = 0;
   RawOrigin sink(
       ca_.get(), "up.test",
-      [&](Wire& wire, const std::string&) {
+      [&](TestPeer& wire, const std::string&) {
         while (wire.more()) received += std::exchange(wire.in, {}).size();
       },
       RawOrigin::After::head);
@@ -116,7 +116,7 @@ TEST_F(BudgetsTest, ATunnelThatIsNotInspectedCounts) {
   std::mutex mutex;
   std::condition_variable changed;
   size_t received = 0;
-  RawOrigin sink(ca_.get(), "blind.test", [&](Wire& wire, const std::string&) {
+  RawOrigin sink(ca_.get(), "blind.test", [&](TestPeer& wire, const std::string&) {
     wire.write("go on");
     while (wire.more()) {
       std::lock_guard lock(mutex);
@@ -128,7 +128,7 @@ TEST_F(BudgetsTest, ATunnelThatIsNotInspectedCounts) {
   allow({{"host", "blind.test"}, {"limit", {{"bytes_up", 400'000}, {"requests", 2}}}});
   start();
   roots_.reset(make_upstream_context(ca_->pem()));
-  Wire wire = secure("blind.test");
+  TestPeer wire = secure("blind.test");
   ASSERT_TRUE(wire.ssl);
   wire.write(get("blind.test"));
   while (wire.in.size() < 5 && wire.more()) {
@@ -161,7 +161,7 @@ TEST_F(BudgetsTest, RequestsInATunnelCountInsteadOfTheTunnel) {
   allow({{"host", "plain.test"}, {"ports", {8080}}, {"limit", two}});
   rule_of("nameless.test") = {{"host", "nameless.test"}, {"limit", two}};
   start();
-  Wire wire = connect_to("plain.test", 8080);
+  TestPeer wire = connect_to("plain.test", 8080);
   for (int i = 0; i < 3; ++i) {
     wire.write("GET / HTTP/1.1\r\nHost: plain.test:8080\r\n\r\n");
     std::string answer = wire.message();
@@ -184,11 +184,11 @@ TEST_F(BudgetsTest, ARefusedTunnelDoesNotCountAsARequest) {
   rule_of("blind.test") = {{"host", "blind.test"}, {"limit", {{"requests", 1}}}};
   start();
   for (const std::string& opening : {std::string("nonsense"), get("blind.test")}) {
-    Wire wire = connect_to("blind.test");
+    TestPeer wire = connect_to("blind.test");
     wire.write(opening);
     EXPECT_EQ(wire.to_end(), "");
   }
-  Wire other = connect_to("blind.test");
+  TestPeer other = connect_to("blind.test");
   other.ssl = std::move(*connect_tls(roots_.get(), {"other.test", false}, 443));
   SSL_set_fd(other.ssl.get(), other.fd.get());
   EXPECT_NE(SSL_connect(other.ssl.get()), 1);
@@ -199,7 +199,7 @@ TEST_F(BudgetsTest, ARefusedTunnelDoesNotCountAsARequest) {
 TEST_F(BudgetsTest, ACutTunnelLeavesNoBytesInThePipeForOthers) {
   constexpr size_t kWhole = 4 << 20, kSites = 8;
   std::atomic<size_t> strange = 0;
-  auto receive = [&](Wire& wire, const std::string& head) {
+  auto receive = [&](TestPeer& wire, const std::string& head) {
     size_t received = 0;
     do {
       received += wire.in.size();
@@ -230,12 +230,12 @@ TEST_F(BudgetsTest, ACutTunnelLeavesNoBytesInThePipeForOthers) {
   site("free.test", {{"requests", 1}});
   start();
   for (const auto& host : cut) {
-    Wire wire = connect_to(host);
+    TestPeer wire = connect_to(host);
     wire.write(hello(host));
     for (int i = 0; i < 10 && wire.write(std::string(1 << 20, 'x')); ++i) {
     }
   }
-  Wire wire = connect_to("free.test");
+  TestPeer wire = connect_to("free.test");
   EXPECT_TRUE(wire.write(hello("free.test")));
   EXPECT_TRUE(wire.write(std::string(kWhole, 'y')));
   EXPECT_EQ(wire.to_end(), "whole");
@@ -245,7 +245,7 @@ TEST_F(BudgetsTest, ACutTunnelLeavesNoBytesInThePipeForOthers) {
 TEST_F(BudgetsTest, TrailersCount) {
   RawOrigin server(
       ca_.get(), "up.test",
-      [](Wire& wire, const std::string&) {
+      [](TestPeer& wire, const std::string&) {
         while (wire.in.find("end\r\n\r\n") == std::string::npos && wire.more()) {
         }
         wire.write(ok("fine"));
@@ -264,7 +264,7 @@ TEST_F(BudgetsTest, TrailersCount) {
 TEST_F(BudgetsTest, TheMessagesOfAWebSocketCount) {
   std::atomic<size_t> received = 0;
   auto server = limited_socket(received);
-  Wire wire = upgraded("ws.test");
+  TestPeer wire = upgraded("ws.test");
   for (int i = 0; i < 20 && wire.write(frame(WebSocketSender::client, 2, true, std::string(10'000, 'x'))); ++i) {
   }
   wire.to_end();
@@ -276,7 +276,7 @@ TEST_F(BudgetsTest, MessagesBeforeAnInvalidOneCount) {
   std::atomic<size_t> received = 0;
   auto server = limited_socket(received);
   for (int i = 0; i < 10; ++i) {
-    Wire wire = upgraded("ws.test");
+    TestPeer wire = upgraded("ws.test");
     wire.write(frame(WebSocketSender::client, 2, true, std::string(10'000, 'x')) + "\xff\xff");
     wire.to_end();
   }
@@ -328,7 +328,7 @@ TEST_F(BudgetsTest, TheTokensOfAModelAreCountedFromItsAnswers) {
 }
 
 TEST_F(BudgetsTest, AnAnswerThatIsCutOffCountsAsFarAsItWasRead) {
-  RawOrigin model(ca_.get(), "model.test", [&](Wire& wire, const std::string&) {
+  RawOrigin model(ca_.get(), "model.test", [&](TestPeer& wire, const std::string&) {
     std::string events = kStream;
     wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" +
                events.substr(0, events.find("\n\n") + 2));
@@ -338,7 +338,7 @@ TEST_F(BudgetsTest, AnAnswerThatIsCutOffCountsAsFarAsItWasRead) {
   allow({{"host", "model.test"}, {"inspect", true}});
   start();
   {
-    Wire wire = secure("model.test");
+    TestPeer wire = secure("model.test");
     wire.write(get("model.test"));
     while (wire.in.find("message_start") == std::string::npos && wire.more()) {
     }
@@ -347,7 +347,7 @@ TEST_F(BudgetsTest, AnAnswerThatIsCutOffCountsAsFarAsItWasRead) {
 }
 
 TEST_F(BudgetsTest, TheTokensInTheMessagesOfAWebSocketAddUp) {
-  RawOrigin model(ca_.get(), "model.test", [&](Wire& wire, const std::string&) {
+  RawOrigin model(ca_.get(), "model.test", [&](TestPeer& wire, const std::string&) {
     std::string done =
         frame(WebSocketSender::server, 1, true,
               R"({"type":"response.completed","response":{"usage":{"input_tokens":7,"output_tokens":2}}})");
@@ -357,7 +357,7 @@ TEST_F(BudgetsTest, TheTokensInTheMessagesOfAWebSocketAddUp) {
   route("model.test", model.port);
   allow({{"host", "model.test"}, {"inspect", true}});
   start();
-  Wire wire = upgraded("model.test");
+  TestPeer wire = upgraded("model.test");
   EXPECT_TRUE(told("model.test", "tokens_in", 14));
   EXPECT_EQ(used_["model.test"]["tokens_out"], 4);
 }
@@ -366,7 +366,7 @@ TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
   constexpr size_t kMessages = 8'000;
   std::string message = frame(WebSocketSender::server, 1, true, R"({"usage":{"input_tokens":1}})"), all;
   for (size_t i = 0; i < kMessages; ++i) all += message;
-  RawOrigin model(ca_.get(), "model.test", [&](Wire& wire, const std::string&) {
+  RawOrigin model(ca_.get(), "model.test", [&](TestPeer& wire, const std::string&) {
     wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     wire.write(all);
     wire.to_end();
@@ -374,7 +374,7 @@ TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
   route("model.test", model.port);
   allow({{"host", "model.test"}, {"inspect", true}});
   start();
-  Wire wire = upgraded("model.test");
+  TestPeer wire = upgraded("model.test");
   size_t received = 0;
   pollfd readable{wire.fd.get(), POLLIN, 0};
   while (received < all.size() && poll(&readable, 1, 500) == 1 && wire.more())

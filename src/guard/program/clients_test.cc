@@ -11,7 +11,7 @@ std::string first_line(const std::string& message) { return message.substr(0, me
 
 class ClientsTest : public GuardTest {
  protected:
-  using Serve = std::function<void(Wire&, const std::string&)>;
+  using Serve = std::function<void(TestPeer&, const std::string&)>;
   // Starts a server at api.test. `serve` gets the head of each connection's first request.
   void serve(Serve serve, json rule = {{"inspect", true}}) {
     server_ = std::make_unique<RawOrigin>(ca_.get(), "api.test", std::move(serve), RawOrigin::After::head);
@@ -30,7 +30,7 @@ class ClientsTest : public GuardTest {
   }
   // Returns the answer to one request in a tunnel with TLS.
   std::string ask(const std::string& request) {
-    Wire wire = secure("api.test");
+    TestPeer wire = secure("api.test");
     EXPECT_TRUE(wire.ssl);
     wire.write(request);
     return wire.message();
@@ -48,7 +48,7 @@ class ClientsTest : public GuardTest {
 TEST_F(ClientsTest, HttpInATunnelFollowsTheRulesOfHttp) {
   serve_plain({{"ports", {80, 8080, 443}}, {"methods", {"GET"}}});
   for (int port : {80, 8080}) {
-    Wire wire = connect_to("plain.test", port);
+    TestPeer wire = connect_to("plain.test", port);
     ASSERT_TRUE(answer_.starts_with("HTTP/1.1 200")) << answer_;
     std::string host = port == 80 ? "plain.test" : "plain.test:8080";
     wire.write("GET /a HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
@@ -63,7 +63,7 @@ TEST_F(ClientsTest, HttpInATunnelFollowsTheRulesOfHttp) {
     EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403 bottle host_mismatch\r\n"));
   }
   EXPECT_EQ(audited("host_mismatch")["kind"], "http");
-  Wire wire = connect_to("plain.test", 443);
+  TestPeer wire = connect_to("plain.test", 443);
   wire.write("GET / HTTP/1.1\r\nHost: plain.test\r\n\r\n");
   EXPECT_EQ(wire.to_end(), "") << "port 443 is for TLS";
 }
@@ -71,7 +71,7 @@ TEST_F(ClientsTest, HttpInATunnelFollowsTheRulesOfHttp) {
 TEST_F(ClientsTest, HttpInABlindTunnelIsServedToo) {
   serve_plain({{"ports", {80, 8080}}});
   for (int port : {80, 8080}) {
-    Wire wire = connect_to("plain.test", port);
+    TestPeer wire = connect_to("plain.test", port);
     wire.write("GET /a HTTP/1.1\r\nHost: plain.test:" + std::to_string(port) + "\r\n\r\n");
     EXPECT_TRUE(wire.message().ends_with("GET /a HTTP/1.1")) << port;
     json line = audited("allowed");
@@ -84,7 +84,7 @@ TEST_F(ClientsTest, HttpInABlindTunnelIsServedToo) {
 TEST_F(ClientsTest, PlaceholdersAreNotReplacedInHttpInATunnel) {
   bind_secret("plain.test");
   serve_plain({{"ports", {80}}});
-  Wire wire = connect_to("plain.test", 80);
+  TestPeer wire = connect_to("plain.test", 80);
   wire.write(std::string("GET / HTTP/1.1\r\nHost: plain.test\r\nAuthorization: Bearer ") + kPlaceholder + "\r\n\r\n");
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403 bottle secret\r\n"));
   EXPECT_EQ(plain_->last(), "");
@@ -93,12 +93,12 @@ TEST_F(ClientsTest, PlaceholdersAreNotReplacedInHttpInATunnel) {
 // --- directions are separate ---
 
 TEST_F(ClientsTest, AnEarlyAnswerReachesAClientThatUploads) {
-  serve([](Wire& wire, const std::string&) {
+  serve([](TestPeer& wire, const std::string&) {
     wire.write("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large");
     reset(wire);
   });
   for (int i = 0; i < 5; ++i) {
-    Wire wire = secure("api.test");
+    TestPeer wire = secure("api.test");
     wire.write(post(8 << 20));
     std::string piece(64 << 10, 'x');
     // Python's requests library does this: it reads only after it has sent everything.
@@ -110,8 +110,8 @@ TEST_F(ClientsTest, AnEarlyAnswerReachesAClientThatUploads) {
 }
 
 TEST_F(ClientsTest, ARefusalReachesAClientThatUploads) {
-  serve([](Wire&, const std::string&) {}, {{"methods", {"GET"}}});
-  Wire wire = secure("api.test");
+  serve([](TestPeer&, const std::string&) {}, {{"methods", {"GET"}}});
+  TestPeer wire = secure("api.test");
   wire.write(post(20 << 20));
   std::string piece(64 << 10, 'x');
   for (int n = 0; n < 320; ++n) ASSERT_TRUE(wire.write(piece)) << n;
@@ -120,12 +120,12 @@ TEST_F(ClientsTest, ARefusalReachesAClientThatUploads) {
 
 TEST_F(ClientsTest, AnUploadContinuesAfterAnEarlyAnswer) {
   std::atomic<size_t> received = 0;
-  serve([&](Wire& wire, const std::string&) {
+  serve([&](TestPeer& wire, const std::string&) {
     wire.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     while (received < (1 << 20) && wire.more()) received += std::exchange(wire.in, {}).size();
     received += wire.in.size();
   });
-  Wire wire = secure("api.test");
+  TestPeer wire = secure("api.test");
   wire.write(post(1 << 20));
   EXPECT_TRUE(wire.message().ends_with("ok")) << "before the body is sent";
   wire.write(std::string(1 << 20, 'x'));
@@ -141,7 +141,7 @@ class KeptTest : public ClientsTest {
   // Answers one request on the first connection, and closes the connection when the next one arrives. Answers whole
   // requests on other connections.
   void serve_and_leave() {
-    serve([this](Wire& wire, const std::string&) {
+    serve([this](TestPeer& wire, const std::string&) {
       if (server_->accepted > 1) {
         while (!wire.in.ends_with("x=1") && head_only_ == false && wire.more()) {
         }
@@ -157,7 +157,7 @@ class KeptTest : public ClientsTest {
     });
   }
   std::string second(const std::string& request) {
-    Wire wire = secure("api.test");
+    TestPeer wire = secure("api.test");
     wire.write("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n");
     EXPECT_TRUE(wire.message().ends_with("old"));
     wire.write(request);
@@ -194,7 +194,7 @@ TEST_F(KeptTest, RequestsThatMayNotBeRepeatedAreLeftToTheClient) {
 
 TEST_F(ClientsTest, AnswersAreRepaired) {
   std::string answer;
-  serve([&](Wire& wire, const std::string&) { wire.write(answer); });
+  serve([&](TestPeer& wire, const std::string&) { wire.write(answer); });
   auto got = [&](std::string sent) {
     answer = std::move(sent);
     return ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n");
@@ -209,7 +209,7 @@ TEST_F(ClientsTest, AnswersAreRepaired) {
 }
 
 TEST_F(ClientsTest, HarmlessFormsOfRequestsAreAccepted) {
-  serve([](Wire& wire, const std::string& head) { wire.write(ok(first_line(head))); }, {{"methods", {"GET"}}});
+  serve([](TestPeer& wire, const std::string& head) { wire.write(ok(first_line(head))); }, {{"methods", {"GET"}}});
   for (auto [request, seen] : std::vector<std::pair<std::string, std::string>>{
            {"GET https://api.test/a?b HTTP/1.1\r\nHost: api.test", "GET /a?b HTTP/1.1"},
            {"GET https://API.test:443/a HTTP/1.1\r\nHost: api.test", "GET /a HTTP/1.1"},
@@ -229,7 +229,7 @@ TEST_F(ClientsTest, HarmlessFormsOfRequestsAreAccepted) {
 
 TEST_F(ClientsTest, TrailersOfARequestPass) {
   std::string body;
-  serve([&](Wire& wire, const std::string&) {
+  serve([&](TestPeer& wire, const std::string&) {
     while (!wire.in.ends_with("\r\n\r\n") && wire.more()) {
     }
     body = wire.in;
@@ -242,7 +242,7 @@ TEST_F(ClientsTest, TrailersOfARequestPass) {
 }
 
 TEST_F(ClientsTest, RangesInterimAnswersAndEventsPass) {
-  serve([](Wire& wire, const std::string& head) {
+  serve([](TestPeer& wire, const std::string& head) {
     if (head.starts_with("GET /range ")) {
       wire.write("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-6/9\r\nContent-Length: 2\r\n\r\n");
       wire.write(head.find("Range: bytes=5-6\r\n") != head.npos ? "ok" : "no");
@@ -263,12 +263,12 @@ TEST_F(ClientsTest, RangesInterimAnswersAndEventsPass) {
   EXPECT_TRUE(part.starts_with("HTTP/1.1 206 ")) << part;
   EXPECT_NE(part.find("Content-Range: bytes 5-6/9\r\n"), part.npos) << part;
   EXPECT_TRUE(part.ends_with("\r\n\r\nok"));
-  Wire asking = secure("api.test");
+  TestPeer asking = secure("api.test");
   asking.write(post(3, "Expect: 100-continue\r\n"));
   EXPECT_EQ(asking.message(), "HTTP/1.1 100 Continue\r\n\r\n");
   asking.write("abc");
   EXPECT_TRUE(asking.message().ends_with("abc"));
-  Wire events = secure("api.test");
+  TestPeer events = secure("api.test");
   events.write(post(3));
   while (events.in.find("data: 1\n\n") == std::string::npos && events.more()) {
   }
@@ -286,7 +286,7 @@ class Certified {
     listener_ = listen_on_loopback(port);
     thread_ = std::thread([this] {
       for (int fd; (fd = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
-        Wire wire{UniqueFd(fd), Ssl(SSL_new(context_.get())), {}};
+        TestPeer wire{UniqueFd(fd), Ssl(SSL_new(context_.get())), {}};
         SSL_set_fd(wire.ssl.get(), fd);
         if (SSL_accept(wire.ssl.get()) == 1 && !wire.message().empty()) wire.write(ok("fine"));
       }
@@ -311,7 +311,7 @@ TEST_F(ClientsTest, ANameWithAnUnderscoreIsUnderAWildcard) {
   auto ask_at = [&](uint16_t port) {
     route("my_app.pages.test", port);
     EXPECT_EQ(configure()["type"], "ready");
-    Wire wire = secure("my_app.pages.test");
+    TestPeer wire = secure("my_app.pages.test");
     EXPECT_TRUE(wire.ssl);
     wire.write("GET / HTTP/1.1\r\nHost: my_app.pages.test\r\n\r\n");
     return wire.message();
@@ -326,7 +326,7 @@ TEST_F(ClientsTest, AClientThatNamesNoHostIsInspected) {
   route("my_app.test", origin.port);
   allow("my_app.test");
   start();
-  Wire wire = connect_to("my_app.test");
+  TestPeer wire = connect_to("my_app.test");
   wire.ssl = std::move(*connect_tls(roots_.get(), {"my_app.test", false}, 443));
   SSL_set_tlsext_host_name(wire.ssl.get(), nullptr);
   SSL_set_fd(wire.ssl.get(), wire.fd.get());
@@ -346,7 +346,7 @@ class OtherUpgradesTest : public ClientsTest {
   // ended.
   void serve_switching(json rule) {
     serve(
-        [](Wire& wire, const std::string& head) {
+        [](TestPeer& wire, const std::string& head) {
           size_t at = head.find("Upgrade: ");
           if (at == head.npos) return void(wire.write(ok("not switched")));
           std::string to = head.substr(at + 9, head.find('\r', at) - at - 9);
@@ -355,8 +355,8 @@ class OtherUpgradesTest : public ClientsTest {
         },
         std::move(rule));
   }
-  Wire upgrade(const std::string& to) {
-    Wire wire = secure("api.test");
+  TestPeer upgrade(const std::string& to) {
+    TestPeer wire = secure("api.test");
     wire.write("POST /exec HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\nUpgrade: " + to +
                "\r\nContent-Length: 0\r\n\r\n");
     return wire;
@@ -366,7 +366,7 @@ class OtherUpgradesTest : public ClientsTest {
 TEST_F(OtherUpgradesTest, PassIfNothingIsScanned) {
   serve_switching({{"inspect", true}});
   for (const char* to : {"tcp", "SPDY/3.1", "h2c, tcp"}) {
-    Wire wire = upgrade(to);
+    TestPeer wire = upgrade(to);
     EXPECT_TRUE(wire.head().starts_with("HTTP/1.1 101 ")) << to;
     wire.write("bytes");
     SSL_shutdown(wire.ssl.get());  // the client sends no more, but continues to read
@@ -389,7 +389,7 @@ TEST_F(OtherUpgradesTest, DoNotPassIfSecretsAreBound) {
 }
 
 TEST_F(ClientsTest, AnUnrequestedSwitchOfProtocolsIsRefused) {
-  serve([](Wire& wire, const std::string&) {
+  serve([](TestPeer& wire, const std::string&) {
     wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
     wire.more();
   });
@@ -405,7 +405,7 @@ TEST_F(QuietTest, AnUploadThatPausesWithinAPossibleSecretContinues) {
   std::string seen;
   RawOrigin server(
       ca_.get(), "db.test",
-      [&](Wire& wire, const std::string&) {
+      [&](TestPeer& wire, const std::string&) {
         wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
         // The client sends the next message only after the answer to this one.
         for (int i = 0; i < 3; ++i) {
@@ -420,7 +420,7 @@ TEST_F(QuietTest, AnUploadThatPausesWithinAPossibleSecretContinues) {
   route("db.test", server.port);
   allow({{"host", "db.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("db.test");
+  TestPeer wire = secure("db.test");
   wire.write("POST / HTTP/1.1\r\nHost: db.test\r\nTransfer-Encoding: chunked\r\n\r\n");
   for (int i = 0; i < 3; ++i) {
     wire.write("4\r\nsend\r\n");
@@ -434,7 +434,7 @@ TEST_F(QuietTest, OneDirectionDoesNotDelayTheOther) {
   std::atomic<bool> arrived = false;
   RawOrigin server(
       ca_.get(), "db.test",
-      [&](Wire& wire, const std::string&) {
+      [&](TestPeer& wire, const std::string&) {
         wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nword\r\n");
         while (!arrived && wire.more()) wire.in.clear();
         wire.write("0\r\n\r\n");
@@ -443,7 +443,7 @@ TEST_F(QuietTest, OneDirectionDoesNotDelayTheOther) {
   route("db.test", server.port);
   allow({{"host", "db.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("db.test");
+  TestPeer wire = secure("db.test");
   wire.write("POST / HTTP/1.1\r\nHost: db.test\r\nTransfer-Encoding: chunked\r\n\r\n");
   auto begun = Clock::now();
   while (wire.in.find("word") == std::string::npos && Clock::now() - begun < std::chrono::milliseconds(kPatienceMs)) {
@@ -476,7 +476,7 @@ TEST_F(ClientsTest, AServerThatWantsAClientCertificateIsReported) {
     route("mtls.test", port);
     if (pid_) EXPECT_EQ(configure()["type"], "ready");
     else start();
-    Wire wire = secure("mtls.test");
+    TestPeer wire = secure("mtls.test");
     wire.write("GET / HTTP/1.1\r\nHost: mtls.test\r\n\r\n");
     EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 502 bottle upstream_tls\r\n"));
     std::string reason = audited("upstream_tls")["reason"];

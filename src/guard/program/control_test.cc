@@ -29,7 +29,7 @@ TEST_F(GuardTest, AnInvalidConfigurationChangesNoRule) {
   route("api.test", origin.port);
   start();
   auto ask = [&](const std::string& line) {
-    Wire wire = secure("api.test");
+    TestPeer wire = secure("api.test");
     wire.write(line + " HTTP/1.1\r\nHost: api.test\r\n\r\n");
     return wire.message().substr(9, 3);
   };
@@ -89,7 +89,7 @@ TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
   std::swap(config_, good);
   EXPECT_EQ(configure()["type"], "error");
   EXPECT_FALSE(listens(at(port)));
-  Wire wire{dial_loopback(old_port, address), {}, {}};
+  TestPeer wire{dial_loopback(old_port, address), {}, {}};
   wire.write("GET http://no.test/ HTTP/1.1\r\nHost: no.test\r\n\r\n");
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 403 "));
   taken.reset();
@@ -119,7 +119,7 @@ TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
   EXPECT_TRUE(refused(*root_->certify(csr_)));
   EXPECT_TRUE(refused(ca_->pem()));
   EXPECT_TRUE(refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
-  Wire wire = secure("inspected.example.org");
+  TestPeer wire = secure("inspected.example.org");
   ASSERT_TRUE(wire.ssl);
   STACK_OF(X509)* chain = SSL_get_peer_cert_chain(wire.ssl.get());
   ASSERT_EQ(sk_X509_num(chain), 2) << "the leaf and the guard's own authority; the root is with the client";
@@ -133,7 +133,7 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
   EXPECT_TRUE(raw(ask).starts_with("HTTP/1.1 403 "));
   config_["ssh_agent"] = true;
   EXPECT_EQ(configure()["type"], "ready");
-  Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer wire{dial_loopback(port_), {}, {}};
   wire.write(ask);
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 101 "));
   auto line = [&] {
@@ -164,7 +164,7 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(line()["closed"], true);
   // No agent message has this length.
-  Wire large{dial_loopback(port_), {}, {}};
+  TestPeer large{dial_loopback(port_), {}, {}};
   large.write(ask);
   large.message();
   large.write(std::string("\1\0\0\0", 4));
@@ -188,7 +188,7 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
   EXPECT_NE(away.find("X-Bottle-Error: operator_away"), std::string::npos) << away;
   say({{"type", "relay"}, {"up", true}});
   ASSERT_EQ(configure()["type"], "ready");  // lines are handled in order, so the previous one has been handled
-  auto begin = [&](Wire& wire) {
+  auto begin = [&](TestPeer& wire) {
     wire.write(ask);
     json open = line(), data = line();
     EXPECT_EQ(open["open"], true);
@@ -198,7 +198,7 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
         << data;
     return open["stream"];
   };
-  Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer wire{dial_loopback(port_), {}, {}};
   json number = begin(wire);
   say({{"type", "stream"}, {"stream", number}, {"data", base64("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")}});
   say({{"type", "stream"}, {"stream", 99}, {"data", base64("nobody's")}});
@@ -210,7 +210,7 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
   // request.
   for (const json& bad : {json{{"type", "stream"}, {"data", base64(std::string(300000, 'x'))}},
                           json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
-    Wire other{dial_loopback(port_), {}, {}};
+    TestPeer other{dial_loopback(port_), {}, {}};
     json message = bad, its = begin(other);
     if (message["type"] == "stream") message["stream"] = its;
     say(message);
@@ -235,7 +235,7 @@ TEST_F(GuardTest, ARefusalByTheBrokerIsNotBlamedOnAParentProxy) {
   for (auto [said, code, reason] : {std::tuple("HTTP/1.1 403 bottle not_allowed\r\n\r\n", "relay", " answered 403"),
                                     std::tuple("nonsense\r\n\r\n", "relay", " sent an answer that is not HTTP: "),
                                     std::tuple("", "operator_away", " did not answer")}) {
-    Wire wire{dial_loopback(port_), {}, {}};
+    TestPeer wire{dial_loopback(port_), {}, {}};
     wire.write("CONNECT named.example.org:443 HTTP/1.1\r\nHost: named.example.org:443\r\n\r\n");
     json open = next_line();
     while (open["type"] == "audit" || (open["type"] == "stream" && !open.contains("open"))) open = next_line();
@@ -268,7 +268,7 @@ TEST_F(GuardTest, WithoutANetworkEveryHostIsRelayed) {
 
 TEST_F(GuardTest, ItsHealthAnswerEndsWhenItDies) {
   start();
-  Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer wire{dial_loopback(port_), {}, {}};
   wire.write("GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n");
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200 "));
   pollfd p{wire.fd.get(), POLLIN, 0};

@@ -260,7 +260,7 @@ TEST_F(DisguisesTest, PiecesAreRefusedWithTheLastOne) {
 TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
   RawOrigin sink(
       ca_.get(), "slow.test",
-      [](Wire& wire, const Text&) {
+      [](TestPeer& wire, const Text&) {
         if (wire.in.empty() && !wire.more()) return;
         wire.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nseen");
       },
@@ -269,7 +269,7 @@ TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
   allow({{"host", "slow.test"}, {"inspect", true}});
   Text value = kFileValue, a = value.substr(0, 8), b = value.substr(8, 9), c = value.substr(17);
   auto sent = [&](const Text& body, const Text& headers) {
-    Wire wire = secure("slow.test");
+    TestPeer wire = secure("slow.test");
     wire.write("POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 5000\r\n" + headers + "\r\n" + body);
     return wire.message();
   };
@@ -286,7 +286,7 @@ TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
 }
 
 TEST_F(DisguisesTest, PiecesInUnfinishedMessagesAreRefusedWithTheLastOne) {
-  RawOrigin sink(ca_.get(), "ws.test", [](Wire& wire, const Text&) {
+  RawOrigin sink(ca_.get(), "ws.test", [](TestPeer& wire, const Text&) {
     wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     if (!wire.in.empty() || wire.more()) wire.write(frame(WebSocketSender::server, 1, true, "seen"));
   });
@@ -295,7 +295,7 @@ TEST_F(DisguisesTest, PiecesInUnfinishedMessagesAreRefusedWithTheLastOne) {
   ASSERT_EQ(configure()["type"], "ready");
   Text value = kFileValue;
   auto seen = [&](const Text& piece) {
-    Wire wire = secure("ws.test");
+    TestPeer wire = secure("ws.test");
     wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     EXPECT_NE(wire.head().find(" 101 "), Text::npos);
     wire.write(frame(WebSocketSender::client, 1, false, "{\"v\":\"" + piece + "\"}"));
@@ -310,7 +310,7 @@ TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
   std::atomic<int> heads = 0;
   RawOrigin sink(
       ca_.get(), "coded.test",
-      [&](Wire& wire, const Text& head) {
+      [&](TestPeer& wire, const Text& head) {
         ++heads;
         size_t size = std::stoul(head.substr(head.find("Content-Length: ") + 16));
         while (wire.in.size() < size && wire.more()) {

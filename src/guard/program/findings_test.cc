@@ -155,7 +155,7 @@ TEST_F(FindingsTest, ANameWithASecretIsNotResolved) {
   pollfd readable{resolver.get(), POLLIN, 0};
   EXPECT_EQ(poll(&readable, 1, 0), 0) << "the resolver was asked";
   // The agent did not choose a name that the operator wrote in full.
-  Wire client{dial_loopback(port_), {}, {}};
+  TestPeer client{dial_loopback(port_), {}, {}};
   std::string authority = "deploy-key-0123456789-abcdef.example.com:443";
   client.write("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
   EXPECT_EQ(poll(&readable, 1, kPatienceMs), 1);
@@ -378,7 +378,7 @@ TEST_F(FindingsTest, ABodyThatPausesIsNotHeldBack) {
   const std::string line = "a line of it\n", row = "x=" + scan::filled("<base64url 200>", 5);
   RawOrigin sink(
       ca_.get(), "sink.test",
-      [&](Wire& wire, const std::string& head) {
+      [&](TestPeer& wire, const std::string& head) {
         const std::string& part = head.starts_with("POST /line ") ? line : row;
         while (wire.in.find(part) == std::string::npos && wire.more()) {
         }
@@ -390,7 +390,7 @@ TEST_F(FindingsTest, ABodyThatPausesIsNotHeldBack) {
   start();
   for (const std::string& rest : {"/line HTTP/1.1\r\nHost: sink.test\r\nContent-Length: 1000\r\n\r\n" + line,
                                   "/row HTTP/1.1\r\nHost: sink.test\r\nContent-Length: 1000\r\n\r\n" + row}) {
-    Wire wire = secure("sink.test");
+    TestPeer wire = secure("sink.test");
     ASSERT_TRUE(wire.ssl);
     wire.write("POST " + rest);
     EXPECT_TRUE(wire.message().ends_with("seen")) << "the server waits for these bytes, the client for its answer";
@@ -402,7 +402,7 @@ TEST_F(FindingsTest, ASecretThatPausesInItsMiddleIsRefusedAtOnce) {
   start();
   for (const std::string& begun : {"t=" + token.substr(0, 30), "t=" + std::string(kOther).substr(0, 20),
                                    "t=" + base64("ab" + std::string(kOther)).substr(0, 32)}) {
-    Wire wire = secure("sink.test");
+    TestPeer wire = secure("sink.test");
     ASSERT_TRUE(wire.ssl);
     wire.write("POST / HTTP/1.1\r\nHost: sink.test\r\nContent-Length: 1000\r\n\r\n" + begun);
     EXPECT_NE(wire.message().find("X-Bottle-Deny: secret\r\n"), std::string::npos) << begun;
@@ -420,7 +420,7 @@ TEST_F(FindingsTest, ASlowUploadWithoutPausesGetsWholeMarkers) {
   std::string got;
   for (int tries = 0; tries < 500 && got != whole; ++tries) {
     std::string request = post("model.test", body);
-    Wire wire = secure("model.test");
+    TestPeer wire = secure("model.test");
     wire.write(request.substr(0, request.size() - body.size()));
     trickle(wire, body, 8);
     ASSERT_TRUE(wire.message().ends_with("fine"));
@@ -435,7 +435,7 @@ class WebSocketFindingsTest : public FindingsTest {
   // Returns what the server received when `frames` were sent, and then `slow` byte by byte, and the connection ended.
   std::string sent(const std::string& frames, const std::string& slow = "") {
     std::string payload;
-    RawOrigin sink(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
+    RawOrigin sink(ca_.get(), "ws.test", [&](TestPeer& wire, const std::string&) {
       wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
       WebSocketReader reader(WebSocketSender::client, false);
       do {
@@ -449,7 +449,7 @@ class WebSocketFindingsTest : public FindingsTest {
     if (pid_) EXPECT_EQ(configure()["type"], "ready");
     else start();
     {
-      Wire wire = secure("ws.test");
+      TestPeer wire = secure("ws.test");
       EXPECT_TRUE(wire.ssl);
       if (!wire.ssl) return "no TLS";
       wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");

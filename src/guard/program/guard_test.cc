@@ -96,7 +96,7 @@ TEST_F(GuardTest, does_not_resolve_names_that_carry_data) {
   }
   pollfd p{resolver.get(), POLLIN, 0};
   EXPECT_EQ(poll(&p, 1, 100), 0) << "a name that carries data was resolved";
-  Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer wire{dial_loopback(port_), {}, {}};
   wire.write("CONNECT " + named + ":443 HTTP/1.1\r\nHost: " + named + ":443\r\n\r\n");
   EXPECT_EQ(poll(&p, 1, kPatienceMs), 1) << "the operator wrote this name in full";
 }
@@ -124,20 +124,20 @@ TEST_F(GuardTest, tunnels_only_tls_blindly) {
   route("blind.test", origin.port);
   allow("blind.test");
   start();
-  Wire wire = secure("blind.test");
+  TestPeer wire = secure("blind.test");
   ASSERT_TRUE(wire.ssl);
   wire.write("GET / HTTP/1.1\r\nHost: blind.test\r\n\r\n");
   EXPECT_EQ(wire.message().size(), ok(std::string(3'000'000, 'x')).size());
   wire = {};
   EXPECT_EQ(audited("")["action"], "close");
-  Wire plain = connect_to("blind.test");
+  TestPeer plain = connect_to("blind.test");
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200")) << answer_;
   plain.write("GET / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(plain.to_end(), "");
   EXPECT_EQ(audited("tls_only")["action"], "deny");
   EXPECT_FALSE(secure("blind.test", "other.test").ssl);
   EXPECT_EQ(audited("sni")["action"], "deny");
-  Wire other = connect_to("blind.test", 80);
+  TestPeer other = connect_to("blind.test", 80);
   other.write("\x01 neither");
   EXPECT_EQ(other.to_end(), "");
   EXPECT_EQ(audited("tls_only")["port"], 80);
@@ -149,7 +149,7 @@ TEST_F(GuardTest, inspects_by_method_and_path) {
   route("api.test", origin.port);
   allow({{"host", "api.test"}, {"methods", {"GET"}}, {"paths", {"/mine/**"}}});
   start();
-  Wire wire = secure("api.test");
+  TestPeer wire = secure("api.test");
   ASSERT_TRUE(wire.ssl);
   for (const char* path : {"/mine/a", "/mine/b"}) {
     wire.write("GET " + std::string(path) + " HTTP/1.1\r\nHost: api.test\r\n\r\n");
@@ -179,7 +179,7 @@ TEST_F(GuardTest, inserts_the_secret_only_for_its_host) {
   allow({{"host", "other.test"}, {"inspect", true}});
   bind_secret("mine.test");
   start();
-  Wire wire = secure("mine.test");
+  TestPeer wire = secure("mine.test");
   ASSERT_TRUE(wire.ssl);
   wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nAuthorization: Bearer " + std::string(kPlaceholder) +
              "\r\nAccept-Encoding: gzip\r\n\r\n");
@@ -202,7 +202,7 @@ TEST_F(GuardTest, inserts_the_secret_only_for_its_host) {
           "POST / HTTP/1.1\r\nHost: other.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + secret.substr(0, 5) +
               "\r\n9\r\n" + secret.substr(5, 9) + "\r\n8\r\n" + secret.substr(14, 8) + "\r\n6\r\n" +
               (secret.size() > 22 ? secret.substr(22, 6) : "zzzzzz") + "\r\n0\r\n\r\n"}) {
-      Wire to_other = secure("other.test");
+      TestPeer to_other = secure("other.test");
       ASSERT_TRUE(to_other.ssl);
       to_other.write(request);
       EXPECT_NE(to_other.message().find("X-Bottle-Deny: secret\r\n"), std::string::npos) << request.substr(0, 120);
@@ -222,7 +222,7 @@ TEST_F(GuardTest, sets_the_header_from_its_template) {
   allow("mine.test");
   bind_secret("mine.test", "X-Key: v={};");
   start();
-  Wire wire = secure("mine.test");
+  TestPeer wire = secure("mine.test");
   ASSERT_TRUE(wire.ssl);
   wire.write("GET / HTTP/1.1\r\nHost: mine.test\r\nx-key: mine\r\n\r\n");
   wire.message();
@@ -241,7 +241,7 @@ TEST_F(GuardTest, removes_the_value_from_answers) {
   bind_secret("mine.test");
   start();
   for (const char* path : {"/head", "/body"}) {
-    Wire wire = secure("mine.test");
+    TestPeer wire = secure("mine.test");
     ASSERT_TRUE(wire.ssl);
     wire.write("GET " + std::string(path) + " HTTP/1.1\r\nHost: mine.test\r\n\r\n");
     std::string answer = wire.to_end();
@@ -251,7 +251,7 @@ TEST_F(GuardTest, removes_the_value_from_answers) {
   config_["egress"]["on_secret"] = "redact";
   EXPECT_EQ(configure()["type"], "ready");
   for (const char* path : {"/head", "/body"}) {
-    Wire wire = secure("mine.test");
+    TestPeer wire = secure("mine.test");
     ASSERT_TRUE(wire.ssl);
     wire.write("GET " + std::string(path) + " HTTP/1.1\r\nHost: mine.test\r\n\r\n");
     std::string answer = wire.message();
@@ -268,7 +268,7 @@ TEST_F(GuardTest, verifies_the_upstream) {
   allow({{"host", "*.test"}, {"inspect", true}});
   start();
   for (const char* host : {"a.test", "b.test"}) {
-    Wire wire = secure(host);
+    TestPeer wire = secure(host);
     ASSERT_TRUE(wire.ssl);
     wire.write("GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n");
     EXPECT_NE(wire.message().find("upstream_tls"), std::string::npos) << host;
@@ -285,7 +285,7 @@ TEST_F(GuardTest, forwards_plain_http_and_upgrades) {
   route("plain.test", origin.port);
   allow("plain.test");
   start();
-  Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer wire{dial_loopback(port_), {}, {}};
   wire.write(
       "GET http://plain.test/a HTTP/1.1\r\nHost: plain.test\r\nProxy-Connection: x\r\nConnection: X-Drop\r\nX-Drop: "
       "1\r\n\r\n");
@@ -324,7 +324,7 @@ TEST_F(GuardTest, AsksAParentProxyForTheOptionsOfAServer) {
   config_["egress"]["parent_proxy"] = "http://127.0.0.1:" + std::to_string(parent.port);
   allow("far.example.org");
   start();
-  Wire tunnel = connect_to("far.example.org", 80);
+  TestPeer tunnel = connect_to("far.example.org", 80);
   for (const char* target : {"*", "http://far.example.org"}) {
     tunnel.write("OPTIONS " + std::string(target) + " HTTP/1.1\r\nHost: far.example.org\r\n\r\n");
     EXPECT_TRUE(tunnel.message().ends_with("from the parent")) << target;
@@ -366,7 +366,7 @@ TEST_F(GuardTest, ARefusalIsNotRecordedUnderTheHostBeforeIt) {
   allow({{"host", "site.test"}, {"ports", {80}}});
   start();
   for (const char* bad : {"GET ftp://other.test/ HTTP/1.1\r\nHost: other.test\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n"}) {
-    Wire wire{dial_loopback(port_), {}, {}};
+    TestPeer wire{dial_loopback(port_), {}, {}};
     wire.write("GET http://site.test/ HTTP/1.1\r\nHost: site.test\r\n\r\n");
     EXPECT_TRUE(wire.message().ends_with("fine"));
     wire.write(bad);

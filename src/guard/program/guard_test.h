@@ -105,7 +105,7 @@ inline UniqueFd dial_loopback(uint16_t port, const std::string& address = "127.0
 class Listener;
 
 // A blocking byte stream, with or without TLS.
-struct Wire {
+struct TestPeer {
   UniqueFd fd;
   Ssl ssl;
   std::string in;
@@ -174,8 +174,8 @@ struct Wire {
 class Listener {
  public:
   // Blocks until a client connects. Returns no descriptor after end().
-  Wire accept() {
-    Wire wire{UniqueFd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
+  TestPeer accept() {
+    TestPeer wire{UniqueFd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
     int fd = wire.fd.get();
     if (fd < 0) return wire;
     timeval t{kPatienceMs / 1000, 0};
@@ -221,7 +221,7 @@ class Origin {
     thread_ = std::thread([this, ca, host = std::move(host)] {
       std::vector<std::thread> connections;
       while (true) {
-        Wire wire = listener_.accept();
+        TestPeer wire = listener_.accept();
         if (!wire.fd) break;
         ++accepted;
         if (ca) wire.ssl = std::move(*ca->accept({host, false}, Offer::http1));
@@ -243,7 +243,7 @@ class Origin {
   std::atomic<int> accepted = 0;
 
  private:
-  void serve(Wire& wire) {
+  void serve(TestPeer& wire) {
     if (wire.ssl) {
       SSL_set_fd(wire.ssl.get(), wire.fd.get());
       if (SSL_accept(wire.ssl.get()) != 1) return;
@@ -273,12 +273,12 @@ class RawOrigin {
  public:
   enum class After { message, head };
   // Speaks no TLS if `ca` is null.
-  RawOrigin(SessionCa* ca, std::string host, std::function<void(Wire&, const std::string& head)> serve,
+  RawOrigin(SessionCa* ca, std::string host, std::function<void(TestPeer&, const std::string& head)> serve,
             After after = After::message) {
     port = listener_.port;
     thread_ = std::thread([this, ca, host = std::move(host), serve = std::move(serve), after] {
       while (true) {
-        Wire wire = listener_.accept();
+        TestPeer wire = listener_.accept();
         if (!wire.fd) return;
         if (ca) {
           wire.ssl = std::move(*ca->accept({host, false}, Offer::http1));
@@ -455,21 +455,21 @@ class GuardTest : public testing::Test {
   }
   // Sends a request on a new connection, and returns the answer.
   std::string raw(const std::string& request) {
-    Wire wire{dial_loopback(port_), {}, {}};
+    TestPeer wire{dial_loopback(port_), {}, {}};
     wire.write(request);
     return wire.message();
   }
   // Opens a tunnel. The guard's answer is then in `answer_`.
-  Wire connect_to(const std::string& host, int port = 443) {
-    Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer connect_to(const std::string& host, int port = 443) {
+    TestPeer wire{dial_loopback(port_), {}, {}};
     std::string authority = host + ":" + std::to_string(port);
     wire.write("CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
     answer_ = wire.message();
     return wire;
   }
   // Opens a tunnel with TLS in it; `ssl` is null if the handshake failed.
-  Wire secure(const std::string& host, const std::string& sni = "") {
-    Wire wire = connect_to(host);
+  TestPeer secure(const std::string& host, const std::string& sni = "") {
+    TestPeer wire = connect_to(host);
     wire.ssl = std::move(*connect_tls(roots_.get(), {sni.empty() ? host : sni, false}, 443));
     SSL_set_fd(wire.ssl.get(), wire.fd.get());
     if (SSL_connect(wire.ssl.get()) != 1) wire.ssl.reset();

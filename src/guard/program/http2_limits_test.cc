@@ -61,7 +61,7 @@ TEST_F(Http2Test, AServerThatAcceptsNoRequestsIsReported) {
   UniqueFd listener = listen_on_loopback(port);
   std::thread server([&] {
     for (int fd; (fd = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
-      Wire wire{UniqueFd(fd), {}, {}};
+      TestPeer wire{UniqueFd(fd), {}, {}};
       timeval patience{kPatienceMs / 1000, 0};
       setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
       wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
@@ -138,10 +138,10 @@ class Http2WaitingTest : public Http2Test {
       int little = 16 * 1024;  // so that what was written is not buffered in the kernel
       setsockopt(wires_.back().fd.get(), SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
     }
-    for (Wire& wire : wires_) wire.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, "") + frames);
+    for (TestPeer& wire : wires_) wire.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0, "") + frames);
   }
   UniqueFd silent_;
-  std::vector<Wire> wires_;
+  std::vector<TestPeer> wires_;
 };
 
 TEST_F(Http2WaitingTest, WaitingBodiesAreBounded) {
@@ -160,7 +160,7 @@ TEST_F(Http2WaitingTest, WaitingHeadsAreBounded) {
   for (uint32_t id = 1; id < 200; id += 2)
     frames += frame(kHeaders, kEndHeaders, id, kPost + std::exchange(large, "") + std::string(14, '\xbe'));
   send(frames + frame(kPing, 0, 0, "12345678"));
-  for (Wire& wire : wires_)  // the guard has read them all when it answers the ping, or it ends the connection
+  for (TestPeer& wire : wires_)  // the guard has read them all when it answers the ping, or it ends the connection
     while (wire.in.find(frame(kPing, kAck, 0, "12345678")) == std::string::npos && wire.more()) {
     }
   EXPECT_LT(most_resident(), kMostMemory) << "heads of 224 MB arrived";

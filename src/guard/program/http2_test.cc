@@ -30,7 +30,7 @@ TEST_F(Http2Test, ACredentialIsRefusedAsTheMethod) {
 }
 
 // Ends a connection with a FIN, without a close_notify of TLS before it.
-void end_unannounced(Wire& wire) {
+void end_unannounced(TestPeer& wire) {
   ::shutdown(wire.fd.get(), SHUT_WR);
   wire.more();
 }
@@ -38,7 +38,7 @@ void end_unannounced(Wire& wire) {
 TEST_F(Http2Test, AnAnswerMayEndWithItsConnection) {
   RawOrigin origin(
       ca_.get(), "a.test",
-      [](Wire& wire, const std::string& head) {
+      [](TestPeer& wire, const std::string& head) {
         wire.write(head.starts_with("GET /cut ") ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"
                                                  : "HTTP/1.0 200 OK\r\n\r\nhello");
         end_unannounced(wire);
@@ -57,7 +57,7 @@ TEST_F(Http2Test, AnAnswerMayEndWithItsConnection) {
 // of its own connection, and can send a POST again. A client of a stream cannot know that the request was not
 // processed.
 TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
-  RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
+  RawOrigin origin(ca_.get(), "a.test", [&](TestPeer& wire, const std::string&) {
     wire.write(ok("done"));
     if (wire.message().starts_with("GET ")) wire.write(ok("done"));
     ::shutdown(wire.fd.get(), SHUT_WR);
@@ -70,7 +70,7 @@ TEST_F(Http2Test, ARequestThatMustNotBeSentTwiceUsesNoKeptConnection) {
 
 TEST_F(Http2Test, AConnectionWithMoreThanItsAnswerIsNotKept) {
   std::promise<bool> ends;
-  RawOrigin origin(ca_.get(), "a.test", [&](Wire& wire, const std::string&) {
+  RawOrigin origin(ca_.get(), "a.test", [&](TestPeer& wire, const std::string&) {
     BIO* records = BIO_new(BIO_s_mem());  // so that both arrive together
     SSL_set0_wbio(wire.ssl.get(), records);
     wire.write(ok("done"));
@@ -231,7 +231,7 @@ TEST_F(Http2Test, AServerThatResetsAStreamEndsOnlyThatOne) {
 // Serves one request on the first connection and refuses the next one. Serves all requests on the second connection.
 void refuse_the_second(SessionCa& ca, UniqueFd listener, uint8_t type, std::string payload) {
   for (int connection = 1; connection <= 2; ++connection) {
-    Wire wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
+    TestPeer wire{UniqueFd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)), {}, {}};
     timeval patience{kPatienceMs / 1000, 0};
     setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     wire.ssl = std::move(*ca.accept({"a.test", false}, Offer::http2));
@@ -294,7 +294,7 @@ TEST_F(Http2Test, AnIdleClientIsToldThatItsConnectionEnds) {
 TEST_F(Http2Test, AClientOfHttp1GetsItsAnswersFromTheSameServer) {
   Origin origin(ca_.get(), "a.test", [](const std::string&) { return ok("hello"); });
   inspect("a.test", origin.port);
-  Wire wire = secure("a.test");
+  TestPeer wire = secure("a.test");
   wire.write(kGet);
   EXPECT_EQ(body_of(wire.message()), "hello");
 }
@@ -303,7 +303,7 @@ TEST_F(Http2Test, AClientOfHttp1ReachesAServerThatSpeaksOnlyHttp2) {
   Http2Origin origin(ca_.get(), "a.test",
                      [](const std::string& request) { return ok(request.substr(0, request.find('\r'))); });
   inspect("a.test", origin.port);
-  Wire wire = secure("a.test");
+  TestPeer wire = secure("a.test");
   wire.write(kGet);
   EXPECT_EQ(body_of(wire.message()), "GET /a HTTP/1.1");
   wire.write("POST /b HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
@@ -318,14 +318,14 @@ TEST_F(Http2Test, CanBeSwitchedOff) {
   route("b.test", old.port);
   allow({{"host", "b.test"}, {"inspect", true}});
   inspect("a.test", origin.port);
-  Wire wire = connect_to("b.test");
+  TestPeer wire = connect_to("b.test");
   wire.ssl = std::move(*connect_tls(roots_.get(), {"b.test", false}, 443, Offer::http1_and_2));
   SSL_set_fd(wire.ssl.get(), wire.fd.get());
   ASSERT_EQ(SSL_connect(wire.ssl.get()), 1);
   EXPECT_FALSE(speaks_http2(wire.ssl.get()));
   wire.write("GET /a HTTP/1.1\r\nHost: b.test\r\n\r\n");
   EXPECT_EQ(body_of(wire.message()), "hello");
-  Wire other = secure("a.test");
+  TestPeer other = secure("a.test");
   other.write(kGet);
   EXPECT_TRUE(other.message().starts_with("HTTP/1.1 502 ")) << "the server speaks HTTP/2 alone";
 }

@@ -17,8 +17,8 @@ inline int64_t now_ms() {
 
 // A client or a server on a blocking connection.
 struct Peer {
-  explicit Peer(Wire w, h2::Role role) : wire(std::move(w)), session(role) {}
-  Wire wire;
+  explicit Peer(TestPeer w, h2::Role role) : wire(std::move(w)), session(role) {}
+  TestPeer wire;
   h2::Session session;
 
   // Sends all that the session has to send. Returns false if the connection ended.
@@ -67,7 +67,7 @@ class Http2Origin {
     port = listener_.port;
     thread_ = std::thread([this] {
       while (true) {
-        Wire wire = listener_.accept();
+        TestPeer wire = listener_.accept();
         if (!wire.fd) return;
         ++accepted;
         accepted.notify_all();
@@ -99,7 +99,7 @@ class Http2Origin {
     std::string text;
     bool head_answered = false, answered = false;
   };
-  void serve(Wire wire) {
+  void serve(TestPeer wire) {
     Peer peer(std::move(wire), h2::Role::server);
     std::vector<Work> all;
     while (peer.more()) {
@@ -128,7 +128,7 @@ class Http2Test : public GuardTest {
  protected:
   // client() opens a tunnel and a session in it. inspect() starts the guard with one inspected host.
   Peer client(const std::string& host, Offer offer = Offer::http1_and_2) {
-    Wire wire = connect_to(host);
+    TestPeer wire = connect_to(host);
     wire.ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443, offer));
     SSL_set_fd(wire.ssl.get(), wire.fd.get());
     EXPECT_EQ(SSL_connect(wire.ssl.get()), 1);

@@ -55,7 +55,7 @@ class BlockedAnswersTest : public InjectionsTest {
   // the client has received some of them, and then writes the others together.
   std::string in_events(const std::vector<std::string>& events, size_t alone) {
     std::promise<void> first;
-    RawOrigin site(ca_.get(), "events.test", [&](Wire& wire, const std::string&) {
+    RawOrigin site(ca_.get(), "events.test", [&](TestPeer& wire, const std::string&) {
       wire.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
       std::string chunks;
       for (size_t i = 0; i < events.size(); ++i) {
@@ -71,7 +71,7 @@ class BlockedAnswersTest : public InjectionsTest {
     });
     route("events.test", site.port);
     EXPECT_EQ(configure()["type"], "ready");
-    Wire wire = secure("events.test");
+    TestPeer wire = secure("events.test");
     wire.write(get("events.test", "/"));
     wire.head();
     bool more = !wire.in.empty() || wire.more();
@@ -163,7 +163,7 @@ class WebSocketAnswersTest : public InjectionsTest {
  protected:
   static constexpr auto kServer = WebSocketSender::server;
   std::string received(const std::string& frames) {
-    RawOrigin site(ca_.get(), "ws.test", [&](Wire& wire, const std::string&) {
+    RawOrigin site(ca_.get(), "ws.test", [&](TestPeer& wire, const std::string&) {
       wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" + frames +
                  frame(kServer, WebSocketFrame::close, true, ""));
       wire.to_end();
@@ -171,7 +171,7 @@ class WebSocketAnswersTest : public InjectionsTest {
     route("ws.test", site.port);
     if (pid_) EXPECT_EQ(configure()["type"], "ready");
     else start();
-    Wire wire = secure("ws.test");
+    TestPeer wire = secure("ws.test");
     wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
     std::string payload;

@@ -37,7 +37,7 @@ class ManyConnectionsTest : public GuardTest {
 TEST_F(ManyConnectionsTest, ConnectionsBeyondTheLimitAreRefused) {
   descriptors_ = 160;  // for 48 connections and their servers
   start_with_site();
-  std::vector<Wire> tunnels;
+  std::vector<TestPeer> tunnels;
   for (int i = 0; i < 48; ++i) {
     tunnels.push_back(connect_to("site.test"));
     ASSERT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << i << ": " << answer_;
@@ -66,10 +66,10 @@ TEST_F(ManyConnectionsTest, MessagesThatDoNotEndCountAsMemory) {
   std::string part("\x81\xff\0\0\0\0\0\1\x5f\x90key!", 14);
   while (part.size() < 80'000) part += "some words of a text ";
   constexpr int kMany = 2500;
-  std::vector<Wire> clients;
+  std::vector<TestPeer> clients;
   std::string answer = "HTTP/1.1 101 ";
   while (answer.starts_with("HTTP/1.1 101 ") && clients.size() < kMany) {
-    Wire& client = clients.emplace_back(Wire{dial_loopback(port_), {}, {}});
+    TestPeer& client = clients.emplace_back(TestPeer{dial_loopback(port_), {}, {}});
     client.write("GET http://ws.test/ HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     answer = client.head();
     client.write(part);
@@ -96,7 +96,7 @@ TEST_F(ManyConnectionsTest, ThereIsNoDescriptorForTheServer) {
   start_with_site();
   rlimit few{32, 32};
   ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
-  std::vector<Wire> tunnels;
+  std::vector<TestPeer> tunnels;
   for (int i = 0; i < 32 && (i == 0 || answer_.starts_with("HTTP/1.1 200 ")); ++i)
     tunnels.push_back(connect_to("site.test"));
   EXPECT_TRUE(answer_.starts_with("HTTP/1.1 503 bottle too_many_connections\r\n")) << answer_;
@@ -112,9 +112,9 @@ TEST_F(ManyConnectionsTest, ThousandsAreServed) {
   files.rlim_cur = files.rlim_max;
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
   start_with_site();
-  std::vector<Wire> clients;
+  std::vector<TestPeer> clients;
   for (size_t i = 0; i < kMany; ++i) {
-    Wire& client = clients.emplace_back(Wire{dial_loopback(port_), {}, {}});
+    TestPeer& client = clients.emplace_back(TestPeer{dial_loopback(port_), {}, {}});
     client.write("GET /alive HTTP/1.1\r\nHost: guard\r\n\r\n");  // its answer lasts as long as the guard
     ASSERT_TRUE(client.head().starts_with("HTTP/1.1 200 ")) << i;
   }
@@ -131,7 +131,7 @@ TEST_F(GuardTest, ClientsOfTheNameServerWaitForADescriptorWithoutWork) {
   allow("a.test");
   descriptors_ = 128;
   start();
-  std::vector<Wire> tunnels, clients;
+  std::vector<TestPeer> tunnels, clients;
   for (int i = 0; i < 32; ++i) {
     tunnels.push_back(connect_to("a.test"));
     ASSERT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << answer_;
@@ -140,7 +140,7 @@ TEST_F(GuardTest, ClientsOfTheNameServerWaitForADescriptorWithoutWork) {
     clients.push_back({dial_loopback(kPort, address), {}, {}});
     clients.back().write(std::string(1, '\0'));
   }
-  Wire last{dial_loopback(kPort, address), {}, {}};
+  TestPeer last{dial_loopback(kPort, address), {}, {}};
   std::string query("\0\x14\0\1\1\0\0\1\0\0\0\0\0\0\2no\0\0\1\0\1", 22);
   last.write(query);
   double before = cpu();

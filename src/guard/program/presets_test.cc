@@ -19,7 +19,7 @@ class PresetsTest : public GuardTest {
   }
   // Sends a request on a new connection, and returns the status of the answer.
   std::string ask(const std::string& host, const std::string& line, const std::string& body = "") {
-    Wire wire = secure(host);
+    TestPeer wire = secure(host);
     if (!wire.ssl) return answer_.substr(9, 3);
     wire.write(line + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
                body);

@@ -82,7 +82,7 @@ class RecordTest : public GuardTest {
       writer.join();
       reader.join();
     }
-    Wire wire;
+    TestPeer wire;
     std::atomic<int> answers = 0;
     std::thread writer, reader;
   };

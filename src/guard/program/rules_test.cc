@@ -28,7 +28,7 @@ class RulesTest : public GuardTest {
   std::atomic<bool> asked_ = false, denied_ = false;
   std::unique_ptr<Origin> origin_;
   std::vector<std::unique_ptr<Origin>> origins_;
-  Wire wire_;
+  TestPeer wire_;
 };
 
 TEST_F(RulesTest, APathGoesUpstreamAsItWasJudged) {
@@ -102,7 +102,7 @@ class IgnoresBodies {
   IgnoresBodies(SessionCa* ca, const std::string& status)
       : server_(
             ca, "api.test",
-            [this, status](Wire& wire, std::string head) {
+            [this, status](TestPeer& wire, std::string head) {
               while (!head.empty()) {
                 {
                   std::lock_guard lock(mutex_);
@@ -154,7 +154,7 @@ TEST_F(SmuggledTest, AnIgnoredBodyIsNeverReadAsARequest) {
   start_with({{"paths", {"/ok/**"}}});
   std::vector<std::string> expected;
   for (const std::string method : {"GET", "OPTIONS", "DELETE", "POST", "PUT", "PATCH", "PROPFIND", "HEAD"}) {
-    Wire wire = secure("api.test");
+    TestPeer wire = secure("api.test");
     ASSERT_TRUE(wire.ssl);
     wire.write(with_body(method + " /ok/1", method == "PUT" ? "TE: trailers\r\nConnection: TE\r\n" : "") +
                without_body("GET /ok/2"));
@@ -168,7 +168,7 @@ TEST_F(SmuggledTest, AnIgnoredBodyIsNeverReadAsARequest) {
 
 TEST_F(SmuggledTest, AChunkedBodyIsNoExceptionAndCannotSwitchProtocols) {
   start_with({{"inspect", true}});
-  Wire wire = secure("api.test");
+  TestPeer wire = secure("api.test");
   ASSERT_TRUE(wire.ssl);
   std::string chunk;
   http::append_chunk(chunk, kHidden);
@@ -184,7 +184,7 @@ TEST_F(SmuggledTest, AChunkedBodyIsNoExceptionAndCannotSwitchProtocols) {
 
 TEST_F(SmuggledTest, NoRequestFollowsAnErrorOnABody) {
   start_with({{"inspect", true}}, "404 Not Found");
-  Wire wire = secure("api.test");
+  TestPeer wire = secure("api.test");
   ASSERT_TRUE(wire.ssl);
   wire.write(with_body("POST /ok/1"));
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 404"));
@@ -196,7 +196,7 @@ TEST_F(SmuggledTest, NoRequestFollowsAnErrorOnABody) {
 // Servers tie a sign-in with NTLM to a connection. Its first request is refused and has an empty body.
 TEST_F(SmuggledTest, ARequestFollowsAnErrorOnAnEmptyBody) {
   start_with({{"inspect", true}}, "401 Unauthorized");
-  Wire wire = secure("api.test");
+  TestPeer wire = secure("api.test");
   ASSERT_TRUE(wire.ssl);
   for (int i = 0; i < 2; ++i) {
     wire.write("POST /ok/1 HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n");
@@ -208,7 +208,7 @@ TEST_F(SmuggledTest, ARequestFollowsAnErrorOnAnEmptyBody) {
 // The guard stands still until it can learn of the reset before it has read the answer, which takes it many rounds.
 TEST_F(SmuggledTest, NoRequestFollowsADiscardedBodyWithBrokenFraming) {
   std::atomic<bool> closed = false;
-  auto serve = [&](Wire& wire, const std::string&) {
+  auto serve = [&](TestPeer& wire, const std::string&) {
     while (wire.in.find("hello") == std::string::npos && wire.more()) {
     }
     if (wire.in.find("hello") == std::string::npos) return;  // a request that must not come
@@ -223,7 +223,7 @@ TEST_F(SmuggledTest, NoRequestFollowsADiscardedBodyWithBrokenFraming) {
   route("api.test", server.port);
   allow({{"host", "api.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("api.test");
+  TestPeer wire = secure("api.test");
   wire.write("POST /up HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
   EXPECT_TRUE(comes_true([&] { return closed.load(); }));
   std::string chunk;
@@ -245,7 +245,7 @@ class UpgradeTest : public RulesTest {
   // Starts a server that switches protocols, sends `bytes`, and keeps what it receives.
   void open(json rule, std::string bytes, const std::string& protocol = "websocket") {
     server_ =
-        std::make_unique<RawOrigin>(ca_.get(), "ws.test", [this, bytes, protocol](Wire& wire, const std::string&) {
+        std::make_unique<RawOrigin>(ca_.get(), "ws.test", [this, bytes, protocol](TestPeer& wire, const std::string&) {
           wire.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: " + protocol + "\r\nConnection: Upgrade\r\n\r\n" +
                      bytes);
           while (wire.more()) {
@@ -357,7 +357,7 @@ TEST_F(RulesTest, ADenialAppliesToPlainRequests) {
   route("plain.test", plain.port);
   allow("plain.test");
   start();
-  Wire wire{dial_loopback(port_), {}, {}};
+  TestPeer wire{dial_loopback(port_), {}, {}};
   std::string ask = "GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n\r\n";
   wire.write(ask);
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200"));
@@ -388,7 +388,7 @@ TEST_F(RulesTest, ABlindTunnelEndsWhenItIsNoLongerAllowed) {
     allow(host);
   }
   start();
-  Wire denied = secure("a.test"), inspected = secure("b.test"), other = secure("c.test");
+  TestPeer denied = secure("a.test"), inspected = secure("b.test"), other = secure("c.test");
   ASSERT_TRUE(denied.ssl && inspected.ssl && other.ssl);
   allow({{"host", "a.test"}, {"deny", true}});
   allow({{"host", "b.test"}, {"methods", {"GET"}}});

@@ -44,7 +44,7 @@ TEST_F(SecretsTest, AValueOnItsWayToTheModelBecomesAMarkerOfTheSameLength) {
   EXPECT_EQ(json::parse(body_of(model->last())), expected);
   EXPECT_NE(model->last().find("Content-Length: " + std::to_string(body.size()) + "\r\n"), std::string::npos);
   // The value is split by chunks and by TLS records.
-  Wire wire = secure("model.test");
+  TestPeer wire = secure("model.test");
   ASSERT_TRUE(wire.ssl);
   wire.write(
       "POST /v1/messages HTTP/1.1\r\nHost: model.test\r\nContent-Type: application/json\r\nTransfer-Encoding: "
@@ -180,7 +180,7 @@ TEST_F(SecretsTest, ARequestWithARefusedBodyDoesNotReachTheServer) {
   std::vector<std::string> seen;
   RawOrigin server(
       ca_.get(), "else.test",
-      [&](Wire& wire, const std::string& head) {
+      [&](TestPeer& wire, const std::string& head) {
         seen.push_back(head.substr(0, head.find(' ', 5)));
         wire.write(ok("fine"));
       },
@@ -188,7 +188,7 @@ TEST_F(SecretsTest, ARequestWithARefusedBodyDoesNotReachTheServer) {
   route("else.test", server.port);
   allow({{"host", "else.test"}, {"inspect", true}});
   start();
-  Wire wire = secure("else.test");
+  TestPeer wire = secure("else.test");
   // Sends two TLS records that arrive together.
   int cork = 1;
   setsockopt(wire.fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
@@ -341,7 +341,7 @@ TEST_F(SecretsTest, AValueIsInsertedIntoTheBodyOnRequest) {
         Case{"text/plain", p + p, value + value}, Case{"text/plain", "nothing", "nothing"},
         Case{"text/plain", big + p + big, big + value + big}})
     for (bool chunked : {false, true}) {
-      Wire wire = secure("db.test");
+      TestPeer wire = secure("db.test");
       ASSERT_TRUE(wire.ssl);
       wire.write("POST /token HTTP/1.1\r\nHost: db.test\r\nContent-Type: " + each.type + "\r\n" +
                  (chunked ? "Transfer-Encoding: chunked" : "Content-Length: " + std::to_string(each.sent.size())) +
@@ -366,7 +366,7 @@ TEST_F(SecretsTest, TheGuardCollectsABodyWhoseLengthItMustKnow) {
   config_["secrets"][1]["in"] = {"body"};
   auto db = origin("db.test");
   start();
-  Wire wire = secure("db.test");
+  TestPeer wire = secure("db.test");
   ASSERT_TRUE(wire.ssl);
   std::string p = kOtherPlaceholder;
   wire.write("POST / HTTP/1.1\r\nHost: db.test\r\nExpect: 100-continue\r\nContent-Length: " + std::to_string(p.size()) +

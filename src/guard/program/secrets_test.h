@@ -12,14 +12,14 @@
 namespace bottle::guard {
 
 // Ends a connection with a reset, like a server that closes with unread bytes.
-inline void reset(Wire& wire) {
+inline void reset(TestPeer& wire) {
   linger hard{1, 0};
   setsockopt(wire.fd.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
   wire.close();
 }
 
 // Waits until the other side's kernel has all bytes, and returns whether it has.
-inline bool wait_until_acknowledged(const Wire& wire) {
+inline bool wait_until_acknowledged(const TestPeer& wire) {
   return comes_true([&] {
     int waiting = 0;
     return ioctl(wire.fd.get(), SIOCOUTQ, &waiting) == 0 && waiting == 0;
@@ -45,7 +45,7 @@ inline std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::
 }
 
 // Sends pieces of so many bytes. Returns false if the machine was so busy that there may have been a pause.
-inline bool trickle(Wire& wire, std::string_view bytes, size_t piece = 1) {
+inline bool trickle(TestPeer& wire, std::string_view bytes, size_t piece = 1) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now(), last = begin;
   bool steady = true;
@@ -82,7 +82,7 @@ class SecretsTest : public GuardTest {
     return made;
   }
   std::string ask(const std::string& host, const std::string& request) {
-    Wire wire = secure(host);
+    TestPeer wire = secure(host);
     if (!wire.ssl) return "no TLS";
     wire.write(request);
     return wire.message();

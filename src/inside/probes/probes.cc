@@ -24,8 +24,8 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "inside/probes/calls.h"
+#include "inside/probes/exchange.h"
 #include "inside/probes/routes.h"
-#include "inside/probes/wire.h"
 
 namespace bottle::inside {
 namespace {

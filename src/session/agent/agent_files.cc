@@ -15,7 +15,7 @@
 #include "session/agent/agent_home.h"
 #include "session/box/containers.h"
 #include "session/collect/collect.h"
-#include "workspace/place.h"
+#include "workspace/unmoved.h"
 
 namespace bottle::session {
 namespace {
@@ -90,7 +90,7 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
   auto operators = git::read_operators_configuration();
   TRY(workspace::put_git_settings(tar, outgoing, operators));
   if (!sends_workspace(outgoing.mode)) {
-    if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_place(outgoing.source));
+    if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_unmoved(outgoing.source));
     TRY(tar.finish());
     return workspace::Summary{};
   }

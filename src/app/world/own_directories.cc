@@ -5,7 +5,7 @@
 //
 // A workspace that the agent can write to is the other way to change what is trusted, so the same list of places
 // decides which directories cannot be one.
-#include "app/world/own_places.h"
+#include "app/world/own_directories.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -104,14 +104,14 @@ void follow(const std::string& path, std::vector<std::string>& all) {
 
 }  // namespace
 
-Result<> check_own_places(const Directories& directories, const std::string& docker) {
+Result<> check_own_directories(const Directories& directories, const std::string& docker) {
   auto places = trusted(directories);
   places.insert(places.begin(), directories.home);
   const std::string configuration = docker.starts_with('/') ? docker : directories.home + "/.docker";
   places.insert(places.end(), {configuration, configuration + "/config.json"});
   for (const std::string& place : places) {
     // A place is empty if the variable that would name it is not set.
-    if (place.starts_with('/')) TRY(check_own_place(place));
+    if (place.starts_with('/')) TRY(check_own_path(place));
   }
   return {};
 }
@@ -151,14 +151,14 @@ void forget_foreign_directories() {
   auto is_own = [](const std::string& path, bool exactly) {
     struct stat st{};
     bool there = path.starts_with('/') && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
-    return there && check_own_place(path) && (!exactly || st.st_uid == ::geteuid());
+    return there && check_own_path(path) && (!exactly || st.st_uid == ::geteuid());
   };
   // The runtime directory is one user's (XDG Base Directory Specification); the other one may be /tmp itself.
   for (auto [name, exactly] : {std::pair("XDG_RUNTIME_DIR", true), std::pair("TMPDIR", false)})
     if (const char* path = std::getenv(name); path && !is_own(path, exactly)) ::unsetenv(name);
 }
 
-Result<> check_own_place(const std::string& path) {
+Result<> check_own_path(const std::string& path) {
   std::error_code error;
   fs::path place = fs::absolute(path, error);
   if (error) return {};

@@ -1,7 +1,7 @@
 // The plan names the workspace by its canonical path. The operator has agreed to that directory, so it is checked
 // again before each use: an agent of another session, or anyone who can write above it, could have replaced it with a
 // link.
-#include "workspace/place.h"
+#include "workspace/unmoved.h"
 
 #include <filesystem>
 
@@ -9,7 +9,7 @@
 
 namespace bottle::workspace {
 
-Result<> check_place(const std::string& path) {
+Result<> check_unmoved(const std::string& path) {
   std::error_code error;
   // The path had no links when the plan was made, so it must still be its own canonical path.
   std::string now = std::filesystem::canonical(path, error).string();

@@ -15,7 +15,7 @@ namespace bottle::app {
 // Without this check, root with another user's HOME would run what that user has written there. A place that does not
 // exist yet is judged by its nearest existing parent directory. `docker` is DOCKER_CONFIG, or empty for ~/.docker: it
 // decides which engine is used, and the docker command runs programs that it names.
-Result<> check_own_places(const Directories& directories, const std::string& docker = {});
+Result<> check_own_directories(const Directories& directories, const std::string& docker = {});
 
 // Removes XDG_RUNTIME_DIR and TMPDIR from the environment unless they name existing directories of this user (or, for
 // TMPDIR, of root) that others cannot replace. The usual directories are used then. After `su` or with `sudo -E`, root
@@ -32,6 +32,6 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
                                                 const std::map<std::string, std::string>& variables);
 
 // Checks one file or directory, and all directories above it, in the same way.
-Result<> check_own_place(const std::string& path);
+Result<> check_own_path(const std::string& path);
 
 }  // namespace bottle::app

@@ -2,7 +2,7 @@
 // sockets are non-blocking, so that a peer that answers slowly or never cannot delay the self-test. The code of an
 // error separates silence (Code::timed_out) from a refusal by the kernel or the peer.
 
-#include "inside/probes/wire.h"
+#include "inside/probes/exchange.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "app/world/own_places.h"
+#include "app/world/own_directories.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(OwnPlaces, AManifestThatEveryoneCanWriteToIsRefused) {
+TEST(OwnDirectories, AManifestThatEveryoneCanWriteToIsRefused) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = ::mkdtemp(place) + std::string("/it's"), config = home + "/.config/bottle",
               manifest = config + "/bottle.yaml";
@@ -24,9 +24,9 @@ TEST(OwnPlaces, AManifestThatEveryoneCanWriteToIsRefused) {
   fs::create_directories(config);
   ASSERT_TRUE(write_file_atomically(home + "/real.yaml", "{}"));
   fs::create_symlink(home + "/real.yaml", manifest);
-  EXPECT_TRUE(check_own_places(directories));
+  EXPECT_TRUE(check_own_directories(directories));
   fs::permissions(home + "/real.yaml", fs::perms::others_write, fs::perm_options::add);
-  auto checked = check_own_places(directories);
+  auto checked = check_own_directories(directories);
   ASSERT_FALSE(checked) << "through a link, too";
   EXPECT_EQ(checked.error().code, Code::denied);
   EXPECT_NE(checked.error().what.find(home + "/real.yaml is writable by everyone"), std::string::npos)
@@ -35,11 +35,11 @@ TEST(OwnPlaces, AManifestThatEveryoneCanWriteToIsRefused) {
   size_t command = todo.find("chmod o-w");
   ASSERT_NE(command, std::string::npos) << todo;
   EXPECT_EQ(std::system(todo.substr(command, todo.rfind('`') - command).c_str()), 0) << todo;
-  EXPECT_TRUE(check_own_places(directories)) << "what the message says helps";
+  EXPECT_TRUE(check_own_directories(directories)) << "what the message says helps";
   fs::remove_all(place);
 }
 
-TEST(OwnPlaces, EachLinkOnTheWayIsAPlaceToo) {
+TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = fs::canonical(::mkdtemp(place)).string(), config = home + "/.config/bottle";
   auto directories = Directories::from({{"HOME", home}, {"XDG_CACHE_HOME", home + "/ws/.cache"}});
@@ -88,7 +88,7 @@ TEST(OwnPlaces, EachLinkOnTheWayIsAPlaceToo) {
 }
 
 // After `su` or with `sudo -E`, these variables still name the directories of the other user.
-TEST(OwnPlaces, ADirectoryOfAnotherUserIsNeitherRuntimeNorTemporaryDirectory) {
+TEST(OwnDirectories, ADirectoryOfAnotherUserIsNeitherRuntimeNorTemporaryDirectory) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can make directories of others";
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string root = ::mkdtemp(place), theirs = root + "/theirs", mine = root + "/mine", open = root + "/open",
@@ -113,10 +113,10 @@ TEST(OwnPlaces, ADirectoryOfAnotherUserIsNeitherRuntimeNorTemporaryDirectory) {
     before ? ::setenv(name, kept.c_str(), 1) : ::unsetenv(name);
   }
   auto directories = Directories::from({{"HOME", mine}});
-  EXPECT_TRUE(check_own_places(directories, mine));
-  EXPECT_FALSE(check_own_places(directories, theirs));
+  EXPECT_TRUE(check_own_directories(directories, mine));
+  EXPECT_FALSE(check_own_directories(directories, theirs));
   fs::create_directory_symlink(theirs, mine + "/.docker");
-  EXPECT_FALSE(check_own_places(directories));
+  EXPECT_FALSE(check_own_directories(directories));
   fs::remove_all(root);
 }
 

@@ -1,4 +1,4 @@
-#include "wire/places/places.h"
+#include "wire/repositories/repositories.h"
 
 #include "base/ids.h"
 #include "base/text/json.h"
@@ -21,18 +21,18 @@ static void path(Object& o, const char* key, const char* exact_key, std::string&
   else o.refuse(exact_key, "is not hexadecimal");
 }
 
-void fields(Object& o, ChangedPlace& place) {
-  path(o, "directory", "directory_hex", place.directory);
-  if (o.optional("patch", true)) path(o, "patch", "patch_hex", place.patch);
-  if (o.optional("filtered", true)) path(o, "filtered", "filtered_hex", place.filtered);
+void fields(Object& o, ChangedRepository& repository) {
+  path(o, "directory", "directory_hex", repository.directory);
+  if (o.optional("patch", true)) path(o, "patch", "patch_hex", repository.patch);
+  if (o.optional("filtered", true)) path(o, "filtered", "filtered_hex", repository.filtered);
 }
 
 // A workspace may hold many repositories, as a mirror of a package registry does.
-void fields(Object& o, ChangedPlaces& places) { o.objects("places", places.places, 100'000); }
+void fields(Object& o, ChangedRepositories& changed) { o.objects("places", changed.repositories, 100'000); }
 
-Result<ChangedPlaces> decode_places(std::string_view text) {
-  if (text.starts_with('[')) return decode<ChangedPlaces>("{\"places\":" + std::string(text) + "}", From::ours);
-  return decode<ChangedPlaces>(text, From::ours);
+Result<ChangedRepositories> decode_repositories(std::string_view text) {
+  if (text.starts_with('[')) return decode<ChangedRepositories>("{\"places\":" + std::string(text) + "}", From::ours);
+  return decode<ChangedRepositories>(text, From::ours);
 }
 
 }  // namespace bottle::wire

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "inside/probes/exchange.h"
 #include "inside/probes/routes.h"
-#include "inside/probes/wire.h"
 
 using namespace bottle;
 

@@ -10,6 +10,6 @@ namespace bottle::workspace {
 // `path` was absolute and without links when the plan was made. Fails with Code::denied if a link is on the way now: an
 // agent that can write to a directory above it (`workspace: bind`) may have put it there, and it can lead to any file
 // of the operator's. Fails with Code::not_found if the path no longer exists.
-Result<> check_place(const std::string& path);
+Result<> check_unmoved(const std::string& path);
 
 }  // namespace bottle::workspace
