@@ -3,6 +3,7 @@
 
 #include "base/text/base64.h"
 #include "base/text/lower.h"
+#include "guard/exchange/held_back.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
 
@@ -194,152 +195,6 @@ TEST_F(AnswersTest, WithAFalseCodingPass) {
   EXPECT_EQ(body_of(got(plain(gzip, gzipped("") + std::string(22, '\0')))), "");
 }
 
-// Returns the payloads of all messages, each after its opcode.
-std::string messages(WebSocketSender sender, std::string_view bytes) {
-  WebSocketReader reader(sender, false);
-  std::string all, payload;
-  for (WebSocketReader::Step step; (step = reader.next(bytes, payload)) != WebSocketReader::Step::more;) {
-    if (step == WebSocketReader::Step::bad) return all + "bad: " + reader.why();
-    if (step == WebSocketReader::Step::frame && reader.frame().opcode)
-      payload += std::to_string(reader.frame().opcode) + ":";
-    if (reader.message_done()) all += std::exchange(payload, {}) + " ";
-  }
-  return all + payload;
-}
-
-class MessagesTest : public SecretsTest {
- protected:
-  static constexpr auto kClient = WebSocketSender::client, kServer = WebSocketSender::server;
-  static constexpr const char* kSwitch =
-      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-
-  // Opens a WebSocket to `host`. The server sends `frames` and keeps what it receives.
-  TestPeer open(const std::string& host, std::string frames, std::string headers = "") {
-    server_ =
-        std::make_unique<RawOrigin>(ca_.get(), host, [this, frames, headers](TestPeer& wire, const std::string& head) {
-          head_ = head;
-          wire.write(kSwitch + headers + "\r\n" + frames);
-          while (wire.more()) {
-            std::lock_guard lock(mutex_);
-            received_ += std::exchange(wire.in, {});
-          }
-        });
-    route(host, server_->port);
-    allow({{"host", host}, {"inspect", true}});
-    start();
-    TestPeer wire = secure(host);
-    EXPECT_TRUE(wire.ssl);
-    wire.write("GET /ws HTTP/1.1\r\nHost: " + host +
-               "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
-    while (wire.in.find("\r\n\r\n") == std::string::npos && wire.more()) {
-    }
-    answer_head_ = wire.in.substr(0, wire.in.find("\r\n\r\n") + 4);
-    wire.in.erase(0, answer_head_.size());
-    return wire;
-  }
-  std::string read_messages(TestPeer& wire, const std::string& until) {
-    while (messages(kServer, wire.in).find(until) == std::string::npos && wire.more()) {
-    }
-    return messages(kServer, wire.in);
-  }
-  std::string received(const std::string& until) {
-    for (int i = 0; i < 6000; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      std::lock_guard lock(mutex_);
-      if (std::string all = messages(kClient, received_); all.find(until) != all.npos) return all;
-    }
-    std::lock_guard lock(mutex_);
-    return messages(kClient, received_);
-  }
-
-  std::unique_ptr<RawOrigin> server_;
-  std::mutex mutex_;
-  std::string head_, received_, answer_head_;
-};
-
-TEST_F(MessagesTest, PassWithoutTheirExtensions) {
-  TestPeer wire = open("db.test", frame(kServer, 1, true, "hello") + frame(kServer, 2, false, "in ") +
-                                      frame(kServer, 9, true, "ping") + frame(kServer, 0, true, "two") +
-                                      frame(kServer, 1, true, std::string(100'000, 'x')) + frame(kServer, 8, true, ""));
-  EXPECT_TRUE(answer_head_.starts_with("HTTP/1.1 101 ")) << answer_head_;
-  EXPECT_EQ(head_.find("Sec-WebSocket-Extensions"), std::string::npos);
-  EXPECT_EQ(read_messages(wire, "8:"), "1:hello 9:ping 2:in two 1:" + std::string(100'000, 'x') + " 8: ");
-  wire.write(frame(kClient, 1, false, "from the ") + frame(kClient, 0, true, "client") +
-             frame(kClient, 10, true, "ping"));
-  EXPECT_EQ(received("10:ping"), "1:from the client 10:ping ");
-}
-
-TEST_F(MessagesTest, ContainNoValue) {
-  std::string value = kOther;
-  TestPeer wire = open("db.test", frame(kServer, 1, true, "before") + frame(kServer, 1, false, value.substr(0, 7)) +
-                                      frame(kServer, 9, true, "") + frame(kServer, 0, true, value.substr(7)) +
-                                      frame(kServer, 1, true, "after"));
-  std::string seen = read_messages(wire, "after");
-  EXPECT_TRUE(seen.starts_with("1:before 9: ")) << seen;
-  EXPECT_EQ(seen.find("db-"), seen.npos) << seen;
-  EXPECT_EQ(seen.find("after"), seen.npos) << "the connection ends";
-  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
-}
-
-TEST_F(MessagesTest, ContainNoValueInAPingOrSplitOverTwoMessages) {
-  std::string value = kOther;
-  TestPeer wire = open("db.test", frame(kServer, 9, true, value));
-  EXPECT_EQ(read_messages(wire, "9:"), "");
-  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
-}
-
-TEST_F(MessagesTest, CarryNoPlaceholderToItsHostOrAnother) {
-  TestPeer wire = open("db.test", "");
-  wire.write(frame(kClient, 1, true, "fine") + frame(kClient, 1, true, std::string("key=") + kOtherPlaceholder));
-  EXPECT_EQ(wire.to_end(), "");
-  EXPECT_EQ(audited("secret")["action"], "deny");
-  EXPECT_TRUE(server_->wait_until_closed());
-  EXPECT_EQ(messages(kClient, received_), "1:fine ");
-}
-
-TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
-  TestPeer wire = open("model.test", "");
-  wire.write(frame(kClient, 1, true, std::string("env ") + kOtherPlaceholder) +
-             frame(kClient, 1, true, std::string("DB=") + kOther) + frame(kClient, 1, true, "end"));
-  EXPECT_EQ(received("1:end"), std::string("1:env ") + kOtherPlaceholder + " 1:DB=[redacted: db]" +
-                                   std::string(strlen(kOther) - 14, '*') + " 1:end ");
-}
-
-TEST_F(MessagesTest, PassUncompressedAsMessages) {
-  TestPeer wire = open("db.test", frame(kServer, 1, true, "xx", true));
-  EXPECT_EQ(wire.to_end(), "");
-  EXPECT_EQ(audited("bad_answer")["action"], "close");
-}
-
-TEST_F(MessagesTest, OfAServerThatWantsAnExtensionAreRefused) {
-  open("db.test", "", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
-  EXPECT_NE(answer_head_.find("X-Bottle-Error: bad_answer"), std::string::npos) << answer_head_;
-}
-
-TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
-  // The chunk ends in the first byte of a value, and the end of the answer is sent only after the chunk has arrived.
-  std::promise<void> arrived;
-  std::atomic<bool> in_time = false;
-  server_ = std::make_unique<RawOrigin>(
-      ca_.get(), "db.test", [&, seen = arrived.get_future().share()](TestPeer& wire, auto&) {
-        wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n");
-        in_time = seen.wait_for(std::chrono::milliseconds(kPatienceMs)) == std::future_status::ready;
-        wire.write("0\r\n\r\n");
-      });
-  route("db.test", server_->port);
-  allow({{"host", "db.test"}, {"inspect", true}});
-  start();
-  TestPeer wire = secure("db.test");
-  wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
-  while (wire.in.find("\r\nd\r\n") == std::string::npos && wire.more()) {
-  }
-  EXPECT_EQ(wire.in.find("0\r\n\r\n"), std::string::npos);
-  arrived.set_value();
-  while (wire.in.find("0\r\n\r\n") == std::string::npos && wire.more()) {
-  }
-  EXPECT_TRUE(in_time) << "the chunk did not arrive before the end of the answer was sent";
-}
-
 // A server that sends an empty line and then closes a kept connection has not answered.
 TEST_F(GuardTest, AnEmptyLineBeforeTheEndIsNoAnswer) {
   std::atomic<int> connections = 0;
@@ -382,6 +237,31 @@ TEST_F(GuardTest, AConnectionIsNotKeptAfterA204ThatAnnouncesABody) {
     }
     EXPECT_EQ(origin.accepted - before, connections) << line;
   }
+}
+
+TEST(HeldBack, LeavesInAPause) {
+  HeldBack held;
+  EXPECT_FALSE(held.due(true, false, 100, true));
+  EXPECT_EQ(held.until(1000), 100 + kMostQuiet);
+  EXPECT_FALSE(held.due(true, false, 100 + kMostQuiet - 1));
+  EXPECT_TRUE(held.due(true, false, 100 + kMostQuiet));
+  held.released();
+  EXPECT_EQ(held.until(1000), 1000);
+}
+
+TEST(HeldBack, BytesThatArriveAreNoPauseButTheWholeWaitIsBounded) {
+  HeldBack held;
+  int64_t now = 100;
+  for (; now < 100 + kMostHeldBack; ++now) ASSERT_FALSE(held.due(true, false, now, true)) << now;
+  EXPECT_EQ(held.until(1000), now);
+  EXPECT_TRUE(held.due(true, false, now, true));
+}
+
+TEST(HeldBack, BytesHeldBackAfterOthersLeftWaitAgain) {
+  HeldBack held;
+  for (int64_t now = 100; now < 1000; ++now) ASSERT_FALSE(held.due(true, now % 10 == 0, now)) << now;
+  EXPECT_FALSE(held.due(false, false, 1000));
+  EXPECT_EQ(held.until(9000), 9000);
 }
 
 }  // namespace

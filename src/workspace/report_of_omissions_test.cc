@@ -14,9 +14,9 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-class Truth : public AgentWork {};
+class Omissions : public AgentWork {};
 
-TEST_F(Truth, TheFirstCommitsOfARepositoryComeBack) {
+TEST_F(Omissions, TheFirstCommitsOfARepositoryComeBack) {
   for (const std::string& place : {std::string(), std::string("sub")}) {
     std::string at = root + "/unborn" + place, where = place.empty() ? at : at + "/" + place;
     fs::create_directories(where);
@@ -40,7 +40,7 @@ TEST_F(Truth, TheFirstCommitsOfARepositoryComeBack) {
   }
 }
 
-TEST_F(Truth, WithoutACommitOfTheAgentBottleMakesNone) {
+TEST_F(Omissions, WithoutACommitOfTheAgentBottleMakesNone) {
   std::string at = root + "/unborn";
   fs::create_directories(at);
   git("init -q -b main", at);
@@ -53,7 +53,7 @@ TEST_F(Truth, WithoutACommitOfTheAgentBottleMakesNone) {
   EXPECT_EQ(git("ls-tree --name-only refs/bottle/s1/worktree", at), "b.txt");
 }
 
-TEST_F(Truth, ARepositoryThatTheAgentMadeIsNamed) {
+TEST_F(Omissions, ARepositoryThatTheAgentMadeIsNamed) {
   fs::remove_all(repo + "/.git");
   auto back = after(WorkspaceMode::copy, "git init -q && git add -A && " + commit_ + "-m one");
   EXPECT_TRUE(back.is_incomplete) << back.text;
@@ -61,7 +61,7 @@ TEST_F(Truth, ARepositoryThatTheAgentMadeIsNamed) {
   EXPECT_EQ(back.skipped, 1u) << "it counts once";
 }
 
-TEST_F(Truth, CommitsOnNoBranchComeBack) {
+TEST_F(Omissions, CommitsOnNoBranchComeBack) {
   auto back = after(WorkspaceMode::copy, "git checkout -q --detach && echo 1 > 1 && git add -A && " + commit_ +
                                              "-m left && git checkout -q main && git worktree add -q --detach ../other "
                                              "&& cd ../other && " +
@@ -73,7 +73,7 @@ TEST_F(Truth, CommitsOnNoBranchComeBack) {
 }
 
 // A checkpoint brings such a commit while it is checked out. The operator's repository has its objects from then on.
-TEST_F(Truth, CommitsOnNoBranchStayAfterTheNextCheckpoint) {
+TEST_F(Omissions, CommitsOnNoBranchStayAfterTheNextCheckpoint) {
   auto sent = pack(WorkspaceMode::copy);
   unpack();
   sh("cd " + inside + " && git checkout -q --detach && " + commit_ + "--allow-empty -m left");
@@ -96,7 +96,7 @@ TEST_F(Truth, CommitsOnNoBranchStayAfterTheNextCheckpoint) {
 }
 
 // An agent can write logs of any length.
-TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreTaken) {
+TEST_F(Omissions, OfManyCheckedOutCommitsTheNewestAreTaken) {
   auto id_of = [](int number) {
     char id[41];
     std::snprintf(id, sizeof id, "%040x", static_cast<unsigned>(number));
@@ -119,7 +119,7 @@ TEST_F(Truth, OfManyCheckedOutCommitsTheNewestAreTaken) {
   EXPECT_EQ(q.detached.back(), id_of(1998));
 }
 
-TEST_F(Truth, CommitsOfTheOperatorAreNotBroughtAgain) {
+TEST_F(Omissions, CommitsOfTheOperatorAreNotBroughtAgain) {
   git("checkout -q --detach");
   git("commit -q --allow-empty -m mine");
   git("checkout -q main");
@@ -127,14 +127,14 @@ TEST_F(Truth, CommitsOfTheOperatorAreNotBroughtAgain) {
   EXPECT_TRUE(says(back, "Nothing changed")) << back.text;
 }
 
-TEST_F(Truth, AnAmendedCommitCountsOnce) {
+TEST_F(Omissions, AnAmendedCommitCountsOnce) {
   auto back = after(WorkspaceMode::clone, "git checkout -q --detach && " + commit_ +
                                               "--allow-empty -m one && git branch b && " +
                                               "git checkout -q b && git checkout -q main");
   EXPECT_EQ(refs(), "refs/bottle/s1/heads/b") << back.text;
 }
 
-TEST_F(Truth, ABranchWithoutACommitIsNamed) {
+TEST_F(Omissions, ABranchWithoutACommitIsNamed) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto back = after(mode, "git checkout -q -b feature");
     EXPECT_EQ(refs(), "refs/bottle/s1/heads/feature") << back.text;
@@ -142,14 +142,14 @@ TEST_F(Truth, ABranchWithoutACommitIsNamed) {
   }
 }
 
-TEST_F(Truth, TheOnlyBranchCanBeMerged) {
+TEST_F(Omissions, TheOnlyBranchCanBeMerged) {
   auto back = after(WorkspaceMode::clone,
                     "git checkout -q -b feature && " + commit_ + "--allow-empty -m one && git checkout -q main");
   EXPECT_TRUE(says(back, "Take it: git merge refs/bottle/s1/heads/feature\n")) << back.text;
   EXPECT_TRUE(says(back, "See it:  git diff ")) << back.text;
 }
 
-TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
+TEST_F(Omissions, RefsThatTheAgentRemovedAreNamed) {
   git("branch old");
   git("tag v1");
   git("symbolic-ref refs/heads/alias refs/heads/main");
@@ -166,7 +166,7 @@ TEST_F(Truth, RefsThatTheAgentRemovedAreNamed) {
 }
 
 // A checkpoint brings the change.
-TEST_F(Truth, ChangesThatTheAgentUndidHaveNoRef) {
+TEST_F(Omissions, ChangesThatTheAgentUndidHaveNoRef) {
   auto sent = pack(WorkspaceMode::copy);
   unpack();
   sh("cd " + inside + " && echo new > new.txt");
@@ -178,7 +178,7 @@ TEST_F(Truth, ChangesThatTheAgentUndidHaveNoRef) {
   EXPECT_EQ(refs(), "");
 }
 
-TEST_F(Truth, UnreadableRefsAreNotReportedAsRemoved) {
+TEST_F(Omissions, UnreadableRefsAreNotReportedAsRemoved) {
   git("branch old");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -196,7 +196,7 @@ TEST_F(Truth, UnreadableRefsAreNotReportedAsRemoved) {
   }
 }
 
-TEST_F(Truth, ChangedSettingsOfGitAreNamed) {
+TEST_F(Omissions, ChangedSettingsOfGitAreNamed) {
   git("config remote.origin.url https://me:token@example.org/x");
   make_inner(repo + "/inner");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
@@ -207,7 +207,7 @@ TEST_F(Truth, ChangedSettingsOfGitAreNamed) {
   }
 }
 
-TEST_F(Truth, OfManyStashesTheNewestComeBack) {
+TEST_F(Omissions, OfManyStashesTheNewestComeBack) {
   auto back =
       after(WorkspaceMode::clone,
             commit_ + "--allow-empty -m old && git stash store -m old HEAD && " + commit_ +
@@ -221,7 +221,7 @@ TEST_F(Truth, OfManyStashesTheNewestComeBack) {
   EXPECT_TRUE(flagged(back, "more stashes than the limit")) << joined(back.flagged);
 }
 
-TEST_F(Truth, ContentThatIsOnlyStagedComesBack) {
+TEST_F(Omissions, ContentThatIsOnlyStagedComesBack) {
   make_inner(repo + "/inner");
   int round = 0;
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
@@ -250,7 +250,7 @@ TEST_F(Truth, ContentThatIsOnlyStagedComesBack) {
   }
 }
 
-TEST_F(Truth, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
+TEST_F(Omissions, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
   put(repo + "/.gitattributes", "*.f filter=up\n*.crlf text\n");
   put(repo + "/.gitignore", "*.log\n");
   put(repo + "/t.f", "ABC\n");
@@ -279,7 +279,7 @@ TEST_F(Truth, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
     }
 }
 
-TEST_F(Truth, TheVersionsOfAnUnresolvedMergeComeBack) {
+TEST_F(Omissions, TheVersionsOfAnUnresolvedMergeComeBack) {
   int round = 0;
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     std::string text = "theirs " + std::to_string(++round);
@@ -292,7 +292,7 @@ TEST_F(Truth, TheVersionsOfAnUnresolvedMergeComeBack) {
   }
 }
 
-TEST_F(Truth, StagedContentOfAnotherWorkTreeComesBack) {
+TEST_F(Omissions, StagedContentOfAnotherWorkTreeComesBack) {
   for (const std::string& name : {"wt", "sharedindex.wt"}) {
     auto back = after(WorkspaceMode::clone, "git worktree add -q --detach " + name + " && cd " + name +
                                                 " && echo there > a.txt && git add a.txt && echo one > a.txt");
@@ -301,7 +301,7 @@ TEST_F(Truth, StagedContentOfAnotherWorkTreeComesBack) {
   }
 }
 
-TEST_F(Truth, StagedContentAtAPathOfGitIsOnlyNamed) {
+TEST_F(Omissions, StagedContentAtAPathOfGitIsOnlyNamed) {
   // git does not add such a path, but it does not check the paths of an index that it reads.
   auto back =
       after(WorkspaceMode::clone, "mkdir xgit && echo a > xgit/hook && echo b > n.txt && git add -A && " +
@@ -311,7 +311,7 @@ TEST_F(Truth, StagedContentAtAPathOfGitIsOnlyNamed) {
   EXPECT_EQ(git("diff --name-status main refs/bottle/s1/staged"), "A\tn.txt") << back.text;
 }
 
-TEST_F(Truth, StagedContentIsInTheBundleOfALockedRepository) {
+TEST_F(Omissions, StagedContentIsInTheBundleOfALockedRepository) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   sh("cd " + inside + " && echo staged > a.txt && git add a.txt && echo one > a.txt");
@@ -323,7 +323,7 @@ TEST_F(Truth, StagedContentIsInTheBundleOfALockedRepository) {
   EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), "staged");
 }
 
-TEST_F(Truth, AnIndexThatCannotBeReadIsNamed) {
+TEST_F(Omissions, AnIndexThatCannotBeReadIsNamed) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
     for (const std::string command :
          {"echo rubbish > .git/index", "git update-index --split-index && rm .git/shared*"}) {
@@ -337,7 +337,7 @@ TEST_F(Truth, AnIndexThatCannotBeReadIsNamed) {
   EXPECT_TRUE(says(back, "Nothing changed")) << back.text << joined(back.flagged);
 }
 
-TEST_F(Truth, StagedContentUnderAFilterIsOnlyNamed) {
+TEST_F(Omissions, StagedContentUnderAFilterIsOnlyNamed) {
   git("config filter.up.clean 'tr a-z A-Z'");
   put(repo + "/.gitattributes", "*.f filter=up\n");
   put(repo + "/t.f", "ABC\n");
@@ -351,7 +351,7 @@ TEST_F(Truth, StagedContentUnderAFilterIsOnlyNamed) {
   }
 }
 
-TEST_F(Truth, EmptyDirectoriesAreNamed) {
+TEST_F(Omissions, EmptyDirectoriesAreNamed) {
   put(repo + "/.gitignore", "cache/\n");
   git("add -A");
   git("commit -qm ignore");
@@ -364,12 +364,12 @@ TEST_F(Truth, EmptyDirectoriesAreNamed) {
   EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
 }
 
-TEST_F(Truth, SpecialFilesAreReportedOnce) {
+TEST_F(Omissions, SpecialFilesAreReportedOnce) {
   auto back = after(WorkspaceMode::copy, "mkfifo pipe");
   EXPECT_EQ(back.skipped, 1u) << joined(back.flagged);
 }
 
-TEST_F(Truth, TheModeOfAFileUnderAFilterChanges) {
+TEST_F(Omissions, TheModeOfAFileUnderAFilterChanges) {
   git("config filter.up.clean 'tr a-z A-Z'");
   git("config filter.up.smudge 'tr A-Z a-z'");
   put(repo + "/.gitattributes", "*.f filter=up\n");
@@ -391,7 +391,7 @@ TEST_F(Truth, TheModeOfAFileUnderAFilterChanges) {
   EXPECT_TRUE(says(back, " && chmod +x " + repo + "/u.f\n")) << back.text;
 }
 
-TEST_F(Truth, FilesThatCpCannotCopyAreNamed) {
+TEST_F(Omissions, FilesThatCpCannotCopyAreNamed) {
   fs::remove_all(repo + "/.git");
   put(repo + "/run.sh", "x\n");
   auto back = after(WorkspaceMode::copy, "chmod +x run.sh && ln -s run.sh link && rm a.txt");
@@ -400,7 +400,7 @@ TEST_F(Truth, FilesThatCpCannotCopyAreNamed) {
 }
 
 // Neither a shell nor a person can take advice of any length.
-TEST_F(Truth, AnAgentCannotMakeTheAdviceLong) {
+TEST_F(Omissions, AnAgentCannotMakeTheAdviceLong) {
   fs::remove_all(repo + "/.git");
   fs::create_directories(repo + "/d");
   constexpr size_t kFiles = 1000;  // their names take twice the text that is allowed
@@ -412,7 +412,7 @@ TEST_F(Truth, AnAgentCannotMakeTheAdviceLong) {
   EXPECT_TRUE(says(back, "bottle apply s1") || says(back, " apply ")) << back.text.substr(0, 4096);
 }
 
-TEST_F(Truth, PartsOfASubmoduleThatStayAreReported) {
+TEST_F(Omissions, PartsOfASubmoduleThatStayAreReported) {
   make_inner(root + "/source");
   git("-c protocol.file.allow=always submodule --quiet add " + root + "/source lib");
   git("commit -qm lib");
@@ -424,7 +424,7 @@ TEST_F(Truth, PartsOfASubmoduleThatStayAreReported) {
   EXPECT_NE(warnings.find("which is checked out here"), std::string::npos) << warnings;
 }
 
-TEST_F(Truth, RepositoriesAreFoundAtAnyDepth) {
+TEST_F(Omissions, RepositoriesAreFoundAtAnyDepth) {
   make_inner(repo + "/a");
   make_inner(repo + "/a/b/c/d/e/f");
   put(repo + "/.gitignore", "a/\n");
@@ -437,7 +437,7 @@ TEST_F(Truth, RepositoriesAreFoundAtAnyDepth) {
   EXPECT_FALSE(found.is_complete);
 }
 
-TEST_F(Truth, ALongListOfRepositoriesStaysReadable) {
+TEST_F(Omissions, ALongListOfRepositoriesStaysReadable) {
   constexpr int kPlaces = 23;
   std::string top = root + "/many";
   make_inner(top + "/0");

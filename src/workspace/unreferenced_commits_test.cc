@@ -1,14 +1,14 @@
 // Tests that work that no ref of the agent names comes home: commits in logs and in unfinished actions, and what is in
 // other work trees.
-#include "workspace/agent_work_test.h"
 #include "workspace/receiving/unreferenced_commits.h"
+#include "workspace/agent_work_test.h"
 
 namespace bottle::workspace {
 namespace {
 
 using manifest::WorkspaceMode;
 
-class Unnamed : public AgentWork {
+class UnreferencedCommits : public AgentWork {
  protected:
   // Returns the subjects of the commits on a session's refs of this kind.
   std::string subjects(const std::string& kind = "heads") {
@@ -22,7 +22,7 @@ class Unnamed : public AgentWork {
   std::string empty(const std::string& subject) const { return commit_ + "--allow-empty -m " + subject; }
 };
 
-TEST_F(Unnamed, CommitsThatWereTakenOffABranchComeBack) {
+TEST_F(UnreferencedCommits, CommitsThatWereTakenOffABranchComeBack) {
   const std::string start = "git tag start && " + empty("lost") + " && ";
   for (const std::string command :
        {"git checkout -q -B main start", "git switch -q -C main start", "git update-ref refs/heads/main start",
@@ -47,7 +47,7 @@ TEST_F(Unnamed, CommitsThatWereTakenOffABranchComeBack) {
   }
 }
 
-TEST_F(Unnamed, CommitsWithANewerVersionDoNotComeBack) {
+TEST_F(UnreferencedCommits, CommitsWithANewerVersionDoNotComeBack) {
   const std::string amend = commit_ + "--amend --allow-empty -m newer";
   for (const std::string& command :
        {empty("older") + " && " + amend,
@@ -74,7 +74,7 @@ TEST_F(Unnamed, CommitsWithANewerVersionDoNotComeBack) {
     EXPECT_NE(subjects().find(subject), std::string::npos) << subject << "\n" << back.text;
 }
 
-TEST_F(Unnamed, OnlyTheNewestCommitOfALineIsTaken) {
+TEST_F(UnreferencedCommits, OnlyTheNewestCommitOfALineIsTaken) {
   // A line of twenty commits, one beside it, and many that have no parent.
   constexpr size_t kLine = 20, kAll = kLine + 1 + 4;
   std::string import;
@@ -115,7 +115,7 @@ TEST_F(Unnamed, OnlyTheNewestCommitOfALineIsTaken) {
   EXPECT_EQ(left(line, {bad[0], line.back(), bad[1]}), std::vector<std::string>{side});
 }
 
-TEST_F(Unnamed, WhatAnUnfinishedActionPutAsideComesBack) {
+TEST_F(UnreferencedCommits, WhatAnUnfinishedActionPutAsideComesBack) {
   const std::string git_ = "git -c user.name=a -c user.email=a@b ";
   const std::string conflict = "git checkout -q -b f && echo f > a.txt && " + commit_ +
                                "-am f && git checkout -q main && " + "echo m > a.txt && " + commit_ +
@@ -135,7 +135,7 @@ TEST_F(Unnamed, WhatAnUnfinishedActionPutAsideComesBack) {
   }
 }
 
-TEST_F(Unnamed, TheCommitsOfAnUnfinishedRebaseComeBack) {
+TEST_F(UnreferencedCommits, TheCommitsOfAnUnfinishedRebaseComeBack) {
   auto back = after(WorkspaceMode::clone, "git checkout -q -b f && echo f > a.txt && " + commit_ +
                                               "-am f && git checkout -q --detach main && " + "echo m > a.txt && " +
                                               commit_ + "-am m && " + empty("later") +
@@ -144,7 +144,7 @@ TEST_F(Unnamed, TheCommitsOfAnUnfinishedRebaseComeBack) {
   EXPECT_TRUE(says(back, "The agent left this unfinished in its copy: a rebase.")) << back.text;
 }
 
-TEST_F(Unnamed, RefsOfAnotherWorkTreeComeBack) {
+TEST_F(UnreferencedCommits, RefsOfAnotherWorkTreeComeBack) {
   auto back = after(WorkspaceMode::clone,
                     "git worktree add -q --detach inner && cd inner && git checkout -q -b x && " + empty("private") +
                         " && git update-ref refs/worktree/p HEAD && git checkout -q --detach main "
@@ -152,7 +152,7 @@ TEST_F(Unnamed, RefsOfAnotherWorkTreeComeBack) {
   EXPECT_EQ(subjects(), "private") << back.text;
 }
 
-TEST_F(Unnamed, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
+TEST_F(UnreferencedCommits, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
   limits.inside = root + "/inside/workspace";
   git("worktree add -q " + root + "/mine");  // the operator's own
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {

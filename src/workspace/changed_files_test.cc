@@ -1,7 +1,6 @@
 // Tests that what comes back is exactly what the agent did, whatever state the operator's tree was in.
 #include <fcntl.h>
 
-#include "workspace/files/encoding.h"
 #include "workspace/quarantine/work_files.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
@@ -12,7 +11,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-class Delta : public Workspace {
+class ChangedFiles : public Workspace {
  protected:
   void SetUp() override {
     Workspace::SetUp();
@@ -38,7 +37,7 @@ class Delta : public Workspace {
   }
 };
 
-TEST_F(Delta, OnlyTheAgentsChangesToADirtyTreeComeBack) {
+TEST_F(ChangedFiles, OnlyTheAgentsChangesToADirtyTreeComeBack) {
   std::string lines;
   for (int i = 1; i <= 40; ++i) lines += std::to_string(i) + "\n";
   commit("f.txt", lines);
@@ -58,7 +57,7 @@ TEST_F(Delta, OnlyTheAgentsChangesToADirtyTreeComeBack) {
   EXPECT_EQ(sh("grep -c -e mine -e agent " + repo + "/f.txt"), "2");
 }
 
-TEST_F(Delta, ConflictingChangesAreReported) {
+TEST_F(ChangedFiles, ConflictingChangesAreReported) {
   put(repo + "/a.txt", "mine\n");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -70,7 +69,7 @@ TEST_F(Delta, ConflictingChangesAreReported) {
   EXPECT_EQ(*read_file(repo + "/a.txt"), "mine and the agent's\n");
 }
 
-TEST_F(Delta, AnUncommittedFileOfTheOperatorIsNotTheAgents) {
+TEST_F(ChangedFiles, AnUncommittedFileOfTheOperatorIsNotTheAgents) {
   put(repo + "/mine.txt", "mine\n");
   put(repo + "/a.txt", "dirty\n");
   fs::remove(repo + "/dir/b.txt");
@@ -86,7 +85,7 @@ TEST_F(Delta, AnUncommittedFileOfTheOperatorIsNotTheAgents) {
   EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse refs/bottle/s1/heads/main"));
 }
 
-TEST_F(Delta, ASparseCheckoutKeepsTheFilesOutsideOfIt) {
+TEST_F(ChangedFiles, ASparseCheckoutKeepsTheFilesOutsideOfIt) {
   commit("keep/k", "k\n");
   commit("huge/h", "h\n");
   git("sparse-checkout init --cone");
@@ -111,7 +110,7 @@ TEST_F(Delta, ASparseCheckoutKeepsTheFilesOutsideOfIt) {
   }
 }
 
-TEST_F(Delta, FilesThatCouldNotBeSentAreNotDeleted) {
+TEST_F(ChangedFiles, FilesThatCouldNotBeSentAreNotDeleted) {
   commit("out", "x");
   fs::remove(repo + "/out");
   fs::create_symlink("/etc/passwd", repo + "/out");
@@ -126,7 +125,7 @@ TEST_F(Delta, FilesThatCouldNotBeSentAreNotDeleted) {
   EXPECT_EQ(differs(), "M\ta.txt");
 }
 
-TEST_F(Delta, ConvertedLineEndsAreNoChange) {
+TEST_F(ChangedFiles, ConvertedLineEndsAreNoChange) {
   operators("[core]\n\tautocrlf = true\n");
   put(repo + "/dos.txt", "one\r\ntwo\r\n");
   sh("cd " + repo + " && GIT_CONFIG_GLOBAL=" + root +
@@ -145,7 +144,7 @@ TEST_F(Delta, ConvertedLineEndsAreNoChange) {
   EXPECT_EQ(*read_file(repo + "/dos.txt"), "one\r\nagent\r\n");
 }
 
-TEST_F(Delta, ModesThatTheRepositoryIgnoresAreNoChange) {
+TEST_F(ChangedFiles, ModesThatTheRepositoryIgnoresAreNoChange) {
   git("config core.fileMode false");
   sh("chmod 755 " + repo + "/a.txt " + repo + "/dir/b.txt");
   auto sent = pack(WorkspaceMode::copy);
@@ -157,7 +156,7 @@ TEST_F(Delta, ModesThatTheRepositoryIgnoresAreNoChange) {
 }
 
 // For the comparison, no regular file is written into the directory of such a link.
-TEST_F(Delta, ALinkThatTheOperatorHadNotCommittedIsInThePatch) {
+TEST_F(ChangedFiles, ALinkThatTheOperatorHadNotCommittedIsInThePatch) {
   for (bool has_git : {true, false}) {
     fs::create_directories(repo + "/app/deep");
     fs::create_symlink("v1", repo + "/app/deep/current");
@@ -179,7 +178,7 @@ TEST_F(Delta, ALinkThatTheOperatorHadNotCommittedIsInThePatch) {
   }
 }
 
-TEST_F(Delta, ALinkInPlaceOfACommittedFileIsNotAFileWhereModesAreIgnored) {
+TEST_F(ChangedFiles, ALinkInPlaceOfACommittedFileIsNotAFileWhereModesAreIgnored) {
   git("config core.fileMode false");
   fs::remove(repo + "/a.txt");
   fs::create_symlink("v1", repo + "/a.txt");
@@ -193,7 +192,7 @@ TEST_F(Delta, ALinkInPlaceOfACommittedFileIsNotAFileWhereModesAreIgnored) {
   EXPECT_EQ(fs::read_symlink(repo + "/a.txt"), "v2");
 }
 
-TEST_F(Delta, FilteredContentIsNoChange) {
+TEST_F(ChangedFiles, FilteredContentIsNoChange) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
@@ -210,7 +209,7 @@ TEST_F(Delta, FilteredContentIsNoChange) {
 }
 
 // bottle does not run filters, so the operator's own git must filter what the agent made.
-TEST_F(Delta, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
+TEST_F(ChangedFiles, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n*.tmp.bin filter=lfs -text\n");
@@ -244,7 +243,7 @@ TEST_F(Delta, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
 }
 
 // `cp` writes to the place that a link leads to, which may be any file of the operator's.
-TEST_F(Delta, AFileThatReplacesALinkIsNotWrittenThroughIt) {
+TEST_F(ChangedFiles, AFileThatReplacesALinkIsNotWrittenThroughIt) {
   git("config filter.lfs.clean cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
   put(root + "/outside/x.bin", "the operator's");
@@ -265,7 +264,7 @@ TEST_F(Delta, AFileThatReplacesALinkIsNotWrittenThroughIt) {
 }
 
 // Without git-lfs, `git add -A` in the bottle commits the files themselves instead of pointers.
-TEST_F(Delta, FilesThatTheAgentCommittedUnfilteredAreRemovedFromTheCommit) {
+TEST_F(ChangedFiles, FilesThatTheAgentCommittedUnfilteredAreRemovedFromTheCommit) {
   std::string pointer =
       "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 3000\n";
   git("config filter.lfs.clean cat");
@@ -286,7 +285,7 @@ TEST_F(Delta, FilesThatTheAgentCommittedUnfilteredAreRemovedFromTheCommit) {
 }
 
 // A commit has only a pointer to such a file, so a file that is not in the working tree exists nowhere else.
-TEST_F(Delta, ContentThatGitLfsKeepsInTheBottleIsReported) {
+TEST_F(ChangedFiles, ContentThatGitLfsKeepsInTheBottleIsReported) {
   const std::string known = "/.git/lfs/objects/aa/aa/" + std::string(64, 'a'),
                     made = "/.git/lfs/objects/bb/bb/" + std::string(64, 'b');
   put(repo + known, "known");
@@ -301,7 +300,7 @@ TEST_F(Delta, ContentThatGitLfsKeepsInTheBottleIsReported) {
   EXPECT_TRUE(back.is_incomplete) << "the archive with them would not be kept";
 }
 
-TEST_F(Delta, TextInOtherEncodingsComesBackAsGitCommitsIt) {
+TEST_F(ChangedFiles, TextInOtherEncodingsComesBackAsGitCommitsIt) {
   put(repo + "/.gitattributes", "*.rc text working-tree-encoding=UTF-16LE eol=crlf\n*.c ident\n*.bat text eol=crlf\n");
   sh("printf 'hello\\r\\nworld\\r\\n' | iconv -t UTF-16LE >" + repo + "/app.rc; printf 'a $Id$\\n' >" + repo +
      "/id.c; printf 'x\\r\\n' >" + repo + "/w.bat");
@@ -326,7 +325,7 @@ TEST_F(Delta, TextInOtherEncodingsComesBackAsGitCommitsIt) {
   }
 }
 
-TEST_F(Delta, TextThatIsTooLargeToConvertComesBackAsItIs) {
+TEST_F(ChangedFiles, TextThatIsTooLargeToConvertComesBackAsItIs) {
   put(repo + "/.gitattributes", "*.rc working-tree-encoding=UTF-16LE\n");
   commit("t.txt", "t\n");
   auto sent = pack(WorkspaceMode::clone);
@@ -341,7 +340,7 @@ TEST_F(Delta, TextThatIsTooLargeToConvertComesBackAsItIs) {
 }
 
 // git reads the rules by a path that is relative to the tree, so it reaches deeper than an absolute path.
-TEST_F(Delta, RulesBelowAVeryDeepDirectoryAreFound) {
+TEST_F(ChangedFiles, RulesBelowAVeryDeepDirectoryAreFound) {
   Quarantine q;
   q.root = root + "/quarantine";
   fs::create_directories(q.tree());
@@ -361,7 +360,7 @@ TEST_F(Delta, RulesBelowAVeryDeepDirectoryAreFound) {
 }
 
 // bottle keeps no large file, and the operator's has changed.
-TEST_F(Delta, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
+TEST_F(ChangedFiles, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
   const std::string large(2 << 20, 'x');
   for (bool has_git : {true, false}) {
     if (!has_git) fs::remove_all(repo + "/.git");
@@ -389,7 +388,7 @@ TEST_F(Delta, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
   }
 }
 
-TEST_F(Delta, AHardLinkToAFileOfWhichNothingHasTheContentIsInTheArchive) {
+TEST_F(ChangedFiles, AHardLinkToAFileOfWhichNothingHasTheContentIsInTheArchive) {
   put(repo + "/large", std::string(2 << 20, 'x'));
   auto sent = pack(WorkspaceMode::copy);
   put(repo + "/large", "the operator's\n");
@@ -401,7 +400,7 @@ TEST_F(Delta, AHardLinkToAFileOfWhichNothingHasTheContentIsInTheArchive) {
   EXPECT_TRUE(back->is_incomplete) << "the archive with it would not be kept";
 }
 
-TEST_F(Delta, ChangesOfTheOperatorThatNothingKnowsAnyMoreAreReportedOnTheRef) {
+TEST_F(ChangedFiles, ChangesOfTheOperatorThatNothingKnowsAnyMoreAreReportedOnTheRef) {
   put(repo + "/a.txt", std::string(2 << 20, 'x'));
   auto sent = pack(WorkspaceMode::copy);
   put(repo + "/a.txt", "the operator's\n");
@@ -413,7 +412,7 @@ TEST_F(Delta, ChangesOfTheOperatorThatNothingKnowsAnyMoreAreReportedOnTheRef) {
   EXPECT_EQ(back.text.find("git merge"), std::string::npos) << back.text;
 }
 
-TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
+TEST_F(ChangedFiles, FilesThatTheOperatorIgnoresStayIgnored) {
   put(root + "/ignore", ".env.local\n");
   operators("[core]\n\texcludesFile = " + root + "/ignore\n[user]\n\tname = Op\n\temail = op@example.org\n");
   put(repo + "/.git/info/exclude", ".venv\n");
@@ -440,54 +439,6 @@ TEST_F(Delta, FilesThatTheOperatorIgnoresStayIgnored) {
   auto back = come_home(sent.base);
   EXPECT_EQ(differs(), "A\tnew.txt");
   EXPECT_EQ(back.ignored, std::vector<std::string>{".venv/"});
-}
-
-TEST(Encoding, ConvertsLikeGit) {
-  EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("a\0\xe4\0", 4)), "a\xc3\xa4");
-  EXPECT_EQ(to_utf8("utf-16be", std::string_view("\0a\xd8\x3d\xde\0", 6)), "a\xf0\x9f\x98\x80");
-  EXPECT_EQ(to_utf8("UTF-16", std::string_view("\xfe\xff\0a", 4)), "a");
-  EXPECT_EQ(to_utf8("UTF-16", std::string_view("\0a", 2)), std::nullopt);  // without a byte order mark
-  EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("\xff\xfe"
-                                                 "a\0",
-                                                 4)),
-            std::nullopt);  // with a byte order mark
-  EXPECT_EQ(to_utf8("UTF-16LE-BOM", std::string_view("\xff\xfe"
-                                                     "a\0",
-                                                     4)),
-            "a");
-  EXPECT_EQ(to_utf8("UTF-16LE", std::string_view("\0\xd8"
-                                                 "a\0",
-                                                 4)),
-            std::nullopt);
-  EXPECT_EQ(to_utf8("UTF-32LE", std::string_view("\0\0\x11\0", 4)), std::nullopt);
-  EXPECT_EQ(to_utf8("UTF-16LE", "a"), std::nullopt);
-  EXPECT_EQ(to_utf8("ISO-8859-1", "\xe4"), "\xc3\xa4");
-  EXPECT_EQ(to_utf8("ISO-2022-CN-EXT", "a"), std::nullopt);
-}
-
-// iconv(3) is what git converts with.
-TEST(Encoding, ConvertsBackLikeGit) {
-  const std::string text = "a \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x98\x80\n", latin = "a \xc3\xa4\n";
-  auto by_iconv = [](const std::string& name, const std::string& text) {
-    auto ended = capture({.argv = {"iconv", "-f", "UTF-8", "-t", name}, .env = {}}, {.input = text, .timeout_ms = -1});
-    return ended ? ended->out : ended.error().what;
-  };
-  for (const char* name : {"UTF-8", "UTF-16", "utf-16le", "UTF16BE", "UTF-32", "UTF-32LE", "UTF-32BE"}) {
-    EXPECT_EQ(from_utf8(name, text), by_iconv(name, text)) << name;
-    EXPECT_EQ(to_utf8(name, *from_utf8(name, text)), text) << name;
-  }
-  EXPECT_EQ(from_utf8("ISO-8859-1", latin), by_iconv("ISO-8859-1", latin));
-  EXPECT_EQ(from_utf8("UTF-16BE-BOM", "a"), std::string("\xfe\xff\0a", 4));
-  EXPECT_EQ(from_utf8("UTF-16LE-BOM", "a"), std::string("\xff\xfe"
-                                                        "a\0",
-                                                        4));
-  EXPECT_EQ(from_utf8("latin1", text), std::nullopt);
-  EXPECT_EQ(from_utf8("ISO-2022-CN-EXT", "a"), std::nullopt);
-  // Not UTF-8: cut off, longer than necessary, a surrogate, too large, and a byte that begins nothing.
-  for (const char* broken : {"\xe4\xb8", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
-                             "\xe4"
-                             "aa"})
-    EXPECT_EQ(from_utf8("UTF-16LE", broken), std::nullopt) << testing::PrintToString(broken);
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ void run_and_sweep(bool far, const std::string& when, const std::function<Fault(
   session.check_end(docker, when + ", then a sweep");
 }
 
-TEST(Story, ASessionLeavesItsResultAndNothingElse) {
+TEST(FailingCalls, ASessionLeavesItsResultAndNothingElse) {
   for (bool far : {false, true}) {
     TestSession session(far);
     FakeDocker docker;
@@ -74,7 +74,7 @@ TEST(Story, ASessionLeavesItsResultAndNothingElse) {
 
 // To describe itself, the engine starts two programs, and the launcher has already requested that.
 // Large work takes minutes to collect. A near side that gets no answer meanwhile takes the connection for broken.
-TEST(Story, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
+TEST(FailingCalls, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);
@@ -104,11 +104,11 @@ TEST(Story, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
   session.check_end(docker, "a session that was asked while it ended");
 }
 
-TEST(Story, AStartDoesNotAskTheEngineAboutItself) {
+TEST(FailingCalls, AStartDoesNotAskTheEngineAboutItself) {
   for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
 }
 
-TEST(Story, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
+TEST(FailingCalls, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
   for (const auto& call : TestSession(true).run_well())
     EXPECT_FALSE(call.text().contains("image " + guard_reference())) << call.text();
   TestSession session(true);
@@ -122,7 +122,7 @@ TEST(Story, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
 }
 
 // Another near side's session of the same name has ended, and that near side has not fetched its work yet.
-TEST(Story, ASessionOfAnotherNearSideKeepsItsResults) {
+TEST(FailingCalls, ASessionOfAnotherNearSideKeepsItsResults) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);
@@ -144,7 +144,7 @@ TEST(Story, ASessionOfAnotherNearSideKeepsItsResults) {
 }
 
 // The launch sends the configuration while the guard starts, and only the guard makes room for all of it.
-TEST(Story, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
+TEST(FailingCalls, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);
@@ -161,7 +161,7 @@ TEST(Story, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
 }
 
 // The supervisor waits for a restart of the guard before it removes the guard.
-TEST(Story, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
+TEST(FailingCalls, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
   TestSession session(true);
   FakeDocker docker;
   session.furnish(docker);
@@ -184,7 +184,7 @@ TEST(Story, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
 }
 
 // Whichever call fails, in whatever way, the session and the sweep after it leave nothing and lose no work.
-TEST(Story, AFailingCallLeavesNothingAndLosesNoWork) {
+TEST(FailingCalls, AFailingCallLeavesNothingAndLosesNoWork) {
   auto failures = failures_of(TestSession(true).run_well());
   EXPECT_GT(failures.size(), 100u);
   for_each_at_once(failures, [](const Failure& failure) {
@@ -194,7 +194,7 @@ TEST(Story, AFailingCallLeavesNothingAndLosesNoWork) {
 
 // Does the same on the operator's machine, where git sorts the work that comes home. Only calls that concern the work
 // differ.
-TEST(Story, WorkThatCannotBeSortedIsKept) {
+TEST(FailingCalls, WorkThatCannotBeSortedIsKept) {
   std::vector<FakeCall> calls;
   for (const auto& call : TestSession().run_well())
     if (call.method == "get archive" || call.method == "put archive" || call.method == "wait for container")
@@ -205,7 +205,7 @@ TEST(Story, WorkThatCannotBeSortedIsKept) {
 }
 
 // An engine may end its answer regularly although it failed in the middle of the archive.
-TEST(Story, AnArchiveWithoutItsEndMarkIsNotTheWork) {
+TEST(FailingCalls, AnArchiveWithoutItsEndMarkIsNotTheWork) {
   for (bool far : {false, true}) {
     TestSession session(far);
     FakeDocker docker;
@@ -231,7 +231,7 @@ void make_repository_beside_work(docker::FakeProcess& process) {
 }
 
 // What could not be sorted is only in the archive. Without it, the container still holds work.
-TEST(Story, IncompleteWorkIsHeldWithoutItsArchive) {
+TEST(FailingCalls, IncompleteWorkIsHeldWithoutItsArchive) {
   TestSession session;
   FakeDocker docker;
   session.furnish(docker);
@@ -260,7 +260,7 @@ TEST(Story, IncompleteWorkIsHeldWithoutItsArchive) {
 
 // What came home, and what to look at in it, is only in the result. A process that dies once the work counts as home
 // must have written it, and the sweep adds the receipt.
-TEST(Story, TheAccountOfTheWorkIsWrittenOnceTheWorkIsHome) {
+TEST(FailingCalls, TheAccountOfTheWorkIsWrittenOnceTheWorkIsHome) {
   TestSession alive;
   FakeDocker docker;
   alive.furnish(docker);
@@ -301,7 +301,7 @@ TEST(Story, TheAccountOfTheWorkIsWrittenOnceTheWorkIsHome) {
 }
 
 // If the result cannot be written, the work does not count as home.
-TEST(Story, WorkWhoseAccountCannotBeWrittenIsHeld) {
+TEST(FailingCalls, WorkWhoseAccountCannotBeWrittenIsHeld) {
   TestSession session;
   FakeDocker docker;
   session.furnish(docker);
@@ -321,7 +321,7 @@ TEST(Story, WorkWhoseAccountCannotBeWrittenIsHeld) {
 }
 
 // The engine dies and does not return, so from a certain call on, it answers none.
-TEST(Story, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
+TEST(FailingCalls, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
   auto calls = TestSession(true).run_well();
   for_each_at_once(calls, [](const FakeCall& last) {
     std::atomic<bool> dead = false;
@@ -333,7 +333,7 @@ TEST(Story, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
 }
 
 // The session's process may die at every call. The engine may still carry out that call afterwards.
-TEST(Story, ASessionThatDiesAtAnyMomentIsSwept) {
+TEST(FailingCalls, ASessionThatDiesAtAnyMomentIsSwept) {
   TestSession alive(true);
   FakeDocker docker;
   alive.furnish(docker);

@@ -12,7 +12,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-class Whole : public Workspace {
+class RefsAndRepositories : public Workspace {
  protected:
   void SetUp() override {
     Workspace::SetUp();
@@ -20,7 +20,7 @@ class Whole : public Workspace {
   }
 };
 
-TEST_F(Whole, BranchesOfEveryNameComeBack) {
+TEST_F(RefsAndRepositories, BranchesOfEveryNameComeBack) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   std::string lengthy = std::string(150, 'x') + "/" + std::string(60, 'y');
@@ -41,7 +41,7 @@ TEST_F(Whole, BranchesOfEveryNameComeBack) {
   EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/worktree"), std::string(20, 'z'));
 }
 
-TEST_F(Whole, LinksThatGitIgnoresAreNamed) {
+TEST_F(RefsAndRepositories, LinksThatGitIgnoresAreNamed) {
   put(repo + "/.gitignore", "dist/\n");
   git("add -A");
   git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib");
@@ -75,7 +75,7 @@ TEST_F(Whole, LinksThatGitIgnoresAreNamed) {
       << joined(back.flagged);
 }
 
-TEST_F(Whole, TagsNotesAndStashesComeBack) {
+TEST_F(RefsAndRepositories, TagsNotesAndStashesComeBack) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   git("commit -q --allow-empty -m only-tagged", inside);
@@ -102,7 +102,7 @@ TEST_F(Whole, TagsNotesAndStashesComeBack) {
   EXPECT_EQ(refs().find("light"), std::string::npos);
 }
 
-TEST_F(Whole, IgnoredFilesAreNamedAndKeptOnRequest) {
+TEST_F(RefsAndRepositories, IgnoredFilesAreNamedAndKeptOnRequest) {
   put(repo + "/.gitignore", "dist/\n*.log\n");
   git("add -A");
   git("commit -qm ignore");
@@ -126,7 +126,7 @@ TEST_F(Whole, IgnoredFilesAreNamedAndKeptOnRequest) {
   EXPECT_FALSE(back.is_incomplete);
 }
 
-TEST_F(Whole, FilesThatAreNotTakenAreNamed) {
+TEST_F(RefsAndRepositories, FilesThatAreNotTakenAreNamed) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   make_inner(inside + "/made");
@@ -138,7 +138,7 @@ TEST_F(Whole, FilesThatAreNotTakenAreNamed) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:made/v.txt"), "v");
 }
 
-TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwnRefs) {
+TEST_F(RefsAndRepositories, RepositoriesBelowADirectoryGetTheirOwnRefs) {
   fs::remove_all(repo + "/.git");
   for (const char* name : {"/api", "/web"}) make_inner(repo + name);
   auto sent = pack(WorkspaceMode::clone);
@@ -159,7 +159,7 @@ TEST_F(Whole, RepositoriesBelowADirectoryGetTheirOwnRefs) {
 }
 
 // The directory "filtered" is also one of the results of each repository.
-TEST_F(Whole, NestedRepositoriesHaveSeparateResults) {
+TEST_F(RefsAndRepositories, NestedRepositoriesHaveSeparateResults) {
   fs::remove_all(repo + "/.git");
   make_inner(repo + "/a");
   put(repo + "/a/.gitattributes", "*.bin filter=x\n");
@@ -180,7 +180,7 @@ TEST_F(Whole, NestedRepositoriesHaveSeparateResults) {
   EXPECT_EQ(*read_file(repo + "/a/filtered/v.txt"), "agent's\n");
 }
 
-TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwnRefs) {
+TEST_F(RefsAndRepositories, ARepositoryInsideARepositoryGetsItsOwnRefs) {
   put(repo + "/.gitignore", "/hidden/\n");
   git("add -A");
   git("commit -qm ignore");
@@ -203,7 +203,7 @@ TEST_F(Whole, ARepositoryInsideARepositoryGetsItsOwnRefs) {
 }
 
 // Such a repository was cloned again or replaced meanwhile.
-TEST_F(Whole, ARepositoryBelowThatLostItsCommitDoesNotStopTheOthers) {
+TEST_F(RefsAndRepositories, ARepositoryBelowThatLostItsCommitDoesNotStopTheOthers) {
   make_inner(repo + "/sub");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -224,7 +224,7 @@ TEST_F(Whole, ARepositoryBelowThatLostItsCommitDoesNotStopTheOthers) {
   EXPECT_TRUE(back.is_incomplete) << "the commits are only in the archive";
 }
 
-TEST_F(Whole, ARepositoryBelowWithUnreadableRefsDoesNotStopTheOthers) {
+TEST_F(RefsAndRepositories, ARepositoryBelowWithUnreadableRefsDoesNotStopTheOthers) {
   make_inner(repo + "/sub");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -235,7 +235,7 @@ TEST_F(Whole, ARepositoryBelowWithUnreadableRefsDoesNotStopTheOthers) {
   EXPECT_TRUE(flagged(back, "in sub: the repository: it can no longer be read: ")) << joined(back.flagged);
 }
 
-TEST_F(Whole, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAgents) {
+TEST_F(RefsAndRepositories, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAgents) {
   make_inner(repo + "/sub");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -248,7 +248,7 @@ TEST_F(Whole, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAgents) {
   EXPECT_TRUE(back.is_incomplete);
 }
 
-TEST_F(Whole, SubmodulesAreSentAndComeBack) {
+TEST_F(RefsAndRepositories, SubmodulesAreSentAndComeBack) {
   make_inner(root + "/lib");
   git("submodule --quiet add " + root + "/lib lib");
   git("submodule --quiet add " + root + "/lib absent");
@@ -278,7 +278,7 @@ TEST_F(Whole, SubmodulesAreSentAndComeBack) {
   }
 }
 
-TEST_F(Whole, WorkTreesOfOneRepositoryDoNotShareRefs) {
+TEST_F(RefsAndRepositories, WorkTreesOfOneRepositoryDoNotShareRefs) {
   fs::create_directories(root + "/project");
   sh("git clone -q --bare " + repo + " " + root + "/project/.bare && printf 'gitdir: ./.bare\\n' >" + root +
      "/project/.git");
@@ -294,7 +294,7 @@ TEST_F(Whole, WorkTreesOfOneRepositoryDoNotShareRefs) {
       "in one\nin two");
 }
 
-TEST_F(Whole, ABundleHoldsWhatALockedRepositoryDoesNotTake) {
+TEST_F(RefsAndRepositories, ABundleHoldsWhatALockedRepositoryDoesNotTake) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   put(inside + "/a.txt", "committed\n");
@@ -313,7 +313,7 @@ TEST_F(Whole, ABundleHoldsWhatALockedRepositoryDoesNotTake) {
 }
 
 // git leaves out of a bundle what it excludes to keep the bundle small, and only warns.
-TEST_F(Whole, BranchesAtKnownCommitsAreNotMissingFromABundleInSilence) {
+TEST_F(RefsAndRepositories, BranchesAtKnownCommitsAreNotMissingFromABundleInSilence) {
   git("commit -q --allow-empty -m second");
   auto sent = pack(WorkspaceMode::clone);
   unpack();
@@ -336,7 +336,7 @@ TEST_F(Whole, BranchesAtKnownCommitsAreNotMissingFromABundleInSilence) {
 }
 
 // In such a directory, `git apply` exits with 0 and does nothing.
-TEST_F(Whole, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
+TEST_F(RefsAndRepositories, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
   put(repo + "/below/x.txt", "x\n");
   auto sent = pack(WorkspaceMode::copy, repo + "/below");
   unpack();
@@ -353,7 +353,7 @@ TEST_F(Whole, ADirectoryInsideAnotherRepositoryIsNotPatchedByGit) {
   EXPECT_EQ(*read_file(repo + "/below/x.txt"), "changed\n");
 }
 
-TEST_F(Whole, AHistoryThatWasRewrittenIsNotMerged) {
+TEST_F(RefsAndRepositories, AHistoryThatWasRewrittenIsNotMerged) {
   put(repo + "/a.txt", "second\n");
   git("commit -qam second");
   auto sent = pack(WorkspaceMode::clone);
@@ -367,7 +367,7 @@ TEST_F(Whole, AHistoryThatWasRewrittenIsNotMerged) {
   EXPECT_EQ(*read_file(repo + "/a.txt"), "amended\n");
 }
 
-TEST_F(Whole, TheUpstreamBranchIsSentUnderItsName) {
+TEST_F(RefsAndRepositories, TheUpstreamBranchIsSentUnderItsName) {
   sh("git clone -q " + repo + " " + root + "/mine");
   put(root + "/mine/b.txt", "b\n");
   git("add -A", root + "/mine");
@@ -379,7 +379,7 @@ TEST_F(Whole, TheUpstreamBranchIsSentUnderItsName) {
   EXPECT_EQ(git("remote", inside), "");
 }
 
-TEST_F(Whole, ChosenFilesAreSentAndComeBackOnRequest) {
+TEST_F(RefsAndRepositories, ChosenFilesAreSentAndComeBackOnRequest) {
   put(repo + "/.gitignore", ".env\n*.local\n");
   git("add -A");
   git("commit -qm ignore");
@@ -413,7 +413,7 @@ TEST_F(Whole, ChosenFilesAreSentAndComeBackOnRequest) {
 }
 
 // A checkpoint may have brought it before.
-TEST_F(Whole, ChangesThatTheAgentUndidLeaveThePatch) {
+TEST_F(RefsAndRepositories, ChangesThatTheAgentUndidLeaveThePatch) {
   std::string results = root + "/results/s1/", text = *read_file(repo + "/a.txt");
   auto sent = pack(WorkspaceMode::clone);
   unpack();
@@ -429,7 +429,7 @@ TEST_F(Whole, ChangesThatTheAgentUndidLeaveThePatch) {
   EXPECT_EQ(listed->repositories[0].patch, "");
 }
 
-TEST_F(Whole, APatchIsAppliedWholeOrNotAtAll) {
+TEST_F(RefsAndRepositories, APatchIsAppliedWholeOrNotAtAll) {
   put(root + "/p", "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n");
   put(root + "/q", "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-other\n+two\n");
   auto clash = apply({{repo, root + "/p"}, {repo, root + "/q"}}, root + "/scratch");

@@ -8,7 +8,7 @@ namespace {
 
 using manifest::WorkspaceMode;
 
-class ThisMachine : public AgentWork {
+class LocalFailures : public AgentWork {
  protected:
   void SetUp() override {
     AgentWork::SetUp();
@@ -48,7 +48,7 @@ class ThisMachine : public AgentWork {
   Summary sent_;
 };
 
-TEST_F(ThisMachine, AFullDiskIsNotBrokenData) {
+TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
   auto all = verbs();
   for (const char* verb : {"index-pack", "pack-objects", "unpack-objects", "rev-list", "write-tree", "diff-tree"})
     EXPECT_NE(std::ranges::find(all, verb), all.end()) << verb;
@@ -67,7 +67,7 @@ TEST_F(ThisMachine, AFullDiskIsNotBrokenData) {
   EXPECT_EQ(git("show refs/bottle/s1/staged:d"), "staged");
 }
 
-TEST_F(ThisMachine, AGitThatDoesNotEndByItselfIsNotBrokenData) {
+TEST_F(LocalFailures, AGitThatDoesNotEndByItselfIsNotBrokenData) {
   const std::string kill = "kill -9 $$";
   for (const auto& [verb, instead] : {
            std::pair("index-pack", kill),
@@ -84,7 +84,7 @@ TEST_F(ThisMachine, AGitThatDoesNotEndByItselfIsNotBrokenData) {
   }
 }
 
-TEST_F(ThisMachine, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
+TEST_F(LocalFailures, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
   sh("cd " + inside + " && git checkout -q -b z && " + commit_ +
      "--allow-empty -m lost && lost=$(git rev-parse HEAD) && " + commit_ +
      "--allow-empty -m z && rm .git/objects/$(echo $lost | sed 's|..|&/|') && git checkout -q main");
@@ -99,7 +99,7 @@ TEST_F(ThisMachine, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
 }
 
 // An engine that fails between two files may end its answer as if the archive were complete.
-TEST_F(ThisMachine, AnArchiveWithoutItsEndMarkIsCutOff) {
+TEST_F(LocalFailures, AnArchiveWithoutItsEndMarkIsCutOff) {
   std::string whole = craft([&](docker::TarWriter& t) {
     EXPECT_TRUE(t.file("workspace/a.txt", 0644, 0, 0, "one\n"));
     EXPECT_TRUE(t.file("workspace/new.txt", 0644, 0, 0, std::string(2048, '\0')));
@@ -123,7 +123,7 @@ TEST_F(ThisMachine, AnArchiveWithoutItsEndMarkIsCutOff) {
 }
 
 // The agent chooses names, and git repeats them.
-TEST_F(ThisMachine, AnAgentCannotPretendThatADiskIsFull) {
+TEST_F(LocalFailures, AnAgentCannotPretendThatADiskIsFull) {
   for (const char* says : {
            "error: 'No space left on device: x' is not valid",
            "warning: object 12: badTagName: invalid 'tag' name: x: No space left on device",

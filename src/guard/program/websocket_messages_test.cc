@@ -1,0 +1,226 @@
+// Tests the messages of WebSocket connections in both directions.
+#include <future>
+
+#include "guard/program/secrets_test.h"
+#include "scan/rule_examples.h"
+
+namespace bottle::guard {
+namespace {
+
+// Returns the payloads of all messages, each after its opcode.
+std::string messages(WebSocketSender sender, std::string_view bytes) {
+  WebSocketReader reader(sender, false);
+  std::string all, payload;
+  for (WebSocketReader::Step step; (step = reader.next(bytes, payload)) != WebSocketReader::Step::more;) {
+    if (step == WebSocketReader::Step::bad) return all + "bad: " + reader.why();
+    if (step == WebSocketReader::Step::frame && reader.frame().opcode)
+      payload += std::to_string(reader.frame().opcode) + ":";
+    if (reader.message_done()) all += std::exchange(payload, {}) + " ";
+  }
+  return all + payload;
+}
+
+class MessagesTest : public SecretsTest {
+ protected:
+  static constexpr auto kClient = WebSocketSender::client, kServer = WebSocketSender::server;
+  static constexpr const char* kSwitch =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+
+  // Opens a WebSocket to `host`. The server sends `frames` and keeps what it receives.
+  TestPeer open(const std::string& host, std::string frames, std::string headers = "") {
+    server_ =
+        std::make_unique<RawOrigin>(ca_.get(), host, [this, frames, headers](TestPeer& wire, const std::string& head) {
+          head_ = head;
+          wire.write(kSwitch + headers + "\r\n" + frames);
+          while (wire.more()) {
+            std::lock_guard lock(mutex_);
+            received_ += std::exchange(wire.in, {});
+          }
+        });
+    route(host, server_->port);
+    allow({{"host", host}, {"inspect", true}});
+    start();
+    TestPeer wire = secure(host);
+    EXPECT_TRUE(wire.ssl);
+    wire.write("GET /ws HTTP/1.1\r\nHost: " + host +
+               "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    while (wire.in.find("\r\n\r\n") == std::string::npos && wire.more()) {
+    }
+    answer_head_ = wire.in.substr(0, wire.in.find("\r\n\r\n") + 4);
+    wire.in.erase(0, answer_head_.size());
+    return wire;
+  }
+  std::string read_messages(TestPeer& wire, const std::string& until) {
+    while (messages(kServer, wire.in).find(until) == std::string::npos && wire.more()) {
+    }
+    return messages(kServer, wire.in);
+  }
+  std::string received(const std::string& until) {
+    for (int i = 0; i < 6000; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      std::lock_guard lock(mutex_);
+      if (std::string all = messages(kClient, received_); all.find(until) != all.npos) return all;
+    }
+    std::lock_guard lock(mutex_);
+    return messages(kClient, received_);
+  }
+
+  std::unique_ptr<RawOrigin> server_;
+  std::mutex mutex_;
+  std::string head_, received_, answer_head_;
+};
+
+TEST_F(MessagesTest, PassWithoutTheirExtensions) {
+  TestPeer wire = open("db.test", frame(kServer, 1, true, "hello") + frame(kServer, 2, false, "in ") +
+                                      frame(kServer, 9, true, "ping") + frame(kServer, 0, true, "two") +
+                                      frame(kServer, 1, true, std::string(100'000, 'x')) + frame(kServer, 8, true, ""));
+  EXPECT_TRUE(answer_head_.starts_with("HTTP/1.1 101 ")) << answer_head_;
+  EXPECT_EQ(head_.find("Sec-WebSocket-Extensions"), std::string::npos);
+  EXPECT_EQ(read_messages(wire, "8:"), "1:hello 9:ping 2:in two 1:" + std::string(100'000, 'x') + " 8: ");
+  wire.write(frame(kClient, 1, false, "from the ") + frame(kClient, 0, true, "client") +
+             frame(kClient, 10, true, "ping"));
+  EXPECT_EQ(received("10:ping"), "1:from the client 10:ping ");
+}
+
+TEST_F(MessagesTest, ContainNoValue) {
+  std::string value = kOther;
+  TestPeer wire = open("db.test", frame(kServer, 1, true, "before") + frame(kServer, 1, false, value.substr(0, 7)) +
+                                      frame(kServer, 9, true, "") + frame(kServer, 0, true, value.substr(7)) +
+                                      frame(kServer, 1, true, "after"));
+  std::string seen = read_messages(wire, "after");
+  EXPECT_TRUE(seen.starts_with("1:before 9: ")) << seen;
+  EXPECT_EQ(seen.find("db-"), seen.npos) << seen;
+  EXPECT_EQ(seen.find("after"), seen.npos) << "the connection ends";
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
+}
+
+TEST_F(MessagesTest, ContainNoValueInAPingOrSplitOverTwoMessages) {
+  std::string value = kOther;
+  TestPeer wire = open("db.test", frame(kServer, 9, true, value));
+  EXPECT_EQ(read_messages(wire, "9:"), "");
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
+}
+
+TEST_F(MessagesTest, CarryNoPlaceholderToItsHostOrAnother) {
+  TestPeer wire = open("db.test", "");
+  wire.write(frame(kClient, 1, true, "fine") + frame(kClient, 1, true, std::string("key=") + kOtherPlaceholder));
+  EXPECT_EQ(wire.to_end(), "");
+  EXPECT_EQ(audited("secret")["action"], "deny");
+  EXPECT_TRUE(server_->wait_until_closed());
+  EXPECT_EQ(messages(kClient, received_), "1:fine ");
+}
+
+TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
+  TestPeer wire = open("model.test", "");
+  wire.write(frame(kClient, 1, true, std::string("env ") + kOtherPlaceholder) +
+             frame(kClient, 1, true, std::string("DB=") + kOther) + frame(kClient, 1, true, "end"));
+  EXPECT_EQ(received("1:end"), std::string("1:env ") + kOtherPlaceholder + " 1:DB=[redacted: db]" +
+                                   std::string(strlen(kOther) - 14, '*') + " 1:end ");
+}
+
+TEST_F(MessagesTest, PassUncompressedAsMessages) {
+  TestPeer wire = open("db.test", frame(kServer, 1, true, "xx", true));
+  EXPECT_EQ(wire.to_end(), "");
+  EXPECT_EQ(audited("bad_answer")["action"], "close");
+}
+
+TEST_F(MessagesTest, OfAServerThatWantsAnExtensionAreRefused) {
+  open("db.test", "", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  EXPECT_NE(answer_head_.find("X-Bottle-Error: bad_answer"), std::string::npos) << answer_head_;
+}
+
+TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
+  // The chunk ends in the first byte of a value, and the end of the answer is sent only after the chunk has arrived.
+  std::promise<void> arrived;
+  std::atomic<bool> in_time = false;
+  server_ = std::make_unique<RawOrigin>(
+      ca_.get(), "db.test", [&, seen = arrived.get_future().share()](TestPeer& wire, auto&) {
+        wire.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n");
+        in_time = seen.wait_for(std::chrono::milliseconds(kPatienceMs)) == std::future_status::ready;
+        wire.write("0\r\n\r\n");
+      });
+  route("db.test", server_->port);
+  allow({{"host", "db.test"}, {"inspect", true}});
+  start();
+  TestPeer wire = secure("db.test");
+  wire.write("GET / HTTP/1.1\r\nHost: db.test\r\n\r\n");
+  while (wire.in.find("\r\nd\r\n") == std::string::npos && wire.more()) {
+  }
+  EXPECT_EQ(wire.in.find("0\r\n\r\n"), std::string::npos);
+  arrived.set_value();
+  while (wire.in.find("0\r\n\r\n") == std::string::npos && wire.more()) {
+  }
+  EXPECT_TRUE(in_time) << "the chunk did not arrive before the end of the answer was sent";
+}
+
+class WebSocketFindingsTest : public SecretsTest {
+ protected:
+  const std::string token = scan::filled("ghp_<alnum 36>", 7);  // a rule knows its form
+  static constexpr auto kClient = WebSocketSender::client;
+  // Returns what the server received when `frames` were sent, and then `slow` byte by byte, and the connection ended.
+  std::string sent(const std::string& frames, const std::string& slow = "") {
+    std::string payload;
+    RawOrigin sink(ca_.get(), "ws.test", [&](TestPeer& wire, const std::string&) {
+      wire.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+      WebSocketReader reader(WebSocketSender::client, false);
+      do {
+        std::string_view rest = wire.in;
+        while (reader.next(rest, payload) != WebSocketReader::Step::more) {
+        }
+        wire.in.erase(0, wire.in.size() - rest.size());
+      } while (reader.frame().opcode != WebSocketFrame::close && wire.more());
+    });
+    route("ws.test", sink.port);
+    if (pid_) EXPECT_EQ(configure()["type"], "ready");
+    else start();
+    {
+      TestPeer wire = secure("ws.test");
+      EXPECT_TRUE(wire.ssl);
+      if (!wire.ssl) return "no TLS";
+      wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      EXPECT_NE(wire.head().find(" 101 "), std::string::npos);
+      wire.write(frames);
+      steady_ = trickle(wire, slow);
+      wire.write(frame(kClient, WebSocketFrame::close, true, ""));
+      wire.to_end();
+    }
+    return payload;
+  }
+
+  bool steady_ = false;
+};
+
+TEST_F(WebSocketFindingsTest, ASlowMessageWithoutPausesGetsWholeMarkers) {
+  allow({{"host", "ws.test"}, {"inspect", true}, {"on_secret", "redact"}});
+  std::string message = frame(kClient, 1, true, "t=" + token + "."), whole = sent(message), slow;
+  steady_ = false;
+  for (int tries = 0; tries < 500 && !steady_; ++tries) slow = sent("", message);
+  EXPECT_TRUE(steady_);
+  EXPECT_EQ(slow, whole);
+}
+
+TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInConsecutiveMessages) {
+  allow({{"host", "ws.test"}, {"inspect", true}});
+  auto typed = [](int number, const std::string& text) {
+    return frame(kClient, 1, true, json{{"seq", number}, {"type", "input"}, {"data", text}}.dump());
+  };
+  std::string got = sent(typed(1, token.substr(0, 15)) + typed(2, token.substr(15, 15)) + typed(3, token.substr(30)));
+  EXPECT_EQ(got.find(token.substr(30)), std::string::npos) << got;
+  EXPECT_EQ(audited("secret").value("rule", ""), "github-token");
+}
+
+TEST_F(WebSocketFindingsTest, ACredentialDoesNotLeaveInAMessage) {
+  allow({{"host", "ws.test"}, {"inspect", true}});
+  EXPECT_EQ(sent(frame(kClient, 1, true, "hello") + frame(kClient, 1, true, std::string(2000, '.'))),
+            "hello" + std::string(2000, '.'));
+  EXPECT_EQ(sent(frame(kClient, 1, true, "hello") + frame(kClient, 1, true, "t=" + token)).find("t="),
+            std::string::npos);
+  EXPECT_EQ(sent(frame(kClient, 1, false, "t=" + token.substr(0, 20)) + frame(kClient, 9, true, "") +
+                 frame(kClient, 0, true, token.substr(20))),
+            "");
+  EXPECT_EQ(sent(frame(kClient, 9, true, token)), "") << "in a ping";
+  EXPECT_EQ(audited("secret").value("rule", ""), "github-token");
+}
+
+}  // namespace
+}  // namespace bottle::guard
