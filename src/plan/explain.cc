@@ -110,6 +110,16 @@ std::string rule_text(const manifest::AllowRule& rule) {
   return text + (rule.inspect ? "  inspected" : "");
 }
 
+// Adds what happens to findings, where it is not the default.
+void add_reactions(std::vector<std::string>& lines, const manifest::Egress& egress) {
+  if (egress.on_secret != policy::OnSecret::block)
+    lines.push_back(std::string("if a request carries a secret: ") + word(egress.on_secret));
+  for (const auto& [name, what] : egress.on_secret_for)
+    lines.push_back("if a request carries " + shown(name) + ": " + word(what));
+  if (egress.on_injection != policy::OnInjection::warn)
+    lines.push_back(std::string("if an answer instructs the agent: ") + word(egress.on_injection));
+}
+
 }  // namespace
 
 std::vector<Line> explain(const Plan& plan) {
@@ -136,12 +146,7 @@ std::vector<Line> explain(const Plan& plan) {
                      " of the local network" + (route.methods.empty() ? "" : "  " + joined(route.methods, " ")) +
                      (route.paths.empty() ? "" : "  " + joined(route.paths, " ")));
   if (egress.empty()) egress.push_back("nothing");
-  if (plan.egress.on_secret != policy::OnSecret::block)
-    egress.push_back(std::string("if a request carries a secret: ") + word(plan.egress.on_secret));
-  for (const auto& [name, what] : plan.egress.on_secret_for)
-    egress.push_back("if a request carries " + shown(name) + ": " + word(what));
-  if (plan.egress.on_injection != policy::OnInjection::warn)
-    egress.push_back(std::string("if an answer instructs the agent: ") + word(plan.egress.on_injection));
+  add_reactions(egress, plan.egress);
   if (auto limit = limit_text(plan.egress.limit); !limit.empty()) egress.push_back("in all at most " + limit);
   if (!plan.egress.allowed_secrets.empty())
     egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));
