@@ -22,6 +22,20 @@ as_root() {
   sudo "$@"
 }
 
+# need_bottle: exports BOTTLE, the program to test, which is the release build unless it is set.
+need_bottle() {
+  export BOTTLE=${BOTTLE:-$ROOT/build/release/bottle}
+  [ -x "$BOTTLE" ] || die "there is no $BOTTLE: run scripts/build release bottle first, or set BOTTLE"
+}
+
+# pytest_as_root [NAME=VALUE...] ARGUMENT...: runs Debian's pytest, which leaves no files beside the tests.
+pytest_as_root() {
+  local variables=()
+  while [[ ${1:-} == [A-Z]*=* ]]; do variables+=("$1"); shift; done
+  as_root env "${variables[@]}" PYTHONDONTWRITEBYTECODE=1 PATH="$PATH:/usr/sbin:/sbin" \
+    /usr/bin/python3 -m pytest -p no:cacheprovider "$@"
+}
+
 # step TITLE COMMAND...: prints one line with the time, and the command's output only if it fails (always with
 # VERBOSE=1).
 step() {
