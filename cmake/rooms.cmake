@@ -1,15 +1,18 @@
 # Defines functions for rooms. Each folder of src/ is a library that can include only the headers of the rooms that its
 # line in src/CMakeLists.txt names.
 
-# precompiled(TARGET FIRST HEADERS...): compiles the target with common headers, which the target FIRST compiles for all
-# targets of its kind.
-function(precompiled target first)
+# precompiled(TARGET KIND HEADERS...): compiles the target with common headers, which the first target of each kind
+# compiles for all of them. Targets of one kind have the same options.
+function(precompiled target kind)
   if(NOT BOTTLE_PRECOMPILED)
     return()
-  elseif(target STREQUAL first)
-    target_precompile_headers(${target} PRIVATE ${ARGN})
-  else()
+  endif()
+  get_property(first GLOBAL PROPERTY BOTTLE_PRECOMPILED_${kind})
+  if(first)
     target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    set_property(GLOBAL PROPERTY BOTTLE_PRECOMPILED_${kind} ${target})
+    target_precompile_headers(${target} PRIVATE ${ARGN})
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
@@ -50,8 +53,8 @@ function(headers target)
   target_include_directories(${target} PUBLIC ${root})
 endfunction()
 
-# unit_test(PROGRAM [SHARDS]): lets ctest run all tests of a program in one process, or in as many as SHARDS says, because
-# starting a process for each test takes longer than most tests. The processes leave the result of each test in
+# unit_test(PROGRAM [SHARDS]): lets ctest run all tests of a program in one process, or in as many as SHARDS says,
+# because starting a process for each test takes longer than most tests. The processes leave the result of each test in
 # test-results/. Each process has a /tmp in memory.
 function(unit_test program)
   set(shards 1)
@@ -66,19 +69,20 @@ function(unit_test program)
     math(EXPR index "${shard} - 1")
     add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} COMMAND ${CMAKE_SOURCE_DIR}/cmake/in-memory-tmp
              ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${program}> --gtest_brief=1)
-    set_tests_properties(${name} PROPERTIES COST ${shards}  # the longest first
-      ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${index};GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/test-results/${name}.xml")
+    set(environment GTEST_TOTAL_SHARDS=${shards} GTEST_SHARD_INDEX=${index}
+                    GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/test-results/${name}.xml)
+    set_tests_properties(${name} PROPERTIES COST ${shards} ENVIRONMENT "${environment}")  # the longest first
   endforeach()
 endfunction()
 
-# room(PATH [HOT] [HOT_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...] [SHARDS COUNT]): adds
-# the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH are subfolders that belong
-# to the room. A room sees the rooms after SEES, and what they see. A HOT room reads many bytes one by one, or belongs to
-# the guard, whose tests run it under load, so debug builds optimize it too. HOT_TESTS optimizes its tests, which go
-# through many cases. Optimizing makes a file take up to twice as long to compile, so debug builds do not optimize
-# the other rooms. SHARDS is for unit_test().
+# room(PATH [OPTIMIZED] [OPTIMIZED_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]
+# [SHARDS COUNT]): adds the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH
+# are subfolders that belong to the room. A room sees the rooms after SEES, and what they see. Debug builds optimize a
+# room that is OPTIMIZED, because it reads many bytes one by one, or belongs to the guard, whose tests run it under
+# load, and tests that are OPTIMIZED_TESTS, because they go through many cases. Optimizing makes a file take up to
+# twice as long to compile, so debug builds do not optimize the others. SHARDS is for unit_test().
 function(room path)
-  cmake_parse_arguments(ARG "HOT;HOT_TESTS" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
+  cmake_parse_arguments(ARG "OPTIMIZED;OPTIMIZED_TESTS" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})
   set(target bottle_${name})
   set(folders ${path})
@@ -103,12 +107,13 @@ function(room path)
   endforeach()
   headers(${target} ${folders})
   covered(${target} ${path} is_covered)
-  if(is_covered)
-  elseif(ARG_HOT AND NOT CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BOTTLE_COVERAGE)
+  set(kind room)
+  if(ARG_OPTIMIZED AND NOT CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BOTTLE_COVERAGE)
     target_compile_options(${target} PRIVATE -O1)
-    precompiled(${target} bottle_scan_encoding ${CMAKE_SOURCE_DIR}/src/precompiled.h)
-  else()
-    precompiled(${target} bottle_base ${CMAKE_SOURCE_DIR}/src/precompiled.h)
+    set(kind optimized_room)
+  endif()
+  if(NOT is_covered)
+    precompiled(${target} ${kind} ${CMAKE_SOURCE_DIR}/src/precompiled.h)
   endif()
   if(BOTTLE_TESTS AND tests)
     list(TRANSFORM ARG_TESTS_SEE REPLACE / _)
@@ -116,19 +121,20 @@ function(room path)
     add_executable(${name}_test ${tests})
     set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
     target_link_libraries(${name}_test PRIVATE ${target} ${ARG_TESTS_SEE} GTest::gtest_main)
-    if(ARG_HOT_TESTS AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+    set(kind test)
+    if(ARG_OPTIMIZED_TESTS AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
       target_compile_options(${name}_test PRIVATE -O1)
-      precompiled(${name}_test wire_test ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
-    else()
-      precompiled(${name}_test base_test ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
+      set(kind optimized_test)
     endif()
+    precompiled(${name}_test ${kind} ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
     unit_test(${name}_test ${ARG_SHARDS})
   endif()
 endfunction()
 
-# fuzz(ROOM NAME SOURCES FILE... [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and runs
-# over the corpus corpus/NAME. In the preset asan, ctest replays the corpus with the room's own library. In the preset
-# fuzz, these files of the room are compiled again with coverage, and scripts/fuzz searches for new inputs.
+# fuzz(ROOM NAME [SOURCES FILE...] [SEES ROOM...]): adds NAME_fuzz, which is built from the room's NAME_fuzz.cc and
+# runs over the corpus corpus/NAME. The files after SOURCES belong to no library, or compile differently in a fuzzer.
+# In the preset asan, ctest replays the corpus. In the preset fuzz, all rooms are compiled with coverage, and
+# scripts/fuzz searches for new inputs.
 function(fuzz path name)
   if(NOT (BOTTLE_TESTS AND BOTTLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang"))
     return()
@@ -142,16 +148,8 @@ function(fuzz path name)
     message(FATAL_ERROR "${name}_fuzz has no corpus in src/${path}/corpus/${name}")
   endif()
   add_executable(${name}_fuzz ${folder}/${name}_fuzz.cc)
-  foreach(source ${ARG_SOURCES})
-    # Some files belong to no library, or compile differently in a fuzzer.
-    file(STRINGS ${folder}/${source} differs REGEX FUZZING_BUILD_MODE LIMIT_COUNT 1)
-    if(BOTTLE_FUZZ OR differs OR source MATCHES "_test\\.cc$")
-      target_sources(${name}_fuzz PRIVATE ${folder}/${source})
-    endif()
-  endforeach()
-  if(BOTTLE_FUZZ)
-    target_compile_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
-  endif()
+  list(TRANSFORM ARG_SOURCES PREPEND ${folder}/)
+  target_sources(${name}_fuzz PRIVATE ${ARG_SOURCES})
   target_compile_definitions(${name}_fuzz PRIVATE FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
   target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
   list(TRANSFORM ARG_SEES REPLACE / _)

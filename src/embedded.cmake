@@ -29,13 +29,18 @@ if(NOT APPLE)
   # Without symbols: they are copied at each start. The files of the build keep theirs.
   foreach(program guard inside)
     set(bare_${program} ${CMAKE_BINARY_DIR}/embedded/${program})
-    add_custom_command(OUTPUT ${bare_${program}} COMMAND ${CMAKE_STRIP} -o ${bare_${program}} $<TARGET_FILE:${program}> DEPENDS ${program})
+    add_custom_command(OUTPUT ${bare_${program}} DEPENDS ${program}
+                       COMMAND ${CMAKE_STRIP} -o ${bare_${program}} $<TARGET_FILE:${program}>)
   endforeach()
   # The name of the guard's image contains its digest, which every start needs.
   set(digest ${CMAKE_BINARY_DIR}/embedded/guard.sha256)
   add_custom_command(OUTPUT ${digest} DEPENDS ${bare_guard}
     COMMAND ${CMAKE_COMMAND} -DFILE=${bare_guard} -DDIGEST=${digest} -P ${CMAKE_SOURCE_DIR}/cmake/digest.cmake)
-  embed(bottle_embedded bottle_guard_digest ${digest} bottle_guard ${bare_guard} bottle_inside ${bare_inside} bottle_bootstrap ${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
+  embed(bottle_embedded
+        bottle_guard_digest ${digest}
+        bottle_guard ${bare_guard}
+        bottle_inside ${bare_inside}
+        bottle_bootstrap ${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
   add_dependencies(bottle_embedded guard inside)
 endif()
 
@@ -47,7 +52,8 @@ set(table "")
 set(files ${CMAKE_SOURCE_DIR}/src/machine/vm_side.sh)
 set(number 0)
 foreach(path ${carried})
-  string(APPEND bytes "name_${number}: .asciz \"${path}\"\nfile_${number}: .incbin \"${CMAKE_SOURCE_DIR}/providers/${path}\"\nend_${number}:\n")
+  string(APPEND bytes "name_${number}: .asciz \"${path}\"\n"
+                      "file_${number}: .incbin \"${CMAKE_SOURCE_DIR}/providers/${path}\"\nend_${number}:\n")
   string(APPEND table "    .quad name_${number}, file_${number}, end_${number}\n")
   list(APPEND files ${CMAKE_SOURCE_DIR}/providers/${path})
   math(EXPR number "${number} + 1")
