@@ -17,11 +17,10 @@
 #include "base/text/base64.h"
 #include "guard/core/config.h"
 #include "guard/net/task.h"
+#include "wire/guard/stream_window.h"
 
 namespace bottle::guard {
 namespace {
-
-using wire::kStreamWindow;
 
 constexpr size_t kPiece = 16 * 1024;
 // A stream itself has no timeout, but the connections on both sides have one.
@@ -33,13 +32,10 @@ struct NearSideStreams::Flow {
   Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
   uint32_t number;
   Waker waker;
-  Source source;                  // the control channel's end of the socket pair
-  std::string out;                // bytes for the connection
-  size_t credit = kStreamWindow;  // how much the other side still accepts
-  size_t taken = 0;               // what the connection took since the last report to the other side
-  bool ended = false;             // the other side sends no more
-  bool closed = false;            // the other side has dropped the stream; what it sent before still counts
-  bool over = false;              // the stream is finished, and all further input is ignored
+  Source source;              // the control channel's end of the socket pair
+  wire::StreamWindow window;  // what the other side sent waits in it for the connection
+  bool closed = false;        // the other side has dropped the stream; what it sent before still counts
+  bool over = false;          // the stream is finished, and all further input is ignored
 };
 
 // Carries a stream in a coroutine that frees itself.
@@ -53,14 +49,14 @@ struct Pump {
     bool read_all = false, shut = false, broken = false;
     while (!f.over && !broken && !(read_all && shut)) {
       bool progress = false;
-      if (f.closed) f.ended = read_all = true;
+      if (f.closed) f.window.end(), read_all = true;
       // The stream's bytes share a pipe with the record. While the pipe is full, more of them would only fill the
       // memory.
-      bool room = f.credit > 0 && !streams.audit_.congested();
+      bool room = f.window.room() > 0 && !streams.audit_.congested();
       if (!read_all && room) {
-        ssize_t n = f.source.recv(scratch, std::min(kPiece, f.credit));
+        ssize_t n = f.source.recv(scratch, std::min(kPiece, f.window.room()));
         if (n > 0) {
-          f.credit -= static_cast<size_t>(n);
+          f.window.sent(static_cast<size_t>(n));
           say(streams, {.stream = f.number, .data = base64({scratch, static_cast<size_t>(n)})});
           progress = true;
         } else if (n == 0) {
@@ -70,19 +66,17 @@ struct Pump {
           broken = true;
         }
       }
-      if (!f.out.empty()) {
-        ssize_t n = f.source.send(f.out.data(), f.out.size());
+      if (auto waiting = f.window.waiting(); !waiting.empty()) {
+        ssize_t n = f.source.send(waiting.data(), waiting.size());
         if (n > 0) {
-          f.out.erase(0, static_cast<size_t>(n));
-          f.taken += static_cast<size_t>(n);
+          f.window.passed(static_cast<size_t>(n));
           progress = true;
         } else if (errno != EAGAIN) {
           broken = true;
         }
       }
-      // A report for each piece would cost too many messages, and a late report would stop the other side.
-      if (f.taken >= kStreamWindow / 4) say(streams, {.stream = f.number, .taken = std::exchange(f.taken, 0)});
-      if (f.ended && f.out.empty() && !shut) {
+      if (auto taken = f.window.to_acknowledge()) say(streams, {.stream = f.number, .taken = taken});
+      if (f.window.is_complete() && !shut) {
         // The connection has all bytes before the end, so it may see the end now.
         ::shutdown(f.source.fd(), SHUT_WR);
         shut = true;
@@ -131,13 +125,10 @@ void NearSideStreams::take(const wire::StreamPart& part) {
   Flow& f = *found->second;
   if (part.data) {
     auto bytes = from_base64(*part.data);
-    // The other side must wait for `taken`. Without this check, it could fill the memory of the guard.
-    if (!bytes || f.ended || f.out.size() + bytes->size() > kStreamWindow) f.over = true;
-    else f.out += *bytes;
+    if (!bytes || !f.window.accept(*bytes)) f.over = true;
   }
-  // More than was sent cannot have been taken, so the credit never exceeds the window.
-  if (part.taken) f.credit = std::min(kStreamWindow, f.credit + *part.taken);
-  if (part.end) f.ended = true;
+  if (part.taken) f.window.acknowledged(*part.taken);
+  if (part.end) f.window.end();
   if (part.closed) f.closed = true;
   f.waker.wake();
 }

@@ -24,8 +24,6 @@ using session::SessionAgent, wire::SshKey, session::changed_rules;
 
 namespace {
 
-using wire::kStreamWindow;
-
 // The size of one piece, in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably for it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
@@ -162,8 +160,8 @@ void NearServices::add_to(Poller& poller, bool behind) {
   if (ssh_) poller.watch(ssh_->fd());
   for (const auto& [number, flow] : flows_) {
     // Without credit, a readable descriptor would wake the loop again and again.
-    if (flow.credit > 0 && in_flight_ < kMostInFlight && !behind) poller.watch(flow.fd.get());
-    if (!flow.out.empty()) poller.watch_writable(flow.fd.get());
+    if (flow.window.room() > 0 && in_flight_ < kMostInFlight && !behind) poller.watch(flow.fd.get());
+    if (!flow.window.waiting().empty()) poller.watch_writable(flow.fd.get());
   }
 }
 
@@ -195,10 +193,10 @@ void NearServices::handle(const Poller& poller, bool behind) {
     if (!behind) pump(number, flow);
   }
   std::erase_if(flows_, [&](const auto& each) {
-    bool over = each.second.state == Flow::State::over;
+    const Flow& flow = each.second;
     // The far guard takes nothing more of a stream that is over.
-    if (over) in_flight_ -= kStreamWindow - each.second.credit;
-    return over;
+    if (flow.over) in_flight_ -= flow.window.in_flight();
+    return flow.over;
   });
 }
 
@@ -227,21 +225,14 @@ void NearServices::take_stream(const wire::StreamPart& part) {
   Flow& flow = found->second;
   if (part.data) {
     auto bytes = from_base64(*part.data);
-    if (!bytes || flow.state != Flow::State::open || flow.out.size() + bytes->size() > kStreamWindow) {
-      flow.state = Flow::State::over;
+    if (!bytes || flow.over || !flow.window.accept(*bytes)) {
+      flow.over = true;
       return say({.stream = part.stream, .closed = true});
     }
-    flow.out += *bytes;
   }
-  if (part.taken) {
-    // The far side must not get more credit than it was ever sent.
-    size_t more = std::min<uint64_t>(*part.taken, kStreamWindow - flow.credit);
-    flow.credit += more;
-    in_flight_ -= more;
-  }
-  // pass_on() passes the end on after everything before it.
-  if (part.end && flow.state == Flow::State::open) flow.state = Flow::State::ended;
-  if (part.closed) flow.state = Flow::State::over;  // the far guard's connection is gone, so no answer is needed
+  if (part.taken) in_flight_ -= flow.window.acknowledged(*part.taken);
+  if (part.end) flow.window.end();    // pass_on() passes it on after everything before it
+  if (part.closed) flow.over = true;  // the far guard's connection is gone, so no answer is needed
   // Reads nothing of the broker's here. Otherwise, a far guard that claims to have taken what was not even sent yet
   // could fill the memory within one turn.
   pass_on(part.stream, flow);
@@ -249,41 +240,40 @@ void NearServices::take_stream(const wire::StreamPart& part) {
 
 // Passes on to the broker what the far guard has sent.
 void NearServices::pass_on(uint32_t number, Flow& flow) {
-  if (flow.state == Flow::State::over) return;
-  while (!flow.out.empty()) {
-    ssize_t n = ::send(flow.fd.get(), flow.out.data(), flow.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (flow.over) return;
+  while (!flow.window.waiting().empty()) {
+    auto waiting = flow.window.waiting();
+    ssize_t n = ::send(flow.fd.get(), waiting.data(), waiting.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (n < 0) {
-      flow.out.clear();  // the broker reads no more, but may have answered
+      flow.window.drop();  // the broker reads no more, but may have answered
       break;
     }
-    flow.out.erase(0, static_cast<size_t>(n));
-    flow.taken += static_cast<size_t>(n);
+    flow.window.passed(static_cast<size_t>(n));
   }
-  // Acknowledges in larger steps, so that there is not a message for each piece.
-  if (flow.taken >= kStreamWindow / 4) say({.stream = number, .taken = std::exchange(flow.taken, 0)});
-  if (flow.state == Flow::State::ended && flow.out.empty()) {
+  if (auto taken = flow.window.to_acknowledge()) say({.stream = number, .taken = taken});
+  if (flow.window.is_complete() && !flow.shut) {
     // This tells the broker that the request is complete. The broker may still answer.
     ::shutdown(flow.fd.get(), SHUT_WR);
-    flow.state = Flow::State::shut;
+    flow.shut = true;
   }
 }
 
 // Passes on to the far guard what the broker has sent.
 void NearServices::pump(uint32_t number, Flow& flow) {
-  if (flow.state == Flow::State::over) return;
+  if (flow.over) return;
   auto end_both = [&] {
-    flow.state = Flow::State::over;
+    flow.over = true;
     say({.stream = number, .closed = true});
   };
   char buffer[kPiece];
   // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
-  if (flow.credit > 0 && in_flight_ < kMostInFlight) {
+  if (flow.window.room() > 0 && in_flight_ < kMostInFlight) {
     // Reads no more than the far guard has room for.
-    ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.credit), MSG_DONTWAIT);
+    ssize_t n = ::recv(flow.fd.get(), buffer, std::min(sizeof buffer, flow.window.room()), MSG_DONTWAIT);
     if (n > 0) {
-      flow.credit -= static_cast<size_t>(n);
+      flow.window.sent(static_cast<size_t>(n));
       in_flight_ += static_cast<size_t>(n);
       say({.stream = number, .data = base64({buffer, static_cast<size_t>(n)})});
     } else if (n == 0) {

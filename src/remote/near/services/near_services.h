@@ -18,6 +18,7 @@
 #include "session/credentials/ssh_agent_link.h"
 #include "session/policy/usage_book.h"
 #include "wire/guard/control.h"
+#include "wire/guard/stream_window.h"
 #include "wire/request.h"
 #include "wire/start/job.h"
 
@@ -61,14 +62,9 @@ class NearServices {
  private:
   struct Flow {
     UniqueFd fd;
-    std::string out;  // for the broker
-    size_t credit = wire::kStreamWindow, taken = 0;
-    enum class State {
-      open,
-      ended,  // the far guard has sent everything, but the broker does not have all of it yet
-      shut,   // the broker has all of it and was told that it is complete
-      over,   // to be removed
-    } state = State::open;
+    wire::StreamWindow window;  // what the far guard sent waits in it for the broker
+    bool shut = false;          // the broker was told that the far guard has sent everything
+    bool over = false;          // to be removed
   };
   NearServices(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
   void take_stream(const wire::StreamPart& part);
