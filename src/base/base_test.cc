@@ -16,6 +16,8 @@
 #include "base/os/hardening.h"
 #include "base/os/process.h"
 #include "base/os/this_program.h"
+#include "base/timestamp.h"
+#include "base/units.h"
 
 namespace bottle {
 namespace {
@@ -132,6 +134,31 @@ TEST(CoreDump, IsForbiddenAfterTheCall) {
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+TEST(Units, BinarySizesAreThoseOfMemory) {
+  constexpr uint64_t kGiB = 1ull << 30;
+  EXPECT_EQ(binary_size(20 * kGiB), "20 GiB");
+  EXPECT_EQ(binary_size(kGiB + kGiB / 2), "1.5 GiB");
+  EXPECT_EQ(binary_size(300 << 20), "300 MiB");
+}
+
+TEST(Units, DecimalSizesAreThoseOfDisks) {
+  EXPECT_EQ(decimal_size(1'250'000'000), "1.2 GB");
+  EXPECT_EQ(decimal_size(999'999'999), "999 MB");
+  EXPECT_EQ(decimal_size(12'345), "12 KB");
+}
+
+TEST(Timestamp, IsReadWithAnyNumberOfDecimals) {
+  auto time = parse_timestamp("2026-11-28T12:00:00.5Z");
+  ASSERT_TRUE(time);
+  EXPECT_EQ(time->tv_sec, 1795867200);
+  EXPECT_EQ(time->tv_nsec, 500'000'000);
+  EXPECT_EQ(parse_timestamp("2026-11-28T12:00:00.123456789Z")->tv_nsec, 123'456'789);
+  EXPECT_EQ(parse_timestamp("2026-11-28T12:00:00Z")->tv_nsec, 0);
+  EXPECT_TRUE(parse_timestamp(timestamp()));
+  EXPECT_FALSE(parse_timestamp("yesterday"));
+  EXPECT_FALSE(parse_timestamp(""));
 }
 
 }  // namespace

@@ -20,4 +20,15 @@ std::string timestamp() {
   return text;
 }
 
+std::optional<timespec> parse_timestamp(const std::string& text) {
+  tm parts{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (!rest) return std::nullopt;
+  timespec time{::timegm(&parts), 0};
+  if (*rest != '.') return time;
+  long scale = 100'000'000;
+  for (++rest; *rest >= '0' && *rest <= '9' && scale > 0; ++rest, scale /= 10) time.tv_nsec += (*rest - '0') * scale;
+  return time;
+}
+
 }  // namespace bottle

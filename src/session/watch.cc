@@ -18,6 +18,7 @@
 
 #include "base/files/file.h"
 #include "base/os/poller.h"
+#include "base/units.h"
 #include "docker/answers.h"
 #include "session/agent/agent_input.h"
 #include "session/audit/audit_file.h"
@@ -223,7 +224,7 @@ Result<> Watch::tell_end(wire::SessionResult& result) {
     result.limit = "resources.disk";
   } else if (ran_out_of_memory(engine_, names_.agent)) {
     // The engine does not report which process ran out of memory.
-    result.what = "the agent's container reached " + in_units(job_.plan.resources.memory) +
+    result.what = "the agent's container reached " + binary_size(job_.plan.resources.memory) +
                   " (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it";
     result.limit = "resources.memory";
   }

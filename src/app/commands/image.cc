@@ -8,6 +8,7 @@
 #include "app/output/output.h"
 #include "app/world/interruption.h"
 #include "app/world/world.h"
+#include "base/units.h"
 #include "docker/answers.h"
 #include "manifest/format/kinds.h"
 #include "session/images/agent_image.h"
@@ -100,7 +101,8 @@ Result<int> list(const ImageOptions& o) {
     all.push_back(to_json(image));
     std::string use = image.current ? "current" : "old";
     if (!image.used_by.empty()) use += ", used by " + std::to_string(image.used_by.size());
-    rows.push_back({image.reference, image.agent, size_text(image.size), age(std::time(nullptr) - image.created), use});
+    rows.push_back(
+        {image.reference, image.agent, decimal_size(image.size), age(std::time(nullptr) - image.created), use});
   }
   if (o.output.json) print_json(all);
   else print(table(rows));
@@ -124,7 +126,7 @@ Result<int> prune(const ImageOptions& o) {
     else removed.push_back(to_json(image));
     if (o.output.json) continue;
     if (!gone) say("bottle: " + gone.error().what);
-    else print((o.dry_run ? "would remove " : "removed ") + image.reference + "  " + size_text(image.size));
+    else print((o.dry_run ? "would remove " : "removed ") + image.reference + "  " + decimal_size(image.size));
   }
   if (o.output.json) print_json({{"removed", removed}, {"left", left}});
   else if (removed.empty() && left.empty()) print("nothing to remove");

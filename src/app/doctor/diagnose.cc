@@ -7,6 +7,7 @@
 #include "app/doctor/doctor.h"
 #include "app/output/output.h"
 #include "base/text/words.h"
+#include "base/units.h"
 
 namespace bottle::app {
 namespace {
@@ -78,7 +79,7 @@ void room(const Health& h, Findings& found) {
   auto disk = [&](const char* code, const std::optional<uint64_t>& free, const std::string& where) {
     // The engine is on another machine, or the directory is not known.
     if (!free) return;
-    std::string text = size_text(*free) + " free " + where;
+    std::string text = decimal_size(*free) + " free " + where;
     // Below this, not even one image fits. Several images and the work of a session need about five times as much.
     if (*free < kGigabyte) found.fail(code, text + ", but one image takes 0.6 GB", kFree);
     else if (*free < 5 * kGigabyte) found.warn(code, text + ", but images and work need about 5 GB", kFree);
@@ -87,7 +88,7 @@ void room(const Health& h, Findings& found) {
   disk("disk", h.engine_disk, "for the engine");
   disk("state_disk", h.state_disk, "for the results of sessions");
   if (!h.memory) return;
-  std::string text = size_text(h.memory) + " of memory, " + size_text(h.memory_available) + " available";
+  std::string text = decimal_size(h.memory) + " of memory, " + decimal_size(h.memory_available) + " available";
   if (h.memory < 2 * kGigabyte)
     found.warn("memory", text + ", but an agent needs about 2 GB",
                "lower `resources: {memory: …}` in the bottle, or use another machine");

@@ -124,12 +124,4 @@ std::string age(long long seconds) {
   return std::to_string(seconds / 86400) + " d";
 }
 
-std::string size_text(unsigned long long bytes) {
-  char text[32];
-  if (bytes >= 1'000'000'000) std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
-  else if (bytes >= 1'000'000) std::snprintf(text, sizeof text, "%llu MB", bytes / 1'000'000);
-  else std::snprintf(text, sizeof text, "%llu KB", bytes / 1000);
-  return text;
-}
-
 }  // namespace bottle::app

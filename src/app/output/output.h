@@ -64,7 +64,5 @@ std::vector<Line> table(const std::vector<std::vector<Line>>& rows);
 
 // Returns an age such as "12 s", "5 min", "3 h", "2 d".
 std::string age(long long seconds);
-// Returns a size such as "1.2 GB", "340 MB", "12 KB".
-std::string size_text(unsigned long long bytes);
 
 }  // namespace bottle::app

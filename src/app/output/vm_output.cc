@@ -5,16 +5,17 @@
 #include <algorithm>
 #include <ctime>
 
+#include "base/timestamp.h"
+
 namespace bottle::app {
 namespace {
 
 using nlohmann::json;
 
-// Parses "2026-01-01T00:00:00Z", optionally with fractions, into seconds since 1970.
-std::optional<int64_t> parse_time(const std::string& text) {
-  std::tm tm{};
-  if (!::strptime(text.substr(0, 19).c_str(), "%Y-%m-%dT%H:%M:%S", &tm)) return {};
-  return ::timegm(&tm);
+// Returns the seconds since 1970.
+std::optional<int64_t> seconds(const std::string& text) {
+  auto time = parse_timestamp(text);
+  return time ? std::optional<int64_t>(time->tv_sec) : std::nullopt;
 }
 
 // Returns the state for people: "held" if it holds work, "lost" if it has no owner, "creating" or "gone" if only the
@@ -47,7 +48,7 @@ json to_json(const machine::Destroyed& d) {
 
 VmRow row_of(const machine::Found& found, bool asked) {
   // The record has the time of our own clock. The provider's time is used only without a record.
-  auto made = found.record ? std::optional<int64_t>(found.record->made) : parse_time(found.listed.created);
+  auto made = found.record ? std::optional<int64_t>(found.record->made) : seconds(found.listed.created);
   VmRow row{.name = found.listed.name,
             .id = found.listed.id,
             .provider = found.provider,

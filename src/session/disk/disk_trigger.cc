@@ -5,8 +5,6 @@
 #include "session/disk/disk_trigger.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <ctime>
 
 namespace bottle::session {
 namespace {
@@ -49,25 +47,6 @@ void DiskTrigger::counted(std::optional<uint64_t> used, Duration took, Time now)
 
 bool DiskTrigger::is_disk_almost_full(const std::optional<DiskState>& state) const {
   return state && before_ && state->free < kAlmostFull && state->taken > before_->taken + limit_;
-}
-
-std::string in_units(uint64_t bytes) {
-  char text[32];
-  bool large = bytes >= 1ull << 30;
-  (void)std::snprintf(text, sizeof text, "%.3g %s", static_cast<double>(bytes) / (large ? 1ull << 30 : 1ull << 20),
-                      large ? "GiB" : "MiB");
-  return text;
-}
-
-std::optional<timespec> parse_time(const std::string& text) {
-  tm parts{};
-  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (!rest) return std::nullopt;
-  timespec time{::timegm(&parts), 0};
-  if (*rest != '.') return time;
-  long scale = 100'000'000;
-  for (++rest; *rest >= '0' && *rest <= '9' && scale > 0; ++rest, scale /= 10) time.tv_nsec += (*rest - '0') * scale;
-  return time;
 }
 
 }  // namespace bottle::session

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 namespace bottle::session {
 
@@ -41,10 +40,5 @@ class DiskTrigger {
   uint64_t least_taken_ = 0, taken_when_due_ = 0;
   Time next_{}, blind_at_;
 };
-
-// Returns the number in a readable unit, such as "1.5 GiB" or "300 MiB".
-std::string in_units(uint64_t bytes);
-// Reads a time of the engine, such as 2026-11-28T12:00:00.123456789Z. Returns nothing if the text is not a time.
-std::optional<timespec> parse_time(const std::string& text);
 
 }  // namespace bottle::session

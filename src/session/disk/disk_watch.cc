@@ -13,6 +13,7 @@
 
 #include "base/future.h"
 #include "base/os/system_facts.h"
+#include "base/units.h"
 #include "docker/answers.h"
 
 namespace bottle::session {
@@ -113,7 +114,7 @@ std::string DiskWatch::judge(const Result<Count>& count) {
   trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
                    clock_());
   if (count && count->written.bytes > limit)
-    return "the agent has written " + in_units(count->written.bytes) + ", more than the " + in_units(limit) +
+    return "the agent has written " + binary_size(count->written.bytes) + ", more than the " + binary_size(limit) +
            " of `resources.disk`, and was stopped";
   // A count that is incomplete but over the limit has already stopped the agent above.
   failures_ = failed ? failures_ + 1 : 0;
@@ -132,7 +133,7 @@ std::string DiskWatch::check() {
   auto disk = state();
   // This is checked even while a count is under way, because the disk may be full before it ends.
   if (trigger_.is_disk_almost_full(disk))
-    return "the engine's disk is almost full and has lost more than the " + in_units(job_.plan.resources.disk) +
+    return "the engine's disk is almost full and has lost more than the " + binary_size(job_.plan.resources.disk) +
            " of `resources.disk` since the agent started, so the agent was stopped";
   if (counting_.valid()) return is_ready(counting_) ? judge(counting_.get()) : "";
   if (trigger_.is_due(disk, now))

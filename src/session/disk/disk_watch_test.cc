@@ -93,20 +93,6 @@ TEST(DiskTrigger, AnAlmostFullDiskThatLostTheLimitStopsTheAgent) {
   EXPECT_FALSE(trigger.is_disk_almost_full(DiskState{59 * kGiB, 100 << 20})) << "it was almost full before";
 }
 
-TEST(DiskWatch, ParsesTimesAndFormatsSizes) {
-  EXPECT_EQ(in_units(20 * kGiB), "20 GiB");
-  EXPECT_EQ(in_units(kGiB + kGiB / 2), "1.5 GiB");
-  EXPECT_EQ(in_units(300 << 20), "300 MiB");
-  auto time = parse_time("2026-11-28T12:00:00.5Z");
-  ASSERT_TRUE(time);
-  EXPECT_EQ(time->tv_sec, 1795867200);
-  EXPECT_EQ(time->tv_nsec, 500'000'000);
-  EXPECT_EQ(parse_time("2026-11-28T12:00:00.123456789Z")->tv_nsec, 123'456'789);
-  EXPECT_EQ(parse_time("2026-11-28T12:00:00Z")->tv_nsec, 0);
-  EXPECT_FALSE(parse_time("yesterday"));
-  EXPECT_FALSE(parse_time(""));
-}
-
 EngineStorage engine_with(const std::string& driver, const std::string& backing) {
   return storage_of(
       {{"Driver", driver}, {"DriverStatus", json::array({json::array({"Backing Filesystem", backing})})}});

@@ -17,6 +17,7 @@
 
 #include "base/defer.h"
 #include "base/os/poller.h"
+#include "base/timestamp.h"
 #include "docker/answers.h"
 #include "docker/demux.h"
 #include "session/disk/disk_trigger.h"
@@ -97,7 +98,7 @@ Result<std::set<std::string>> volumes_of(const json& agent) {
 }  // namespace
 
 Result<MeterContainer> meter_container(const json& agent, const json& labels, std::chrono::seconds behind) {
-  auto since = parse_time(text_of(member(agent, "State"), "StartedAt"));
+  auto since = parse_timestamp(text_of(member(agent, "State"), "StartedAt"));
   if (!since) return fail(Code::protocol, "the engine did not say when the agent's container started");
   auto volumes = TRY(volumes_of(agent));
   std::string runtime = text_of(member(agent, "HostConfig"), "Runtime");
