@@ -45,8 +45,8 @@ void sweep_until_nothing_is_found(TestSession& session, FakeDocker& docker) {
 }
 
 // Runs a session whose calls end as `fault` says, then sweeps, and checks what the session and the sweep left.
-void run_and_sweep(bool far, const std::string& when, const std::function<Fault(const FakeCall&)>& fault) {
-  TestSession session(far);
+void run_and_sweep(Side side, const std::string& when, const std::function<Fault(const FakeCall&)>& fault) {
+  TestSession session(side);
   FakeDocker docker;
   session.furnish(docker);
   docker.set_fault(fault);
@@ -59,8 +59,8 @@ void run_and_sweep(bool far, const std::string& when, const std::function<Fault(
 }
 
 TEST(FailingCalls, ASessionLeavesItsResultAndNothingElse) {
-  for (bool far : {false, true}) {
-    TestSession session(far);
+  for (Side side : {Side::local, Side::far}) {
+    TestSession session(side);
     FakeDocker docker;
     session.furnish(docker);
     auto outcome = session.run(docker);
@@ -75,7 +75,7 @@ TEST(FailingCalls, ASessionLeavesItsResultAndNothingElse) {
 // To describe itself, the engine starts two programs, and the launcher has already requested that.
 // Large work takes minutes to collect. A near side that gets no answer meanwhile takes the connection for broken.
 TEST(FailingCalls, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   struct Step {
@@ -105,13 +105,13 @@ TEST(FailingCalls, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
 }
 
 TEST(FailingCalls, AStartDoesNotAskTheEngineAboutItself) {
-  for (const auto& call : TestSession(true).run_well()) EXPECT_NE(call.method, "info");
+  for (const auto& call : TestSession(Side::far).run_well()) EXPECT_NE(call.method, "info");
 }
 
 TEST(FailingCalls, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
-  for (const auto& call : TestSession(true).run_well())
+  for (const auto& call : TestSession(Side::far).run_well())
     EXPECT_FALSE(call.text().contains("image " + guard_reference())) << call.text();
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   docker.with_world([](docker::FakeWorld& world) { EXPECT_TRUE(world.remove_image(guard_reference())); });
@@ -123,7 +123,7 @@ TEST(FailingCalls, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
 
 // Another near side's session of the same name has ended, and that near side has not fetched its work yet.
 TEST(FailingCalls, ASessionOfAnotherNearSideKeepsItsResults) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   std::string results = session.scratch.directories.results + "/x1";
@@ -145,7 +145,7 @@ TEST(FailingCalls, ASessionOfAnotherNearSideKeepsItsResults) {
 
 // The launch sends the configuration while the guard starts, and only the guard makes room for all of it.
 TEST(FailingCalls, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSent) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   session.job.ca_bundle = std::string(1 << 20, 'x');
@@ -162,7 +162,7 @@ TEST(FailingCalls, AGuardThatDoesNotStartEndsTheLaunchWhileItsConfigurationIsSen
 
 // The supervisor waits for a restart of the guard before it removes the guard.
 TEST(FailingCalls, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   std::promise<void> over;
@@ -185,10 +185,10 @@ TEST(FailingCalls, AGuardThatDoesNotReadItsConfigurationFailsToStart) {
 
 // Whichever call fails, in whatever way, the session and the sweep after it leave nothing and lose no work.
 TEST(FailingCalls, AFailingCallLeavesNothingAndLosesNoWork) {
-  auto failures = failures_of(TestSession(true).run_well());
+  auto failures = failures_of(TestSession(Side::far).run_well());
   EXPECT_GT(failures.size(), 100u);
   for_each_at_once(failures, [](const Failure& failure) {
-    run_and_sweep(true, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
+    run_and_sweep(Side::far, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
   });
 }
 
@@ -200,14 +200,14 @@ TEST(FailingCalls, WorkThatCannotBeSortedIsKept) {
     if (call.method == "get archive" || call.method == "put archive" || call.method == "wait for container")
       calls.push_back(call);
   for_each_at_once(failures_of(calls), [](const Failure& failure) {
-    run_and_sweep(false, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
+    run_and_sweep(Side::local, failure.text(), [&](const FakeCall& call) { return failure.of(call); });
   });
 }
 
 // An engine may end its answer regularly although it failed in the middle of the archive.
 TEST(FailingCalls, AnArchiveWithoutItsEndMarkIsNotTheWork) {
-  for (bool far : {false, true}) {
-    TestSession session(far);
+  for (Side side : {Side::local, Side::far}) {
+    TestSession session(side);
     FakeDocker docker;
     session.furnish(docker);
     docker.set_fault([](const FakeCall& call) {
@@ -322,10 +322,10 @@ TEST(FailingCalls, WorkWhoseAccountCannotBeWrittenIsHeld) {
 
 // The engine dies and does not return, so from a certain call on, it answers none.
 TEST(FailingCalls, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
-  auto calls = TestSession(true).run_well();
+  auto calls = TestSession(Side::far).run_well();
   for_each_at_once(calls, [](const FakeCall& last) {
     std::atomic<bool> dead = false;
-    run_and_sweep(true, "silence from " + last.text(), [&](const FakeCall& call) {
+    run_and_sweep(Side::far, "silence from " + last.text(), [&](const FakeCall& call) {
       if (call.text() == last.text()) dead = true;
       return dead ? Fault::silent : Fault::none;
     });
@@ -334,7 +334,7 @@ TEST(FailingCalls, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
 
 // The session's process may die at every call. The engine may still carry out that call afterwards.
 TEST(FailingCalls, ASessionThatDiesAtAnyMomentIsSwept) {
-  TestSession alive(true);
+  TestSession alive(Side::far);
   FakeDocker docker;
   alive.furnish(docker);
   std::mutex lock;
@@ -350,7 +350,7 @@ TEST(FailingCalls, ASessionThatDiesAtAnyMomentIsSwept) {
     for (bool does : {false, true}) {
       if (does && !moment.call.connection) continue;
       std::string when = "dead at " + moment.call.text() + (does ? ", which is done later" : "");
-      TestSession session(true);
+      TestSession session(Side::far);
       FakeDocker docker;
       session.go_to(moment, docker, does);
       session.check(docker, when);

@@ -18,7 +18,7 @@ class DeadSession : public ::testing::Test {
  protected:
   DeadSession() {
     FakeDocker docker;
-    TestSession alive(true);
+    TestSession alive(Side::far);
     alive.furnish(docker);
     docker.set_fault([&](const FakeCall& call) {
       if (call.method == "wait for container") moment = alive.moment(docker, call);
@@ -30,7 +30,7 @@ class DeadSession : public ::testing::Test {
   ~DeadSession() override { std::filesystem::remove_all(moment.directory); }
 
   std::vector<FakeCall> calls_of_a_sweep() {
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(moment, docker, false);
     EXPECT_EQ(session.sweep_all(docker).size(), 1u);
@@ -51,7 +51,7 @@ TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {
   for_each_at_once(failures, [&](const auto& failure) {
     std::string when =
         "a sweep whose " + failure.first + " fails, fault " + std::to_string(static_cast<int>(failure.second));
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(moment, docker, false);
     docker.set_fault([&](const FakeCall& call) { return call.text() == failure.first ? failure.second : Fault::none; });
@@ -64,7 +64,7 @@ TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {
 }
 
 TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
-  TestSession first(true);
+  TestSession first(Side::far);
   FakeDocker docker;
   first.go_to(moment, docker, false);
   std::mutex lock;
@@ -79,7 +79,7 @@ TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
   docker.set_fault({});
   EXPECT_GT(moments.size(), 10u);
   for_each_at_once(moments, [](const Moment& last) {
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(last, docker, false);
     session.check(docker, "a sweeper dead at " + last.call.text());
@@ -100,7 +100,7 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
   }
   for_each_at_once(failures, [&](const auto& failure) {
     std::string when = failure.first + " fails, fault " + std::to_string(static_cast<int>(failure.second));
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(moment, docker, false);
     docker.with_world([](docker::FakeWorld& world) { ASSERT_TRUE(world.remove_container("bottle-x1-agent")); });
@@ -123,7 +123,7 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
 TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
   using State = docker::FakeContainer::State;
   for (State state : {State::created, State::exited, State::running}) {
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(moment, docker, false);
     session.worked = true;
@@ -148,7 +148,7 @@ TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
 TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {
   const std::string running = "{\"running\":true}\n";
   for (const std::string& last : {std::string("{\"ended\":0}\n"), running, std::string()}) {
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(moment, docker, false);
     std::string ledger = session.scratch.directories.sessions + "/x1/ledger";
@@ -170,7 +170,7 @@ TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {
 }
 
 TEST_F(DeadSession, SeveralSimultaneousSweepersSweepItOnce) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.go_to(moment, docker, false);
   std::atomic<int> swept = 0;
@@ -190,7 +190,7 @@ TEST_F(DeadSession, OnlyThingsWithTheOwnersLabelsAreRemoved) {
            {{"bottle.session", "x2"},
             {"bottle.owner", moment.world.volumes.at("bottle-x1-home").labels.at("bottle.owner")}},
        }) {
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(moment, docker, false);
     docker.with_world([&](docker::FakeWorld& world) { world.volumes.at("bottle-x1-home").labels = labels; });
@@ -208,7 +208,7 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemoved) {
     std::optional<Moment> moment;
     {
       FakeDocker docker;
-      TestSession alive(true);
+      TestSession alive(Side::far);
       alive.furnish(docker);
       docker.set_fault([&](const FakeCall& call) {
         if (call.text() == "create container bottle-x1-agent #1") moment = alive.moment(docker, call);
@@ -218,7 +218,7 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemoved) {
       docker.set_fault({});
     }
     ASSERT_TRUE(moment);
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.go_to(*moment, docker, false);
     docker.with_world([&](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", labels); });
@@ -232,7 +232,7 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemoved) {
 
 // Such a volume may appear after the session was swept.
 TEST(CutShort, AVolumeWithoutLabelsIsRemovedFromTheGrave) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   std::string grave = graves_in(session.scratch.directories) + "/x1";
@@ -250,7 +250,7 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemovedFromTheGrave) {
 
 // An operator may make it between the check of the names and the engine's request.
 TEST(CutShort, AVolumeThatTheLaunchRefusedStays) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   docker.set_fault([&](const FakeCall& call) {
@@ -275,7 +275,7 @@ wire::AuditSeal leave_record(const std::string& path) {
 }
 
 TEST_F(DeadSession, ARecordWithASealInItsResultIsNotSealedAgain) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.go_to(moment, docker, false);
   std::string results = session.scratch.directories.results + "/x1", record = results + "/egress.jsonl";
@@ -291,7 +291,7 @@ TEST_F(DeadSession, ARecordWithASealInItsResultIsNotSealedAgain) {
 }
 
 TEST_F(DeadSession, ARecordIsEndedEvenWithoutWork) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.go_to(moment, docker, false);
   docker.with_world([](docker::FakeWorld& world) { world.containers.erase("bottle-x1-agent"); });

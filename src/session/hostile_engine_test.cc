@@ -18,7 +18,7 @@ using nlohmann::json;
 // Whatever an engine answers, the session ends, no work is lost, and nothing of others is removed.
 TEST(HostileEngine, NoAnswerLosesWorkOrRemovesThingsOfOthers) {
   std::vector<std::pair<std::string, json>> lies;
-  for (const auto& call : TestSession(true).run_well())
+  for (const auto& call : TestSession(Side::far).run_well())
     if (call.method.starts_with("inspect") || call.method == "list")
       for (const json& lie :
            {json::array(), json::object(), json::array({7, nullptr, json::array()}),
@@ -28,7 +28,7 @@ TEST(HostileEngine, NoAnswerLosesWorkOrRemovesThingsOfOthers) {
   EXPECT_GT(lies.size(), 40u);
   for_each_at_once(lies, [](const auto& lie) {
     std::string when = lie.first + " answers " + lie.second.dump();
-    TestSession session(true);
+    TestSession session(Side::far);
     FakeDocker docker;
     session.furnish(docker);
     docker.set_forgery([&](const FakeCall& call, json& answer) {
@@ -53,7 +53,7 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
       if (!early && thing.name == Names("x1").meter) continue;  // a session that writes little makes no meter
       std::string when =
           "a foreign " + word_of(thing.kind) + " " + thing.name + (early ? " before" : " during") + " the start";
-      TestSession session(true);
+      TestSession session(Side::far);
       FakeDocker docker;
       session.furnish(docker);
       auto intrude = [&] {
@@ -85,7 +85,7 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
 // If another network takes the subnet that the launch guessed, the launch makes the agent's container again. It first
 // removes the old container, but only if it is its own.
 TEST(HostileEngine, AContainerOfOthersStaysWhenTheSubnetIsTaken) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   docker.set_fault([&](const FakeCall& call) {
@@ -108,7 +108,7 @@ TEST(HostileEngine, AContainerOfOthersStaysWhenTheSubnetIsTaken) {
 }
 
 TEST(HostileEngine, AnImageWithASessionsLabelsIsNotStarted) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   docker.with_world([](docker::FakeWorld& world) {
@@ -122,7 +122,7 @@ TEST(HostileEngine, AnImageWithASessionsLabelsIsNotStarted) {
 }
 
 TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   session.report.probes.push_back({"privileges", false, "CapEff=1"});
@@ -135,7 +135,7 @@ TEST(HostileEngine, ASelfTestThatFindsAWayOutDoesNotStartTheAgent) {
 }
 
 TEST(HostileEngine, ASelfTestWithoutThreadsNamesTheSettingToRaise) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   session.report.probes.push_back({std::string(wire::kThreadsProbe), false, "not 10 threads"});
@@ -151,7 +151,7 @@ TEST(HostileEngine, ASelfTestWithoutThreadsNamesTheSettingToRaise) {
 
 // Long lists of foreign things must not hide our things or count as ours.
 TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   session.furnish(docker);
   docker.with_world([](docker::FakeWorld& world) {
@@ -187,7 +187,7 @@ void leave_everything(TestSession& session, FakeDocker& docker) {
 // After the state directory is lost, the things of the dead session have labels but no ledger. The container may be
 // gone, too.
 TEST(HostileEngine, AVolumeWithoutALedgerAndAContainerIsRemovedOnlyAfterItsWorkIsSaved) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   leave_everything(session, docker);
   std::filesystem::remove_all(session.scratch.directories.sessions);
@@ -204,7 +204,7 @@ TEST(HostileEngine, AVolumeWithoutALedgerAndAContainerIsRemovedOnlyAfterItsWorkI
 }
 
 TEST(HostileEngine, ThingsWithoutALedgerAreRemovedOnlyAfterTheirWorkIsSaved) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   leave_everything(session, docker);
   std::filesystem::remove_all(session.scratch.directories.sessions);
@@ -254,7 +254,7 @@ void set_running(FakeDocker& docker, const std::string& name, bool runs) {
 // Another machine of the same user may use the engine over a forwarded socket, and a process in another PID namespace
 // cannot be seen from here.
 TEST(HostileEngine, ASessionThatMayRunElsewhereIsLeftAlone) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   leave_everything(session, docker);
   std::filesystem::remove_all(session.scratch.directories.sessions);
@@ -285,7 +285,7 @@ TEST(HostileEngine, ASessionThatMayRunElsewhereIsLeftAlone) {
 
 // A sweep reports such a ledger and leaves it alone, because it may say where the work has to go.
 TEST(HostileEngine, ThingsWithALedgerThatCannotBeReadAreLeftAlone) {
-  TestSession session(true);
+  TestSession session(Side::far);
   FakeDocker docker;
   leave_everything(session, docker);
   std::string directory = session.scratch.directories.sessions + "/x1", graves = graves_in(session.scratch.directories);

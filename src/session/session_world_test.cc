@@ -96,7 +96,7 @@ void bury(docker::FakeWorld& world) {
 
 }  // namespace
 
-TestSession::TestSession(bool far) {
+TestSession::TestSession(Side side) {
   ::signal(SIGPIPE, SIG_IGN);  // as in main()
   job.plan.session = kSession;
   job.plan.agent = job.plan.bottle = job.plan.provider = "shell";
@@ -110,7 +110,7 @@ TestSession::TestSession(bool far) {
   job.plan.headless = true;
   job.directories = scratch.directories;
   job.engine = "/run/fake-engine.sock";
-  job.far = far;
+  job.far = side == Side::far;
   EXPECT_TRUE(make_directories(job.plan.workspace));
   EXPECT_TRUE(write_file_atomically(job.plan.workspace + "/a.txt", "one\n"));
   agent = [this](docker::FakeProcess& process, const wire::Go&) {

@@ -68,13 +68,16 @@ struct Moment {
 
 inline constexpr const char* kWork = "what the agent made";
 
+// The machine of a session's operator: the engine's, or another one.
+enum class Side { local, far };
+
 // Provides a session for tests: its job, its directories, and what its agent does. Tests may run several at the same
 // time.
 class TestSession {
  public:
-  // A `far` session belongs to an operator on another machine: its workspace is delivered, its values come later, and
-  // its work is kept as an archive. It runs no git, so it is fast.
-  explicit TestSession(bool far = false);
+  // A session on the far side belongs to an operator on another machine: its workspace is delivered, its values come
+  // later, and its work is kept as an archive. It runs no git, so it is fast.
+  explicit TestSession(Side side = Side::local);
 
   // Gives an engine what it has before a session: images, the shared network, things that belong to others, and the
   // programs of our two containers.

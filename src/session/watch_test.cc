@@ -36,7 +36,7 @@ class Working : public ::testing::Test {
       return 3;
     };
   }
-  TestSession session{true};
+  TestSession session{Side::far};
   FakeDocker docker;
 };
 
@@ -389,7 +389,7 @@ TEST_F(Working, TheCauseOfTheGuardsDeathIsReadOnceTheEngineKnowsIt) {
 // No answer of the engine about the dead guard may end the session.
 TEST_F(Working, NoAnswerAboutADeadGuardEndsTheSession) {
   for (const auto& state : {nlohmann::json("x"), nlohmann::json{{"OOMKilled", 1}, {"ExitCode", "x"}}}) {
-    TestSession one(true);
+    TestSession one(Side::far);
     FakeDocker engine;
     one.furnish(engine);
     one.agent = [](docker::FakeProcess& process, const wire::Go&) {

@@ -45,7 +45,7 @@ Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
   if (!text) return std::unexpected(std::move(text.error()).during("the guard's configuration (--config)"));
   plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, std::move(*text)}))));
   auto hidden = [&](const std::string& question) -> Result<std::string> {
-    if (may_ask) return session::ask(question, true);
+    if (may_ask) return session::ask(question, session::Echo::off);
     return fail(Code::unavailable, "the guard asks for values only when it starts, so start it again");
   };
   auto values = TRY(session::resolve(plan, environment(), hidden));

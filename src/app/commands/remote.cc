@@ -93,7 +93,8 @@ Result<int> setup(const RemoteCommand& o) {
   std::string how =
       script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " on it as root";
   if (!o.yes) {
-    std::string answer = TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", false));
+    std::string answer =
+        TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", session::Echo::on));
     if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was installed");
   }
   say(dim("· installing a container engine on " + machine + ", " + how));

@@ -76,7 +76,7 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
                       from_repository ? "from this repository" : ""});
     }
   say(table(rows));
-  std::string answer = TRY(session::ask("agent (number or name)", false, stop));
+  std::string answer = TRY(session::ask("agent (number or name)", session::Echo::on, stop));
   if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size()) return names[n - 1];
   return answer;
 }
@@ -163,7 +163,7 @@ Result<> set_prompt(plan::Options& wanted) {
 
 // Asks whether to start. Fails with Code::canceled for any answer but yes.
 Result<> confirm_start(const std::stop_token& stop) {
-  auto answer = session::ask("start? [y/N]", false, stop);
+  auto answer = session::ask("start? [y/N]", session::Echo::on, stop);
   if (!answer && answer.error().code == Code::unavailable)
     return fail(Code::unavailable, "there is no terminal on which to ask whether to start",
                 "add --yes to start without being asked");
@@ -286,7 +286,9 @@ Result<Planned> make_plan(const Request& request, Place& place) {
 // Gathers the values that the session needs. Asks the operator for values that are not on this machine.
 Result<wire::Job> make_job(const Request& request, const Planned& planned) {
   const plan::Plan& plan = planned.plan;
-  auto hidden = [&](const std::string& question) { return session::ask(question, true, request.options.remote.stop); };
+  auto hidden = [&](const std::string& question) {
+    return session::ask(question, session::Echo::off, request.options.remote.stop);
+  };
   plan::Plan asked = plan;
   if (const auto* there = request.token_is_there() ? session::sign_in_secret(plan) : nullptr)
     std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });

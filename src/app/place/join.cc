@@ -25,7 +25,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
   bool brokered = view.brokered.secrets || view.brokered.all || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
-    return session::ask(question, true);
+    return session::ask(question, session::Echo::off);
   };
   auto without = [&](const char* what, const Error& why) {
     options.say(std::string("the session continues without ") + what + ": " + why.what +

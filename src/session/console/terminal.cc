@@ -156,14 +156,14 @@ Result<std::string> ask_hidden(int tty, const Line& question, const std::stop_to
 
 }  // namespace
 
-Result<std::string> ask(const Line& question, bool hidden, const std::stop_token& stop) {
+Result<std::string> ask(const Line& question, Echo echo, const std::stop_token& stop) {
   // Questions go to the terminal itself, because stdin and stdout may be a file or a pipe.
   UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
   if (!tty)
     return fail(Code::unavailable, "there is no terminal to ask on: " + question.text(),
                 "run bottle in a terminal, use --yes to confirm, or take values from variables");
   int signal = 0;
-  if (hidden) {
+  if (echo == Echo::off) {
     auto answer = ask_hidden(tty.get(), question, stop, signal);
     if (signal != 0) ::raise(signal);  // has its usual effect, now that the terminal shows input again
     return answer;

@@ -63,8 +63,11 @@ struct Size {
 // Returns 24 by 80 if the terminal does not tell its size.
 Size terminal_size(int fd);
 
-// Asks a question on /dev/tty, without echo if `hidden`. Fails with Code::unavailable if there is no terminal, and
-// with Code::canceled if `stop` is requested.
-Result<std::string> ask(const Line& question, bool hidden, const std::stop_token& stop = {});
+// Whether the terminal shows what the operator types.
+enum class Echo { on, off };
+
+// Asks a question on /dev/tty. Fails with Code::unavailable if there is no terminal, and with Code::canceled if `stop`
+// is requested.
+Result<std::string> ask(const Line& question, Echo echo, const std::stop_token& stop = {});
 
 }  // namespace bottle::session

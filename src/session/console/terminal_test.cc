@@ -28,7 +28,7 @@ TEST(Ask, TurnsEchoOffBeforeItShowsTheQuestion) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     ::tcflow(1, TCOOFF);  // the question is not shown until the test continues the output
-    auto answer = ask(Line("Passphrase"), true);
+    auto answer = ask(Line("Passphrase"), Echo::off);
     ::_exit(answer && *answer == "words" ? 0 : 1);
   }
   UniqueFd shown(master), terminal(::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -51,7 +51,7 @@ TEST(Ask, ASignalTurnsTheEchoOnAgain) {
   pid_t child = ::forkpty(&master, nullptr, nullptr, nullptr);
   ASSERT_GE(child, 0);
   if (child == 0) {
-    (void)ask(Line("Passphrase"), true);
+    (void)ask(Line("Passphrase"), Echo::off);
     ::_exit(0);
   }
   UniqueFd shown(master), terminal(::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC));
