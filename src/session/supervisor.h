@@ -1,4 +1,4 @@
-// Starts the process that owns a session (app/supervise.h). It is detached from any terminal, so that the
+// Starts the process that owns a session (app/roles/supervise.h). It is detached from any terminal, so that the
 // launcher may exit and another one may attach.
 #pragma once
 

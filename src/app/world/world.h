@@ -62,7 +62,4 @@ std::string public_roots();
 // Returns the texts of the files of egress.extra_ca, one after the other. Fails if one cannot be read or is over 4 MB.
 Result<std::string> concatenated(const std::vector<std::string>& files);
 
-// Runs `bottle far WORDS` (remote/far/far.h). Returns the exit status.
-int run_far(const std::vector<std::string>& words);
-
 }  // namespace bottle::app

@@ -104,7 +104,7 @@ struct Job {
   std::vector<SshKey> ssh_keys;
   std::string engine;     // the engine's socket
   EngineStorage storage;  // of that engine
-  // PEM. On the operator's machine, `ca_bundle` is empty until the supervisor reads it (app/supervise.cc).
+  // PEM. On the operator's machine, `ca_bundle` is empty until the supervisor reads it (app/roles/supervise.cc).
   std::string ca_bundle, extra_ca;
   GuardOwnRules own_rules;  // the rules in the files of plan.scan.rules
   std::string kept_roots;   // content hash of the roots that the far side keeps, used instead of `ca_bundle`

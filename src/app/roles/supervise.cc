@@ -2,7 +2,7 @@
 // launcher's terminal are ignored, and the terminal's descriptors were replaced when it was started. Because the
 // process lives for hours, it keeps only what a session needs: it takes over the socket, then reads the job, then
 // removes other variables from its environment. Only ssh still gets them, without secrets of agents.
-#include "app/supervise.h"
+#include "app/roles/supervise.h"
 
 #include <fcntl.h>
 #include <signal.h>
