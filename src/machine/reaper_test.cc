@@ -38,6 +38,29 @@ TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
   }
 }
 
+// Its maker may be killed at any time, and nobody needs a VM that is not ready.
+TEST_F(Machine, AVmThatIsToBeKeptIsNotKeptBeforeItIsReady) {
+  good();
+  VmSpec wanted = spec();
+  wanted.keep = true;
+  auto vm = prepare_vm(wanted);
+  auto is_abandoned_if_its_maker_dies = [&] {
+    auto record = load("vm-1", places_);
+    if (record) record->owner.start_time = "1";
+    return record && abandoned(*record, now_seconds());
+  };
+  ASSERT_TRUE(vm);
+  EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "nothing has been made";
+  ASSERT_TRUE(create_vm(*vm, wanted, {}));
+  EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "it boots";
+  ASSERT_TRUE(keep_vm(*vm, wanted));
+  EXPECT_FALSE(is_abandoned_if_its_maker_dies()) << "it is ready";
+  EXPECT_EQ(load("vm-1", places_)->vm.id, "id-vm-1");
+  forget("vm-1", places_);
+  EXPECT_FALSE(keep_vm(*vm, wanted)) << "somebody has destroyed it";
+  EXPECT_FALSE(is_recorded("vm-1", places_));
+}
+
 TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   good();
   for (const char* status : {"running", "pending", "stopped"}) {

@@ -67,7 +67,6 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   request.ssh_public_key = directory + "/key.pub";
   request.state_dir = directory + "/provider";
   vm.record.owner = spec.owner.pid ? spec.owner : ProcessIdentity::self();
-  vm.record.keep = spec.keep;
   vm.record.made = now_seconds();
   vm.record.until = vm.record.made + static_cast<int64_t>(request.wanted.ttl);
   // The record is written before anything exists, so that a later process knows what to destroy.
@@ -156,6 +155,17 @@ Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms, const
     return fail(Code::not_found, "VM " + vm.name + " has no container engine",
                 "run `bottle remote setup " + vm.target.to_string() + "`");
   if (vm.engine == "silent") return fail(Code::timed_out, "the container engine of VM " + vm.name + " does not answer");
+  return {};
+}
+
+Result<> keep_vm(Vm& vm, const VmSpec& spec) {
+  if (!spec.keep) return {};
+  Places places = Places::from(spec.environment);
+  // Another process may have destroyed the VM. A record made from memory would then bring the dead VM back.
+  Record record = TRY(load(vm.name, places));
+  record.keep = true;
+  TRY(save(record, places));
+  vm.record = std::move(record);
   return {};
 }
 

@@ -18,7 +18,7 @@ struct VmSpec {
   std::string name;  // unique; see new_vm_name()
   std::string session;
   manifest::Vm wanted;       // times of 0 mean the defaults above
-  bool keep = false;         // outlives its owner until the ttl
+  bool keep = false;         // keep_vm() lets it outlive its owner until the ttl
   ProcessIdentity owner;     // the VM's owner; if empty, this process
   Environment environment;   // for the hooks and the reaper: the operator's own, without what a provider must not see
   std::string path_to_self;  // for the reaper; if empty, there is none (tests only)
@@ -60,7 +60,13 @@ constexpr int kEnginePatienceMs = 300000;
 Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = kEnginePatienceMs,
                          const std::stop_token& stop = {});
 
-// Performs all steps, one after the other. After an error the VM may exist, and the caller must call destroy_vm().
+// Lets the VM outlive its owner until its time is up, if the spec says so. Call it when the VM is ready and nobody
+// wants to stop any more. Until then, the reaper destroys the VM if its owner dies. Fails if the record is gone or
+// cannot be written.
+Result<> keep_vm(Vm& vm, const VmSpec& spec);
+
+// Performs all steps except keep_vm(), one after the other. After an error the VM may exist, and the caller must call
+// destroy_vm().
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress);
 
 // Returns an ssh command line to the VM: it checks host keys strictly, uses one key, forwards nothing, asks no question

@@ -118,6 +118,14 @@ void wait_for_interrupt(const Signals& signals) {
   }
 }
 
+void tell_made(const machine::Vm& vm, const Output& output) {
+  if (output.json) print_json(to_json(vm), -1);
+  else
+    print(vm.name + " at " + vm.target.to_string() + ", engine " + vm.engine + ", ready in " +
+          std::to_string(static_cast<int>(vm.timings.engine)) + " s");
+  flush_output();
+}
+
 Result<int> create_vm(const VmOptions& o) {
   auto manifest = TRY(load_manifest("/nonexistent"));
   auto spec = TRY(vm_spec(manifest, o.name, "vm" + random_hex(4)));
@@ -130,16 +138,17 @@ Result<int> create_vm(const VmOptions& o) {
   spec.limits.stop = interruption.stop();
   auto vm = machine::make_vm(spec, tell);
   if (vm && !interruption.signal()) {
-    std::string ssh;
-    for (const auto& word : machine::ssh_argv(vm->target, "")) ssh += (ssh.empty() ? "" : " ") + word;
-    if (o.output.json) print_json(to_json(*vm), -1);
-    else
-      print(vm->name + " at " + vm->target.to_string() + ", engine " + vm->engine + ", ready in " +
-            std::to_string(static_cast<int>(vm->timings.engine)) + " s");
-    flush_output();
-    if (o.keep) return 0;
-    if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
-    wait_for_interrupt(interruption.hand_over());
+    const Signals& signals = interruption.hand_over();
+    // A signal that came just before is not in `signals` any more.
+    bool wanted = !interruption.signal();
+    if (auto kept = wanted ? machine::keep_vm(*vm, spec) : Result<>(); !kept) {
+      vm = std::unexpected(std::move(kept.error()));
+    } else if (wanted) {
+      tell_made(*vm, o.output);
+      if (o.keep) return 0;
+      if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
+      wait_for_interrupt(signals);
+    }
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;

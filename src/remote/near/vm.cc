@@ -167,13 +167,18 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
   machine::VmSpec spec = spec_of(job, vm_name);
   // The disk was baked with everything that the job needs, so nothing is packed, and the hello is judged when it comes
   // with the job's first answers (judge_baked).
-  if (job.remote->unseen) return make(spec, job.remote->far, nullptr, progress);
+  if (job.remote->unseen) {
+    auto ready = TRY(make(spec, job.remote->far, nullptr, progress));
+    TRY(machine::keep_vm(ready.vm, spec));
+    return ready;
+  }
   auto judge = [&](const machine::Vm& vm, const wire::Hello& hello) {
     return judge_vm(hello, job, vm.name, vm.offline);
   };
   auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, judge, progress));
   // The token is the first secret that goes to the VM, so the VM was judged before.
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
+  TRY(machine::keep_vm(ready.vm, spec));
   return ready;
 }
 
