@@ -151,17 +151,21 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   return result;
 }
 
+// A VM that has stopped has not ended. Its dead-man switch ends it only when its time is up or no work is left
+// (vm_side.sh); if someone else stopped it, its disk still has the work.
+bool has_ended(const Record& record, const Places& places, const DestroyOptions& options) {
+  auto provider = Provider::find(record.vm.wanted.provider, places, options.environment, options.limits);
+  auto status = provider ? provider->status(record.vm, {}) : Result<std::string>(std::unexpected(provider.error()));
+  return status && (*status == "deleting" || *status == "gone");
+}
+
 // Without an answer of the provider, the VM is held, because losing work is worse than paying for some more hours,
 // and the VM's time ends in any case. A disk of this machine that is full or cannot be written says nothing about the
 // VM, so the VM stays then, too.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {
   auto record = load(name, places);
   if (!record) return !is_gone(record);
-  auto provider = Provider::find(record->vm.wanted.provider, places, options.environment, options.limits);
-  auto status = provider ? provider->status(record->vm, {}) : Result<std::string>(std::unexpected(provider.error()));
-  // A VM that has stopped is held, too. Its dead-man switch ends it only when its time is up or no work is left
-  // (vm_side.sh); if someone else stopped it, its disk still has the work.
-  if (status && (*status == "deleting" || *status == "gone")) return false;
+  if (has_ended(*record, places, options)) return false;
   (void)hold(name, places);
   return true;
 }

@@ -38,10 +38,14 @@ struct DestroyOptions {
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Places& places,
                              const DestroyOptions& options, const Progress& progress);
 
-// Holds a VM whose work could not be fetched (hold()), unless its provider says that nothing can be fetched from it any
-// more. A VM that starts, or is moved or repaired ("pending"), or whose status cannot be learned now, may be available
-// again later. Returns false only if the VM has ended or has no record. Otherwise, the VM must not be destroyed, even
-// if the hold cannot be written; the caller then tries again later.
+// Returns whether the provider says that nothing can be fetched from the VM any more, because it is being deleted or is
+// gone. Returns false if the provider cannot be asked. Blocks for one call of a hook.
+bool has_ended(const Record& record, const Places& places, const DestroyOptions& options);
+
+// Holds a VM whose work could not be fetched (hold()), unless it has ended (has_ended()). A VM that starts, or is moved
+// or repaired ("pending"), or whose status cannot be learned now, may be available again later. Returns false only if
+// the VM has ended or has no record. Otherwise, the VM must not be destroyed, even if the hold cannot be written; the
+// caller then tries again later.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options);
 
 // Asks the provider where the VM's sshd is now. A VM that was stopped and started again may have another address, but

@@ -161,8 +161,9 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
       std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(record->until - time.now(), 1, pause)));
       continue;
     }
-    // No work is left on a kept VM, which stays until its time is up.
-    if (record && record->keep && time.now() < record->until) {
+    // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
+    // and the session must learn that now.
+    if (record && record->keep && time.now() < record->until && !has_ended(*record, places, options)) {
       settled = text_of(record->owner);
       pause = 1;
       continue;

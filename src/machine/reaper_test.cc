@@ -353,6 +353,28 @@ TEST_F(Machine, TheWorkOnAKeptVmIsFetchedAndTheVmStaysUntilItsTimeIsUp) {
   ::waitpid(child, nullptr, 0);
 }
 
+// Otherwise, nobody would say before the end of its time that the work on it is lost.
+TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
+  good();
+  Reaping session{[](const Record&) { return true; },
+                  [&](const Record&) { (void)write_file_atomically(root_ / "told", ""); }};
+  for (const char* status : {"gone", "deleting"}) {
+    auto vm = prepare_vm(spec());
+    ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+    vm->record.keep = true;
+    vm->record.until = now_seconds() + 86400;
+    vm->record.owner.start_time = "1";
+    ASSERT_TRUE(save(vm->record, places_));
+    // The provider deletes it by itself, and has done so when it is asked the second time.
+    hook("status", "s=" + std::string(status) + R"sh(; rm -f "$CLOUD/$BOTTLE_VM_NAME"
+[ -e "$CLOUD/../asked" ] && s=gone; : >"$CLOUD/../asked"; echo "{\"status\": \"$s\"}")sh");
+    EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, session, std::chrono::seconds(60)), 0) << status;
+    EXPECT_TRUE(std::filesystem::exists(root_ / "told")) << status;
+    EXPECT_FALSE(is_recorded("vm-1", places_)) << status;
+    for (const char* name : {"told", "asked"}) std::filesystem::remove(root_ / name);
+  }
+}
+
 TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   good();
   Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); },
