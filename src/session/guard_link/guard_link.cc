@@ -104,12 +104,15 @@ wire::GuardRule guard_rule(const manifest::AllowRule& rule) {
 }
 
 // The guard always inspects a service of the operator's network, so that it can check methods and paths.
-wire::GuardRule lan_rule(const manifest::LanRoute& route) {
-  return {.host = route.name,
-          .ports = {static_cast<uint16_t>(route.tls ? 443 : 80)},
-          .methods = route.methods,
-          .paths = route.paths,
-          .inspect = true};
+std::vector<wire::GuardRule> lan_rules(const plan::Plan& plan) {
+  std::vector<wire::GuardRule> rules;
+  for (const auto& route : plan.egress.lan)
+    rules.push_back({.host = route.name,
+                     .ports = {static_cast<uint16_t>(route.tls ? 443 : 80)},
+                     .methods = route.methods,
+                     .paths = route.paths,
+                     .inspect = true});
+  return rules;
 }
 
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
@@ -181,15 +184,16 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   for (const auto& [model, price] : plan.egress.prices)
     egress.prices.push_back({model, price.input, price.output, price.cache_read, price.cache_write});
   for (const auto& rule : plan.egress.allow) egress.allow.push_back(guard_rule(rule));
-  for (const auto& route : plan.egress.lan) {
-    // On the far side, a service of the operator's network is an ordinary rule whose host is relayed, because its
-    // address would mean something else there.
-    if (!settings.far) {
-      egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
-      continue;
+  if (settings.far) {
+    // A service of the operator's network is an ordinary rule whose host is relayed, because its address would mean
+    // something else on this machine.
+    for (auto& rule : lan_rules(plan)) {
+      config.relay.push_back(rule.host);
+      egress.allow.push_back(std::move(rule));
     }
-    egress.allow.push_back(lan_rule(route));
-    config.relay.push_back(route.name);
+  } else {
+    for (const auto& route : plan.egress.lan)
+      egress.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
   }
   add_secrets(plan, settings, config);
   // "*" includes the hosts in the list, so it replaces them.

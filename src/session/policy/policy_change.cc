@@ -18,7 +18,7 @@
 namespace bottle::session {
 
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
-                                                   const std::vector<wire::GuardLanRoute>& lan) {
+                                                   const LanServices& lan) {
   auto remove = [&](const std::string& host, bool denials) {
     std::erase_if(allow, [&](const wire::GuardRule& rule) { return rule.host == host && rule.deny == denials; });
   };
@@ -35,17 +35,21 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
     if (auto host = policy::normalise_host(spec.host); host && host->literal)
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
-    auto route = std::ranges::find_if(lan, [&](const auto& each) { return lower(each.name) == spec.host; });
-    if (route != lan.end()) {
-      std::vector<uint16_t> port{static_cast<uint16_t>(route->tls ? 443 : 80)};
-      if (!spec.ports.empty() && spec.ports != port)
-        return fail(Code::invalid,
-                    "the service " + spec.host + " of egress.lan has only port " + std::to_string(port[0]));
-      spec.ports = std::move(port);
-    }
+    auto own = std::ranges::find_if(lan.rules, [&](const auto& each) { return lower(each.host) == spec.host; });
+    bool is_service = own != lan.rules.end();
+    if (is_service && !spec.ports.empty() && spec.ports != own->ports)
+      return fail(Code::invalid,
+                  "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
     // Earlier rules of the same pattern stay, because rules add up.
     remove(spec.host, true);
-    if (route != lan.end() && spec.methods.empty() && spec.paths.empty()) return allow;
+    if (is_service) {
+      spec.ports = own->ports;
+      bool is_here = std::ranges::any_of(allow, [&](const wire::GuardRule& rule) {
+        return rule.host == own->host && rule.methods == own->methods && rule.paths == own->paths;
+      });
+      if (!lan.have_routes && !is_here) allow.push_back(*own);
+      if (spec.methods.empty() && spec.paths.empty()) return allow;
+    }
     // The guard sees methods and paths only in connections that it inspects.
     bool inspect = !spec.methods.empty() || !spec.paths.empty();
     allow.push_back({spec.host, spec.ports, spec.methods, spec.paths, inspect});
@@ -114,7 +118,7 @@ void LivePolicy::request(const wire::PolicyChange& wanted) {
     config_.egress = std::move(*egress);
     change.what = "changed the limits of " + (wanted.limit->host.empty() ? "the session" : wanted.limit->host);
   } else {
-    auto rules = changed_rules(config_.egress.allow, wanted, config_.egress.lan);
+    auto rules = changed_rules(config_.egress.allow, wanted, lan_);
     if (!rules) return tell(wanted.id, false, rules.error().what);
     config_.egress.allow = std::move(*rules);
     change.what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");

@@ -14,12 +14,18 @@
 
 namespace bottle::session {
 
+// Holds the services of the operator's network (egress.lan).
+struct LanServices {
+  std::vector<wire::GuardRule> rules = {};  // the rule of each, from the manifest
+  bool have_routes = true;  // the guard makes their rules from its routes; otherwise they are in the `allow` list
+};
+
 // Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
-// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. The routes in `lan`
-// keep their own rules, so an `allow` without methods and paths only removes the denial of such a name. Pure. Fails
-// with Code::invalid if the guard would refuse the rule.
+// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. An `allow` for a
+// service in `lan` gives it its own rule back; another is added only if it names methods or paths. Pure. Fails with
+// Code::invalid if the guard would refuse the rule.
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
-                                                   const std::vector<wire::GuardLanRoute>& lan = {});
+                                                   const LanServices& lan = {});
 
 // Returns the `allowed_secrets` of a guard's configuration after a request to let a credential leave. Fails with
 // Code::invalid if `fingerprint` is not one.
@@ -40,8 +46,8 @@ class LivePolicy {
 
   // `config` is what the next guard would also get; it outlives this object, as do both callbacks. `send` fails if
   // there is no guard that could be told.
-  LivePolicy(wire::GuardConfig& config, Send send, Tell tell)
-      : config_(config), send_(std::move(send)), tell_(std::move(tell)) {}
+  LivePolicy(wire::GuardConfig& config, LanServices lan, Send send, Tell tell)
+      : config_(config), lan_(std::move(lan)), send_(std::move(send)), tell_(std::move(tell)) {}
 
   // Applies an operator's change. Every client gets the result as the event PolicyChanged.
   void request(const wire::PolicyChange& change);
@@ -83,6 +89,7 @@ class LivePolicy {
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }
 
   wire::GuardConfig& config_;
+  LanServices lan_;
   Send send_;
   Tell tell_;
   std::deque<Change> pending_;

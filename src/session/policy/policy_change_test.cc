@@ -21,6 +21,7 @@ class ChangedPolicy : public ::testing::Test {
   std::vector<wire::Event> told;
   bool up = true;
   LivePolicy policy{config,
+                    {},
                     [this](const wire::GuardConfig& each) -> Result<> {
                       if (!up) return fail(Code::unavailable, "down");
                       sent.push_back(each);
@@ -46,18 +47,24 @@ TEST(LivePolicy, AddsRevokesAndForbids) {
     EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
 }
 
-// The guard makes the rule of such a service from its route.
 TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
-  const std::vector<wire::GuardLanRoute> lan = {{"tracker.bottle", "192.168.1.20:8080", {"GET"}, {"/issues/**"}}};
-  std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
-  auto denied = *changed_rules(rules, deny("tracker.bottle"), lan);
-  EXPECT_TRUE(denied.back().deny);
-  EXPECT_EQ(*changed_rules(denied, allow("1", {.host = "Tracker.bottle"}), lan), rules);
-  auto more = *changed_rules(denied, allow("1", {.host = "tracker.bottle", .paths = {"/admin"}}), lan);
-  ASSERT_EQ(more.size(), 2u);
-  EXPECT_EQ(more[1].ports, std::vector<uint16_t>{80});
-  EXPECT_FALSE(more[1].deny);
-  EXPECT_FALSE(changed_rules(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
+  const wire::GuardRule own{
+      .host = "tracker.bottle", .ports = {80}, .methods = {"GET"}, .paths = {"/issues/**"}, .inspect = true};
+  // On the far side and in a broker, the rule is in the list. A local guard makes it from its route.
+  for (bool have_routes : {true, false}) {
+    const LanServices lan{.rules = {own}, .have_routes = have_routes};
+    std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
+    if (!have_routes) rules.push_back(own);
+    auto denied = *changed_rules(rules, deny("tracker.bottle"), lan);
+    EXPECT_TRUE(denied.back().deny);
+    EXPECT_EQ(*changed_rules(denied, allow("1", {.host = "Tracker.bottle"}), lan), rules);
+    EXPECT_EQ(*changed_rules(rules, allow("1", {.host = "tracker.bottle"}), lan), rules);
+    auto more = *changed_rules(denied, allow("1", {.host = "tracker.bottle", .paths = {"/admin"}}), lan);
+    ASSERT_EQ(more.size(), rules.size() + 1);
+    EXPECT_EQ(more.back().ports, std::vector<uint16_t>{80});
+    EXPECT_FALSE(more.back().deny);
+    EXPECT_FALSE(changed_rules(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
+  }
 }
 
 TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {

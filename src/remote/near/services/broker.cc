@@ -21,7 +21,7 @@
 
 namespace bottle::remote {
 
-using session::guard_config, session::lan_rule;
+using session::guard_config;
 
 namespace {
 
@@ -40,12 +40,10 @@ std::string narrower(const std::string& a, const std::string& b) {
 }  // namespace
 
 std::vector<wire::GuardRule> BrokerRules::narrowed() const {
-  std::vector<wire::GuardRule> all = session;
-  for (const auto& route : lan) all.push_back(lan_rule({route.name, route.to, route.methods, route.paths, route.tls}));
-  if (!served) return all;
+  if (!served) return session;
   // A rule for "*.example.org" and a secret for "api.example.org" give a rule for the latter, and the reverse.
   std::map<std::string, std::vector<const wire::GuardRule*>> by_name;
-  for (const auto& rule : all)
+  for (const auto& rule : session)
     for (const auto& host : *served)
       if (std::string name = narrower(rule.host, host); !name.empty()) by_name[name].push_back(&rule);
   std::vector<wire::GuardRule> rules;
@@ -66,8 +64,8 @@ std::vector<wire::GuardRule> BrokerRules::narrowed() const {
 BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings) {
   BrokerRules rules;
   for (const auto& rule : plan.egress.allow) rules.session.push_back(session::guard_rule(rule));
-  for (const auto& route : plan.egress.lan)
-    rules.lan.push_back({route.name, route.to, route.methods, route.paths, route.tls});
+  rules.lan = {.rules = session::lan_rules(plan), .have_routes = false};
+  rules.session.insert(rules.session.end(), rules.lan.rules.begin(), rules.lan.rules.end());
   if (settings.all) return rules;
   auto& served = rules.served.emplace();
   for (const auto& secret : plan.secrets)

@@ -16,6 +16,7 @@
 #include "pki/root.h"
 #include "plan/plan.h"
 #include "policy/address.h"
+#include "session/policy/policy_change.h"
 #include "wire/guard/control.h"
 
 namespace bottle::remote {
@@ -32,8 +33,8 @@ struct BrokerSettings {
 };
 // Holds the rules of the session, and the hosts that the broker serves.
 struct BrokerRules {
-  std::vector<wire::GuardRule> session;         // without those of `lan`
-  std::vector<wire::GuardLanRoute> lan;         // each has its own rule, which no change removes
+  std::vector<wire::GuardRule> session;
+  session::LanServices lan;
   std::optional<std::set<std::string>> served;  // names and patterns; nullopt means every host
 
   // Returns the rules for the hosts that the broker serves. To each of those hosts, the same rules apply as in the

@@ -252,6 +252,8 @@ TEST_F(NearServicesTest, ChangesOfThePolicyApplyOnThisSideToo) {
   services_->change_policy({.id = "4", .allow = manifest::AllowRule{.host = "tracker.bottle"}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
   EXPECT_TRUE(becomes("http://tracker.bottle/secret", "X-Bottle-Deny"));
+  services_->change_policy({.id = "5", .limit = wire::LimitChange{.host = "tracker.bottle", .requests = 1}});
+  EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "limit_reached"));
 }
 
 // Both rules cover the host to which the secret is bound, but the plan lets only the more specific one apply to it.
