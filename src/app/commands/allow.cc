@@ -10,6 +10,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/text/lower.h"
 #include "manifest/edit.h"
 #include "session/ledger/files.h"
 #include "wire/ledger.h"
@@ -77,6 +78,18 @@ Result<> change_limits(AllowOptions o) {
   return {};
 }
 
+// Refuses to save a rule for a service of egress.lan, which has its rule there. With two rules, no plan would be made.
+Result<> check_no_service(const std::string& bottle, const std::string& host) {
+  auto manifest = TRY(load_manifest(""));
+  auto found = manifest.bottles.find(bottle);
+  if (found == manifest.bottles.end()) return {};
+  for (const auto& route : found->second.egress.lan)
+    if (lower(route.name) == lower(host))
+      return fail(Code::invalid, "nothing was changed: " + host + " is a service in egress.lan of the bottle " + bottle,
+                  "change its methods and paths there; without --save, this changes only the session");
+  return {};
+}
+
 Result<> allow(AllowOptions o) {
   if (!o.limits.empty()) return change_limits(std::move(o));
   if (!o.secret.empty()) return allow_secret(o);
@@ -86,10 +99,13 @@ Result<> allow(AllowOptions o) {
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   TRY(check_saving(o));
   auto rule = TRY(rule_from(o.host, o.methods, o.paths));
-  std::string bottle = o.bottle;
+  std::string bottle = o.bottle, session;
   if (bottle.empty()) {
-    std::string session = TRY(running_session(o.session));
+    session = TRY(running_session(o.session));
     if (o.save) bottle = TRY(bottle_of(session));
+  }
+  if (o.save) TRY(check_no_service(bottle, rule.host));
+  if (!session.empty()) {
     print(session + ": " + TRY(change_policy(session, {.allow = rule})) + " (from the next request on)");
   }
   if (o.save)

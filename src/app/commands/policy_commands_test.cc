@@ -90,6 +90,15 @@ TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
   EXPECT_EQ(bottle({"check"}).status, 0);
 }
 
+// The rule would keep the bottle from starting.
+TEST_F(Commands, allow_saves_no_rule_for_a_service_of_the_lan) {
+  write(".config/bottle/bottle.yaml",
+        "bottles:\n  base: {egress: {lan: [{name: tracker.bottle, to: 192.168.1.20:80}]}}\n  web: {extends: [base]}\n");
+  for (const char* bottle_name : {"base", "web"})
+    expect_refused(bottle({"allow", "--bottle", bottle_name, "--save", "Tracker.bottle"}),
+                   "nothing was changed: tracker.bottle is a service in egress.lan", "change its methods and paths");
+}
+
 TEST_F(Commands, allow_refuses_what_it_cannot_save_before_it_asks_the_session) {
   abandon("one");
   expect_refused(bottle({"allow", "one", "--limit", "requests=5,tokens=none", "--save"}),
