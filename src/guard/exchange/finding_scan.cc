@@ -250,6 +250,12 @@ bool RequestScan::check_piece(RequestPart place, std::string_view name, std::str
          may_leave_unscanned("a value, joined with those that left before it, takes the guard too long to decode");
 }
 
+namespace {
+
+constexpr size_t kShortestRun = 8;  // of token characters that may be a piece of a secret
+
+}  // namespace
+
 bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t& checked) {
   auto [name, text, let_out, is_settled, run] = part;
   if (let_out <= checked) return true;
@@ -263,7 +269,10 @@ bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t&
   if (!fine || any || !is_settled) return fine && check_last_run(place, run);
   // A text without fields is one value for each part that leaves separately.
   text = text.substr(from, let_out - from);
-  return text.size() <= scan::kLongestPiece ? check_piece(place, name, text) : check_last_run(place, run);
+  if (text.size() > scan::kLongestPiece) return check_last_run(place, run);
+  if (run.size() < kShortestRun || run.size() >= text.size()) return check_piece(place, name, text);
+  // The text has its own name, because it would separate the piece at its end from those of other texts.
+  return check_piece(place, "paused text", text) && check_last_run(place, run);
 }
 
 bool RequestScan::check_pieces(RequestPart place, const scan::Stream& stream, Moment moment, size_t& checked) {
@@ -280,8 +289,7 @@ bool RequestScan::check_coded_pieces(std::string_view body, Moment moment, size_
 }
 
 bool RequestScan::check_last_run(RequestPart place, std::string_view run) {
-  constexpr size_t kShortest = 8;
-  if (run.size() < kShortest) return true;
+  if (run.size() < kShortestRun) return true;
   return check_piece(place, name_of(place), run.substr(run.size() - std::min(run.size(), scan::kLongestPiece)));
 }
 

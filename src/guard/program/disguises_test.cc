@@ -267,7 +267,7 @@ TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
       RawOrigin::After::head);
   route("slow.test", sink.port);
   allow({{"host", "slow.test"}, {"inspect", true}});
-  Text value = kFileValue, a = value.substr(0, 8), b = value.substr(8, 9), c = value.substr(17);
+  Text value = kFileValue, a = value.substr(0, 8), b = value.substr(8, 8), c = value.substr(16);
   auto sent = [&](const Text& body, const Text& headers) {
     TestPeer wire = secure("slow.test");
     wire.write("POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Length: 5000\r\n" + headers + "\r\n" + body);
@@ -281,6 +281,8 @@ TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
   check([](const Text& text) { return "{\"a\":1,\"v\":\"" + text + "\"}"; });
   check([](const Text& text) { return "v=" + text + "&w="; });
   check([](const Text& text) { return text; });
+  check([](const Text& text) { return "{\"v\":\"" + text; });
+  check([](const Text& text) { return "note: " + text; });
   // The coding ends before the body does.
   check([](const Text& text) { return scan::gzipped("{\"v\":\"" + text + "\"}"); }, "Content-Encoding: gzip\r\n");
 }
@@ -293,17 +295,20 @@ TEST_F(DisguisesTest, PiecesInUnfinishedMessagesAreRefusedWithTheLastOne) {
   route("ws.test", sink.port);
   allow({{"host", "ws.test"}, {"inspect", true}});
   ASSERT_EQ(configure()["type"], "ready");
-  Text value = kFileValue;
-  auto seen = [&](const Text& piece) {
+  auto seen = [&](const Text& message) {
     TestPeer wire = secure("ws.test");
     wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     EXPECT_NE(wire.head().find(" 101 "), Text::npos);
-    wire.write(frame(WebSocketSender::client, 1, false, "{\"v\":\"" + piece + "\"}"));
+    wire.write(frame(WebSocketSender::client, 1, false, message));
     return wire.to_end().find("seen") != Text::npos;
   };
-  EXPECT_TRUE(seen(value.substr(0, 8)));
-  EXPECT_TRUE(seen(value.substr(8, 9)));
-  EXPECT_FALSE(seen(value.substr(17)));
+  Text value = kFileValue;
+  for (const auto& [before, after] : std::vector<std::pair<Text, Text>>{{"{\"v\":\"", "\"}"}, {"{\"v\":\"", ""}}) {
+    ASSERT_EQ(configure()["type"], "ready");  // starts without the pieces of earlier messages
+    EXPECT_TRUE(seen(before + value.substr(0, 8) + after));
+    EXPECT_TRUE(seen(before + value.substr(8, 8) + after));
+    EXPECT_FALSE(seen(before + value.substr(16) + after)) << before << after;
+  }
 }
 
 TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
