@@ -260,13 +260,16 @@ bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t&
   auto [name, text, let_out, is_settled, run] = part;
   if (let_out <= checked) return true;
   size_t from = std::exchange(checked, let_out);
-  bool fine = true;
+  bool fine = true, run_is_field = false;
   // A field that is cut off is checked when its end leaves.
   bool any = scan::each_value(text, [&](std::string_view field, std::string_view value) {
     auto end = static_cast<size_t>(value.data() - text.data()) + value.size();
-    if (end > from && end <= let_out) fine = fine && check_piece(place, field, value);
+    if (end <= from || end > let_out) return;
+    fine = fine && check_piece(place, field, value);
+    // In "name=value", the run would put the name between this piece and the next.
+    run_is_field |= end == text.size() && value.size() < run.size();
   });
-  if (!fine || any || !is_settled) return fine && check_last_run(place, run);
+  if (!fine || any || !is_settled) return fine && (run_is_field || check_last_run(place, run));
   // A text without fields is one value for each part that leaves separately.
   text = text.substr(from, let_out - from);
   if (text.size() > scan::kLongestPiece) return check_last_run(place, run);

@@ -280,6 +280,8 @@ TEST_F(DisguisesTest, PiecesInUnfinishedBodiesAreRefusedWithTheLastOne) {
   };
   check([](const Text& text) { return "{\"a\":1,\"v\":\"" + text + "\"}"; });
   check([](const Text& text) { return "v=" + text + "&w="; });
+  check([](const Text& text) { return text.substr(0, 2) + "=" + text; });
+  check([](const Text& text) { return text.substr(0, 2) + "='" + text; });
   check([](const Text& text) { return text; });
   check([](const Text& text) { return "{\"v\":\"" + text; });
   check([](const Text& text) { return "note: " + text; });
