@@ -259,7 +259,7 @@ constexpr size_t kShortestRun = 8;  // of token characters that may be a piece o
 bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t& checked) {
   auto [name, text, let_out, is_settled, run] = part;
   if (let_out <= checked) return true;
-  size_t from = std::exchange(checked, let_out);
+  size_t from = checked;
   bool fine = true, run_is_field = false;
   // A field that is cut off is checked when its end leaves.
   bool any = scan::each_value(text, [&](std::string_view field, std::string_view value) {
@@ -269,6 +269,8 @@ bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t&
     // In "name=value", the run would put the name between this piece and the next.
     run_is_field |= end == text.size() && value.size() < run.size();
   });
+  // A text that goes on may have its fields later, or is one value, so it is checked again as a whole.
+  if (any || is_settled) checked = let_out;
   if (!fine || any || !is_settled) return fine && (run_is_field || check_last_run(place, run));
   // A text without fields is one value for each part that leaves separately.
   text = text.substr(from, let_out - from);

@@ -313,6 +313,18 @@ TEST_F(DisguisesTest, PiecesInUnfinishedMessagesAreRefusedWithTheLastOne) {
   }
 }
 
+TEST_F(SecretsTest, ACodedBodyAsAWholeMayBeAPieceOfASecret) {
+  // Streams of Brotli that store eight bytes as they are.
+  auto stored = [](const Text& text) { return Text("\x70\0\x10", 3) + text + "\x03"; };
+  const Text first = stored("k7Qw5Zt8"), second = stored("v2Rm6Yp1");
+  config_["known"] = json::array({{{"name", "pair"}, {"value", first + second}}});
+  auto sink = origin("sink.test");
+  start();
+  EXPECT_TRUE(ask("sink.test", post("sink.test", first, "Content-Encoding: br\r\n")).ends_with("fine"));
+  EXPECT_NE(ask("sink.test", post("sink.test", second, "Content-Encoding: br\r\n")).find("X-Bottle-Deny: secret\r\n"),
+            Text::npos);
+}
+
 TEST_F(DisguisesTest, OfACodedBodyThatIsRefusedAtItsEndNothingLeaves) {
   std::atomic<int> heads = 0;
   RawOrigin sink(
