@@ -197,7 +197,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
     // would mean nothing.
     bool may_change = place != RequestPart::method && (place != RequestPart::path || secrets_.model);
     bool fits = found.begin >= begin && found.end <= end && may_change && !part.is_copy;
-    OnFinding what = judge(found, place, part.name, fits);
+    OnFinding what = judge(found, place, part.name, fits, part.names_key);
     if (what == OnFinding::block) return false;
     if (what == OnFinding::redact)
       part.text->replace(found.begin - begin, found.end - found.begin,
@@ -298,14 +298,16 @@ bool RequestScan::check_last_run(RequestPart place, std::string_view run) {
   return check_piece(place, name_of(place), run.substr(run.size() - std::min(run.size(), scan::kLongestPiece)));
 }
 
-OnFinding RequestScan::judge(const scan::Finding& found, RequestPart place, std::string_view header, bool replaceable) {
+OnFinding RequestScan::judge(const scan::Finding& found, RequestPart place, std::string_view header, bool replaceable,
+                             bool names_key) {
   const Secret* secret = found.rule ? nullptr : secrets_.all->named(found.name);
   // The value may be here in any encoding, such as Base64 in a body of the host that it is bound to.
   if (secret && secrets_.may_hold(*secret, place, header)) return OnFinding::report;
   const SecretPolicy& policy = c_.config->on_secret;
   std::string where = describe(found) + " in the " + std::string(name_of(place));
   // If the operator has a setting for this rule, that counts instead.
-  bool lenient = (found.warns() || is_login(found, place, header)) && !policy.names(found.name);
+  bool is_name = names_key && found.rule && found.encoding.empty();
+  bool lenient = (found.warns() || is_name || is_login(found, place, header)) && !policy.names(found.name);
   if (lenient) return note(found, "possible_secret", where + advice(found), OnFinding::report);
   OnSecret what = policy.of(c_.host, secrets_.model, found.name);
   // A secret that is spread over the fields of a request cannot be replaced without breaking the request.

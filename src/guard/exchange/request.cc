@@ -285,6 +285,16 @@ void part_credentials(const Config& config, const HostSecrets& secrets, bool put
   });
 }
 
+// Returns whether a text before or after a value that the guard inserted has the public name of that key: the user name
+// of Basic, or the parameters of OAuth 1.0 (RFC 5849 §3.5.1). Many services give their keys names of a form of their
+// own, such as "SK" and 32 digits, so a rule may take them for credentials.
+bool names_key(const Outgoing::Line& line, const std::string& beside) {
+  if (!http::iequals(line.name, "authorization")) return false;
+  std::string_view value = line.value;
+  bool is_user = &beside == line.beside.data() && beside.find(':') == beside.size() - 1;
+  return (is_user && http::iequals(value.substr(0, 6), "basic ")) || http::iequals(value.substr(0, 6), "oauth ");
+}
+
 // Returns false if the head contains a secret that must not go to this host; scan.refusal() says which.
 bool pass_secrets(const Config& config, const http::Head& head, Request& request, const HostSecrets& secrets,
                   RequestScan& scan, Outgoing& out) {
@@ -321,7 +331,8 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   // Of a header into which the guard inserted a value, only the value itself needs no scan.
   for (auto& line : out.headers) {
     if (!line.holds_secret) parts.push_back({RequestPart::header, line.name, &line.value});
-    for (auto& each : line.beside) parts.push_back({RequestPart::header, line.name, &each, true});
+    for (auto& each : line.beside)
+      parts.push_back({RequestPart::header, line.name, &each, true, names_key(line, each)});
   }
   // scan_parts() leaves out the names of headers that present credentials, so those that can contain any text are
   // scanned as separate parts.

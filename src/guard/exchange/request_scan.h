@@ -31,6 +31,9 @@ struct HeadPart {
   std::string_view name;  // of the header; empty for the method and the target
   std::string* text;      // redacting changes it, but never its length
   bool is_copy = false;   // the text leaves in another form, so no marker can replace a part of it
+  // The text has the public name of a key, beside the place of the key itself. What looks like a credential in it is
+  // only noted.
+  bool names_key = false;
 };
 
 // Scans one request and its answer, and keeps the reason if either is refused. Records what passes with a warning.
@@ -109,8 +112,10 @@ class RequestScan {
   bool may_leave_unscanned(std::string why);
 
   void star_path(std::string_view target, size_t begin, size_t end);
-  // `replaceable` says whether a marker can replace the finding.
-  scan::OnFinding judge(const scan::Finding& finding, RequestPart place, std::string_view header, bool replaceable);
+  // `replaceable` says whether a marker can replace the finding, and `names_key` that it is in a text with the public
+  // name of a key.
+  scan::OnFinding judge(const scan::Finding& finding, RequestPart place, std::string_view header, bool replaceable,
+                        bool names_key = false);
   scan::OnFinding note(const scan::Finding& finding, std::string_view code, const std::string& reason,
                        scan::OnFinding what);
 

@@ -238,12 +238,17 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
   auto refuses_beside = [&](const std::string& other) {
     refuses("db.test", "Bearer " + p + " " + other);
     refuses("db.test", "Bearer " + other + p);
-    refuses("db.test", "Basic " + base64(other + ":" + p));
     refuses("db.test", "Basic " + base64("me:" + p + other));
+    refuses("db.test", "Basic " + base64(p + ":" + other));
     refuses("db.test", "Bearer " + p + p + "," + base64(other));
     refuses("model.test", "Bearer " + own + " " + other);
   };
   for (const std::string& other : {known, token, to_hex(known)}) refuses_beside(other);
+  // What looks like a credential may be the public name of the key here, but a known secret is none.
+  for (const std::string& other : {known, to_hex(known), base64(token)}) {
+    refuses("db.test", "Basic " + base64(other + ":" + p));
+    refuses("db.test", "OAuth oauth_consumer_key=\"" + other + "\", oauth_token=\"" + p + "\"");
+  }
   refuses("db.test", "Bearer " + known.substr(0, 14) + p + known.substr(14));
   EXPECT_EQ(db->last(), "");
   // Usual credentials pass each time and without a note.
@@ -253,6 +258,26 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
                                            "Basic " + base64(p + ":x-oauth-basic"), "token " + p})
       EXPECT_TRUE(sent("db.test", credentials).ends_with("fine")) << credentials;
   EXPECT_EQ(count_audited("possible_secret"), 0);
+}
+
+// Such names are public, and services require them beside the secret.
+TEST_F(SecretsTest, TheNameOfAKeyPassesBesideItsPlaceholder) {
+  auto db = origin("db.test");
+  start();
+  const std::string p = kOtherPlaceholder;
+  count_audited("");
+  for (const std::string& credentials :
+       {"Basic " + base64(scan::filled("SK<hex 32>", 7) + ":" + p),
+        "Basic " + base64(scan::filled("rzp_live_<alnum 14>", 7) + ":" + p),
+        scan::filled("OAuth oauth_consumer_key=\"<alnum 25>\", oauth_nonce=\"<alnum 32>\", "
+                     "oauth_signature_method=\"PLAINTEXT\", oauth_timestamp=\"1767225600\", oauth_token=\"",
+                     7) +
+            p + "\""}) {
+    std::string answer =
+        ask("db.test", "GET / HTTP/1.1\r\nHost: db.test\r\nAuthorization: " + credentials + "\r\n\r\n");
+    EXPECT_TRUE(answer.ends_with("fine")) << credentials << "\n" << answer;
+  }
+  EXPECT_GE(count_audited("possible_secret"), 2);
 }
 
 TEST_F(SecretsTest, NoSecretPassesInTheNameOfAHeaderThatPresentsCredentials) {
