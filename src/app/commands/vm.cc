@@ -97,10 +97,12 @@ Result<int> destroy_vms(const VmOptions& o) {
 }
 
 Result<int> bake_image(const VmOptions& o) {
-  Interruption interruption("the VM is destroyed in the background", -1);
-  std::string image = TRY(bake(o.name, o.agents, tell, interruption.stop()));
-  if (o.output.json) print_json({{"vm", o.name}, {"image", image}}, -1);
-  else print(o.name + " now starts from " + image);
+  Interruption interruption("if a VM was made, it is destroyed in the background", -1);
+  auto image = bake(o.name, o.agents, tell, interruption.stop());
+  if (!image && interruption.signal()) return 128 + interruption.signal();
+  if (!image) return std::unexpected(std::move(image.error()));
+  if (o.output.json) print_json({{"vm", o.name}, {"image", *image}}, -1);
+  else print(o.name + " now starts from " + *image);
   return 0;
 }
 

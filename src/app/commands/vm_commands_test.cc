@@ -1,11 +1,18 @@
 // Tests the commands about VMs with a provider whose hooks are scripts, and what cleanup reports when something is
 // missing.
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <stop_token>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "app/commands/command_test.h"
+#include "app/place/vms.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "machine/record.h"
@@ -79,6 +86,38 @@ TEST_F(VmCommands, start_refuses_a_name_that_ends_with_a_dash) {
   Answer answer = bottle({"start", "make", "--name", "x-", "--dry-run"});
   EXPECT_EQ(answer.status, 125);
   EXPECT_NE(answer.err.find("'x-' is not a valid name for a session"), std::string::npos) << answer.err;
+}
+
+// Building an image takes minutes.
+TEST_F(VmCommands, a_stop_ends_a_bake_while_the_engine_works) {
+  write(".config/bottle/bottle.yaml",
+        "vms: {lab: {provider: fake}}\nbottles:\n  web: {workspace: copy}\n"
+        "agents:\n  make: {bottle: web, provider: command, command: [make]}\n");
+  std::string path = home() + "/engine.sock";
+  set("DOCKER_HOST", "unix://" + path);
+  UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX};
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 8), 0);
+  std::stop_source source;
+  // This engine tells its version, and never answers anything else.
+  std::jthread engine([&] {
+    std::vector<UniqueFd> unanswered;
+    for (char request[4096]; UniqueFd client{::accept(listener.get(), nullptr, nullptr)};) {
+      ssize_t length = ::read(client.get(), request, sizeof request);
+      bool ping = std::string_view(request, length > 0 ? length : 0).starts_with("GET /_ping ");
+      std::string_view answer = "HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\nContent-Length: 2\r\n\r\nOK";
+      if (ping && ::write(client.get(), answer.data(), answer.size()) > 0) continue;
+      unanswered.push_back(std::move(client));
+      source.request_stop();
+    }
+  });
+  auto image = bake("lab", {"make"}, [](const std::string&) {}, source.get_token());
+  ::shutdown(listener.get(), SHUT_RDWR);
+  ASSERT_FALSE(image);
+  EXPECT_EQ(image.error().code, Code::canceled) << image.error().what;
 }
 
 }  // namespace

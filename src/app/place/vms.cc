@@ -77,7 +77,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   const manifest::Vm& vm = manifest.vms.at(name);
   job.before = baked_for(vm).image;
   job.spec.wanted.options = vm.options;  // starts from the provider's own disk, not from an earlier bake
-  auto engine = TRY(connect_engine());
+  auto engine = TRY(connect_engine(stop));
   job.engine = engine->socket();
   if (agents.empty())
     for (const auto& [agent, unused] : manifest.agents) agents.push_back(agent);
@@ -92,7 +92,8 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     // No workspace is needed to name an image.
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
-    TRY(session::ensure_agent_image(*engine, plan.image, {.directories = directories(), .progress = say}));
+    TRY(session::ensure_agent_image(*engine, plan.image,
+                                    {.directories = directories(), .progress = say, .stop = stop}));
     auto image = TRY(session::image_identity(*engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }

@@ -128,7 +128,8 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
                            const std::vector<std::string>& images, const Judge& judge,
                            const std::function<void(const std::string&)>& progress) {
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
-    auto engine = TRY(docker::connect({engine_socket, "the job"}));
+    // A stop ends this, too, because the destructor of the future waits for it.
+    auto engine = TRY(docker::connect({engine_socket, "the job", spec.limits.stop}));
     std::vector<Packed> all;
     for (const auto& image : images) {
       auto layers = TRY(engine->layers(reference_of(image)));
