@@ -58,11 +58,14 @@ input::StopAnswered Conclusion::stop_there() {
 }
 
 // Connects to the machine again. A VM may have come back at another address.
-Result<FarSide> Conclusion::reach_again() const {
+Result<FarSide> Conclusion::reach_again() {
   auto side = FarSide::reach(record_.far, false);
   if (side || record_.vm_name.empty() || !job_.remote->vm) return side;
   auto moved = where_vm_moved(record_.far, record_.vm_name, job_.remote->vm->environment);
-  return moved ? FarSide::reach(*moved, false) : std::move(side);
+  if (!moved) return side;
+  side = FarSide::reach(*moved, false);
+  if (side) moved_ = moved->target;
+  return side;
 }
 
 Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {

@@ -39,6 +39,9 @@ class Conclusion {
   input::VmDestroyed destroy_vm();
   void hold_vm();
 
+  // Returns where fetch() reached the VM, if that is not the address in the record.
+  const std::optional<ssh::Target>& moved() const { return moved_; }
+
   // Closes the broker's record, unless the session may continue. Writes the session's result into the results
   // directory, and returns it for the clients.
   wire::SessionResult save_result(NearAudit& near_audit);
@@ -49,7 +52,7 @@ class Conclusion {
   bool is_home() const { return back_.has_value(); }
   wire::WorkResult nothing_came() const;
   wire::WorkResult back() const;
-  Result<FarSide> reach_again() const;
+  Result<FarSide> reach_again();
   void add_vm_to_receipt();
   wire::SessionResult so_far();
   Result<wire::SessionResult> result_before() const;
@@ -60,6 +63,7 @@ class Conclusion {
   const NearRecord& record_;
   Clients& clients_;
   std::optional<FarSide> side_;
+  std::optional<ssh::Target> moved_;  // see moved()
   std::optional<wire::SessionResult> far_result_;
   wire::Receipt receipt_;
   std::optional<wire::WorkResult> back_;  // what was brought home

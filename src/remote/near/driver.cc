@@ -96,6 +96,9 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   transfers_.was_sent(view.base);
   offline_ = view.brokered.all;
   if (view.vm) record_.vm_name = view.vm->name;
+  // The command that adopts the session may have found the VM at another address than the ledger has.
+  if (view.vm && view.remote && !same_address(view.remote->target, record_.far.target))
+    (void)note({.remote = record_.far});
   if (record_.vm_name.empty()) {
     kind_.machine = SessionKind::Machine::standing;
     return std::nullopt;
@@ -222,7 +225,7 @@ void Driver::take_news(FarLink::News& news) {
     case Kind::failed:
       return feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(news.error)});
     case Kind::back:
-      note_address();
+      if (const auto* side = link_.side()) note_address(side->connection().target());
       return feed(input::LinkBack{});
   }
 }

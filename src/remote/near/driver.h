@@ -83,7 +83,7 @@ class Driver {
   void send_values();
   void send_work();
   std::function<std::optional<Far>()> finder() const;
-  void note_address();
+  void note_address(const ssh::Target& now);
   void attach();
   void answer_guard();
   void pass_to_clients();

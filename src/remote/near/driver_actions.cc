@@ -122,7 +122,10 @@ void Driver::perform(Show state) {
 
 void Driver::perform(const Tell& tell) { clients_.event(event_of(tell, names())); }
 
-void Driver::perform(const FetchWork& how) { lead_to(conclusion().fetch(how, transfers_.idle_fetcher())); }
+void Driver::perform(const FetchWork& how) {
+  lead_to(conclusion().fetch(how, transfers_.idle_fetcher()));
+  if (const auto& moved = conclusion().moved()) note_address(*moved);
+}
 
 void Driver::perform(const TellFailure& failed) {
   ::rmdir(job_.directories.results_of(session_).c_str());  // succeeds if the agent never ran
@@ -235,11 +238,8 @@ std::function<std::optional<Far>()> Driver::finder() const {
 }
 
 // Notes a new address of the machine, so that later steps and later near sides use it.
-void Driver::note_address() {
-  const auto* side = link_.side();
-  if (record_.vm_name.empty() || !side) return;
-  const auto& now = side->connection().target();
-  if (now.host == record_.far.target.host && now.port == record_.far.target.port) return;
+void Driver::note_address(const ssh::Target& now) {
+  if (record_.vm_name.empty() || same_address(now, record_.far.target)) return;
   record_.far.target = now;
   (void)note({.remote = record_.far});
 }

@@ -15,6 +15,10 @@ bool vm_is_gone(const Job& job, const NearRecord& record) {
   return !found && found.error().code == Code::not_found;
 }
 
+bool same_address(const ssh::Target& one, const ssh::Target& other) {
+  return one.host == other.host && one.port == other.port;
+}
+
 std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment) {
   auto now = machine::ask_address(vm_name, machine::Places::from(environment), environment);
   if (!now || (now->host == far.target.host && now->port == far.target.port)) return std::nullopt;

@@ -25,6 +25,9 @@ machine::Places vm_places(const Job& job);
 // Returns whether the session's VM was destroyed, for any reason. Returns false if it never had one.
 bool vm_is_gone(const Job& job, const NearRecord& record);
 
+// Returns whether both have the same host and the same port.
+bool same_address(const ssh::Target& one, const ssh::Target& other);
+
 // Asks the provider of a VM whether the VM has another address than the one in `far`, and returns how it is reached
 // now. Someone may have stopped the VM and started it again, which gives it another address at some providers. Returns
 // nothing if the address is the same or not known. Blocks for one call of a hook.
