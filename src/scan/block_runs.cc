@@ -9,6 +9,7 @@
 // again.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "scan/block_scan.h"
 #include "scan/credential/random_value.h"
@@ -272,6 +273,12 @@ void BlockScan::gather(const View& outer, const Decoded& decoded, uint64_t hash,
   if (found == all.end()) found = all.insert(all.end(), {.encoding = encoding, .all = {.form = decoded.form}});
   Decoded& to = found->all;
   size_t begin = to.text.size();
+  size_t cost = decoded.text.size() * work::kGathered + (begin == 0 ? work::kView : 0);
+  if (!may_work(cost)) return;
+  // This work is not done yet.
+  result_.work -= cost;
+  most_work_ -= cost;
+  found->reserved += cost;
   for (const auto& each : decoded.anchors) to.add_anchor(begin + each.at, each.from, each.skipped);
   to.text.append(decoded.text);
   to.add_anchor(to.text.size(), decoded.end);
@@ -286,11 +293,14 @@ void BlockScan::gathered(const View& outer, ShortTexts& texts) {
   if (texts.hashes.empty()) return;
   size_t found = result_.findings.size();
   texts.all.between = ShortTexts::kBetween.size();
+  bool was_spent = std::exchange(spent_, result_.full);
+  most_work_ += std::exchange(texts.reserved, 0);
   view({.text = texts.all.text,
         .outer = &outer,
         .map = &texts.all,
         .encoding = texts.encoding,
         .depth = outer.depth + 1});
+  spent_ |= was_spent;
   if (result_.findings.size() == found)
     for (uint64_t hash : texts.hashes) seen_[outer.joined].add(hash, outer.depth + 1);
   texts.hashes.clear();

@@ -216,12 +216,12 @@ void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
   View view = each;
   view.short_texts = &short_texts;
   for (const Spot& at : spots) {
-    if (!may_work(work::kSpot)) return;
+    if (!may_work(work::kSpot)) break;
     if (at.shape == Shape::groups) groups(view, at, texts);
     else spot(view, at);
   }
   for (ShortTexts& gathered_texts : short_texts) gathered(view, gathered_texts);
-  assembled(view, texts.text, "groups", &texts);
+  if (!spent_) assembled(view, texts.text, "groups", &texts);
 }
 
 void BlockScan::known(const View& view, const std::vector<Region>& regions) {

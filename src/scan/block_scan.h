@@ -23,8 +23,8 @@ inline constexpr size_t kCore = 40, kMatch = 40, kName = 20, kOpenEnd = 3000, kW
 inline constexpr size_t kPiece = 40, kFinding = 1230, kLayer = 700, kHash = 1400;
 inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1,
                         kBase32 = 3, kGrouped = 10, kEscape = 2, kNumber = 3, kPair = 2, kUnpacked = 5, kPacked = 1,
-                        kHashed = 6;  // for each byte
-inline constexpr size_t kBytes = 2;   // bytes for one unit
+                        kHashed = 6, kGathered = 6;  // for each byte
+inline constexpr size_t kBytes = 2;                  // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.
@@ -49,6 +49,7 @@ struct ShortTexts {
   std::string_view encoding;
   Decoded all;
   std::vector<uint64_t> hashes;  // of the texts
+  size_t reserved = 0;           // work that is kept for their scan
 };
 
 // Stands for a text to scan, and maps its positions back to the block.
@@ -137,6 +138,7 @@ class BlockScan {
   // one text decode to the same text in either order.
   bool was_seen(uint64_t hash, int depth, bool is_joined);
   // Adds a decoded text that may contain something to those that are scanned together.
+  // Keeps work for their scan, so that it can take place even if the rest of the block spends all other work.
   void gather(const View& outer, const Decoded& decoded, uint64_t hash, std::string_view encoding);
   // Scans the texts that were gathered.
   void gathered(const View& outer, ShortTexts& texts);

@@ -100,6 +100,22 @@ TEST(Detector, BoundsAllWorkOfABlock) {
   EXPECT_TRUE(std::ranges::any_of(Detector(&catalog()).scan(known).findings, is_known));
 }
 
+// Short texts are scanned together, after all others around them have been, and those may spend the work.
+TEST(Detector, ScansShortTextsWhenItsWorkIsSpent) {
+  constexpr size_t kSize = 32 * 1024, kMarks = 250, kName = 8;
+  std::string mark{'\x1f', '\x8b', '\b', kName};  // announces a name, so that all of the rest is read
+  std::string costly = many(mark, kMarks * mark.size()) + many("some text ", kSize);
+  for (auto effort : {Effort::bounded, Effort::thorough})
+    for (const std::string& secret : {"the value is " + std::string(kKnown), filled("the token is ghp_<alnum 36>", 3)})
+      for (const std::string& encoded : {base64(secret), each(secret, "%02x")}) {
+        auto result = Detector(&catalog(), effort).scan("a " + encoded + " b " + costly);
+        EXPECT_TRUE(result.incomplete);
+        EXPECT_LE(result.work, 2 * ((kSize + 2048) * Detector::kMostWork + Detector::kFreeWork));
+        ASSERT_FALSE(result.findings.empty()) << encoded;
+        EXPECT_EQ(result.findings[0].encoding, encoded == base64(secret) ? "base64" : "hex");
+      }
+}
+
 TEST(Detector, TextsOfToolsTakeLessWorkThanIsAllowed) {
   constexpr size_t kSize = 32 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;
   for (std::string_view piece :
