@@ -103,7 +103,7 @@ class Watch {
   UsageBook usage_;
   LatestDecisions latest_;  // of a session whose operator is on another machine
   LivePolicy policy_{running_.guard_config,
-                     {.rules = lan_rules(job_.plan), .have_routes = !job_.far},
+                     {.rules = lan_rules(job_.plan), .have_routes = !job_.far, .ssh = ssh_hosts(job_.plan)},
                      [this](const wire::GuardConfig& config) -> Result<> {
                        if (!guard_.is_up())
                          return fail(Code::unavailable, "the guard is restarting; try again in a moment");

@@ -115,6 +115,13 @@ std::vector<wire::GuardRule> lan_rules(const plan::Plan& plan) {
   return rules;
 }
 
+std::vector<wire::GuardSshHost> ssh_hosts(const plan::Plan& plan) {
+  std::vector<wire::GuardSshHost> hosts;
+  for (const auto& host : plan.ssh)
+    hosts.push_back({host.hostname.empty() ? host.host : host.hostname, host.port, host.known_host_key});
+  return hosts;
+}
+
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
   std::vector<std::string> texts;
   texts.reserve(networks.size());
@@ -198,8 +205,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   add_secrets(plan, settings, config);
   // "*" includes the hosts in the list, so it replaces them.
   if (settings.relay_all) config.relay = {"*"};
-  for (const auto& host : plan.ssh)
-    config.ssh.push_back({host.hostname.empty() ? host.host : host.hostname, host.port, host.known_host_key});
+  config.ssh = ssh_hosts(plan);
   return config;
 }
 

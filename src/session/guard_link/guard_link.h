@@ -67,6 +67,8 @@ wire::GuardLimit guard_limit(const manifest::Limit& limit);
 wire::GuardRule guard_rule(const manifest::AllowRule& rule);
 // Returns the guard's rule for each LAN service.
 std::vector<wire::GuardRule> lan_rules(const plan::Plan& plan);
+// Returns the hosts of ssh, under their real names.
+std::vector<wire::GuardSshHost> ssh_hosts(const plan::Plan& plan);
 // texts_of() returns networks as the configuration has them, such as "198.51.100.0/24". guard_config() returns the
 // whole first configuration of a guard that does not use an ssh-agent.
 std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks);

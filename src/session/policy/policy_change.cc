@@ -16,9 +16,28 @@
 #include "policy/rules.h"
 
 namespace bottle::session {
+namespace {
+
+std::string normal_name(const std::string& host) {
+  auto parsed = policy::normalise_host(host);
+  return parsed ? parsed->name : lower(host);
+}
+
+// Returns whether an `allow` is about ssh alone, so that it needs no rule. Without a port, that is so if the host was
+// denied, because a denial is then all that can be undone, and for an address, which can have no rule.
+bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<wire::GuardSshHost>& hosts) {
+  if (!spec.methods.empty() || !spec.paths.empty()) return false;
+  auto name = policy::normalise_host(spec.host);
+  return name && std::ranges::any_of(hosts, [&](const wire::GuardSshHost& each) {
+           if (normal_name(each.host) != name->name) return false;
+           return spec.ports.empty() ? is_denied || name->literal : spec.ports == std::vector{each.port};
+         });
+}
+
+}  // namespace
 
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
-                                                   const LanServices& lan) {
+                                                   const Services& services) {
   auto remove = [&](const std::string& host, bool denials) {
     std::erase_if(allow, [&](const wire::GuardRule& rule) { return rule.host == host && rule.deny == denials; });
   };
@@ -32,11 +51,17 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
     if (spec.host == "*")
       return fail(Code::invalid, "a running session cannot get a rule for every host",
                   "use `bottle start --record` for that");
+    bool is_denied =
+        std::ranges::any_of(allow, [&](const wire::GuardRule& rule) { return rule.deny && rule.host == spec.host; });
+    if (is_for_ssh(spec, is_denied, services.ssh)) {
+      remove(spec.host, true);
+      return allow;
+    }
     if (auto host = policy::normalise_host(spec.host); host && host->literal)
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
-    auto own = std::ranges::find_if(lan.rules, [&](const auto& each) { return lower(each.host) == spec.host; });
-    bool is_service = own != lan.rules.end();
+    auto own = std::ranges::find_if(services.rules, [&](const auto& each) { return lower(each.host) == spec.host; });
+    bool is_service = own != services.rules.end();
     if (is_service && !spec.ports.empty() && spec.ports != own->ports)
       return fail(Code::invalid,
                   "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
@@ -47,7 +72,7 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
       bool is_here = std::ranges::any_of(allow, [&](const wire::GuardRule& rule) {
         return rule.host == own->host && rule.methods == own->methods && rule.paths == own->paths;
       });
-      if (!lan.have_routes && !is_here) allow.push_back(*own);
+      if (!services.have_routes && !is_here) allow.push_back(*own);
       if (spec.methods.empty() && spec.paths.empty()) return allow;
     }
     // The guard sees methods and paths only in connections that it inspects.
@@ -118,7 +143,7 @@ void LivePolicy::request(const wire::PolicyChange& wanted) {
     config_.egress = std::move(*egress);
     change.what = "changed the limits of " + (wanted.limit->host.empty() ? "the session" : wanted.limit->host);
   } else {
-    auto rules = changed_rules(config_.egress.allow, wanted, lan_);
+    auto rules = changed_rules(config_.egress.allow, wanted, services_);
     if (!rules) return tell(wanted.id, false, rules.error().what);
     config_.egress.allow = std::move(*rules);
     change.what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");

@@ -14,18 +14,20 @@
 
 namespace bottle::session {
 
-// Holds the services of the operator's network (egress.lan).
-struct LanServices {
-  std::vector<wire::GuardRule> rules = {};  // the rule of each, from the manifest
-  bool have_routes = true;  // the guard makes their rules from its routes; otherwise they are in the `allow` list
+// Holds what the manifest lets the agent reach without a rule in egress.allow.
+struct Services {
+  std::vector<wire::GuardRule> rules = {};  // the rule of each service of the operator's network (egress.lan)
+  bool have_routes = true;  // the guard makes these rules from its routes; otherwise they are in the `allow` list
+  std::vector<wire::GuardSshHost> ssh = {};  // the guard lets ssh to them through without a rule
 };
 
 // Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
 // the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. An `allow` for a
-// service in `lan` gives it its own rule back; another is added only if it names methods or paths. Pure. Fails with
-// Code::invalid if the guard would refuse the rule.
+// service of the operator's network gives it its own rule back; another is added only if it names methods or paths. An
+// `allow` for the ssh port of a host, or for a denied host of ssh without methods and paths, adds no rule. Pure. Fails
+// with Code::invalid if the guard would refuse the rule.
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
-                                                   const LanServices& lan = {});
+                                                   const Services& services = {});
 
 // Returns the `allowed_secrets` of a guard's configuration after a request to let a credential leave. Fails with
 // Code::invalid if `fingerprint` is not one.
@@ -46,8 +48,8 @@ class LivePolicy {
 
   // `config` is what the next guard would also get; it outlives this object, as do both callbacks. `send` fails if
   // there is no guard that could be told.
-  LivePolicy(wire::GuardConfig& config, LanServices lan, Send send, Tell tell)
-      : config_(config), lan_(std::move(lan)), send_(std::move(send)), tell_(std::move(tell)) {}
+  LivePolicy(wire::GuardConfig& config, Services services, Send send, Tell tell)
+      : config_(config), services_(std::move(services)), send_(std::move(send)), tell_(std::move(tell)) {}
 
   // Applies an operator's change. Every client gets the result as the event PolicyChanged.
   void request(const wire::PolicyChange& change);
@@ -89,7 +91,7 @@ class LivePolicy {
   void tell(const std::string& id, bool ok, const std::string& what) { tell_(wire::PolicyChanged{id, ok, what}); }
 
   wire::GuardConfig& config_;
-  LanServices lan_;
+  Services services_;
   Send send_;
   Tell tell_;
   std::deque<Change> pending_;

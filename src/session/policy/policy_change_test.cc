@@ -52,7 +52,7 @@ TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
       .host = "tracker.bottle", .ports = {80}, .methods = {"GET"}, .paths = {"/issues/**"}, .inspect = true};
   // On the far side and in a broker, the rule is in the list. A local guard makes it from its route.
   for (bool have_routes : {true, false}) {
-    const LanServices lan{.rules = {own}, .have_routes = have_routes};
+    const Services lan{.rules = {own}, .have_routes = have_routes};
     std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
     if (!have_routes) rules.push_back(own);
     auto denied = *changed_rules(rules, deny("tracker.bottle"), lan);
@@ -65,6 +65,36 @@ TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
     EXPECT_FALSE(more.back().deny);
     EXPECT_FALSE(changed_rules(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
   }
+}
+
+// A rule for the host would hide those of wider patterns, and allow requests that no check of the host key sees.
+TEST(LivePolicy, AnAllowOfAHostOfSshOnlyUndoesItsDenial) {
+  const Services services{.ssh = {{.host = "Git.example.org", .port = 2222}, {.host = "10.0.0.5"}}};
+  const std::vector<wire::GuardRule> rules = {{.host = "*.example.org"}};
+  for (const manifest::AllowRule& again : std::vector<manifest::AllowRule>{{.host = "git.example.org"},
+                                                                           {.host = "git.example.org", .ports = {2222}},
+                                                                           {.host = "10.0.0.5"},
+                                                                           {.host = "10.0.0.5", .ports = {22}}}) {
+    auto denied = *changed_rules(rules, deny(again.host), services);
+    ASSERT_EQ(denied.size(), 2u);
+    auto allowed = changed_rules(denied, allow("1", again), services);
+    ASSERT_TRUE(allowed) << again.host << allowed.error().what;
+    EXPECT_EQ(*allowed, rules) << again.host;
+  }
+  EXPECT_EQ(*changed_rules(rules, allow("1", {.host = "git.example.org", .ports = {2222}}), services), rules);
+  // Every other `allow` is about something else than ssh.
+  for (const manifest::AllowRule& other :
+       std::vector<manifest::AllowRule>{{.host = "git.example.org"},
+                                        {.host = "git.example.org", .ports = {443}},
+                                        {.host = "git.example.org", .ports = {2222}, .methods = {"GET"}},
+                                        {.host = "a.org", .ports = {2222}}}) {
+    auto more = *changed_rules(rules, allow("1", other), services);
+    ASSERT_EQ(more.size(), 2u);
+    EXPECT_EQ(more[1].host, other.host);
+  }
+  for (const manifest::AllowRule& bad : std::vector<manifest::AllowRule>{
+           {.host = "10.0.0.5", .ports = {80}}, {.host = "10.0.0.5", .methods = {"GET"}}, {.host = "10.0.0.6"}})
+    EXPECT_FALSE(changed_rules(rules, allow("1", bad), services)) << bad.host;
 }
 
 TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {

@@ -64,8 +64,8 @@ std::vector<wire::GuardRule> BrokerRules::narrowed() const {
 BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings) {
   BrokerRules rules;
   for (const auto& rule : plan.egress.allow) rules.session.push_back(session::guard_rule(rule));
-  rules.lan = {.rules = session::lan_rules(plan), .have_routes = false};
-  rules.session.insert(rules.session.end(), rules.lan.rules.begin(), rules.lan.rules.end());
+  rules.services = {.rules = session::lan_rules(plan), .have_routes = false, .ssh = session::ssh_hosts(plan)};
+  rules.session.insert(rules.session.end(), rules.services.rules.begin(), rules.services.rules.end());
   if (settings.all) return rules;
   auto& served = rules.served.emplace();
   for (const auto& secret : plan.secrets)

@@ -34,7 +34,7 @@ struct BrokerSettings {
 // Holds the rules of the session, and the hosts that the broker serves.
 struct BrokerRules {
   std::vector<wire::GuardRule> session;
-  session::LanServices lan;
+  session::Services services;
   std::optional<std::set<std::string>> served;  // names and patterns; nullopt means every host
 
   // Returns the rules for the hosts that the broker serves. To each of those hosts, the same rules apply as in the

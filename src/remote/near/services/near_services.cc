@@ -125,7 +125,7 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
     if (!changed) return;
     egress = std::move(*changed);
   } else {
-    auto changed = changed_rules(std::move(egress.allow), change, rules_.lan);
+    auto changed = changed_rules(std::move(egress.allow), change, rules_.services);
     if (!changed) return;
     egress.allow = std::move(*changed);
   }
