@@ -74,6 +74,49 @@ std::vector<std::string> trusted(const Directories& own) {
           own.home + "/claude-bottle.json"};
 }
 
+// Lists what decides which engine is used and which programs the docker command runs, as it is written. `docker` is
+// DOCKER_CONFIG, or empty.
+std::vector<std::string> docker_places(const Directories& own, const std::string& docker) {
+  const std::string configuration = docker.starts_with('/') ? docker : own.home + "/.docker";
+  return {configuration, configuration + "/config.json", configuration + "/contexts", configuration + "/contexts/meta",
+          configuration + "/cli-plugins"};
+}
+
+// The programs that bottle finds in PATH, also through its hooks, the docker command and the build of an image. A
+// directory of PATH may have a link for one of them that leads elsewhere.
+constexpr const char* kPrograms[] = {"git",
+                                     "ssh",
+                                     "ssh-add",
+                                     "ssh-agent",
+                                     "ssh-keygen",
+                                     "mosh-client",
+                                     "docker",
+                                     "docker-credential-desktop",
+                                     "docker-credential-osxkeychain",
+                                     "docker-credential-pass",
+                                     "docker-credential-secretservice",
+                                     "docker-credential-ecr-login",
+                                     "docker-credential-gcloud",
+                                     "docker-credential-gcr",
+                                     "sh",
+                                     "bash",
+                                     "env",
+                                     "ps",
+                                     "rm",
+                                     "python3",
+                                     "tar",
+                                     "gzip",
+                                     "mmdebstrap",
+                                     "aws",
+                                     "fly",
+                                     "flyctl",
+                                     "gcloud",
+                                     "hcloud",
+                                     "linode-cli",
+                                     "terraform",
+                                     "qemu-img",
+                                     "qemu-system-x86_64"};
+
 // Appends where a path leads, and the place of each link on the way there, because whoever can replace the link decides
 // where the path leads. All of them are absolute and without links in their directories. Parts that do not exist are
 // kept as they are written.
@@ -107,8 +150,7 @@ void follow(const std::string& path, std::vector<std::string>& all) {
 Result<> check_own_directories(const Directories& directories, const std::string& docker) {
   auto places = trusted(directories);
   places.insert(places.begin(), directories.home);
-  const std::string configuration = docker.starts_with('/') ? docker : directories.home + "/.docker";
-  places.insert(places.end(), {configuration, configuration + "/config.json"});
+  for (const auto& place : docker_places(directories, docker)) places.push_back(place);
   for (const std::string& place : places) {
     // A place is empty if the variable that would name it is not set.
     if (place.starts_with('/')) TRY(check_own_path(place));
@@ -125,12 +167,18 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
   // ssh keeps the sockets of its connections in one of these (ssh/connection.h).
   places.push_back("/tmp/bottle-" + std::to_string(::getuid()));
   add_variable("XDG_RUNTIME_DIR", "/bottle");
-  add_variable("DOCKER_CONFIG");
+  auto docker = variables.find("DOCKER_CONFIG");
+  const auto docker_own = docker_places(own, docker == variables.end() ? "" : docker->second);
+  places.insert(places.end(), docker_own.begin(), docker_own.end());
   // This program, and the directories in which it finds git, ssh and others.
   places.push_back(path_to_self());
   if (auto path = variables.find("PATH"); path != variables.end())
-    for (auto directory : std::views::split(path->second, ':')) places.emplace_back(directory.begin(), directory.end());
-  // Agents, providers and hooks may be links to other places.
+    for (auto part : std::views::split(path->second, ':')) {
+      std::string directory(part.begin(), part.end());
+      places.push_back(directory);
+      for (const char* program : kPrograms) places.push_back(directory + "/" + program);
+    }
+  // Agents, providers, hooks, docker's contexts and its plugins may be links to other places.
   auto add_entries = [&](const std::string& directory) -> Result<std::vector<std::string>> {
     std::vector<std::string> paths;
     std::error_code none;
@@ -141,6 +189,9 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
   };
   TRY(add_entries(own.config + "/agents"));
   for (const auto& provider : TRY(add_entries(own.config + "/providers"))) TRY(add_entries(provider));
+  for (const auto& each : docker_own)
+    for (const auto& entry : TRY(add_entries(each)))
+      if (each.ends_with("/meta")) TRY(add_entries(entry));
   std::vector<std::string> all;
   for (const auto& place : places)
     if (place.starts_with('/')) follow(place, all);

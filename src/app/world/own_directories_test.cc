@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "base/files/file.h"
 #include "base/os/this_program.h"
@@ -84,6 +85,49 @@ TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
     EXPECT_TRUE(is_place(each)) << each;
   for (const std::string& each : {home, home + "/src", home + "/.config", home + "/dotfiles"})
     EXPECT_FALSE(is_place(each)) << each;
+  fs::remove_all(place);
+}
+
+// The docker command runs programs that its configuration names, and a context can lead to an engine of the agent's.
+TEST(OwnDirectories, DockersConfigurationIsAPlaceWithoutAVariable) {
+  char place[] = "/tmp/bottle-own-places.XXXXXX";
+  std::string home = fs::canonical(::mkdtemp(place)).string(), docker = home + "/.docker",
+              context = docker + "/contexts/meta/0123";
+  for (const char* each : {"/.docker/cli-plugins", "/.docker/contexts/meta", "/dotfiles/context"})
+    fs::create_directories(home + each);
+  for (auto [link, target] : {std::pair(docker + "/config.json", "/dotfiles/config.json"),
+                              {docker + "/cli-plugins/docker-buildx", "/dotfiles/buildx"},
+                              {context, "/dotfiles/context"}})
+    fs::create_symlink(home + target, link);
+  fs::create_symlink("../meta.json", home + "/dotfiles/context/meta.json");
+  auto directories = Directories::from({{"HOME", home}});
+  for (bool set : {false, true}) {
+    std::map<std::string, std::string> variables;
+    if (set) variables = {{"DOCKER_CONFIG", docker}};
+    auto places = trusted_places(directories, variables);
+    ASSERT_TRUE(places) << places.error().what;
+    for (const std::string& each :
+         {docker, docker + "/config.json", docker + "/contexts", docker + "/contexts/meta", docker + "/cli-plugins",
+          context, home + "/dotfiles/config.json", home + "/dotfiles/buildx", home + "/dotfiles/context",
+          home + "/dotfiles/meta.json"})
+      EXPECT_TRUE(std::ranges::find(*places, each) != places->end()) << each << " " << set;
+  }
+  EXPECT_TRUE(check_own_directories(directories));
+  fs::permissions(docker + "/cli-plugins", fs::perms::others_write, fs::perm_options::add);
+  EXPECT_FALSE(check_own_directories(directories));
+  fs::remove_all(place);
+}
+
+TEST(OwnDirectories, AProgramThatIsALinkInPathIsAPlace) {
+  char place[] = "/tmp/bottle-own-places.XXXXXX";
+  std::string home = fs::canonical(::mkdtemp(place)).string();
+  for (const char* each : {"/bin", "/dotfiles"}) fs::create_directory(home + each);
+  fs::create_symlink("../dotfiles/ssh", home + "/bin/ssh");
+  fs::create_symlink("../src/tool", home + "/bin/tool");
+  auto places = trusted_places(Directories::from({{"HOME", home}}), {{"PATH", "/usr/bin:" + home + "/bin"}});
+  ASSERT_TRUE(places) << places.error().what;
+  EXPECT_NE(std::ranges::find(*places, home + "/dotfiles/ssh"), places->end());
+  EXPECT_EQ(std::ranges::find(*places, home + "/src/tool"), places->end()) << "bottle does not run it";
   fs::remove_all(place);
 }
 
