@@ -177,13 +177,10 @@ std::string option_path(const std::string& path) {
   return out + "\"";
 }
 
-Result<std::string> control_directory(const std::string& runtime_directory) {
-  // After `su` or in a long-lived tmux, XDG_RUNTIME_DIR can name a directory that no longer exists.
-  bool usable = runtime_directory.starts_with('/') && ::access(runtime_directory.c_str(), W_OK | X_OK) == 0;
-  std::string path = usable ? runtime_directory + "/bottle" : "/tmp/bottle-" + std::to_string(::getuid());
-  if (path.size() > 60)
-    path = "/tmp/bottle-" + std::to_string(::getuid());  // sun_path holds 104 bytes on macOS, and ssh adds to it
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("creating " + path);
+static std::string shared_control_directory() { return "/tmp/bottle-" + std::to_string(::getuid()); }
+
+// Fails unless this is a directory that only this user can use.
+static Result<> check_control_directory(const std::string& path) {
   struct stat st{};
   // lstat() does not follow a link, which another user may have put into /tmp to lead to one of the operator's
   // directories.
@@ -191,7 +188,29 @@ Result<std::string> control_directory(const std::string& runtime_directory) {
   if (!S_ISDIR(st.st_mode) || st.st_uid != ::getuid() || (st.st_mode & 077))
     return fail(Code::denied, path + " is not a directory that only you can use",
                 "remove it, or set XDG_RUNTIME_DIR to another directory");
+  return {};
+}
+
+// sun_path holds 104 bytes on macOS, and ssh adds to the path.
+constexpr size_t kLongestDirectory = 60;
+
+Result<std::string> control_directory(const std::string& runtime_directory) {
+  // After `su` or in a long-lived tmux, XDG_RUNTIME_DIR can name a directory that no longer exists.
+  bool usable = runtime_directory.starts_with('/') && ::access(runtime_directory.c_str(), W_OK | X_OK) == 0;
+  std::string path = usable ? runtime_directory + "/bottle" : shared_control_directory();
+  if (path.size() > kLongestDirectory) path = shared_control_directory();
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("creating " + path);
+  TRY(check_control_directory(path));
   return path;
+}
+
+std::vector<std::string> control_directories(const std::string& runtime_directory,
+                                             const std::string& usual_runtime_directory) {
+  std::vector<std::string> all;
+  for (const std::string& path :
+       {runtime_directory + "/bottle", usual_runtime_directory + "/bottle", shared_control_directory()})
+    if (path.size() <= kLongestDirectory && path.starts_with('/') && check_control_directory(path)) all.push_back(path);
+  return all;
 }
 
 // Returns the name under which ssh keeps the host key of a machine.
@@ -247,26 +266,36 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
           "make `" + target.command() + " true` work first"};
 }
 
-// Returns the path of the socket of a connection.
-static Result<std::string> control_path(const Target& target, const Options& options) {
-  std::string directory = options.control_directory;
-  if (directory.empty()) {
-    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    directory = TRY(control_directory(runtime ? runtime : ""));
-  }
+// Returns the name of the socket of a connection.
+static std::string control_name(const Target& target, const Options& options) {
   // The hash covers everything by which two connections can differ, so that none is used in place of another.
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
                          target.identity + "\n" + options.purpose;
   // A hash makes the length of the name independent of the target. ssh needs 17 more bytes while it creates the
   // socket.
-  return directory + "/" + content_hash(identity);
+  return content_hash(identity);
 }
 
 Connection::Connection(const Target& target, std::string control_path, std::stop_token stop)
     : target_(target), control_path_(std::move(control_path)), stop_(std::move(stop)) {}
 
+// Returns the connection to use: a living one in any of the directories, or the one that this process would make.
+Result<Connection> Connection::find(const Target& target, const Options& options) {
+  auto in = [&](const std::string& directory) {
+    return Connection(target, directory + "/" + control_name(target, options), options.stop);
+  };
+  if (!options.control_directory.empty()) return in(options.control_directory);
+  const char* variable = std::getenv("XDG_RUNTIME_DIR");
+  const std::string runtime = variable ? variable : "", usual = "/run/user/" + std::to_string(::getuid());
+  Connection own = in(TRY(control_directory(runtime)));
+  if (own.alive()) return own;
+  for (const auto& directory : control_directories(runtime, usual))
+    if (Connection other = in(directory); other.control_path_ != own.control_path_ && other.alive()) return other;
+  return own;
+}
+
 Result<Connection> Connection::open(const Target& target, const Options& options) {
-  Connection connection(target, TRY(control_path(target, options)), options.stop);
+  Connection connection = TRY(find(target, options));
   if (connection.alive()) return connection;
   // A second master would find the socket of the first, become an ordinary client, and stay forever.
   Start only_one(connection.control_path_ + ".lock");
@@ -278,21 +307,17 @@ Result<Connection> Connection::open(const Target& target, const Options& options
 }
 
 void Connection::close_existing(const Target& target, const Options& options) {
-  auto path = control_path(target, options);
-  if (!path) return;
-  Connection connection(target, std::move(*path), options.stop);
-  if (connection.alive()) connection.close();
+  auto connection = find(target, options);
+  if (connection && connection->alive()) connection->close();
 }
 
 void Connection::close_if_dead(const Target& target, const Options& options) {
   constexpr int kPatienceMs = 5000;
-  auto path = control_path(target, options);
-  if (!path) return;
-  Connection connection(target, std::move(*path), options.stop);
-  if (!connection.alive()) return;
+  auto connection = find(target, options);
+  if (!connection || !connection->alive()) return;
   // A machine that refuses the command, for example because too many run, has answered.
-  auto answer = connection.capture("exit 0", {.timeout_ms = kPatienceMs});
-  if (!answer && answer.error().code == Code::timed_out) connection.close();
+  auto answer = connection->capture("exit 0", {.timeout_ms = kPatienceMs});
+  if (!answer && answer.error().code == Code::timed_out) connection->close();
 }
 
 // Starts the master and waits until it has signed in.

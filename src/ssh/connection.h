@@ -24,7 +24,8 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 struct Options {
   // A directory that only the operator can use, for the control socket, whose path must stay below 87 bytes. If it is
   // empty, each connection finds it with control_directory(): the one of an earlier connection may have gone with a
-  // login session or a reboot, and another user may have made one in its place.
+  // login session or a reboot, and another user may have made one in its place. A living connection in one of
+  // control_directories() is used, too.
   std::string control_directory = {};
   std::string purpose = "main";  // different purposes, such as keystrokes and bulk data, use different connections
   bool interactive = false;      // ssh may use the terminal to ask for a passphrase or about an unknown host key
@@ -75,6 +76,7 @@ class Connection {
 
  private:
   Connection(const Target& target, std::string control_path, std::stop_token stop);
+  static Result<Connection> find(const Target& target, const Options& options);
   Result<> start(const Options& options) const;
   Target target_;
   std::string control_path_;
@@ -96,6 +98,12 @@ std::string option_path(const std::string& path);
 // Returns the directory for control sockets, $XDG_RUNTIME_DIR/bottle or /tmp/bottle-<uid>, and creates it if needed.
 // Fails with Code::denied if other users can use it.
 Result<std::string> control_directory(const std::string& runtime_directory);
+
+// Returns the directories in which any process of this user may keep its control sockets, whatever its XDG_RUNTIME_DIR.
+// Processes of one session can differ in it, for example if cron started the session. `usual_runtime_directory` is
+// where most systems have it. Leaves out directories that do not exist or that other users can use.
+std::vector<std::string> control_directories(const std::string& runtime_directory,
+                                             const std::string& usual_runtime_directory);
 
 // Explains ssh's error output. Exposed for tests.
 Error explain(const Target& target, const std::string& complaint);

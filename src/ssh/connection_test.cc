@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -159,6 +160,50 @@ TEST_F(ConnectionTest, OnlyADeadConnectionIsClosed) {
   EXPECT_FALSE(is_closed_when("echo 'Session open refused by peer' >&2; exit 255")) << "the machine has answered";
   EXPECT_TRUE(is_closed_when("exec sleep 100"));
   ::shutdown(master.get(), SHUT_RDWR);
+}
+
+// cron starts a session without XDG_RUNTIME_DIR, and the operator attaches to it from a login.
+TEST_F(ConnectionTest, ALivingConnectionInAnotherDirectoryIsUsed) {
+  go();
+  std::string shared = control_directory("").value();
+  Target target{.host = fs::path(root_).filename()};  // of this test only
+  ASSERT_TRUE(Connection::open(target, {}));
+  std::string made = starts().substr(0, starts().size() - 1);
+  ASSERT_TRUE(made.starts_with(root_ + "/bottle/")) << made;
+  std::string socket = shared + "/" + fs::path(made).filename().string();
+  UniqueFd master = open_socket(AF_UNIX, SOCK_STREAM);
+  auto address = unix_address(socket);
+  ASSERT_TRUE(address);
+  ASSERT_EQ(::bind(master.get(), reinterpret_cast<sockaddr*>(&*address), sizeof *address), 0);
+  ASSERT_EQ(::listen(master.get(), 8), 0);
+  auto greets = std::async(std::launch::async, [&] {
+    while (UniqueFd client = accept_connection(master.get()))
+      (void)write_all(client.get(), std::string("\0\0\0\4\0\0\0\1", 8));
+  });
+  fs::remove(root_ + "/starts");
+  auto connection = Connection::open(target, {});
+  EXPECT_EQ(starts(), "");
+  auto argv = connection ? connection->command("true").argv : std::vector<std::string>();
+  EXPECT_NE(std::ranges::find(argv, socket), argv.end());
+  ::shutdown(master.get(), SHUT_RDWR);
+  greets.wait();
+  EXPECT_TRUE(Connection::open(target, {}));
+  EXPECT_EQ(starts(), made + "\n") << "a dead one is not used";
+  fs::remove(socket);
+}
+
+TEST_F(ConnectionTest, OnlyDirectoriesOfThisUserAloneAreSearched) {
+  std::string shared = control_directory("").value(), login = root_ + "/login", usual = root_ + "/usual";
+  for (const auto& each : {login, usual}) fs::create_directory(each);
+  using Found = std::vector<std::string>;
+  EXPECT_EQ(control_directories("", usual), Found{shared}) << "none is made";
+  for (const auto& each : {login, usual}) ASSERT_TRUE(control_directory(each));
+  EXPECT_EQ(control_directories("", usual), (Found{usual + "/bottle", shared}));
+  EXPECT_EQ(control_directories(login, usual), (Found{login + "/bottle", usual + "/bottle", shared}));
+  fs::permissions(login + "/bottle", fs::perms::group_exec, fs::perm_options::add);
+  fs::rename(usual + "/bottle", root_ + "/real");
+  fs::create_directory_symlink(root_ + "/real", usual + "/bottle");
+  EXPECT_EQ(control_directories(login, usual), Found{shared});
 }
 
 // A ProxyCommand may need any variable.

@@ -166,6 +166,7 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
   };
   // ssh keeps the sockets of its connections in one of these (ssh/connection.h).
   places.push_back("/tmp/bottle-" + std::to_string(::getuid()));
+  places.push_back("/run/user/" + std::to_string(::getuid()) + "/bottle");
   add_variable("XDG_RUNTIME_DIR", "/bottle");
   auto docker = variables.find("DOCKER_CONFIG");
   const auto docker_own = docker_places(own, docker == variables.end() ? "" : docker->second);

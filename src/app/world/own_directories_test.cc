@@ -81,7 +81,8 @@ TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
                                   home + "/ws/bin",
                                   home + "/docker.real/bin",
                                   path_to_self(),
-                                  "/tmp/bottle-" + std::to_string(::getuid())})
+                                  "/tmp/bottle-" + std::to_string(::getuid()),
+                                  "/run/user/" + std::to_string(::getuid()) + "/bottle"})
     EXPECT_TRUE(is_place(each)) << each;
   for (const std::string& each : {home, home + "/src", home + "/.config", home + "/dotfiles"})
     EXPECT_FALSE(is_place(each)) << each;
