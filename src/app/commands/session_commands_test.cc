@@ -5,6 +5,8 @@
 
 #include "app/commands/command_test.h"
 #include "app/complete.h"
+#include "app/world/world.h"
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "wire/ledger.h"
 #include "wire/result.h"
@@ -65,6 +67,32 @@ TEST_F(Commands, start_shows_what_it_would_make) {
   EXPECT_EQ(program.json()["command"], (std::vector<std::string>{"make", "-j4"}));
   EXPECT_EQ(program.json()["bottle"], "web");
   EXPECT_FALSE(std::filesystem::exists(home() + "/.local/state/bottle/sessions")) << "a dry run creates nothing";
+}
+
+// An active Python environment is in PATH. Refusing the project would lead to --yes-really, which allows everything.
+TEST_F(Commands, start_runs_nothing_of_a_bound_workspace) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  const std::string work = std::filesystem::canonical(home()).string() + "/work", before = environment()["PATH"];
+  Defer back([&] { set("PATH", before); });
+  std::string active = work + "/.venv/bin:";
+  active += before;
+  for (const char* mode : {"copy", "bind"}) {
+    bool bind = mode == std::string("bind");
+    set("PATH", active);
+    Answer answer = bottle({"start", "make", "--dry-run", "--workspace", mode});
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    EXPECT_EQ(answer.out.contains("runs and loads nothing from " + work + "/.venv/bin,"), bind) << answer.out;
+    EXPECT_EQ(environment()["PATH"], bind ? before : active);
+  }
+  // Such a link stays in the way.
+  write("work/ssh", "");
+  write("bin/tool", "");
+  std::filesystem::create_symlink(work + "/ssh", home() + "/bin/ssh");
+  active = home() + "/bin:";
+  active += before;
+  set("PATH", active);
+  expect_refused(bottle({"start", "make", "--dry-run", "--workspace", "bind"}),
+                 "the agent could change " + work + "/ssh, which bottle trusts", "start in a project's directory");
 }
 
 TEST_F(Commands, start_warns_of_a_rule_that_does_not_exist) {

@@ -198,12 +198,23 @@ struct Request {
   StartOptions options;  // with absolute paths, an agent, and the prompt itself
   manifest::Manifest manifest;
   std::map<std::string, std::string> variables;
+  std::string forgotten;  // the directories of PATH and similar variables that are not used, for people
 
   bool token_is_there() const { return !options.remote.token.file.empty(); }
 };
 
+// Returns whether the agent will work on the workspace itself.
+bool is_bound(const Request& request) {
+  const auto& wanted = request.options.plan;
+  if (!wanted.workspace_mode.empty()) return wanted.workspace_mode == "bind";
+  auto agent = request.manifest.agents.find(wanted.agent);
+  if (agent == request.manifest.agents.end()) return false;
+  auto bottle = request.manifest.bottles.find(agent->second.bottle);
+  return bottle != request.manifest.bottles.end() && bottle->second.workspace == manifest::WorkspaceMode::bind;
+}
+
 Result<Request> read_request(const StartOptions& given) {
-  Request request{given, {}, environment()};
+  Request request{given, {}, environment(), {}};
   auto& options = request.options;
   // Everything that is relative to the current directory must be resolved before leave_directory().
   options.workspace = TRY(find_workspace(given.workspace));
@@ -223,6 +234,11 @@ Result<Request> read_request(const StartOptions& given) {
     request.variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
   if (options.plan.agent.empty()) options.plan.agent = TRY(pick_agent(request.manifest, options.remote.stop));
+  // An active Python environment or direnv adds a directory of the project to PATH. The agent could write its own git
+  // or ssh there.
+  if (is_bound(request))
+    for (const auto& entry : forget_programs_in(options.workspace))
+      request.forgotten += (request.forgotten.empty() ? "" : ", ") + entry;
   if (options.dry_run) options.plan.if_unset = plan::Options::IfUnset::warn;
   TRY(set_prompt(options.plan));
   return request;
@@ -267,10 +283,13 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   // This process's own environment may lack withheld variables by now.
   facts.environment = request.variables;
   facts.precious = precious_directories();
-  facts.trusted = TRY(trusted_places(directories(), request.variables));
+  facts.trusted = TRY(trusted_places(directories(), environment()));
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));
+  if (!request.forgotten.empty())
+    plan.warnings.push_back("bottle runs and loads nothing from " + request.forgotten +
+                            ", which your variables name, because the agent can write there");
   auto rules = TRY(read_own_rules(plan.scan.rules));
   warn_of_unknown_names(plan, rules);
   using manifest::WorkspaceMode;

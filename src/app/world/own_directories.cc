@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
@@ -171,12 +172,11 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
   auto docker = variables.find("DOCKER_CONFIG");
   const auto docker_own = docker_places(own, docker == variables.end() ? "" : docker->second);
   places.insert(places.end(), docker_own.begin(), docker_own.end());
-  // This program, and the directories in which it finds git, ssh and others.
+  // This program, and those that it runs: git, ssh and others.
   places.push_back(path_to_self());
   if (auto path = variables.find("PATH"); path != variables.end())
     for (auto part : std::views::split(path->second, ':')) {
       std::string directory(part.begin(), part.end());
-      places.push_back(directory);
       for (const char* program : kPrograms) places.push_back(directory + "/" + program);
     }
   // Agents, providers, hooks, docker's contexts and its plugins may be links to other places.
@@ -197,6 +197,13 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
   for (const auto& place : places)
     if (place.starts_with('/')) follow(place, all);
   return all;
+}
+
+bool leads_into(const std::string& path, const std::string& directory) {
+  std::vector<std::string> places;
+  follow(path, places);
+  return std::ranges::any_of(places,
+                             [&](const auto& each) { return each == directory || each.starts_with(directory + "/"); });
 }
 
 void forget_foreign_directories() {

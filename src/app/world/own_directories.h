@@ -24,12 +24,16 @@ Result<> check_own_directories(const Directories& directories, const std::string
 void forget_foreign_directories();
 
 // Returns the files and directories that decide what bottle does: policy, agents, providers, state, cache, this
-// program, docker's configuration, and what XDG_RUNTIME_DIR (for ssh's sockets) and PATH name among `variables`. Also
-// returns the links that lead to them, and where the links in PATH for programs that bottle runs lead. All paths are
-// absolute, and no directory in them is a link. An agent that can write to one of them, or to anything in them, can run
-// commands as the operator. Fails if one of the directories cannot be read.
+// program, docker's configuration, what XDG_RUNTIME_DIR (for ssh's sockets) names among `variables`, and the programs
+// that bottle runs in each directory of PATH. Also returns the links that lead to them. All paths are absolute, and no
+// directory in them is a link. An agent that can write to one of them, or to anything in them, can run commands as the
+// operator. Fails if one of the directories cannot be read.
 Result<std::vector<std::string>> trusted_places(const Directories& own,
                                                 const std::map<std::string, std::string>& variables);
+
+// Returns whether an absolute path leads to this directory or into it, or a link on the way there is in it. `directory`
+// is absolute and without links.
+bool leads_into(const std::string& path, const std::string& directory);
 
 // Checks one file or directory, and all directories above it, in the same way.
 Result<> check_own_path(const std::string& path);

@@ -78,8 +78,8 @@ TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
                                   home + "/docker",
                                   home + "/docker.real",
                                   home + "/loop",
-                                  home + "/ws/bin",
-                                  home + "/docker.real/bin",
+                                  home + "/ws/bin/git",
+                                  home + "/docker.real/bin/ssh",
                                   path_to_self(),
                                   "/tmp/bottle-" + std::to_string(::getuid()),
                                   "/run/user/" + std::to_string(::getuid()) + "/bottle"})
@@ -122,13 +122,17 @@ TEST(OwnDirectories, DockersConfigurationIsAPlaceWithoutAVariable) {
 TEST(OwnDirectories, AProgramThatIsALinkInPathIsAPlace) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = fs::canonical(::mkdtemp(place)).string();
-  for (const char* each : {"/bin", "/dotfiles"}) fs::create_directory(home + each);
+  for (const char* each : {"/bin", "/dotfiles/bin"}) fs::create_directories(home + each);
   fs::create_symlink("../dotfiles/ssh", home + "/bin/ssh");
   fs::create_symlink("../src/tool", home + "/bin/tool");
-  auto places = trusted_places(Directories::from({{"HOME", home}}), {{"PATH", "/usr/bin:" + home + "/bin"}});
+  auto places = trusted_places(Directories::from({{"HOME", home}}),
+                               {{"PATH", "/usr/bin:" + home + "/dotfiles/bin:" + home + "/bin"}});
   ASSERT_TRUE(places) << places.error().what;
   EXPECT_NE(std::ranges::find(*places, home + "/dotfiles/ssh"), places->end());
   EXPECT_EQ(std::ranges::find(*places, home + "/src/tool"), places->end()) << "bottle does not run it";
+  EXPECT_NE(std::ranges::find(*places, home + "/dotfiles/bin/git"), places->end()) << "it may come later";
+  // An agent in a directory of PATH can add no program to it.
+  EXPECT_EQ(std::ranges::find(*places, home + "/bin"), places->end());
   fs::remove_all(place);
 }
 

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <climits>
+#include <functional>
 
+#include "app/world/own_directories.h"
 #include "base/files/beneath.h"
 #include "base/files/durable.h"
 #include "base/files/entries.h"
@@ -106,32 +108,35 @@ void leave_directory() {
   if (!home || *home != '/' || ::chdir(home) != 0) (void)!::chdir("/");
 }
 
-// Returns the entries of a variable that do not depend on the current directory. An empty entry stands for that
-// directory. If `names` is true, an entry without a slash is a name that is looked up elsewhere.
-static std::string absolute_entries(std::string_view list, const char* separators, bool names) {
+using Keeps = std::function<bool(const std::string& entry)>;
+
+// Returns the entries of a variable that are to be kept. If `names` is true, an entry without a slash is a name that is
+// looked up elsewhere, and is kept.
+static std::string kept_entries(std::string_view list, const char* separators, bool names, const Keeps& keeps) {
   std::string kept;
   for (size_t from = 0; from <= list.size();) {
     size_t end = std::min(list.find_first_of(separators, from), list.size());
-    std::string_view entry = list.substr(from, end - from);
+    std::string entry(list.substr(from, end - from));
     bool is_name = names && !entry.empty() && entry.find('/') == entry.npos;
-    if (entry.starts_with('/') || is_name) kept.append(kept.empty() ? "" : ":").append(entry);
+    if (is_name || keeps(entry)) kept.append(kept.empty() ? "" : ":").append(entry);
     from = end + 1;
   }
   return kept;
 }
 
-// A process that has no other threads yet may change its environment.
-void forget_relative_programs() {
+// Keeps these entries of the variables that decide which programs and libraries are loaded. A process that has no other
+// threads yet may change its environment.
+static void keep_programs(const Keeps& keeps) {
   const char* path = std::getenv("PATH");
-  std::string kept = absolute_entries(path ? path : "", ":", false);
+  std::string kept = kept_entries(path ? path : "", ":", false, keeps);
   // An empty PATH would mean the current directory, too. Without a PATH, shells use one of their own, which may have
   // relative entries.
   if (kept.empty()) kept = kUsualPath;
   if (!path || kept != path) ::setenv("PATH", kept.c_str(), 1);
-  auto filter = [](const char* variable, const char* separators, bool names) {
+  auto filter = [&](const char* variable, const char* separators, bool names) {
     const char* value = std::getenv(variable);
     if (!value) return;
-    if (auto rest = absolute_entries(value, separators, names); rest.empty()) ::unsetenv(variable);
+    if (auto rest = kept_entries(value, separators, names, keeps); rest.empty()) ::unsetenv(variable);
     else if (rest != value) ::setenv(variable, rest.c_str(), 1);
   };
   // These are for ld.so(8) and dyld, the C library, and the languages of programs that bottle starts.
@@ -140,6 +145,22 @@ void forget_relative_programs() {
         "DYLD_FALLBACK_FRAMEWORK_PATH", "GCONV_PATH", "LOCPATH", "PERL5LIB", "PERLLIB", "PYTHONPATH", "NODE_PATH"})
     filter(each, std::string_view(each) == "LD_LIBRARY_PATH" ? ":;" : ":", false);
   for (const char* each : {"LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES"}) filter(each, ": ", true);
+}
+
+void forget_relative_programs() {
+  // An empty entry stands for the current directory.
+  keep_programs([](const std::string& entry) { return entry.starts_with('/'); });
+}
+
+std::vector<std::string> forget_programs_in(const std::string& directory) {
+  std::vector<std::string> forgotten;
+  keep_programs([&](const std::string& entry) {
+    if (!entry.starts_with('/')) return false;
+    if (!leads_into(entry, directory)) return true;
+    if (std::ranges::find(forgotten, entry) == forgotten.end()) forgotten.push_back(entry);
+    return false;
+  });
+  return forgotten;
 }
 
 void withhold_secrets(const manifest::Manifest& manifest) {

@@ -34,6 +34,9 @@ inline constexpr const char* kUsualPath = "/usr/local/sbin:/usr/local/bin:/usr/s
 // Removes entries that are not absolute paths from PATH, LD_LIBRARY_PATH and similar variables, because programs would
 // resolve them in the current directory. If nothing of PATH is left, it becomes kUsualPath.
 void forget_relative_programs();
+// Removes entries that lead into a directory (leads_into() in own_directories.h) from the same variables, and returns
+// them. The agent of a bound workspace could put its own git or ssh there. Call it before there are other threads.
+std::vector<std::string> forget_programs_in(const std::string& directory);
 
 // Returns whether there is a file of the operator's with this absolute path, even if it cannot be read. Fails if that
 // cannot be found out.

@@ -1,6 +1,9 @@
 #include "app/world/world.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <map>
 
 #include "app/commands/command_test.h"
 #include "base/defer.h"
@@ -45,6 +48,37 @@ TEST_F(World, NothingOfTheCurrentDirectoryIsRunOrLoaded) {
     EXPECT_EQ(after(each, "/lib/x"), "/lib/x") << each;
     EXPECT_EQ(after(each, nullptr), "(unset)") << each;
   }
+}
+
+// A project's own directories are in PATH while its environment is active.
+TEST_F(World, NothingOfABoundWorkspaceIsRunOrLoaded) {
+  namespace fs = std::filesystem;
+  std::string top = fs::canonical(home()).string(), project = top + "/project", beside = top + "/project2/bin";
+  for (const std::string& each : {project + "/.venv/bin", project + "/node_modules/.bin", beside, top + "/opt"})
+    fs::create_directories(each);
+  // The agent could replace the one link, and decides what is where the other one leads.
+  fs::create_directory_symlink(top + "/opt", project + "/out");
+  fs::create_directory_symlink(project + "/node_modules", top + "/in");
+  std::map<std::string, std::string> before = environment();
+  Defer back([&] {
+    for (const char* each : {"PATH", "PYTHONPATH", "LD_PRELOAD"})
+      before.contains(each) ? ::setenv(each, before[each].c_str(), 1) : ::unsetenv(each);
+  });
+  const std::vector<std::string> within = {project + "/.venv/bin", project, project + "/out", top + "/in/.bin",
+                                           project + "/absent"};
+  std::string path = "/usr/bin:" + beside + ":" + top + ":" + top + "/opt";
+  std::string all = path;
+  for (const auto& each : within) all = each + ":" + all + ":" + each;
+  set("PATH", all);
+  set("PYTHONPATH", project);
+  set("LD_PRELOAD", "libb.so " + project + "/a.so");
+  std::vector<std::string> forgotten = forget_programs_in(project);
+  EXPECT_EQ(std::getenv("PATH"), path);
+  EXPECT_EQ(std::getenv("PYTHONPATH"), nullptr);
+  EXPECT_STREQ(std::getenv("LD_PRELOAD"), "libb.so");
+  for (const auto& each : within) EXPECT_EQ(std::ranges::count(forgotten, each), 1) << each;
+  EXPECT_EQ(forgotten.size(), within.size() + 1);
+  EXPECT_TRUE(forget_programs_in(project).empty());
 }
 
 }  // namespace
