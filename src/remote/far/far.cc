@@ -98,7 +98,7 @@ Result<bool> is_there(const FarWorld& world, const SessionId& which) {
 
 // Connects to the session's supervisor.
 Result<UniqueFd> connect_to_session(const FarWorld& world, const SessionId& which) {
-  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " of this id");
+  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " with this id");
   return connect_to(world.directories.session(which.name) + "/" + session::kSocket);
 }
 
@@ -271,7 +271,7 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   };
   auto container = found();
   if (container && *container) {
-    // If the supervisor died, its agent may run. What it writes after the fetch would be lost.
+    // If the supervisor died, its agent may still run. What the agent writes after the fetch would be lost.
     TRY(session::stop_container_with_work(**engine, **container));
     return std::move(*engine);
   }
@@ -285,7 +285,7 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
   const std::string& session = which.name;
   std::string directory = world.directories.results_of(session);
   bool is_own = are_results_of(directory, which.id);
-  // The near side would take the absence of results for a session without work, and forget it.
+  // Without results, the near side would conclude that the session has no work, and would forget it.
   if (!is_own && ::access(directory.c_str(), F_OK) == 0)
     return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
@@ -329,7 +329,7 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
 
 // Sends the present workspace, unless the caller already has this version.
 Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known) {
-  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " of this id");
+  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " with this id");
   auto engine = TRY(engine_of(world));
   std::string container = Names(which.name).agent;
   auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };

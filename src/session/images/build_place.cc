@@ -90,7 +90,7 @@ Result<> remove_abandoned_build(const std::string& path) {
   remove_tree(path);
   if (::access(path.c_str(), F_OK) == 0)
     return fail(Code::internal, "the directory " + path + " of an image build cannot be removed completely",
-                "see what is mounted in it or uses it, and remove it yourself");
+                "find out what is mounted in it or uses it, and remove it yourself");
   return {};
 }
 

@@ -166,7 +166,7 @@ struct PutAside {
   std::string path, pointer, content;
 };
 
-// Puts pointers of git-lfs in the place of the copies with the content. A patch has the pointers.
+// Puts pointers of git-lfs in the place of the copies with the content, because a patch has the pointers.
 Result<std::vector<PutAside>> put_pointers(const Replacement& files, const std::vector<git::Attribute>& filtered) {
   std::vector<PutAside> aside;
   auto tree = TRY(Beneath::open(files.staged()));
@@ -197,7 +197,7 @@ Result<> put_content_back(const Replacement& files, const std::vector<PutAside>&
     struct stat st{};
     std::string place = files.staged() + "/" + each.path;
     if (TRY(read_all((*file)->get(), place, kLongestPointer)) != each.pointer)
-      return fail(Code::denied, one_line(each.path, 4096) + " gets another content");
+      return fail(Code::denied, one_line(each.path, 4096) + " gets different content");
     if (::fstat((*file)->get(), &st) != 0 || ::chmod(each.content.c_str(), st.st_mode & 07777) != 0 ||
         ::rename(each.content.c_str(), place.c_str()) != 0)
       return fail_errno("putting the content of " + place + " back");
