@@ -78,9 +78,9 @@ endfunction()
 # room(PATH [OPTIMIZED] [OPTIMIZED_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]
 # [SHARDS COUNT]): adds the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH
 # are subfolders that belong to the room. A room sees the rooms after SEES, and what they see. Debug builds optimize a
-# room that is OPTIMIZED, because it reads many bytes one by one, or belongs to the guard, whose tests run it under
-# load, and tests that are OPTIMIZED_TESTS, because they go through many cases. Optimizing makes a file take up to
-# twice as long to compile, so debug builds do not optimize the others. SHARDS is for unit_test().
+# room that is OPTIMIZED, because it reads many bytes one by one, or because it belongs to the guard, whose tests run it
+# under load. They also optimize tests that are OPTIMIZED_TESTS, because these go through many cases. Optimizing makes a
+# file take up to twice as long to compile, so debug builds optimize nothing else. SHARDS is for unit_test().
 function(room path)
   cmake_parse_arguments(ARG "OPTIMIZED;OPTIMIZED_TESTS" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
   string(REPLACE / _ name ${path})

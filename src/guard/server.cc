@@ -347,7 +347,7 @@ Result<> Server::begin() {
   return {};
 }
 
-// Does what is due. Returns after how many milliseconds something will be due, or -1 for never.
+// Does what is due. Returns the number of milliseconds until something is due, or -1 if nothing will be.
 int Server::turn() {
   // The events of the last turn are over, so nothing refers to these listeners any more.
   retired_.clear();

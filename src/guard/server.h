@@ -16,18 +16,19 @@
 
 namespace bottle::guard {
 
-// How the process was started. Each of these is one way.
+// Each of these structs is one way to start the process.
 
-// Its owner, such as the supervisor of a session, is at the other end of stdin and stdout, which are the control
-// channel.
+// The guard's owner, such as the supervisor of a session, is at the other end of stdin and stdout, which are the
+// control channel.
 struct Supervised {};
 
-// As Supervised, but the guard does not listen: its owner passes connections to it, one descriptor per message.
+// This is like Supervised, but the guard does not listen: its owner passes connections to it, one descriptor per
+// message.
 struct AsBroker {
   UniqueFd connections;
 };
 
-// It has no owner and is its own authority.
+// The guard has no owner and is its own authority.
 struct Alone {
   UniqueFd config;         // the configuration, which is read once
   UniqueFd audit, ca_out;  // where the record and the CA's certificate (PEM) go; empty for nowhere

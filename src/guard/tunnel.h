@@ -16,7 +16,8 @@ using MayGoOn = std::function<bool(const Config&)>;
 // The reason if a tunnel ended because its host or session may send nothing more.
 inline constexpr std::string_view kNoBytesLeft = "the limit of bytes up is reached";
 
-// The most that the kernel may hold for all tunnels. Beyond it, the tunnel that holds the most ends, for this reason.
+// The kernel may hold at most this much for all tunnels. Beyond it, the tunnel that holds the most ends, for this
+// reason.
 inline constexpr size_t kMostInKernel = 192 << 20;
 inline constexpr std::string_view kTooMuchUnread =
     "the programs and servers leave too much unread in their tunnels, and this tunnel held the most";

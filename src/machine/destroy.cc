@@ -159,7 +159,7 @@ bool has_ended(const Record& record, const Places& places, const DestroyOptions&
   return status && (*status == "deleting" || *status == "gone");
 }
 
-// Without an answer of the provider, the VM is held, because losing work is worse than paying for some more hours,
+// Without an answer from the provider, the VM is held, because losing work is worse than paying for a few more hours,
 // and the VM's time ends in any case. A disk of this machine that is full or cannot be written says nothing about the
 // VM, so the VM stays then, too.
 bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {

@@ -22,8 +22,8 @@ bool reaper_alive(const std::string& name, const Places& places);
 // Holds the callbacks with which the code for sessions helps the reaper.
 struct Reaping {
   // Called when the owner is dead and the time is not up. It may fetch what is on the VM, hold it, or destroy it.
-  // Returns whether the VM has nothing that is needed, and may be destroyed now, unless it is kept. If not, the reaper
-  // calls it again later.
+  // Returns true if nothing on the VM is needed any longer. The reaper then destroys the VM, unless it is kept. After
+  // false, the reaper calls this again later.
   std::function<bool(const Record&)> before;
   std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };

@@ -38,7 +38,7 @@ TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
   }
 }
 
-// Its maker may be killed at any time, and nobody needs a VM that is not ready.
+// Its maker may be killed at any time, and a VM that is not ready has no use.
 TEST_F(Machine, AVmThatIsToBeKeptIsNotKeptBeforeItIsReady) {
   good();
   VmSpec wanted = spec();
@@ -353,7 +353,7 @@ TEST_F(Machine, TheWorkOnAKeptVmIsFetchedAndTheVmStaysUntilItsTimeIsUp) {
   ::waitpid(child, nullptr, 0);
 }
 
-// Otherwise, nobody would say before the end of its time that the work on it is lost.
+// Otherwise, the operator would learn only at the end of the VM's time that the work on it is lost.
 TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
   good();
   Reaping session{[](const Record&) { return true; },

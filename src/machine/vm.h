@@ -60,9 +60,9 @@ constexpr int kEnginePatienceMs = 300000;
 Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = kEnginePatienceMs,
                          const std::stop_token& stop = {});
 
-// Lets the VM outlive its owner until its time is up, if the spec says so. Call it when the VM is ready and nobody
-// wants to stop any more. Until then, the reaper destroys the VM if its owner dies. Fails if the record is gone or
-// cannot be written.
+// Lets the VM outlive its owner until its time is up, if the spec says so. Call it when the VM is ready and no stop was
+// requested. Until then, the reaper destroys the VM if its owner dies. Fails if the record is gone or cannot be
+// written.
 Result<> keep_vm(Vm& vm, const VmSpec& spec);
 
 // Performs all steps except keep_vm(), one after the other. After an error the VM may exist, and the caller must call

@@ -268,7 +268,8 @@ void add_own_agent(Draft& draft, const File& markdown) {
   for (auto& mistake : more) draft.add(std::move(mistake));
 }
 
-// Adds the repository's agents. None of them replaces another, nor one of the operator's, which the draft has.
+// Adds the repository's agents. None of them replaces another one, or one of the operator's agents, which the draft
+// already has.
 void add_repository_agents(Draft& draft, const std::vector<File>& files) {
   for (const auto& file : files) {
     std::vector<Error> more;

@@ -14,7 +14,7 @@
 
 namespace bottle::plan {
 
-// The ingredients of an image besides the provider and packages. If one of them changes, so does the image's tag.
+// Lists the ingredients of an image besides the provider and packages. If one of them changes, so does the image's tag.
 struct ImageFacts {
   std::string bootstrap_hash;  // content hash of the bootstrap script
   std::string architecture;    // the engine's, such as x86_64 or aarch64
@@ -89,7 +89,7 @@ struct Secret {
   std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
 };
 
-// The image of the agent's container, and how to build it if the engine does not have it.
+// Describes the image of the agent's container, and how to build it if the engine does not have it.
 struct Image {
   std::string reference;  // an image that the engine has, or the tag that `recipe` builds
   // `none` means that the engine must have it; `bootstrap` is mmdebstrap and npm.

@@ -9,7 +9,7 @@ namespace bottle::policy {
 // cookie. Any other character may replace "-". Headers that only protect a request, such as X-CSRF-Token, do not count.
 bool presents_credentials(std::string_view header);
 
-// Returns whether the name is in the list of such names, and is not only recognized by its last words, before which a
+// Returns whether the name is in the list of such names, and is not recognized only by its last words, before which a
 // client may write anything.
 bool is_listed_credential(std::string_view header);
 

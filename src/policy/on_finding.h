@@ -9,13 +9,13 @@
 
 namespace bottle::policy {
 
-// What happens to a request that carries a secret to the wrong place, and to an answer that contains one. These go from
-// the strictest to the most lenient.
+// Says what happens to a request that carries a secret to the wrong place, and to an answer that contains one. The
+// values go from the strictest to the most lenient.
 enum class OnSecret : uint8_t { block, redact, warn };
-// What happens to an answer that contains instructions to the agent, likewise.
+// Says what happens to an answer that contains instructions to the agent, with the values in the same order.
 enum class OnInjection : uint8_t { block, warn };
 
-// The words for them, in the order of the enumerators.
+// These are their words, in the order of the enumerators.
 inline constexpr const char* kOnSecret[] = {"block", "redact", "warn"};
 inline constexpr const char* kOnInjection[] = {"block", "warn"};
 

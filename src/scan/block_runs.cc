@@ -364,7 +364,7 @@ void BlockScan::compressed(const View& view, const Spot& at) {
   }
   size_t used = 0;
   std::string text = decompress(format->compression, packed, Detector::kMostUnpacked, used);
-  // The header of gzip may claim any number of bytes for a name, so a mark may make all bytes after it be read.
+  // The header of gzip may claim any number of bytes for a name, so all bytes after a mark may have to be read.
   may_work(used * work::kPacked);
   // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;

@@ -150,8 +150,8 @@ class BlockScan {
 
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
   bool may_work(size_t work);
-  // Returns whether the scan has ended early. What is not encoded in the block itself is searched to its end where what
-  // is not scanned passes.
+  // Returns whether the scan has ended early. Where bytes that were not scanned may pass, the block itself is still
+  // searched to its end in its plain form.
   bool has_ended(const View& view) const { return spent_ && (view.depth > 0 || !is_thorough_); }
   // Returns whether one more finding is kept. If it is not kept and is more than a warning, the scan is incomplete.
   bool has_room(bool warns);

@@ -265,7 +265,7 @@ TEST(Detector, FindsEachOfManyShortTexts) {
   }
 }
 
-// Two halves of a credential in two such texts are no credential.
+// Two halves of a credential in two such texts are not a credential.
 TEST(Detector, DoesNotJoinShortTexts) {
   std::string token = filled("ghp_<alnum 36>", 5), words = "some words ";
   auto encoded = [&](std::string_view part) { return base64(words + std::string(part)); };

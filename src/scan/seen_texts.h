@@ -14,9 +14,9 @@
 
 namespace bottle::scan {
 
-// Returns the value of a polynomial at a random point that nobody outside of the process learns, modulo the prime 2^61
-// - 1. The coefficients are the size of the text and its bytes, seven at a time. Two different texts of n bytes have
-// equal hashes with a probability of at most n / 2^61.
+// Returns the value of a polynomial, modulo the prime 2^61 - 1, at a random point that never leaves the process. The
+// coefficients are the size of the text and its bytes, seven at a time. Two different texts of n bytes have equal
+// hashes with a probability of at most n / 2^61.
 inline uint64_t keyed_hash(std::string_view text) {
   constexpr uint64_t kPrime = (uint64_t{1} << 61) - 1;
   static const uint64_t point = [] {

@@ -1,5 +1,5 @@
 // Makes it possible to stop a launch at any moment. The launch runs on separate threads, while the session's thread
-// serves the clients and handles a stop, the launcher's death, and SIGTERM. The same serves them while the session
+// serves the clients and handles a stop, the launcher's death, and SIGTERM. The same code serves them while the session
 // ends.
 #pragma once
 

@@ -64,7 +64,7 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 namespace {
 
-// As set_environment() says.
+// Holds the variables of set_environment().
 std::map<std::string, std::string>& variables() {
   static std::map<std::string, std::string> all;
   return all;

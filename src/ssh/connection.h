@@ -22,10 +22,10 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
 
 // Says how to open a connection. The defaults are those for a background process, which has no terminal.
 struct Options {
-  // A directory that only the operator can use, for the control socket, whose path must stay below 87 bytes. If it is
-  // empty, each connection finds it with control_directory(): the one of an earlier connection may have gone with a
-  // login session or a reboot, and another user may have made one in its place. A living connection in one of
-  // control_directories() is used, too.
+  // The control socket is in this directory, which only the operator can use. The path of the socket must stay below 87
+  // bytes. If this is empty, each connection finds the directory with control_directory(), because that of an earlier
+  // connection may have gone with a login session or a reboot, and another user may have made one in its place. A
+  // living connection in one of control_directories() is used, too.
   std::string control_directory = {};
   std::string purpose = "main";  // different purposes, such as keystrokes and bulk data, use different connections
   bool interactive = false;      // ssh may use the terminal to ask for a passphrase or about an unknown host key
@@ -53,7 +53,8 @@ class Connection {
   static void close_existing(const Target& target, const Options& options);
 
   // Does that only if the connection is dead: the master lives, but the machine answers nothing over the connection for
-  // 5 s. Other sessions may use the same connection, and one whose own part has failed must not end theirs. Blocks.
+  // 5 s. Other sessions may use the same connection, and a session whose own part has failed must not end theirs.
+  // Blocks.
   static void close_if_dead(const Target& target, const Options& options);
 
   // Returns what was given to open().

@@ -359,7 +359,7 @@ TEST_F(ChangedFiles, RulesBelowAVeryDeepDirectoryAreFound) {
   EXPECT_EQ(filtered->size(), 1u);
 }
 
-// bottle keeps no large file, and the operator's has changed.
+// bottle does not keep large files, and the operator's file has changed.
 TEST_F(ChangedFiles, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
   const std::string large(2 << 20, 'x');
   for (bool has_git : {true, false}) {

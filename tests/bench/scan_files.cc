@@ -40,7 +40,7 @@ int main(int count, char** arguments) {
         work = std::max(work, static_cast<double>(result.work) / static_cast<double>(most));
       }
       all += best;
-      // A short last piece would only show what a scan costs without regard to the size.
+      // A short last piece would only show what a scan costs regardless of the size.
       if (at == 0 || block.size() > kPiece / 2) slowest = std::max(slowest, best / static_cast<double>(block.size()));
     }
     std::printf(

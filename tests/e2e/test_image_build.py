@@ -120,7 +120,7 @@ def test_a_build_that_ends_while_it_unpacks_leaves_nothing_on_the_disk(world, op
         assert wait_for(lambda: os.path.exists(hangs), 60), "mmdebstrap does not run"
         with open(hangs) as file:
             pid = int(file.read())
-        # Everything is in one directory, also what mmdebstrap has unpacked.
+        # Everything is in one directory, even what mmdebstrap has unpacked.
         [name] = os.listdir(temporary)
         assert any(each.startswith("mmdebstrap.") for each in os.listdir(os.path.join(temporary, name)))
         assert os.stat(os.path.join(temporary, name)).st_mode & 0o777 == 0o711

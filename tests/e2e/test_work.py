@@ -53,7 +53,7 @@ def test_git_variables_that_name_another_repository_are_refused(operator):
 
 
 def test_other_users_can_read_the_work_as_they_can_read_the_repository(operator):
-    """For example, with sudo in a repository of the user, who reads the work without sudo then."""
+    """For example, someone uses sudo in a user's repository, and the user then reads the work without sudo."""
     session = operator.start("echo new > new.txt && git add new.txt && %s" % COMMIT)
     assert session.status == 0, session.explain()
     git = os.path.join(operator.workspace, ".git")

@@ -78,7 +78,8 @@ Result<> change_limits(AllowOptions o) {
   return {};
 }
 
-// Refuses to save a rule for a service of egress.lan, which has its rule there. With two rules, no plan would be made.
+// Refuses to save a rule for a service of egress.lan, which already has its rule there. With two rules, the plan could
+// not be made.
 Result<> check_no_service(const std::string& bottle, const std::string& host) {
   auto manifest = TRY(load_manifest(""));
   auto found = manifest.bottles.find(bottle);

@@ -140,20 +140,20 @@ void clean_up_builds(std::vector<session::Swept>& all) {
   if (!receipt.removed.empty() || !receipt.left.empty()) all.push_back({std::move(receipt), std::nullopt});
 }
 
-// Returns the entry for something that could not be done, so that what was done is reported all the same.
+// Returns the entry for something that could not be done, so that the report still lists what was done.
 session::Swept not_done(const std::string& what, const Error& error) {
   session::Swept swept;
   swept.receipt.left.push_back(what + ": " + error.what + (error.todo.empty() ? "" : " (" + error.todo + ")"));
   return swept;
 }
 
-// Finds what no ledger names. Without an engine, nobody can know that there is nothing to clean up.
+// Finds what no ledger names. Without an engine, it is unknown whether anything is left.
 Result<std::vector<session::Unrecorded>> ask_engine(std::unique_ptr<docker::Engine>& engine) {
   engine = TRY(connect_engine());
   return session::find_unrecorded(directories(), *engine);
 }
 
-// Reports what was swept. `all` has the entries for other things already. Returns whether nothing is left.
+// Reports what was swept. `all` already has the entries for other things. Returns whether nothing is left.
 bool tell_swept(const std::vector<session::Swept>& all_swept, json all, const Output& output) {
   bool clean = true;
   for (const auto& swept : all_swept) {

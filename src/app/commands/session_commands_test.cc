@@ -208,7 +208,7 @@ TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
   EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::parse(R"([{"session": "one", "state": "dead"}])"));
 }
 
-// The reaper destroys a VM when its time is up, also if its work could not be fetched.
+// The reaper destroys a VM when its time is up, even if its work could not be fetched.
 TEST_F(Commands, cleanup_accounts_for_work_that_went_with_its_vm) {
   abandon("one");
   finish("one", kPatch);  // of a checkpoint
@@ -217,7 +217,7 @@ TEST_F(Commands, cleanup_accounts_for_work_that_went_with_its_vm) {
                            .remote = wire::Far{.target = {.user = "bottle", .host = "192.0.2.7"}, .program = "p"},
                            .vm = wire::LedgerVm{.name = "lab", .provider = "qemu", .wanted = {}}};
   write(ledger, read(ledger) + wire::encode(on_vm) + "\n");
-  // Without the account, nothing would know that there was work.
+  // Without the account, the operator could not learn that there was work.
   write(path + "/in-the-way", "");
   EXPECT_NE(bottle({"cleanup"}).err.find("Is a directory"), std::string::npos);
   EXPECT_NE(read(ledger), "");

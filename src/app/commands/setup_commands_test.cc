@@ -52,7 +52,7 @@ TEST_F(Commands, start_needs_no_other_agent_of_the_repository_than_the_one_it_st
   EXPECT_EQ(listed.json().size(), 2u);
   EXPECT_NE(listed.err.find("unknown key 'botle'"), std::string::npos) << listed.err;
   EXPECT_NE(bottle({"check"}).err.find("unknown key 'botle'"), std::string::npos);
-  // Whatever is in the place of the directory.
+  // A start works even if a file is in the place of the directory.
   std::filesystem::remove_all(home() + "/work/.bottle");
   write("work/.bottle", "");
   EXPECT_EQ(bottle({"start", "make", "--dry-run"}).status, 0);

@@ -134,14 +134,14 @@ Result<int> create_vm(const VmOptions& o) {
   spec.keep = o.keep;
   if (!o.ttl.empty()) spec.wanted.ttl = TRY(seconds_of("--ttl", o.ttl));
   if (!o.idle.empty()) spec.wanted.idle = TRY(seconds_of("--idle", o.idle));
-  // From now on, a signal no longer kills the process, so that the VM can be destroyed. A second one does, and then the
-  // VM's reaper destroys it.
+  // From now on, a signal no longer kills the process, so that the VM can be destroyed. A second signal kills it, and
+  // then the VM's reaper destroys the VM.
   Interruption interruption("the VM is destroyed in the background", -1);
   spec.limits.stop = interruption.stop();
   auto vm = machine::make_vm(spec, tell);
   if (vm && !interruption.signal()) {
     const Signals& signals = interruption.hand_over();
-    // A signal that came just before is not in `signals` any more.
+    // A signal that came just before is no longer in `signals`.
     bool wanted = !interruption.signal();
     if (auto kept = wanted ? machine::keep_vm(*vm, spec) : Result<>(); !kept) {
       vm = std::unexpected(std::move(kept.error()));

@@ -53,8 +53,9 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
   else without("its ssh keys", keys.error());
 }
 
-// Connects to the machine of a session whose near side lives, which may have lost its connection. It reconnects without
-// asking, so a passphrase or a second factor must be given here. The near side then finds this connection.
+// Connects to the machine of a session whose near side lives, which may have lost its connection. The near side
+// reconnects without asking, so the operator must give a passphrase or a second factor here. The near side then finds
+// this connection.
 void connect_for_near_side(const session::LedgerView& view, const JoinOptions& options) {
   // The key of a VM has no passphrase.
   if (!options.interactive || !view.remote || view.vm || view.remote->target.host.empty()) return;

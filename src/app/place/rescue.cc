@@ -63,8 +63,8 @@ bool bring_home(const Record& record) {
   return !hold_unfetched(*now);
 }
 
-// Writes to the results that the work of a session went with its VM. Only the session's ledger says so otherwise, and
-// it is removed next. Returns false if this cannot be written.
+// Writes to the results that the work of a session was lost with its VM. Otherwise only the session's ledger says so,
+// and that is removed next. Returns false if this cannot be written.
 bool account_for_loss(const session::LedgerView& view, const std::string& session, const Tell& tell) {
   std::string results = directories().results_of(session), path = results + "/" + session::kResult;
   auto text = read_file(path, wire::SessionResult::kMost);
@@ -144,7 +144,7 @@ void check_vms(const std::function<void(const std::string&)>& say) {
     if (!record) continue;
     bool left = machine::abandoned(*record, machine::now_seconds());
     if (record->held) say(tell_held(*record));
-    // A kept VM has no reaper any more after this machine has restarted.
+    // After this machine has restarted, a kept VM no longer has a reaper.
     if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, places())) continue;
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
     if (!started) say("VM " + name + ": " + started.error().what);

@@ -17,7 +17,7 @@ using Arguments = std::vector<std::string>;
 constexpr size_t kAny = SIZE_MAX;
 
 constexpr Role kRoles[] = {
-    // The process that owns a session. `start` starts it with a socket as its stdin.
+    // This process owns a session. `start` starts it with a socket as its stdin.
     {.word = "supervise",
      .most = 0,
      .reads_places = false,

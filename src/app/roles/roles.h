@@ -13,7 +13,7 @@ struct Role {
   size_t fewest = 0, most;     // how many arguments follow it
   bool reads_places = true;    // who can write to the operator's directories is checked before it runs
   bool is_silent = false;      // it exits with 0 and prints nothing if that check fails
-  bool holds_secrets = false;  // it needs a randomized address space even if the machine starts programs without
+  bool holds_secrets = false;  // it needs a randomized address space even if the machine starts programs without one
   int (*run)(const std::vector<std::string>& arguments);  // returns the exit status
 };
 

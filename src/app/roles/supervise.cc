@@ -1,7 +1,7 @@
 // This is the main function of a supervisor. It begins as a child of the launcher and must outlive it: signals of the
 // launcher's terminal are ignored, and the terminal's descriptors were replaced when it was started. Because the
 // process lives for hours, it keeps only what a session needs: it takes over the socket, then reads the job, then
-// removes other variables from its environment. Only ssh still gets them, without secrets of agents.
+// removes other variables from its environment. Only ssh still gets them, except for the secrets of agents.
 #include "app/roles/supervise.h"
 
 #include <fcntl.h>

@@ -13,7 +13,7 @@ namespace bottle::app {
 // limit), or when a second signal arrives, this ends it without a cleanup (_exit()).
 class Interruption {
  public:
-  // `what` is what is said then.
+  // `what` is the message for that case.
   explicit Interruption(const char* what = "stopped before the agent ran", int patience_ms = 10000);
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;

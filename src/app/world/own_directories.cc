@@ -60,7 +60,7 @@ Result<> check_way(const std::string& place, const fs::path& way) {
   return {};
 }
 
-// Lists the files and directories that decide what bottle does, apart from those below them, as they are written.
+// Lists the files and directories that decide what bottle does, as they are written. Leaves out what is below them.
 std::vector<std::string> trusted(const Directories& own) {
   return {own.sessions,
           own.results,
@@ -123,7 +123,7 @@ constexpr const char* kPrograms[] = {"git",
 // kept as they are written.
 void follow(const std::string& path, std::vector<std::string>& all) {
   fs::path left = path, at = "/";
-  // The system follows 40 links at most, too, so a longer way leads nowhere.
+  // The system also follows at most 40 links, so a longer way leads nowhere.
   for (int links = 0; links < 40;) {
     auto part = left.begin();
     if (part == left.end()) return all.push_back(at);

@@ -179,8 +179,8 @@ void withhold_secrets(const manifest::Manifest& manifest) {
 
 Directories directories() { return Directories::from(environment()); }
 
-// A link that leads nowhere is there, because the operator has made it, for example to a disk that is not mounted now.
-// If a directory is such a link, nothing is known about the files in it.
+// A link that leads nowhere counts as being there. The operator has made it, for example to a disk that is not mounted
+// now. If a directory is such a link, nothing is known about the files in it.
 Result<bool> is_there(const std::string& path) {
   for (std::string at = path; at.size() > 1; at = parent_of(at)) {
     struct stat st{};

@@ -28,7 +28,7 @@ std::map<std::string, std::string> hook_environment();
 // then do not run in a repository. Many programs read settings or load code from the current directory.
 void leave_directory();
 
-// The PATH of programs that bottle starts, if the operator's own one is not used.
+// Programs that bottle starts get this PATH if the operator's own one is not used.
 inline constexpr const char* kUsualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // Removes entries that are not absolute paths from PATH, LD_LIBRARY_PATH and similar variables, because programs would

@@ -6,7 +6,7 @@
 
 namespace bottle {
 
-// Absolute paths without a slash at the end. None of them needs to exist.
+// Holds absolute paths without a slash at the end. The directories and files need not exist.
 struct Directories {
   std::string config;    // $XDG_CONFIG_HOME/bottle: the policy
   std::string sessions;  // $XDG_STATE_HOME/bottle/sessions/<id>: ledger, socket; removed with the session

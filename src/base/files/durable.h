@@ -24,11 +24,11 @@ Result<> write_file_durably(const std::string& path, std::string_view bytes, int
 // Returns the directory that a path with at least two components is in.
 inline std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
-// The prefix of the name of a directory that is not complete yet.
+// The name of a directory that is not complete yet begins with this.
 inline constexpr const char* kUnborn = ".new-";
 
-// A directory that is prepared under a temporary name, so that other processes see it complete or not at all. The
-// destructor removes it unless it has appeared.
+// Prepares a directory under a temporary name, so that other processes see it complete or not at all. The destructor
+// removes it unless it has appeared.
 class UnbornDirectory {
  public:
   // Makes a directory (mode 0700) in `parent`, which must exist.

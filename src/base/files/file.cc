@@ -58,7 +58,7 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
   Defer remove([&] { ::unlink(temporary.c_str()); });
   // A full disk usually fails here, before the existing file is touched.
   if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(temporary));
-  // Another group than the one that was meant must not get its permissions.
+  // A group other than the one that was meant must not get its permissions.
   if (group && ::fchown(fd.get(), static_cast<uid_t>(-1), *group) != 0) mode &= ~070;
   // open(2) would give the file only those bits of the mode that the umask leaves.
   if (::fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) return fail_errno("setting the mode of " + temporary);

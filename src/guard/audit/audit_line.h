@@ -6,9 +6,9 @@
 
 namespace bottle::guard {
 
-// What the guard did. `close` is for the end of something, or for a failure that no rule caused.
+// Says what the guard did. `close` is for the end of something, or for a failure that no rule caused.
 enum class Action : uint8_t { deny, allow, close };
-// What a decision is about.
+// Says what a decision is about.
 enum class Kind : uint8_t { connect, http, dns, tls, ssh, ssh_agent };
 
 // Returns the word of the record, which needs no escape in JSON.

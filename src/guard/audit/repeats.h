@@ -32,7 +32,7 @@ class Repeats {
  private:
   // Lines with the same action, kind, code, host and port.
   struct Flood {
-    std::string id;  // of the first line, as the other texts
+    std::string id;  // of the first line, like the other texts
     Action action;
     Kind kind;
     std::string host, code, reason;

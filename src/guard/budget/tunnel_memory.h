@@ -22,7 +22,7 @@ class TunnelMemory {
 
   static constexpr int64_t kFreshMs = 20;
 
-  // What one tunnel holds. It counts until it is destroyed or told to end.
+  // Stands for what one tunnel holds, which counts until the tunnel is told to end or this object is destroyed.
   class Share {
    public:
     // `measure` returns what the tunnel holds now, in bytes. `end` is called at most once, from an update() of any

@@ -1,4 +1,4 @@
-// Defines why a client gets an answer of the guard itself instead of a server's.
+// Defines why a client gets an answer from the guard itself instead of one from a server.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@
 
 namespace bottle::guard {
 
-// The status and the code go to the client, the code and the reason into the record.
+// The status and the code go to the client, and the code and the reason go into the record.
 struct ClientError {
   int status;
   std::string_view code;
   std::string reason;
 
-  // What the record calls it: a refusal by the rules, or a failure.
+  // Returns what the record calls it: a refusal by the rules, or a failure.
   Action action() const { return status == 403 ? Action::deny : Action::close; }
 };
 

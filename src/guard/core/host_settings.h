@@ -12,8 +12,8 @@
 
 namespace bottle::guard {
 
-// Of the values of T, a smaller one must be stricter. It is filled while a configuration is compiled, and constant from
-// then on.
+// A smaller value of T must be stricter. This object is filled while a configuration is compiled, and does not change
+// afterwards.
 template <typename T>
 class HostSettings {
  public:
@@ -25,7 +25,7 @@ class HostSettings {
   }
   // Sorts the rules. Call it after the last one.
   void build() {
-    // Without a setting, no rule needs a search.
+    // If no rule has a setting, there is nothing to search for.
     if (!has_any_) list_.clear();
     std::ranges::sort(list_, [](const auto& a, const auto& b) {
       size_t left = a.first.rank(), right = b.first.rank();

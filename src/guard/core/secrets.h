@@ -31,7 +31,7 @@ struct Secret {
 // Fails with Code::invalid and says what is wrong, but never quotes the value.
 Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
-// The part of a request in which something is found.
+// Names the part of a request in which something is found.
 enum class RequestPart : uint8_t { method, path, query, header_name, header, body, message };
 
 // Says what happens to a finding, from the most lenient to the strictest.

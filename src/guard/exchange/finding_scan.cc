@@ -269,14 +269,15 @@ bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t&
     // In "name=value", the run would put the name between this piece and the next.
     run_is_field |= end == text.size() && value.size() < run.size();
   });
-  // A text that goes on may have its fields later, or is one value, so it is checked again as a whole.
+  // A text that goes on may still get fields, or it is one value, so it is checked again as a whole.
   if (any || is_settled) checked = let_out;
   if (!fine || any || !is_settled) return fine && (run_is_field || check_last_run(place, run));
   // A text without fields is one value for each part that leaves separately.
   text = text.substr(from, let_out - from);
   if (text.size() > scan::kLongestPiece) return check_last_run(place, run);
   if (run.size() < kShortestRun || run.size() >= text.size()) return check_piece(place, name, text);
-  // The text has its own name, because it would separate the piece at its end from those of other texts.
+  // The whole text is checked under its own name. Otherwise, it would separate the piece at its end from those of other
+  // texts.
   return check_piece(place, "paused text", text) && check_last_run(place, run);
 }
 

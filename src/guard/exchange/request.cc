@@ -270,7 +270,8 @@ bool is_other_credential(const HostSecrets& secrets, const Outgoing::Line& line)
 
 // Removes the agent's own credentials if the request also carries one of the operator's. Otherwise, the host could
 // treat the request as one of the other account and store the content there (CVE-2026-105452). The model gets only the
-// operator's credentials. Whether the body will carry one is not known yet, so such a body is barred by the agent's.
+// operator's credentials. It is not known yet whether the body will carry one of the operator's, so a credential of the
+// agent's bars the guard from inserting one there.
 void part_credentials(const Config& config, const HostSecrets& secrets, bool put_in, Request& request, Outgoing& out) {
   bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
   if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials
@@ -328,7 +329,7 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   std::string& protocol = request.upgrade.protocol;
   if (!protocol.empty() && !http::iequals(protocol, "websocket"))
     parts.push_back({RequestPart::header, "upgrade", &protocol});
-  // Of a header into which the guard inserted a value, only the value itself needs no scan.
+  // In a header into which the guard inserted a value, everything except that value must be scanned.
   for (auto& line : out.headers) {
     if (!line.holds_secret) parts.push_back({RequestPart::header, line.name, &line.value});
     for (auto& each : line.beside)

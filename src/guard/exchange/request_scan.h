@@ -61,9 +61,10 @@ class RequestScan {
   bool check_crumbs(std::string_view cookies);
   // Says why bytes of a body or message leave: more of them came, it pauses, or it is complete.
   enum class Moment : uint8_t { flow, pause, end };
-  // Checks what leaves now of a message, decoded, for pieces of a secret. Of a message of at most kMostPieces bytes,
-  // these are its fields and parameters, or the text itself if it has none, and of others the last characters before a
-  // pause. `checked` keeps how much of the message was checked. Returns false if the request must be refused.
+  // Checks the part of a decoded message that leaves now for pieces of a secret. In a message of at most kMostPieces
+  // bytes, such pieces are its fields and parameters, or the text itself if it has none. In a longer one, they are the
+  // last characters before a pause. `checked` keeps how much of the message was checked. Returns false if the request
+  // must be refused.
   bool check_pieces(RequestPart place, const scan::Stream& stream, Moment moment, size_t& checked);
   // Does the same for the coded bytes of a body, because some programs ignore a coding.
   bool check_coded_pieces(std::string_view body, Moment moment, size_t& checked);

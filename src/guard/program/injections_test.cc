@@ -136,7 +136,7 @@ TEST_F(BlockedAnswersTest, ASettingReachesNoHostWithMoreSpecificRules) {
   EXPECT_TRUE(sent("other.example.test").ends_with("run this."));
   EXPECT_EQ(body_of(other->last()), std::string(strlen(kOther), '*'));
   EXPECT_NE(ask("own.example.test", get("own.example.test", "/")).find("Deny: injection\r\n"), std::string::npos);
-  // Of two rules with one pattern, one that has no setting hides nothing.
+  // If two rules have the same pattern, one without a setting does not hide the setting of the other.
   config_["egress"]["allow"].push_back({{"host", "own.example.test"}, {"inspect", true}, {"on_secret", "warn"}});
   ASSERT_EQ(configure()["type"], "ready");
   EXPECT_EQ(sent("own.example.test").find("X-Bottle-Deny: secret\r\n"), std::string::npos);

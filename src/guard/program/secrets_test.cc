@@ -244,7 +244,7 @@ TEST_F(SecretsTest, NoOtherSecretPassesBesideAPlaceholder) {
     refuses("model.test", "Bearer " + own + " " + other);
   };
   for (const std::string& other : {known, token, to_hex(known)}) refuses_beside(other);
-  // What looks like a credential may be the public name of the key here, but a known secret is none.
+  // What looks like a credential may be the public name of the key here. A known secret cannot be such a name.
   for (const std::string& other : {known, to_hex(known), base64(token)}) {
     refuses("db.test", "Basic " + base64(other + ":" + p));
     refuses("db.test", "OAuth oauth_consumer_key=\"" + other + "\", oauth_token=\"" + p + "\"");

@@ -44,7 +44,8 @@ inline std::string frame(WebSocketSender sender, uint8_t opcode, bool fin, std::
   return out;
 }
 
-// Sends pieces of so many bytes. Returns false if the machine was so busy that there may have been a pause.
+// Sends the bytes in pieces of the given size. Returns false if the machine was so busy that there may have been a
+// pause.
 inline bool trickle(TestPeer& wire, std::string_view bytes, size_t piece = 1) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now(), last = begin;

@@ -154,7 +154,8 @@ TEST_F(UnreadTunnelsTest, TheLargestEndsAndNotTheOneThatCarriedTheLastByte) {
   }
   if (first.empty()) first = ended();
   ASSERT_EQ(first, "large.test");
-  // The large tunnels fill the memory and wait for their clients, and the small ones carry what is too much.
+  // The large tunnels fill the memory and wait for their clients, and the small ones carry the bytes that exceed the
+  // limit.
   constexpr size_t kTunnels = 200;
   for (size_t i = 0; i < kTunnels; ++i) open("small.test");
   EXPECT_TRUE(comes_true([&] { return small.sent >= kTunnels * kLittle; })) << "a small tunnel ended: " << small.sent;

@@ -207,7 +207,8 @@ void FarLink::keep_alive() {
     ping();
   }
   if (!is_dead(heard_, moved_, Clock::now())) return;
-  // The master process of ssh may keep the dead connection, and the next attempt would wait long for an answer over it.
+  // The master process of ssh may keep the dead connection, and the next attempt would wait a long time for an answer
+  // over it.
   silent_ = true;
   lose("the remote machine does not answer");
 }

@@ -85,8 +85,8 @@ void Driver::perform(Do action) {
   }
 }
 
-// The session goes on even if another note than the first or the last cannot be written. The ledger then still says
-// that there may be work, and a later command looks for the work.
+// The session goes on even if a note between the first and the last cannot be written. The ledger then still says that
+// there may be work, and a later command looks for the work.
 void Driver::perform(Note what) {
   switch (what) {
     case Note::may_run:
@@ -148,7 +148,7 @@ void Driver::pass_to_clients() {
 }
 
 void Driver::save_result() {
-  // The broker's last decisions come when it ends, and belong into the record before it is closed.
+  // The broker's last decisions come when it ends, and must be in the record before that is closed.
   services_.reset();
   result_ = conclusion().save_result(audit_);
 }

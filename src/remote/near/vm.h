@@ -70,7 +70,7 @@ struct BakeJob {
 
 // Makes a VM, gives it what a session needs, and has the provider keep its disk. Returns the provider's name for the
 // disk, for `options.image`. The VM is always destroyed. Blocks for minutes. A stop in the VM's limits ends it, except
-// while the provider keeps the disk, which would then exist without a record.
+// while the provider keeps the disk, because the disk would then exist without a record.
 Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
 
 // Returns what a provider reported about a VM's end, for the session's receipt.

@@ -138,7 +138,7 @@ inline size_t wide_packed_block(const uint8_t*, size_t) { return 0; }
 #endif
 
 // Returns whether at least fifteen digits are at `at`, with at most one space or dash between two of them. A number in
-// a list of numbers is no card number.
+// a list of numbers is not a card number.
 inline bool may_begin_card(std::string_view text, size_t at) {
   constexpr size_t kFewest = 15;
   auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{1}; };

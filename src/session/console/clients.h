@@ -49,8 +49,9 @@ class Clients {
   void add_to(Poller& poller, bool takes_input = true) const;
   void handle(const Poller& poller, const std::function<void(const wire::Frame&)>& on_frame);
 
-  // After hold_attaches(), requests to attach wait for one of the other two: a near side takes the answer as proof that
-  // the agent runs. refuse_attaches() says that it never ran, with Code::not_found, because there is no such session.
+  // After hold_attaches(), requests to attach wait for one of the other two calls, because a near side takes the answer
+  // as proof that the agent runs. refuse_attaches() says that it never ran, with Code::not_found, because there is no
+  // such session.
   void hold_attaches() { answers_attaches_ = false; }
   void answer_attaches();
   void refuse_attaches(const std::string& why);

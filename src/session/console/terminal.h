@@ -63,7 +63,7 @@ struct Size {
 // Returns 24 by 80 if the terminal does not tell its size.
 Size terminal_size(int fd);
 
-// Whether the terminal shows what the operator types.
+// Says whether the terminal shows what the operator types.
 enum class Echo { on, off };
 
 // Asks a question on /dev/tty. Fails with Code::unavailable if there is no terminal, and with Code::canceled if `stop`

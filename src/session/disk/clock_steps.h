@@ -7,8 +7,8 @@
 
 namespace bottle::session {
 
-// Compares a clock that can be set with one that cannot. A file has the time of the former, so what an agent writes
-// while it is behind seems to be older than the agent, even after it was set forward again.
+// Compares a clock that can be set with one that cannot. A file has the time of the first clock. What an agent writes
+// while that clock is behind seems to be older than the agent, even after the clock was set forward again.
 class ClockSteps {
  public:
   using Seconds = std::chrono::duration<double>;
@@ -23,7 +23,7 @@ class ClockSteps {
     behind_ -= step;
     furthest_ = std::max(furthest_, behind_);
   }
-  // Returns how far the clock has been behind what it would show if nobody had set it since the first note().
+  // Returns how far the clock has been behind what it would show if it had not been set since the first note().
   std::chrono::seconds furthest_behind() const { return std::chrono::ceil<std::chrono::seconds>(furthest_); }
 
  private:

@@ -279,7 +279,7 @@ TEST(Meter, CountsFilesFromATimeWhenTheClockWasBehind) {
   EXPECT_EQ(note(1'000'002, 12), 3600s) << "and forward again";
   EXPECT_EQ(note(1'007'203, 13), 3600s) << "too far";
   EXPECT_EQ(note(1'000'004, 14), 3600s);
-  // A time service makes the clock slower, which is no step.
+  // A time service makes the clock slower, which is not a step.
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(note(1'000'004 + i * 0.49, 14 + i * 0.5), 3600s);
   json mounts = json::array({volume("bottle-s1-home", "/home/agent")});
   auto since = [&](std::chrono::seconds behind) {

@@ -1,4 +1,4 @@
-// The directory on this machine's disk in which an image is built.
+// Manages the directory on this machine's disk in which an image is built.
 #pragma once
 
 #include <string>

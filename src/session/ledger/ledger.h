@@ -20,7 +20,7 @@ namespace bottle::session {
 
 using wire::LedgerRecord, wire::Thing, wire::ThingKind, wire::Work;
 
-// The user and the process to which a session belongs.
+// Names the user and the process to which a session belongs.
 struct Owner {
   uint32_t uid = 0;
   ProcessIdentity process = {};

@@ -11,8 +11,8 @@ namespace bottle::session {
 
 // Fails with Code::conflict if the directory has results, which belong to another session of the same name.
 Result<> check_unused(const std::string& results);
-// Notes the id of the session whose results the directory, which must exist, will have. Returns once that would survive
-// a power failure. An empty id is not noted.
+// Notes the id of the session whose results will be in the directory, which must exist. Returns once the note would
+// survive a power failure. An empty id is not noted.
 Result<> claim_results(const std::string& results, const std::string& id);
 // Returns whether the directory exists and has the results of the session with this id. Results without an id come from
 // an earlier version and belong to the session with an empty one.

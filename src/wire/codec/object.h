@@ -67,7 +67,7 @@ class Object {
   void choice(const char* key, E& value, std::span<const char* const> names) {
     value = static_cast<E>(choose(key, static_cast<size_t>(value), names));
   }
-  // As choice(), for a field that is left out if it has no value.
+  // Works like choice(), for a field that is left out if it has no value.
   template <class E>
     requires std::is_enum_v<E>
   void choice(const char* key, std::optional<E>& value, std::span<const char* const> names) {
@@ -80,7 +80,7 @@ class Object {
   void words(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes = kWords);
   void numbers(const char* key, std::vector<uint16_t>& values, size_t most);
   void table(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes);
-  // As table(), where each value is one of `names`.
+  // Works like table(), but each value is one of `names`.
   template <class E>
     requires std::is_enum_v<E>
   void choices(const char* key, std::map<std::string, E>& values, size_t most, std::span<const char* const> names) {

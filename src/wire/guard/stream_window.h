@@ -23,7 +23,7 @@ class StreamWindow {
     waiting_ += bytes;
     return true;
   }
-  // The other end sends no more.
+  // Notes that the other end sends nothing more.
   void end() { ended_ = true; }
 
   // Returns the bytes that have not been passed on. passed() removes the first `size` of them, and drop() all.

@@ -38,7 +38,7 @@ struct Token {
   std::string fetch;  // for Via::provider: shell code that prints the token on that machine
 };
 
-// A key for the ssh hosts of the plan. An ssh-agent outside the bottle holds the key.
+// Describes a key for the ssh hosts of the plan. An ssh-agent outside the bottle holds the key.
 struct SshKey {
   std::string file;        // the private key on this host
   std::string blob;        // its public half
@@ -97,8 +97,8 @@ struct Job {
   static constexpr const char* kName = "job";
   static constexpr size_t kMost = 79 << 20;  // in bytes; fits into a frame
   plan::Plan plan;
-  // Random hexadecimal digits. A machine that serves several near sides may have sessions of the same name, which
-  // differ in this. Empty for a session that an earlier version started.
+  // These are random hexadecimal digits. A machine that serves several near sides may have sessions of the same name,
+  // which differ in their ids. The id of a session that an earlier version started is empty.
   std::string id = {};
   Values values;
   std::vector<SshKey> ssh_keys;

@@ -1,4 +1,4 @@
-// Pointers of git-lfs: what git commits in the place of a large file.
+// Reads and makes the pointers of git-lfs, which git commits in the place of large files.
 #pragma once
 
 #include <optional>

@@ -209,9 +209,9 @@ class Comparison {
     return {};
   }
 
-  // Finds the files of which nothing has the bytes that were sent: a large file, after the operator changed it. A patch
-  // without an earlier version of such a file would add it, and would then not apply to the operator's files. The same
-  // holds for what came in the place of such a file, or of a directory with one.
+  // Finds the files whose bytes, as they were sent, can no longer be found: large files that the operator has changed
+  // since. Without the earlier version of such a file, a patch would add it, and would then not apply to the operator's
+  // files. The same holds for what came in the place of such a file, or of a directory with one.
   void find_unpatched() {
     std::set<std::string> unknown, above, around;
     for (const auto& path : changed())

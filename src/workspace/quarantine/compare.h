@@ -27,8 +27,8 @@ struct AgentChanges {
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
   // are not run.
   std::vector<Change> filtered;
-  // Files that differ from what was sent, but what was sent of them is no longer known. They are in neither `before`
-  // nor `after`. The mode is "000000" for those that the agent removed.
+  // Files that differ from what was sent, and whose content as it was sent is no longer known. They are in neither
+  // `before` nor `after`. The mode is "000000" for those that the agent removed.
   std::vector<Change> unpatched;
   // The blobs of all files that were read, as they were sent and as they were left, and of those that the agent
   // committed on its HEAD.

@@ -116,7 +116,7 @@ class Writer {
       add("Links, and what the agent removed, are in the patch only: " + some_of(only_in_patch));
   }
 
-  // Names the files that no patch has, because bottle no longer knows what was sent of them.
+  // Names the files that are in no patch because bottle no longer knows how they were sent.
   void of_unpatched(const std::vector<std::unique_ptr<Homecoming>>& all) {
     std::vector<std::string> changed, removed, commands;
     for (const auto& home : all) {

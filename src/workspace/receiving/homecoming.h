@@ -54,9 +54,9 @@ class Homecoming {
   // Makes the repository and reads what the work started from. Call it before fill(). The caller has put the files of
   // the record into the quarantine. `configuration` is used only for a repository.
   Result<> prepare(const std::optional<Sent>& sent, const git::OperatorsConfiguration& configuration);
-  // Returns an object for the same place, which prepare() has not been called for, that treats the repository as one
-  // that can no longer be read. Empties the quarantine, except for the files of the record. Call it instead of anything
-  // else if prepare() fails.
+  // Returns a new object for the same place, which treats the repository as one that can no longer be read. Empties the
+  // quarantine, except for the files of the record. If prepare() fails, call only this, and then prepare() of the new
+  // object.
   std::unique_ptr<Homecoming> without_repository(const std::string& error);
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> prepare_inspection(uint64_t& room);

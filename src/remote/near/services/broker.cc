@@ -49,7 +49,8 @@ std::vector<wire::GuardRule> BrokerRules::narrowed() const {
   std::vector<wire::GuardRule> rules;
   for (const auto& [name, from] : by_name)
     for (const auto* rule : from) {
-      // For a host, only the rules with the most specific pattern apply. Under one name, the others would add to them.
+      // For a host, only the rules with the most specific pattern apply. If the others had the same name, they would
+      // apply, too.
       bool outranked = std::ranges::any_of(from, [&](const wire::GuardRule* other) {
         return other->host != rule->host && manifest::covers(rule->host, other->host);
       });

@@ -250,7 +250,7 @@ TEST_F(NearServicesTest, ChangesOfThePolicyApplyOnThisSideToo) {
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
   EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny"))
       << "nothing of this side's that the plan does not name";
-  // Its own rule, and not one for everything that the service has.
+  // The service gets its own rule, and not one for everything that it has.
   services_->change_policy({.id = "4", .allow = manifest::AllowRule{.host = "tracker.bottle"}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
   EXPECT_TRUE(becomes("http://tracker.bottle/secret", "X-Bottle-Deny"));
