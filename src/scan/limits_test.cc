@@ -100,7 +100,7 @@ TEST(Detector, BoundsAllWorkOfABlock) {
   EXPECT_TRUE(std::ranges::any_of(Detector(&catalog()).scan(known).findings, is_known));
 }
 
-// Short texts are scanned together, after all others around them have been, and those may spend the work.
+// Short texts are scanned together, after all others around them have been, which may use up the allowance of work.
 TEST(Detector, ScansShortTextsWhenItsWorkIsSpent) {
   constexpr size_t kSize = 32 * 1024, kMarks = 250, kName = 8;
   std::string mark{'\x1f', '\x8b', '\b', kName};  // announces a name, so that all of the rest is read

@@ -83,8 +83,8 @@ std::vector<std::string> docker_places(const Directories& own, const std::string
           configuration + "/cli-plugins"};
 }
 
-// The programs that bottle finds in PATH, also through its hooks, the docker command and the build of an image. A
-// directory of PATH may have a link for one of them that leads elsewhere.
+// These are the programs that bottle, its hooks, the docker command and the build of an image find in PATH. A directory
+// of PATH may have a link for one of them that leads elsewhere.
 constexpr const char* kPrograms[] = {"git",
                                      "ssh",
                                      "ssh-add",

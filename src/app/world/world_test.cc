@@ -56,7 +56,7 @@ TEST_F(World, NothingOfABoundWorkspaceIsRunOrLoaded) {
   std::string top = fs::canonical(home()).string(), project = top + "/project", beside = top + "/project2/bin";
   for (const std::string& each : {project + "/.venv/bin", project + "/node_modules/.bin", beside, top + "/opt"})
     fs::create_directories(each);
-  // The agent could replace the one link, and decides what is where the other one leads.
+  // The agent could replace one link, and it decides what is at the end of the other one.
   fs::create_directory_symlink(top + "/opt", project + "/out");
   fs::create_directory_symlink(project + "/node_modules", top + "/in");
   std::map<std::string, std::string> before = environment();

@@ -24,7 +24,7 @@ std::string normal_name(const std::string& host) {
 }
 
 // Returns whether an `allow` is about ssh alone, so that it needs no rule. Without a port, that is so if the host was
-// denied, because a denial is then all that can be undone, and for an address, which can have no rule.
+// denied, because only the denial can then be undone. It is also so for an address, which cannot have a rule.
 bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<wire::GuardSshHost>& hosts) {
   if (!spec.methods.empty() || !spec.paths.empty()) return false;
   auto name = policy::normalise_host(spec.host);

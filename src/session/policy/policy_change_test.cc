@@ -82,7 +82,7 @@ TEST(LivePolicy, AnAllowOfAHostOfSshOnlyUndoesItsDenial) {
     EXPECT_EQ(*allowed, rules) << again.host;
   }
   EXPECT_EQ(*changed_rules(rules, allow("1", {.host = "git.example.org", .ports = {2222}}), services), rules);
-  // Every other `allow` is about something else than ssh.
+  // Every other `allow` is about something other than ssh.
   for (const manifest::AllowRule& other :
        std::vector<manifest::AllowRule>{{.host = "git.example.org"},
                                         {.host = "git.example.org", .ports = {443}},
