@@ -32,7 +32,7 @@ Result<Message> read_answer(Child& child, Clock::time_point until, const std::st
   // The limit counts all lines together, so that a VM that prints without end does not keep this loop busy.
   for (size_t total = 0; total < Message::kMost;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    // No descriptor becomes readable on a stop.
+    // A stop token has no descriptor, so the wait looks at it again and again.
     bool ready = left > 0 && wait_readable(child.out(), static_cast<int>(std::min<long long>(left, 100)));
     if (stop.stop_requested()) return fail(Code::canceled, "the connection to the VM was stopped");
     if (!ready && left > 0) continue;

@@ -145,7 +145,7 @@ TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
 
 // If the volume is gone too, nothing can bring the work back, but the operator must learn of it. There is no work if
 // the agent never began.
-TEST_F(DeadSession, LostWorkIsNotPassedOverInSilence) {
+TEST_F(DeadSession, LostWorkIsReported) {
   const std::string running = "{\"running\":true}\n";
   for (const std::string& last : {std::string("{\"ended\":0}\n"), running, std::string()}) {
     TestSession session(Side::far);

@@ -360,7 +360,7 @@ TEST_F(ChangedFiles, RulesBelowAVeryDeepDirectoryAreFound) {
 }
 
 // bottle does not keep large files, and the operator's file has changed.
-TEST_F(ChangedFiles, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPatch) {
+TEST_F(ChangedFiles, FilesWithoutTheirEarlierContentAreNamedAndInNoPatch) {
   const std::string large(2 << 20, 'x');
   for (bool has_git : {true, false}) {
     if (!has_git) fs::remove_all(repo + "/.git");
@@ -388,7 +388,7 @@ TEST_F(ChangedFiles, FilesOfWhichNothingKnowsTheEarlierContentAreNamedAndInNoPat
   }
 }
 
-TEST_F(ChangedFiles, AHardLinkToAFileOfWhichNothingHasTheContentIsInTheArchive) {
+TEST_F(ChangedFiles, AHardLinkToAFileWithoutItsContentIsInTheArchive) {
   put(repo + "/large", std::string(2 << 20, 'x'));
   auto sent = pack(WorkspaceMode::copy);
   put(repo + "/large", "the operator's\n");
@@ -400,7 +400,7 @@ TEST_F(ChangedFiles, AHardLinkToAFileOfWhichNothingHasTheContentIsInTheArchive) 
   EXPECT_TRUE(back->is_incomplete) << "the archive with it would not be kept";
 }
 
-TEST_F(ChangedFiles, ChangesOfTheOperatorThatNothingKnowsAnyMoreAreReportedOnTheRef) {
+TEST_F(ChangedFiles, OverwrittenChangesOfTheOperatorAreReportedOnTheRef) {
   put(repo + "/a.txt", std::string(2 << 20, 'x'));
   auto sent = pack(WorkspaceMode::copy);
   put(repo + "/a.txt", "the operator's\n");

@@ -119,7 +119,7 @@ TEST_F(DiskErrors, ADirectoryOfObjectsThatBelongsToRootHasNoSize) {
   fs::permissions(objects + "/ab", fs::perms::owner_all);
 }
 
-TEST_F(DiskErrors, AFileThatCannotBeReadIsNotLeftOutInSilence) {
+TEST_F(DiskErrors, AFileThatCannotBeReadIsReported) {
   auto q = quarantine();
   auto git = runner();
   put(q.tree() + "/a", "text\n");

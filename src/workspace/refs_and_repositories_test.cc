@@ -313,7 +313,7 @@ TEST_F(RefsAndRepositories, ABundleHoldsWhatALockedRepositoryDoesNotTake) {
 }
 
 // git leaves out of a bundle what it excludes to keep the bundle small, and only warns.
-TEST_F(RefsAndRepositories, BranchesAtKnownCommitsAreNotMissingFromABundleInSilence) {
+TEST_F(RefsAndRepositories, BranchesThatABundleOmitsAreReported) {
   git("commit -q --allow-empty -m second");
   auto sent = pack(WorkspaceMode::clone);
   unpack();

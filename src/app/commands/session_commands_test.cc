@@ -84,7 +84,7 @@ TEST_F(Commands, start_runs_nothing_of_a_bound_workspace) {
     EXPECT_EQ(answer.out.contains("runs and loads nothing from " + work + "/.venv/bin,"), bind) << answer.out;
     EXPECT_EQ(environment()["PATH"], bind ? before : active);
   }
-  // Such a link stays in the way.
+  // A program in PATH that is a link into the workspace is still refused.
   write("work/ssh", "");
   write("bin/tool", "");
   std::filesystem::create_symlink(work + "/ssh", home() + "/bin/ssh");

@@ -404,7 +404,7 @@ TEST_F(RulesTest, ABlindTunnelEndsWhenItIsNoLongerAllowed) {
   EXPECT_EQ(line["reason"], "the rules have changed");
 }
 
-TEST_F(GuardTest, AnSshHostNeedsNoRuleAndHidesNone) {
+TEST_F(GuardTest, AnSshHostNeedsNoRuleAndOverridesNone) {
   const std::string host = "4d5f3a9b2c8e7f1a0b6d4c3f.example.org";
   auto site = std::make_unique<Origin>(nullptr, "", [](auto&) { return ok("fine"); });
   config_["ssh"] = {{{"host", host}, {"port", 22}, {"key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBA="}}};

@@ -125,7 +125,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     poller.watch_writable(child.in());
     if (!ended) poller.watch_exit(child.exit_fd());
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    // No descriptor becomes readable on a stop.
+    // A stop token has no descriptor, so the wait looks at it again and again.
     long long longest = call.stop.stop_possible() ? kLookForStopMs : 1 << 30;
     bool any = poller.wait(ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, longest)));
     if (!any && ended) break;
