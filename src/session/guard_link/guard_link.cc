@@ -117,6 +117,7 @@ std::vector<wire::GuardRule> lan_rules(const plan::Plan& plan) {
 
 std::vector<wire::GuardSshHost> ssh_hosts(const plan::Plan& plan) {
   std::vector<wire::GuardSshHost> hosts;
+  hosts.reserve(plan.ssh.size());
   for (const auto& host : plan.ssh)
     hosts.push_back({host.hostname.empty() ? host.host : host.hostname, host.port, host.known_host_key});
   return hosts;
