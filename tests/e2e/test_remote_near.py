@@ -77,8 +77,12 @@ def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_a
         assert "nightly" not in done.stdout, done.stdout
         assert inside(remote, far, "touch", "/workspace/stop"), "the agent of the first session was ended"
         assert until(lambda: not far.left(), 120), far.left()
-        second, err = start_there()
-        assert second.returncode == 125 and "the results of another session" in err, err
+
+        def refused_because_of_the_results():
+            second, err = start_there()
+            assert second.returncode == 125, err
+            return "the results of another session" in err
+        assert until(refused_because_of_the_results, 60), "the supervisor removes its session's directory last"
     finally:
         done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
     assert done.returncode == 0, done.stderr
