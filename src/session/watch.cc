@@ -42,6 +42,8 @@ namespace {
 using wire::Frame, wire::FrameType, wire::Job, wire::kInputGoes, wire::kInputWaits;
 using Clock = std::chrono::steady_clock;
 
+constexpr int kMostSizeAttempts = 5;
+
 class Watch {
  public:
   Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients);
@@ -52,6 +54,7 @@ class Watch {
   void show(std::string_view bytes);
   void take_output();
   void check_disk();
+  void resize();
   void stop(int seconds = 3);
   Result<> tell_end(wire::SessionResult& result);
 
@@ -92,6 +95,9 @@ class Watch {
   docker::Demux demux_;
   AgentInput input_;
   bool ended_ = false, stopped_ = false;
+  wire::Resize size_;      // of the operator's terminal
+  int size_attempts_ = 0;  // how often the engine may still be asked for it
+  Clock::time_point size_at_;
   uint32_t near_side_ = 0;  // the near side that the guard was told about
   uint64_t allowed_ = 0;
   Clock::time_point networks_at_;
@@ -149,6 +155,7 @@ Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result
     if (job_.far && input_.must_tell(Clock::now()))
       clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
     audit_.retry();
+    resize();
     // This is repeated in each turn, because the guard may have refused it.
     policy_.set_unrecorded(audit_.full());
     update_networks();
@@ -202,6 +209,15 @@ void Watch::check_disk() {
   if (over_limit_.empty()) clients_.event(wire::Warning{why});
   over_limit_ = std::move(why);
   stop(0);  // kills the agent immediately, because one that is asked to end could continue to write
+}
+
+// Gives the agent's terminal the size of the operator's. If the engine is busy, a later turn tries again, because the
+// operator's terminal does not repeat its size. An engine that hangs must not delay everything else each time.
+void Watch::resize() {
+  if (size_attempts_ == 0 || Clock::now() < size_at_) return;
+  bool done = engine_.resize(names_.agent, size_.rows, size_.columns).has_value();
+  size_attempts_ = done ? 0 : size_attempts_ - 1;
+  size_at_ = Clock::now() + std::chrono::milliseconds(500);
 }
 
 // If the engine does not stop the agent, the next request to stop tries again.
@@ -412,7 +428,11 @@ void Watch::take_frame(const Frame& frame) {
       break;
     case FrameType::resize: {
       auto size = wire::decode<wire::Resize>(frame.bytes, wire::From::ours);
-      if (size && !job_.plan.headless) (void)engine_.resize(names_.agent, size->rows, size->columns);
+      if (!size || job_.plan.headless) break;
+      size_ = *size;
+      size_attempts_ = kMostSizeAttempts;
+      size_at_ = {};
+      resize();
       break;
     }
     case FrameType::stop:
