@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <future>
 
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/descriptors.h"
@@ -20,6 +22,7 @@ TEST(FarProgram, MatchesTheFarMachine) {
   std::string own(session::own_architecture()), other = own == "x86_64" ? "aarch64" : "x86_64";
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4);
   ASSERT_TRUE(make_directories(directory));
+  Defer clean([&] { std::filesystem::remove_all(directory); });
 
   auto same = program_for_far_side(own, directory);
   if (can_be_far_side()) EXPECT_EQ(same.value(), own_program().value());
@@ -41,6 +44,7 @@ TEST(FarProgram, OfAnotherUserIsRefused) {
   std::string directory = ::testing::TempDir() + "/bottle-" + random_hex(4),
               path = directory + "/bottle-linux-" + other;
   ASSERT_TRUE(make_directories(directory));
+  Defer clean([&] { std::filesystem::remove_all(directory); });
   ASSERT_TRUE(write_file_atomically(path, "anybody's"));
   ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
   EXPECT_EQ(program_for_far_side(other, directory).error().code, Code::denied);
