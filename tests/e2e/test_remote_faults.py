@@ -121,13 +121,12 @@ def test_only_missing_image_layers_are_sent(remote, far):  # noqa: F811
     assert newer.status == 0 and newer.out == "newer", newer.explain()
 
 
-@pytest.mark.parametrize("record", range(1, 11))
-def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  # noqa: F811
-    """Sends SIGKILL after each record of the far ledger: owner, engine, make, creates, work, running and so on. The
-    agent's work comes home."""
+def killed_at(remote, far, until, record, command):  # noqa: F811
+    """Runs an agent, and sends SIGKILL to the far supervisor after this record of its ledger. Returns the launcher's
+    status and output."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     try:
-        child = background(remote, far, "echo precious >precious; touch /tmp/worked; echo made; sleep 3")
+        child = background(remote, far, command)
         assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
         if record == 8:  # the agent has only just begun
             assert until(lambda: in_container(remote, far, "test", "-e", "/tmp/worked"), 60)
@@ -138,10 +137,17 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
         child.kill()
         child.communicate()
         restart_sshd(far)
+    return child.returncode, out, err
+
+
+@pytest.mark.parametrize("record", range(1, 11))
+def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  # noqa: F811
+    """The records are owner, engine, make, creates, work, running and so on. The agent's work comes home."""
+    status, out, err = killed_at(remote, far, until, record, "echo precious >precious; touch /tmp/worked; echo made; sleep 3")
     if record < 7:
-        assert child.returncode == 125 and "before the agent ran" in err and out == "", (child.returncode, out, err)
+        assert status == 125 and "before the agent ran" in err and out == "", (status, out, err)
     elif record < 9:  # no process is left that knows whether the gate was opened
-        assert child.returncode == 125 and "the session's supervisor died" in err and out in ("", "made\n"), (child.returncode, out, err)
+        assert status == 125 and "the session's supervisor died" in err and out in ("", "made\n"), (status, out, err)
     if record > 7:
         assert worktree(remote, "precious") == "precious\n", err
     done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
@@ -151,19 +157,8 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
 
 def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(remote, far, until):  # noqa: F811
     """What it writes when it is told to end comes home, too."""
-    restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=8")
-    try:
-        child = background(remote, far, "trap 'echo last >last; exit' TERM; touch /tmp/worked; sleep 600 & wait")
-        assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
-        assert until(lambda: in_container(remote, far, "test", "-e", "/tmp/worked"), 60)
-        kill(standing(far.pids()))
-        out, err = child.communicate(timeout=120)
-    finally:
-        kill(standing(far.pids()))
-        child.kill()
-        child.communicate()
-        restart_sshd(far)
-    assert child.returncode == 125 and "the session's supervisor died" in err, err
+    status, _, err = killed_at(remote, far, until, 8, "trap 'echo last >last; exit' TERM; touch /tmp/worked; sleep 600 & wait")
+    assert status == 125 and "the session's supervisor died" in err, err
     assert worktree(remote, "last") == "last\n", err
     start(remote, far, "true")  # sweeps what the dead supervisor left
 

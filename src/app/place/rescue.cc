@@ -24,6 +24,7 @@
 #include "remote/near/conclusion.h"
 #include "session/console/client.h"
 #include "session/ledger/files.h"
+#include "session/ledger/info.h"
 #include "session/ledger/ledger.h"
 #include "session/sweep/sweep.h"
 
@@ -67,9 +68,7 @@ bool bring_home(const Record& record) {
 // and that is removed next. Returns false if this cannot be written.
 bool account_for_loss(const session::LedgerView& view, const std::string& session, const Tell& tell) {
   std::string results = directories().results_of(session), path = results + "/" + session::kResult;
-  auto text = read_file(path, wire::SessionResult::kMost);
-  auto earlier = text ? wire::decode<wire::SessionResult>(*text, wire::From::ours)
-                      : Result<wire::SessionResult>(std::unexpected(text.error()));
+  auto earlier = session::read_result(results);
   // A supervisor may have brought the work home and died before the ledger said so.
   if (earlier && earlier->back && (earlier->back->sorted || !earlier->back->archive.empty())) return true;
   auto result = earlier.value_or(wire::SessionResult{.session = session,

@@ -16,7 +16,7 @@
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
-#include "session/ledger/files.h"
+#include "session/ledger/info.h"
 #include "wire/repositories/repositories.h"
 #include "wire/result.h"
 
@@ -27,14 +27,9 @@ Result<wire::ChangedRepositories> changed_in(const std::string& directory) {
   return wire::decode_repositories(TRY(read_file(directory + "/places.json", wire::ChangedRepositories::kMost)));
 }
 
-Result<wire::SessionResult> result_in(const std::string& directory) {
-  return wire::decode<wire::SessionResult>(
-      TRY(read_file(directory + "/" + session::kResult, wire::SessionResult::kMost)), wire::From::ours);
-}
-
 EndedSession described(const std::string& session, const std::string& directory, int64_t ended) {
   EndedSession found{.session = session, .ended = ended, .bottle = {}, .machine = {}};
-  if (auto result = result_in(directory)) {
+  if (auto result = session::read_result(directory)) {
     found.bottle = result->bottle;
     found.machine = result->receipt.machine;
     found.exit = result->exit;
@@ -132,7 +127,7 @@ Result<Results> changes_of(const std::string& session) {
     return fail(Code::not_found, "session " + session + " changed no files that a patch could hold",
                 "`bottle logs " + session + "` shows what came back");
   // What came home is from a checkpoint, and what followed is lost or still in its container.
-  if (auto result = result_in(results.directory); result && result->back && !result->back->error.empty())
+  if (auto result = session::read_result(results.directory); result && result->back && !result->back->error.empty())
     say("bottle: this may not be all that the session made: " + folded(result->back->error, 300));
   return results;
 }

@@ -13,6 +13,7 @@
 #include "remote/near/vm.h"
 #include "session/audit/audit_file.h"
 #include "session/ledger/files.h"
+#include "session/ledger/info.h"
 
 namespace bottle::remote {
 namespace {
@@ -215,7 +216,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
 }
 
 Result<wire::SessionResult> Conclusion::result_before() const {
-  return wire::decode<wire::SessionResult>(TRY(read_file(path_of_result())), wire::From::ours);
+  return session::read_result(job_.directories.results_of(job_.plan.session));
 }
 
 std::string Conclusion::path_of_result() const {

@@ -15,4 +15,9 @@ void write_info(const wire::Job& job, wire::SessionState state, const std::strin
   (void)write_file_atomically(job.directories.session(plan.session) + "/" + kInfo, wire::encode(info));
 }
 
+Result<wire::SessionResult> read_result(const std::string& results) {
+  return wire::decode<wire::SessionResult>(TRY(read_file(results + "/" + kResult, wire::SessionResult::kMost)),
+                                           wire::From::ours);
+}
+
 }  // namespace bottle::session

@@ -1,9 +1,11 @@
-// Writes what `bottle list` shows of a session.
+// Writes what `bottle list` shows of a session, and reads how a session ended.
 #pragma once
 
 #include <string>
 
+#include "base/error.h"
 #include "wire/ledger.h"
+#include "wire/result.h"
 #include "wire/start/job.h"
 
 namespace bottle::session {
@@ -11,5 +13,8 @@ namespace bottle::session {
 // Writes the session's info.json. `machine` is user@host, or empty for this machine. An error is ignored, because
 // `bottle list` can do without the file.
 void write_info(const wire::Job& job, wire::SessionState state, const std::string& machine = {});
+
+// Reads the result from a session's directory for results. Fails with Code::not_found if there is none.
+Result<wire::SessionResult> read_result(const std::string& results);
 
 }  // namespace bottle::session

@@ -29,6 +29,7 @@
 #include "session/collect/reach_work.h"
 #include "session/ledger/files.h"
 #include "session/ledger/graves.h"
+#include "session/ledger/info.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 
@@ -96,14 +97,10 @@ class SweepLock {
   bool held_ = false;
 };
 
-Result<wire::SessionResult> result_in(const std::string& results) {
-  return wire::decode<wire::SessionResult>(TRY(read_file(results + "/" + kResult)), wire::From::ours);
-}
-
 // Returns what to say about work that no container and no volume has any more. Returns nullopt if the agent has not
 // worked, or if its work came home earlier.
 std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const std::string& results) {
-  auto earlier = result_in(results);
+  auto earlier = read_result(results);
   if (!orphan.view->worked() || (earlier && earlier->back && !earlier->back->held)) return std::nullopt;
   Names names(orphan.session);
   std::string said = "The work is lost, because something else removed the container " + names.agent +
@@ -138,7 +135,7 @@ Result<> write_result(const std::string& results, const Orphan& orphan, const st
   std::string path = results + "/" + kResult, record = results + "/" + kAudit;
   // A supervisor writes what came home before it removes anything. If it could not bring the work home, it wrote a
   // result without that.
-  auto earlier = result_in(results);
+  auto earlier = read_result(results);
   bool before = earlier || earlier.error().code != Code::not_found;
   bool is_unfinished = earlier && !earlier->receipt.confirmed;
   if (!back && !is_unfinished) {

@@ -35,6 +35,11 @@ class NearServicesTest : public ::testing::Test {
     job_.path_to_self = GUARD_PROGRAM;  // this program can run as the broker, like bottle
     job_.plan.egress.lan.push_back(
         {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
+    make();
+  }
+
+  // Makes the services for the job as it is now.
+  void make() {
     there_ = job_;
     auto made = NearServices::make(
         job_, there_, "/nonexistent",
@@ -271,13 +276,7 @@ TEST_F(NearServicesTest, OfTheRulesForAHostWithASecretOnlyTheMostSpecificApply) 
   job_.plan.secrets = {secret};
   job_.values.secrets = {{"key", "value-0123456789"}};
   job_.tunnel = true;
-  there_ = job_;
-  auto made = NearServices::make(
-      job_, there_, "/nonexistent",
-      [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
-      [this](const wire::Decision& decision) { audit_.push_back(decision); });
-  ASSERT_TRUE(made) << made.error().what;
-  services_ = std::move(*made);
+  make();
   uint64_t stream = 1;
   auto fetch = [&](const std::string& method, const std::string& url) {
     ask(stream, get(method, url));
