@@ -150,7 +150,8 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   auto d = directories();
   struct stat s{};
   if (::lstat(d.session(name).c_str(), &s) == 0)
-    return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
+    return fail(Code::conflict, "session " + name + " already exists",
+                "choose another --name; `bottle list` shows this session");
   if (std::string results = d.results_of(name); ::lstat(results.c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
                 "choose another name, or run `bottle discard " + name + "`");

@@ -97,7 +97,8 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
   TRY(ledger.note(first));
   auto appeared = unborn.appear();
   if (!appeared && appeared.error().code == Code::conflict)
-    return fail(Code::conflict, "session " + name + " already exists", "see `bottle list`");
+    return fail(Code::conflict, "session " + name + " already exists on the machine that would run it",
+                "choose another --name");
   TRY(appeared);
   return ledger;
 }
