@@ -46,14 +46,15 @@ bool follows_escape(std::string_view text, size_t at) {
   return (at - 1 - begin) % 2 == 1;
 }
 
-void BlockScan::joined(const View& outer, const std::vector<Region>& regions) {
+void BlockScan::scan_joined(const View& outer, const std::vector<Region>& regions) {
   Decoded values = joined_values(outer.text, regions);
-  if (may_work(values.anchors.size() * work::kPiece)) assembled(outer, values, "pieces");
+  if (may_work(values.anchors.size() * work::kPiece)) scan_assembled(outer, values, "pieces");
 }
 
 // Scans a text that was put together from pieces. It is forgotten if it has a finding, because the same pieces at
 // another place are another finding.
-void BlockScan::assembled(const View& outer, const Decoded& text, std::string_view encoding, const GroupTexts* groups) {
+void BlockScan::scan_assembled(const View& outer, const Decoded& text, std::string_view encoding,
+                               const GroupTexts* groups) {
   if (text.text.size() < kShortestRun) return;
   uint64_t hash = keyed_hash(text.text);
   if (was_seen(hash, outer.depth + 1, true)) return;
@@ -64,42 +65,42 @@ void BlockScan::assembled(const View& outer, const Decoded& text, std::string_vi
   decoded_left_ -= text.text.size();
   result_.decoded += text.text.size();
   size_t found = result_.findings.size();
-  view({.text = text.text,
-        .outer = &outer,
-        .map = &text,
-        .groups = groups,
-        .encoding = encoding,
-        .depth = outer.depth + 1,
-        .joined = true});
+  scan_view({.text = text.text,
+             .outer = &outer,
+             .map = &text,
+             .groups = groups,
+             .encoding = encoding,
+             .depth = outer.depth + 1,
+             .joined = true});
   if (result_.findings.size() > found) seen_[true].forget(hash);
 }
 
 // Scans a dump. Each of its lines has groups, so without `dump_end`, it would be scanned again from each line on.
-void BlockScan::dumps(const View& view, size_t begin) {
+void BlockScan::scan_dumps(const View& view, size_t begin) {
   for (bool little_endian : {false, true}) {
     Decoded dump = dumped(view.text, begin, little_endian);
     if (dump.text.empty()) return;
     view.dump_end = dump.end;
-    inner(view, dump, "dump");
+    scan_decoded(view, dump, "dump");
     if (!little_endian) view.dump = std::move(dump);
   }
 }
 
 // Scans pairs of digits. Those in a line of a dump need not be scanned again.
-void BlockScan::hex_pairs(const View& view, size_t begin, size_t end) {
+void BlockScan::scan_hex_pairs(const View& view, size_t begin, size_t end) {
   Decoded pairs = hex_run(view.text, begin, end);
   auto line = std::ranges::lower_bound(view.dump.anchors, begin, {}, [](const auto& each) { return each.from; });
   if (line != view.dump.anchors.end() && line->from == begin &&
       std::string_view(view.dump.text).substr(line->at).starts_with(pairs.text))
     return;
-  inner(view, pairs, "hex");
+  scan_decoded(view, pairs, "hex");
 }
 
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.
-void BlockScan::groups(const View& view, const Spot& at, GroupTexts& texts) {
+void BlockScan::collect_groups(const View& view, const Spot& at, GroupTexts& texts) {
   // Groups in a text that was itself put together are chance.
   if (view.joined) return;
-  if (at.begin >= view.dump_end) dumps(view, at.begin);
+  if (at.begin >= view.dump_end) scan_dumps(view, at.begin);
   // Groups are normally short. Longer ones are cut off here, because they would take as long as the rest of the
   // block.
   size_t end = std::min<size_t>(at.end, at.begin + grouped_left_ / at.period * at.period);

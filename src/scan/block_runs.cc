@@ -12,8 +12,10 @@
 #include <utility>
 
 #include "scan/block_scan.h"
-#include "scan/credential/random_value.h"
+#include "scan/credential/checks.h"
+#include "scan/credential/numbers.h"
 #include "scan/encoding/peek.h"
+#include "scan/encoding/run_parts.h"
 
 namespace bottle::scan {
 namespace {
@@ -85,10 +87,10 @@ std::optional<Format> marked_format(std::string_view bytes) {
 
 }  // namespace
 
-void BlockScan::run(const View& view, const Spot& at) {
+void BlockScan::scan_run(const View& view, const Spot& at) {
   auto [begin, end] = std::pair(at.begin, at.end);
   if (!may_work(work::kRun + (end - begin) * work::kOfRun)) return;
-  binary(view, begin, end);
+  scan_binary(view, begin, end);
   if (!is_varied(view.text.substr(begin, end - begin))) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
   if (as_long_as_wif && !may_work(work::kWif)) return;
@@ -99,42 +101,43 @@ void BlockScan::run(const View& view, const Spot& at) {
   if (wanted && view.depth <= 1 && !view.joined && is_random_value(view.text, begin, end))
     for (const Rule* rule : catalog_.random_) report(view, *rule, begin, end, false);
   if (!at.lines) {
-    if (!part_of_run(view, begin, end)) base64(view, begin, end, view.text.substr(begin, end - begin));
+    if (!scan_parts_of_run(view, begin, end)) scan_base64(view, begin, end, view.text.substr(begin, end - begin));
     return;
   }
   // The parts of the smaller alphabets can end with a line, or go on in the next one.
   if (!may_work(work::kLines + (end - begin) * work::kOfLines)) return;
   Decoded flat = without_line_ends(view.text, begin, end);
   View lines{.text = flat.text, .outer = &view, .map = &flat, .depth = view.depth, .joined = view.joined};
-  if (!part_of_run(lines, 0, flat.text.size()) && !part_of_run(view, begin, end)) base64(view, begin, end, flat.text);
+  if (!scan_parts_of_run(lines, 0, flat.text.size()) && !scan_parts_of_run(view, begin, end))
+    scan_base64(view, begin, end, flat.text);
 }
 
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
-bool BlockScan::part_of_run(const View& view, size_t begin, size_t end) {
+bool BlockScan::scan_parts_of_run(const View& view, size_t begin, size_t end) {
   std::vector<RunPart> parts;
   parts_of_run(view.text.substr(begin, end - begin), parts);
   for (const RunPart& part : parts) {
     auto [from, to] = std::pair(begin + part.begin, begin + part.end);
     if (!part.is_hex) {
-      base32(view, from, to);
+      scan_base32(view, from, to);
       continue;
     }
-    hex(view, from, to);
-    binary(view, from, to);
+    scan_hex(view, from, to);
+    scan_binary(view, from, to);
     if (to - from == end - begin) return true;
   }
   return false;
 }
 
 // Scans a run of the digits 0 and 1. Eight of them are a byte, and a text of 8 bytes is the shortest that is scanned.
-void BlockScan::binary(const View& view, size_t begin, size_t end) {
+void BlockScan::scan_binary(const View& view, size_t begin, size_t end) {
   constexpr size_t kShortest = 64;
   if (end - begin < kShortest || view.text.substr(begin, kShortest).find_first_not_of("01") != view.text.npos) return;
-  inner(view, binary_run(view.text, begin, end), "binary");
+  scan_decoded(view, binary_run(view.text, begin, end), "binary");
 }
 
 // Scans what hexadecimal digits decode to, with and without the first digit, which may belong to something else.
-void BlockScan::hex(const View& view, size_t begin, size_t end) {
+void BlockScan::scan_hex(const View& view, size_t begin, size_t end) {
   if (!may_work(work::kHex)) return;
   std::string_view digits = view.text.substr(begin, end - begin);
   auto has_mark = [&](size_t at) {
@@ -148,18 +151,18 @@ void BlockScan::hex(const View& view, size_t begin, size_t end) {
   hex_digits(digits, hex_);
   shift(hex_, 4, shifted_);
   bool first = is_worth_a_look(std::string_view(hex_).substr(0, (end - begin) / 2)), second = is_worth_a_look(shifted_);
-  if (first) inner(view, hex_run(view.text, begin, end), "hex");
-  if (second) inner(view, hex_run(view.text, begin + 1, end), "hex");
+  if (first) scan_decoded(view, hex_run(view.text, begin, end), "hex");
+  if (second) scan_decoded(view, hex_run(view.text, begin + 1, end), "hex");
 }
 
-// Returns whether inner() would do more with the decoded bytes than look at them. Then they need a map.
+// Returns whether scan_decoded() would do more with the decoded bytes than look at them. Then they need a map.
 bool BlockScan::is_worth_a_look(std::string_view decoded) const {
   if (may_hide(decoded) || catalog_.known_.has_unlike()) return true;
   return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) && !is_text(decoded);
 }
 
 // `flat` is the run without line ends.
-void BlockScan::base64(const View& view, size_t begin, size_t end, std::string_view flat) {
+void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::string_view flat) {
   if (end - begin <= kPeekedRun) {
     // Most runs are short and hide nothing. Peeking at one costs no memory.
     std::string_view digits = view.text.substr(begin, end - begin);
@@ -167,12 +170,12 @@ void BlockScan::base64(const View& view, size_t begin, size_t end, std::string_v
     auto peek = peek_base64(padded ? digits : flat);
     if (!peek && !catalog_.known_.has_unlike()) peek = peek_base64_parts(digits);
     bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
-    if (peek && !peek->hides && !tries) return base64_in_path(view, begin, end);
+    if (peek && !peek->hides && !tries) return scan_base64_in_path(view, begin, end);
   }
   Decoded aligned = base64_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
-  inner(view, aligned, "base64");
-  if (end - begin <= kShortRun && !is_text(aligned.text)) base64_in_path(view, begin, end);
+  scan_decoded(view, aligned, "base64");
+  if (end - begin <= kShortRun && !is_text(aligned.text)) scan_base64_in_path(view, begin, end);
   // The other alignments are the same bits, read from a later one.
   // A '=' in the middle ends a text, and what follows begins anew, so the bits cannot simply be shifted.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
@@ -183,16 +186,16 @@ void BlockScan::base64(const View& view, size_t begin, size_t end, std::string_v
       if (!may_hide(shifted_)) continue;
     }
     bool whole = !padded && end - begin > kShortRun;
-    inner(view,
-          whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
-                : base64_run(view.text, begin, end, bits),
-          "base64");
+    scan_decoded(view,
+                 whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
+                       : base64_run(view.text, begin, end, bits),
+                 "base64");
   }
 }
 
 // Decodes from each slash on, because in a path the run begins with other segments. Text is found at any alignment, but
 // compressed bytes must be decoded from their beginning.
-void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
+void BlockScan::scan_base64_in_path(const View& view, size_t begin, size_t end) {
   constexpr int kMostSegments = 6;
   for (int i = 0; i < kMostSegments; ++i) {
     std::string_view rest = view.text.substr(begin, end - begin);
@@ -215,24 +218,24 @@ void BlockScan::base64_in_path(const View& view, size_t begin, size_t end) {
   }
 }
 
-void BlockScan::base32(const View& view, size_t begin, size_t end) {
+void BlockScan::scan_base32(const View& view, size_t begin, size_t end) {
   if (!may_work((end - begin) * work::kBase32)) return;
   Decoded aligned = base32_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
-  inner(view, aligned, "base32");
+  scan_decoded(view, aligned, "base32");
   for (unsigned bits = 1; bits < 8; ++bits) {
     if (!hides_when_shifted(aligned.text, bits)) continue;
     shift(aligned.text, bits, shifted_);
     if (!may_hide(shifted_)) continue;
     bool whole = end - begin > kShortRun;
-    inner(view,
-          whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
-                : base32_run(view.text, begin, end, bits),
-          "base32");
+    scan_decoded(view,
+                 whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
+                       : base32_run(view.text, begin, end, bits),
+                 "base32");
   }
 }
 
-void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_view encoding) {
+void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding) {
   if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
@@ -262,8 +265,8 @@ void BlockScan::inner(const View& outer, const Decoded& decoded, std::string_vie
               // If joined pieces decode to text, that is not chance.
               .joined = outer.joined && (encoding == "escapes" || encoding == "percent")};
   size_t found = result_.findings.size();
-  if (hides) view(inside);
-  else known(inside, 0, inside.text.size());
+  if (hides) scan_view(inside);
+  else find_known(inside, 0, inside.text.size());
   if (result_.findings.size() > found) seen.forget(hash);
 }
 
@@ -285,21 +288,21 @@ void BlockScan::gather(const View& outer, const Decoded& decoded, uint64_t hash,
   to.text.append(ShortTexts::kBetween);
   to.end = std::max(to.end, decoded.end);
   found->hashes.push_back(hash);
-  if (to.text.size() >= ShortTexts::kMost) gathered(outer, *found);
+  if (to.text.size() >= ShortTexts::kMost) scan_gathered(outer, *found);
 }
 
 // Remembers the texts only if nothing was found in them, because the same text at another place is another finding.
-void BlockScan::gathered(const View& outer, ShortTexts& texts) {
+void BlockScan::scan_gathered(const View& outer, ShortTexts& texts) {
   if (texts.hashes.empty()) return;
   size_t found = result_.findings.size();
   texts.all.between = ShortTexts::kBetween.size();
   bool was_spent = std::exchange(spent_, result_.full);
   most_work_ += std::exchange(texts.reserved, 0);
-  view({.text = texts.all.text,
-        .outer = &outer,
-        .map = &texts.all,
-        .encoding = texts.encoding,
-        .depth = outer.depth + 1});
+  scan_view({.text = texts.all.text,
+             .outer = &outer,
+             .map = &texts.all,
+             .encoding = texts.encoding,
+             .depth = outer.depth + 1});
   spent_ |= was_spent;
   if (result_.findings.size() == found)
     for (uint64_t hash : texts.hashes) seen_[outer.joined].add(hash, outer.depth + 1);
@@ -319,7 +322,7 @@ bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
     if (text.size() < 8) return false;
     // What follows the compressed bytes may belong to something else.
     auto [begin, end, skipped] = origin_of(outer.text, decoded, 0, used);
-    unpacked(outer, text, begin, end, format.name);
+    scan_unpacked(outer, text, begin, end, format.name);
     return true;
   };
   if (auto format = marked_format(packed)) {
@@ -354,7 +357,7 @@ std::string BlockScan::decompress(Compression compression, std::string_view pack
   return {};
 }
 
-void BlockScan::compressed(const View& view, const Spot& at) {
+void BlockScan::scan_compressed(const View& view, const Spot& at) {
   std::string_view packed = view.text.substr(at.begin);
   auto format = marked_format(packed);
   if (!format) return;
@@ -368,11 +371,11 @@ void BlockScan::compressed(const View& view, const Spot& at) {
   may_work(used * work::kPacked);
   // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
-  else unpacked(view, text, at.begin, at.begin + used, format->name);
+  else scan_unpacked(view, text, at.begin, at.begin + used, format->name);
 }
 
-void BlockScan::unpacked(const View& outer, const std::string& text, size_t begin, size_t end,
-                         std::string_view encoding) {
+void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t begin, size_t end,
+                              std::string_view encoding) {
   unpacked_left_ -= std::min(unpacked_left_, text.size());
   result_.decoded += text.size();
   result_.unpacked += text.size();
@@ -381,17 +384,17 @@ void BlockScan::unpacked(const View& outer, const std::string& text, size_t begi
   most_work_ += text.size() * Detector::kMostWork;
   text_left_ += text.size();  // decompressed text is limited separately
   may_work(text.size() * work::kUnpacked);
-  view({.text = text,
-        .outer = &outer,
-        .fixed_begin = begin,
-        .fixed_end = end,
-        .encoding = encoding,
-        .depth = outer.depth + 1});
+  scan_view({.text = text,
+             .outer = &outer,
+             .fixed_begin = begin,
+             .fixed_end = end,
+             .encoding = encoding,
+             .depth = outer.depth + 1});
 }
 
 // Scans the entries of zip files. Each begins with a header that has its name, and deflated data after it. Stored data
 // is found as it is.
-void BlockScan::zip_entries(const View& view) {
+void BlockScan::scan_zip_entries(const View& view) {
   constexpr size_t kHeader = 30, kMethod = 8, kNameSize = 26, kExtraSize = 28, kDeflated = 8;
   // The search looks for the second half of the magic number, because it is rarer than the first half.
   constexpr std::string_view kMark = "PK\3\4", kEnd = "\3\4";
@@ -407,7 +410,7 @@ void BlockScan::zip_entries(const View& view) {
     if (data >= view.text.size()) continue;
     size_t used = 0;
     std::string text = decompress(Compression::deflate, view.text.substr(data), Detector::kMostUnpacked, used);
-    if (text.size() >= 8) unpacked(view, text, begin, data + used, "zip");
+    if (text.size() >= 8) scan_unpacked(view, text, begin, data + used, "zip");
   }
 }
 

@@ -1,7 +1,7 @@
-// A block is a tree of texts: the block itself, what its parts decode to, what those decode to, and so on. view()
+// A block is a tree of texts: the block itself, what its parts decode to, what those decode to, and so on. scan_view()
 // searches one text: first for known secrets and matches of rules as they are, then in the places where the survey
 // found that something may be encoded. Each decoded text becomes a View, which remembers the text that it came from,
-// and view() is called for it. These links lead from a finding to its place in the block.
+// and scan_view() is called for it. These links lead from a finding to its place in the block.
 //
 // An attacker may choose the block, so every step charges its work to the budget in advance (may_work). When the
 // budget is spent, the block itself is still searched as it is, but nothing more is decoded, and the result is
@@ -16,6 +16,7 @@
 #include "scan/credential/checks.h"
 #include "scan/credential/fingerprint.h"
 #include "scan/credential/names.h"
+#include "scan/credential/numbers.h"
 #include "scan/credential/stand_in.h"
 #include "scan/encoding/peek.h"
 
@@ -126,18 +127,18 @@ bool BlockScan::may_work(size_t work) {
   return !spent_;
 }
 
-void BlockScan::all(std::string_view block, bool is_joined) { view({.text = block, .joined = is_joined}); }
+void BlockScan::all(std::string_view block, bool is_joined) { scan_view({.text = block, .joined = is_joined}); }
 
-void BlockScan::plain(std::string_view block) { view({.text = block, .depth = Detector::kDeepest}); }
+void BlockScan::plain(std::string_view block) { scan_view({.text = block, .depth = Detector::kDeepest}); }
 
 void BlockScan::begun(std::string_view block) {
   begun_size_ = block.size();
-  view({.text = block});
+  scan_view({.text = block});
 }
 
-void BlockScan::begun_known(std::string_view block) { open_known({.text = block}); }
+void BlockScan::begun_known(std::string_view block) { scan_open_known({.text = block}); }
 
-void BlockScan::open_known(const View& view) {
+void BlockScan::scan_open_known(const View& view) {
   fold(view.text, folded_);
   if (auto begun = catalog_.known_.begun(folded_)) {
     const std::string& name = catalog_.known_.name(begun->first);
@@ -147,11 +148,11 @@ void BlockScan::open_known(const View& view) {
 
 // Finds a secret or credential in whose middle the text ends. A credential counts if any text that could follow would
 // complete it.
-void BlockScan::open_end(const View& view) {
+void BlockScan::scan_open_end(const View& view) {
   constexpr size_t kSlack = 4, kTail = 256, kShown = 20;  // an encoded text may end within a group
   if (view.text.size() < KnownSecrets::kSurelyBegun) return;
   if (view.source(view.text.size() - 1, view.text.size()).second + kSlack < begun_size_) return;
-  open_known(view);
+  scan_open_known(view);
   if (!may_work(work::kOpenEnd)) return;
   size_t from = view.text.size() - std::min(view.text.size(), kTail), end = view.text.size();
   static constexpr std::string_view kHex = "3f9a0c57d1e2b8460f7c3ab59e21d84c6b05f3a79d1c8e42";
@@ -178,7 +179,7 @@ void BlockScan::open_end(const View& view) {
   }
 }
 
-void BlockScan::view(const View& each) {
+void BlockScan::scan_view(const View& each) {
   last_end_ = nullptr;  // the address of a text that is gone may be that of another one
   const auto [regions, rows] = text_regions(each.text);
   size_t text = 0;
@@ -192,19 +193,19 @@ void BlockScan::view(const View& each) {
   }
   if (each.depth > 0) text_left_ -= text;
   if (begun_size_) {
-    open_end(each);
+    scan_open_end(each);
   } else {
-    known(each, regions);
-    known(each, rows);
-    credentials(each, regions);
+    find_known(each, regions);
+    find_known(each, rows);
+    find_credentials(each, regions);
   }
   if (each.depth == Detector::kDeepest) return;
-  if (begun_size_ == 0 && !each.joined && each.depth <= 2) joined(each, regions);
-  if (begun_size_ == 0 && !each.joined) zip_entries(each);
-  spots(each, regions);
+  if (begun_size_ == 0 && !each.joined && each.depth <= 2) scan_joined(each, regions);
+  if (begun_size_ == 0 && !each.joined) scan_zip_entries(each);
+  scan_spots(each, regions);
 }
 
-void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
+void BlockScan::scan_spots(const View& each, const std::vector<Region>& regions) {
   constexpr int kShallow = 2;  // deeper, what is among escapes might be too deep in the text that they decode to
   std::vector<Spot> spots;
   survey(each.text, regions, spots,
@@ -217,21 +218,21 @@ void BlockScan::spots(const View& each, const std::vector<Region>& regions) {
   view.short_texts = &short_texts;
   for (const Spot& at : spots) {
     if (!may_work(work::kSpot)) break;
-    if (at.shape == Shape::groups) groups(view, at, texts);
-    else spot(view, at);
+    if (at.shape == Shape::groups) collect_groups(view, at, texts);
+    else scan_spot(view, at);
   }
-  for (ShortTexts& gathered_texts : short_texts) gathered(view, gathered_texts);
-  if (!spent_) assembled(view, texts.text, "groups", &texts);
+  for (ShortTexts& gathered_texts : short_texts) scan_gathered(view, gathered_texts);
+  if (!spent_) scan_assembled(view, texts.text, "groups", &texts);
 }
 
-void BlockScan::known(const View& view, const std::vector<Region>& regions) {
+void BlockScan::find_known(const View& view, const std::vector<Region>& regions) {
   if (catalog_.known_.empty()) return;
   // A secret is at least 8 bytes long, so if it is text, it is within a region.
-  if (!catalog_.known_.all_text()) return known(view, 0, view.text.size());
-  for (const Region& each : regions) known(view, each.begin, each.end);
+  if (!catalog_.known_.all_text()) return find_known(view, 0, view.text.size());
+  for (const Region& each : regions) find_known(view, each.begin, each.end);
 }
 
-void BlockScan::known(const View& view, size_t begin, size_t end) {
+void BlockScan::find_known(const View& view, size_t begin, size_t end) {
   fold(view.text.substr(begin, end - begin), folded_);
   catalog_.known_.find(folded_, [&](uint32_t secret, size_t from, size_t to) {
     const std::string& name = catalog_.known_.name(secret);
@@ -239,7 +240,7 @@ void BlockScan::known(const View& view, size_t begin, size_t end) {
   });
 }
 
-void BlockScan::credentials(const View& view, const std::vector<Region>& regions) {
+void BlockScan::find_credentials(const View& view, const std::vector<Region>& regions) {
   constexpr size_t kWorkForByte = 3;  // enough for values that take more than half of the text
   judging_left_ += view.text.size() * kWorkForByte;
   const Rule* last_rule = nullptr;  // whose match was judged last
@@ -256,11 +257,11 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
         if (&rule == last_rule && match.end == last_end && !needs_beginning(rule)) return;
         last_rule = &rule;
         last_end = match.end;
-        if (!match.is_name) return matched(view, rule, match);
+        if (!match.is_name) return examine_match(view, rule, match);
         if (view.joined) return;
         may_work(work::kName);
         for (size_t value : values_of_name(view.text, match.end))
-          matched(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
+          examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       };
       size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : (most_work_ - result_.work) / work::kCore, left = most;
       bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left);
@@ -274,12 +275,12 @@ void BlockScan::credentials(const View& view, const std::vector<Region>& regions
         find(view.text.substr(begin, end - begin), [&, begin = begin, rules = rules](size_t from, size_t to) {
           for (const Rule* rule : *rules)
             if (may_work(work::kMatch); !has_ended(view))
-              matched(view, *rule, {.begin = begin + from, .end = begin + to});
+              examine_match(view, *rule, {.begin = begin + from, .end = begin + to});
         });
   }
 }
 
-void BlockScan::matched(const View& view, const Rule& rule, const Match& match) {
+void BlockScan::examine_match(const View& view, const Rule& rule, const Match& match) {
   if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
   if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
@@ -290,12 +291,12 @@ void BlockScan::matched(const View& view, const Rule& rule, const Match& match) 
     // Text within one piece was judged in that piece, together with the text around it.
     if (view.outer->text.substr(from, to - from).find(text) != text.npos) return;
   }
-  if (auto found = judged(view, rule, match)) report(view, rule, found->begin, found->end, found->sure);
+  if (auto found = judge_match(view, rule, match)) report(view, rule, found->begin, found->end, found->sure);
 }
 
 // Judges a match. Once the block has used up the work that ordinary text needs, looks only at what is near, and at
 // the rest only to find out where a credential ends.
-std::optional<Credential> BlockScan::judged(const View& view, const Rule& rule, const Match& match) {
+std::optional<Credential> BlockScan::judge_match(const View& view, const Rule& rule, const Match& match) {
   constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
   size_t work = 0;
   if (judging_left_ == 0) {
@@ -328,48 +329,48 @@ bool BlockScan::was_seen(uint64_t hash, int depth, bool is_joined) {
 
 // Decodes one place that may be encoded, and scans the result. Work that can be avoided is avoided here: a text whose
 // digits show that it hides nothing is not decoded (peek.h).
-void BlockScan::spot(const View& view, const Spot& at) {
+void BlockScan::scan_spot(const View& view, const Spot& at) {
   size_t size = at.end - at.begin;
   switch (at.shape) {
     case Shape::run:
-      return run(view, at);
+      return scan_run(view, at);
     case Shape::hex_pairs:
       if (!may_work(size * work::kPair)) return;
-      return hex_pairs(view, at.begin, at.end);
+      return scan_hex_pairs(view, at.begin, at.end);
     case Shape::wide:
       if (!may_work(size * work::kPair)) return;
-      return inner(view, narrowed(view.text, at.begin, at.end), "utf-16");
+      return scan_decoded(view, narrowed(view.text, at.begin, at.end), "utf-16");
     case Shape::escapes:
       if (!may_work(size * work::kEscape)) return;
-      return escaped(view, unescaped(view.text, at.begin, at.end), at, "escapes");
+      return scan_escaped(view, unescaped(view.text, at.begin, at.end), at, "escapes");
     case Shape::percent:
       if (!may_work(size * work::kEscape)) return;
-      return escaped(view, percent(view.text, at.begin, at.end), at, "percent");
+      return scan_escaped(view, percent(view.text, at.begin, at.end), at, "percent");
     case Shape::decimals:
       if (!may_work(size * work::kNumber)) return;
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
-      return inner(view, decimal_run(view.text, at.begin, at.end), "decimal");
+      return scan_decoded(view, decimal_run(view.text, at.begin, at.end), "decimal");
     case Shape::words:
       if (!may_work(work::kWords)) return;
-      return words(view, at);
+      return find_mnemonics(view, at);
     case Shape::digits:
-      return digits(view, at);
+      return find_numbers(view, at);
     case Shape::compressed:
-      return compressed(view, at);
+      return scan_compressed(view, at);
     case Shape::groups:
       return;
     case Shape::letters:
       if (!may_work(size * work::kEscape)) return;
-      return escaped(view, plain_letters(view.text, at.begin, at.end), at, "letters");
+      return scan_escaped(view, plain_letters(view.text, at.begin, at.end), at, "letters");
   }
 }
 
 // Scans a text without its escapes, unless it had none: each of them becomes shorter.
-void BlockScan::escaped(const View& view, const Decoded& decoded, const Spot& at, std::string_view encoding) {
-  if (decoded.text.size() < at.end - at.begin) inner(view, decoded, encoding);
+void BlockScan::scan_escaped(const View& view, const Decoded& decoded, const Spot& at, std::string_view encoding) {
+  if (decoded.text.size() < at.end - at.begin) scan_decoded(view, decoded, encoding);
 }
 
-void BlockScan::words(const View& view, const Spot& at) {
+void BlockScan::find_mnemonics(const View& view, const Spot& at) {
   if (catalog_.words_.empty()) return;
   each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
     for (const Rule* rule : catalog_.words_) report(view, *rule, at.begin + begin, at.begin + end, true);
@@ -377,7 +378,7 @@ void BlockScan::words(const View& view, const Spot& at) {
   result_.incomplete |= phrases_left_ <= 0;
 }
 
-void BlockScan::digits(const View& view, const Spot& at) {
+void BlockScan::find_numbers(const View& view, const Spot& at) {
   if (view.joined) return;
   for (const auto& [rules, find_end] : {std::pair(&catalog_.cards_, &card_at), std::pair(&catalog_.ibans_, &iban_at)})
     if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin))
@@ -401,7 +402,7 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
   bool is_number = rule.check == Check::luhn || rule.check == Check::iban;
   bool has_size = is_number ? !catalog_.allowed_sizes_.empty() : catalog_.allowed_sizes_.contains(value.size());
   bool may_pass = has_size || !catalog_.allowed_.empty() || !rule.ignored.empty();
-  auto known = may_pass ? hash(rule, value) : std::nullopt;
+  auto known = may_pass ? fingerprint_to_compare(rule, value) : std::nullopt;
   if (known && (catalog_.allowed_.contains(*known) || catalog_.allowed_values_.contains(*known) ||
                 std::ranges::find(rule.ignored, *known) != rule.ignored.end()))
     return;
@@ -416,7 +417,7 @@ void BlockScan::report(const View& view, const Rule& rule, size_t begin, size_t 
   add(view, std::move(finding), begin, end);
 }
 
-std::optional<std::string> BlockScan::hash(const Rule& rule, std::string_view value) {
+std::optional<std::string> BlockScan::fingerprint_to_compare(const Rule& rule, std::string_view value) {
   constexpr size_t kMostRemembered = 64;
   std::string key = rule.id + ' ';
   key.append(value);

@@ -103,36 +103,37 @@ class BlockScan {
   static constexpr size_t kFreelyJudged = 16 * 1024, kFreelyDecoded = 4096;
   static constexpr int kMostSecondLooks = 100;
 
-  void view(const View& view);
-  void spots(const View& view, const std::vector<Region>& regions);
-  void open_end(const View& view);
-  void open_known(const View& view);
-  void known(const View& view, const std::vector<Region>& regions);
-  void known(const View& view, size_t begin, size_t end);
-  void credentials(const View& view, const std::vector<Region>& regions);
-  void matched(const View& view, const Rule& rule, const Match& match);
-  std::optional<Credential> judged(const View& view, const Rule& rule, const Match& match);
-  void joined(const View& view, const std::vector<Region>& regions);
+  void scan_view(const View& view);
+  void scan_spots(const View& view, const std::vector<Region>& regions);
+  void scan_open_end(const View& view);
+  void scan_open_known(const View& view);
+  void find_known(const View& view, const std::vector<Region>& regions);
+  void find_known(const View& view, size_t begin, size_t end);
+  void find_credentials(const View& view, const std::vector<Region>& regions);
+  void examine_match(const View& view, const Rule& rule, const Match& match);
+  std::optional<Credential> judge_match(const View& view, const Rule& rule, const Match& match);
+  void scan_joined(const View& view, const std::vector<Region>& regions);
   // Scans a text that was assembled from pieces.
-  void assembled(const View& outer, const Decoded& text, std::string_view encoding, const GroupTexts* groups = nullptr);
+  void scan_assembled(const View& outer, const Decoded& text, std::string_view encoding,
+                      const GroupTexts* groups = nullptr);
 
-  void spot(const View& view, const Spot& spot);
-  void run(const View& view, const Spot& spot);
-  void base64(const View& view, size_t begin, size_t end, std::string_view flat);
-  void base64_in_path(const View& view, size_t begin, size_t end);
-  void base32(const View& view, size_t begin, size_t end);
-  bool part_of_run(const View& view, size_t begin, size_t end);
-  void hex(const View& view, size_t begin, size_t end);
-  void hex_pairs(const View& view, size_t begin, size_t end);
-  void binary(const View& view, size_t begin, size_t end);
+  void scan_spot(const View& view, const Spot& spot);
+  void scan_run(const View& view, const Spot& spot);
+  void scan_base64(const View& view, size_t begin, size_t end, std::string_view flat);
+  void scan_base64_in_path(const View& view, size_t begin, size_t end);
+  void scan_base32(const View& view, size_t begin, size_t end);
+  bool scan_parts_of_run(const View& view, size_t begin, size_t end);
+  void scan_hex(const View& view, size_t begin, size_t end);
+  void scan_hex_pairs(const View& view, size_t begin, size_t end);
+  void scan_binary(const View& view, size_t begin, size_t end);
   bool is_worth_a_look(std::string_view decoded) const;
-  void escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
-  void words(const View& view, const Spot& spot);
-  void digits(const View& view, const Spot& spot);
-  void compressed(const View& view, const Spot& spot);
-  void zip_entries(const View& view);
-  void groups(const View& view, const Spot& spot, GroupTexts& texts);
-  void dumps(const View& view, size_t begin);
+  void scan_escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
+  void find_mnemonics(const View& view, const Spot& spot);
+  void find_numbers(const View& view, const Spot& spot);
+  void scan_compressed(const View& view, const Spot& spot);
+  void scan_zip_entries(const View& view);
+  void collect_groups(const View& view, const Spot& spot, GroupTexts& texts);
+  void scan_dumps(const View& view, size_t begin);
 
   // Returns whether the same text was decoded before, at no greater depth, and remembers it. Two kinds of escapes in
   // one text decode to the same text in either order.
@@ -141,12 +142,12 @@ class BlockScan {
   // Keeps work for their scan, so that it can take place even if the rest of the block spends all other work.
   void gather(const View& outer, const Decoded& decoded, uint64_t hash, std::string_view encoding);
   // Scans the texts that were gathered.
-  void gathered(const View& outer, ShortTexts& texts);
+  void scan_gathered(const View& outer, ShortTexts& texts);
   // Scans a decoded text if it may contain something.
-  void inner(const View& outer, const Decoded& decoded, std::string_view encoding);
+  void scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding);
   std::string decompress(Compression compression, std::string_view packed, size_t most, size_t& used);
   bool unpack(const View& outer, const Decoded& decoded);
-  void unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
+  void scan_unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
   bool may_work(size_t work);
@@ -157,7 +158,7 @@ class BlockScan {
   bool has_room(bool warns);
   // Returns the fingerprint of a value that may be one of those that pass, or nothing if the block may take no more
   // work.
-  std::optional<std::string> hash(const Rule& rule, std::string_view value);
+  std::optional<std::string> fingerprint_to_compare(const Rule& rule, std::string_view value);
   void report(const View& view, const Rule& rule, size_t begin, size_t end, bool sure);
   void add(const View& view, Finding finding, size_t begin, size_t end);
 

@@ -12,7 +12,7 @@
 #include <bit>
 #include <cstring>
 
-#include "scan/encoding/masks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 namespace {

@@ -12,7 +12,7 @@
 #include "scan/compiler/compile.h"
 #include "scan/compiler/split.h"
 #include "scan/credential/builtin.h"
-#include "scan/credential/checks.h"
+#include "scan/credential/numbers.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {

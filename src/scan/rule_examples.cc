@@ -11,6 +11,7 @@
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/checks.h"
+#include "scan/credential/numbers.h"
 
 namespace bottle::scan {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "scan/encoding/masks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 

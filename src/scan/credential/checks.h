@@ -2,7 +2,6 @@
 // Pure.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -23,27 +22,9 @@ struct Credential {
 std::optional<Credential> judge(const Rule& rule, std::string_view text, size_t begin, size_t end, bool joined,
                                 size_t& work);
 
-// Checks Luhn's checksum, and an issuer's prefix and length. Takes only digits.
-bool is_card(std::string_view digits);
-// Checks the country's length and the checksum. Takes only capitals and digits.
-bool is_iban(std::string_view iban);
-// Returns whether the text is a Bitcoin private key.
-bool is_wif(std::string_view base58);
-
-// Returns where the card or account number that begins at `at` ends, or 0 if none does. Its groups may be separated by
-// spaces or dashes.
-size_t card_at(std::string_view text, size_t at);
-size_t iban_at(std::string_view text, size_t at);
-
-// Calls each(begin, end) for each text that has the form of a token of Discord: three parts with dots between them.
-void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
-
-// Calls each(begin, end) for each text that has the form of a token of X: at least 21 letters "A" that do not follow
-// a letter or digit, and then more.
-void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each);
-
-// Calls each(begin, end) for each sequence of BIP-39 words (English, separated by single spaces) with a correct
-// checksum. Each attempt decrements `tries`, and the search ends at 0.
-void each_mnemonic(std::string_view text, int& tries, const std::function<void(size_t, size_t)>& each);
+// Returns whether [begin, end) is a whole value of 32 to 64 characters of Base64 or Base64url that looks random, and
+// whose name does not say that it is a hash, an identifier or something else that programs send all the time. Such a
+// value may be a credential that no rule describes. The result is good enough for a warning only (random_value.cc).
+bool is_random_value(std::string_view text, size_t begin, size_t end);
 
 }  // namespace bottle::scan

@@ -5,9 +5,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/ids.h"
+#include "pki/seal.h"
+
 namespace bottle::scan {
 
 // Returns 12 hexadecimal digits, the beginning of the SHA-256 of the value.
-std::string fingerprint(std::string_view value);
+inline std::string fingerprint(std::string_view value) {
+  constexpr size_t kBytes = 6;
+  return to_hex(std::string_view(pki::digest(value)).substr(0, kBytes));
+}
 
 }  // namespace bottle::scan

@@ -4,6 +4,8 @@
 // prefix and length, stand by itself, and be grouped as people group it, and an account number must have its country's
 // length. A wallet's key has a checksum of 32 bits, which is enough. A phrase has only a few bits, but all its words
 // must be in the list.
+#include "scan/credential/numbers.h"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -13,9 +15,8 @@
 
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
-#include "scan/credential/checks.h"
 #include "scan/credential/stand_in.h"
-#include "scan/encoding/masks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 

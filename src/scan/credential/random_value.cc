@@ -1,8 +1,6 @@
 // A value of random characters may be a credential that no rule describes, or one of the many hashes and identifiers
 // that programs send. Only its name can tell, so a value without a name does not count, and neither does one whose
 // name contains a harmless word from a list. Because this is a guess, the rule warns and does not block.
-#include "scan/credential/random_value.h"
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -12,7 +10,8 @@
 #include <string>
 
 #include "base/text/lower.h"
-#include "scan/encoding/masks.h"
+#include "scan/credential/checks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "base/text/lower.h"
 #include "scan/credential/characters.h"
-#include "scan/encoding/masks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "scan/encoding/escapes.h"
-#include "scan/encoding/masks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 namespace {

@@ -6,7 +6,8 @@
 #include <random>
 
 #include "scan/encoding/peek.h"
-#include "scan/encoding/wide.h"
+#include "scan/encoding/run_parts.h"
+#include "scan/encoding/simd/wide.h"
 
 namespace bottle::scan {
 namespace {

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "scan/encoding/escapes.h"
-#include "scan/encoding/masks.h"
+#include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
 namespace {

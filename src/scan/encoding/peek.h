@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 namespace bottle::scan {
 
@@ -26,17 +25,6 @@ inline constexpr size_t kPeekedRun = 192;
 std::optional<Peek> peek_base64(std::string_view run);
 // Does the same for a run that may have line ends and padding between its digits, as base64_run() in decode.h reads it.
 std::optional<Peek> peek_base64_parts(std::string_view run);
-
-// Stands for a part of a run of Base64 that uses a smaller alphabet: 24 or more hexadecimal digits, or 20 or more
-// digits of Base32, of which the first 64 have one case. Longer parts do not cover it. A part of Base32 goes on where
-// the case changes, and at most one that begins in capitals and one that begins in small letters cover a digit.
-struct RunPart {
-  size_t begin = 0, end = 0;  // in the run
-  bool is_hex = false;        // otherwise, it is Base32
-  bool operator==(const RunPart&) const = default;
-};
-// Sets `parts` to the parts of the run. If all of the run is hexadecimal, it is the only part.
-void parts_of_run(std::string_view run, std::vector<RunPart>& parts);
 
 // Returns whether has_text() or has_packed() may be true for the bytes with `bits` (1 to 7) bits skipped, which is
 // what shift() in decode.h makes of them.

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "scan/encoding/masks.h"
-#include "scan/encoding/wide.h"
+#include "scan/encoding/simd/masks.h"
+#include "scan/encoding/simd/wide.h"
 
 namespace bottle::scan {
 namespace {

@@ -8,8 +8,8 @@
 #include <string>
 #include <tuple>
 
+#include "scan/encoding/simd/wide.h"
 #include "scan/encoding/survey.h"
-#include "scan/encoding/wide.h"
 
 namespace bottle::scan {
 namespace {

@@ -13,7 +13,8 @@
 #include "scan/encoding/decode.h"
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/groups.h"
-#include "scan/encoding/survey_masks.h"
+#include "scan/encoding/number_rows.h"
+#include "scan/encoding/simd/survey_masks.h"
 
 namespace bottle::scan {
 namespace {
@@ -21,7 +22,6 @@ namespace {
 constexpr size_t kFullLine = 56;
 constexpr size_t kLongestWords = 400;
 constexpr size_t kAround = 96;     // bytes on either side that belong to an escape
-constexpr size_t kWidestGap = 3;   // bytes between two numbers of a row
 constexpr int kFewestDigits = 12;  // of a card or account number
 constexpr int kFewestPaired = 16;  // hexadecimal digits in a block that may contain pairs of them
 constexpr int kFewestPairs = 8;
@@ -32,7 +32,7 @@ constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots, const Wanted& wanted)
-      : text_(text), spots_(spots), all_numbers_(wanted.all_numbers), in_escaped_(wanted.in_escaped) {
+      : text_(text), padded_(text), spots_(spots), rows_(padded_, wanted.all_numbers), in_escaped_(wanted.in_escaped) {
     if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
   }
 
@@ -51,7 +51,8 @@ class Survey {
   void add(Shape shape, size_t begin, size_t end) {
     spots_.push_back({.shape = shape, .begin = static_cast<uint32_t>(begin), .end = static_cast<uint32_t>(end)});
   }
-  uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : uint8_t{1}; }
+  uint8_t byte(size_t at) const { return padded_.byte(at); }
+  const uint8_t* bytes(size_t at) { return padded_.block(at); }
 
   void within_region(const Region& region) {
     if (use_wide) wide_within_region(region);
@@ -85,15 +86,6 @@ class Survey {
     const auto* begin = reinterpret_cast<const uint8_t*>(text_.data());
     size_t last = std::min(end, text_.size() - std::min(text_.size(), kBlock));  // no block before it needs padding
     return at < last ? at + wide_packed_block(begin + at, last - at) : at;
-  }
-
-  // Returns kBlock bytes from `at` on and the byte after them: in the text itself, or in a copy of its end that is
-  // padded with bytes of no class.
-  const uint8_t* bytes(size_t at) {
-    if (at + kBlock < text_.size()) return reinterpret_cast<const uint8_t*>(text_.data()) + at;
-    rest_.fill(1);
-    if (at < text_.size()) std::memcpy(rest_.data(), text_.data() + at, text_.size() - at);
-    return rest_.data();
   }
 
   [[gnu::always_inline]] void look(size_t at, const Masks& now, const Masks& next) {
@@ -362,81 +354,8 @@ class Survey {
       size_t begin = at + first;
       if (among(first, 42) >= 10) add(Shape::digits, begin - 2, begin);
     }
-    if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && has_row_of_numbers(at, low, high)) decimals(at);
-  }
-
-  // Returns whether the block at `at` may have a digit of twelve readable numbers in a row, or of two numbers that
-  // begin compressed bytes.
-  bool has_row_of_numbers(size_t at, uint64_t digits, uint64_t next) {
-    uint64_t before = 0;
-    if (at >= kBlock)
-      before = mask_of(load_block(bytes(at - kBlock)), [](const Lanes& c) { return within(c, '0', 10); });
-    auto has_row = [](uint64_t low, uint64_t high) {
-      static_assert(kShortestNumbers == 23);
-      uint64_t eight = rows(low, high, 8), eight_after = rows(high, 0, 8);
-      return (eight & (eight >> 8 | eight_after << 56) & (eight >> 15 | eight_after << 49)) != 0;
-    };
-    uint64_t near_before = near_digits(before, 0), near = near_digits(digits, before);
-    uint64_t near_after = near_digits(next, digits);
-    if (!has_row(near_before, near) && !has_row(near, near_after)) return false;
-    if (all_numbers_) return true;
-    if (numbers_at_ != at) numbers_ = number_masks(bytes(at), before, digits, next);
-    NumberMasks after = number_masks(bytes(at + kBlock), digits, next, 0);
-    bool found = false;
-    if (numbers_before_at_ + kBlock == at) near_before &= numbers_before_.row;
-    else if (before) found = packs(at - kBlock, number_masks(bytes(at - kBlock), 0, before, digits).packed);
-    found = found || packs(at, numbers_.packed) || packs(at + kBlock, after.packed) ||
-            has_row(near_before, near & numbers_.row) || has_row(near & numbers_.row, near_after & after.row);
-    numbers_before_ = numbers_, numbers_before_at_ = at;
-    numbers_ = after, numbers_at_ = at + kBlock;
-    return found;
-  }
-  bool packs(size_t block, uint64_t mask) const {
-    for (; mask; mask &= mask - 1)
-      if (begins_packed(block + static_cast<size_t>(std::countr_zero(mask)))) return true;
-    return false;
-  }
-
-  // Returns whether the numbers from `at` on may be the first bytes of a gzip, zstd or zlib stream, or of a zip file.
-  bool begins_packed(size_t at) const {
-    auto number = [&] {
-      unsigned value = 0;
-      for (size_t i = 0; i < 3 && within(byte(at), '0', 10); ++i) value = value * 10 + (byte(at++) - '0');
-      return value;
-    };
-    unsigned first = number();
-    for (size_t gap = 0; gap < kWidestGap && !within(byte(at), '0', 10); ++gap) ++at;
-    unsigned second = number();
-    return (first == 0x1f && second == 0x8b) || (first == 0x28 && second == 0xb5) || (first == 'P' && second == 'K') ||
-           (first == 0x78 && packs_zlib(static_cast<uint8_t>(second)));
-  }
-
-  // Finds sequences of numbers with one to three other bytes between them, in the block at `block`. A sequence may
-  // begin before the block, and other text may precede it in the block.
-  void decimals(size_t block) {
-    constexpr size_t kFarthest = 64, kShortest = 24;
-    if (block < decimals_end_) return;
-    auto is_digit = [&](size_t i) { return within(byte(i), '0', 10); };
-    size_t begin = block, first = std::max(decimals_end_, block - std::min(block, kFarthest));
-    for (size_t gap = 0; begin > first && gap <= kWidestGap; --begin) gap = is_digit(begin - 1) ? 0 : gap + 1;
-    for (size_t limit = std::min(block + kBlock, text_.size()); begin < limit;) {
-      size_t end = row_of_numbers_end(begin);
-      if (end >= begin + kShortest) add(Shape::decimals, begin, end);
-      decimals_end_ = begin = std::min(end + kWidestGap + 1, text_.size());
-      while (begin < limit && !is_digit(begin)) ++begin;
-    }
-  }
-
-  // Returns where a gap begins after `at` that is too wide to belong to the sequence of numbers.
-  size_t row_of_numbers_end(size_t at) {
-    static_assert(kWidestGap == 3);
-    for (; at < text_.size(); at += kBlock - kWidestGap) {
-      uint64_t gaps = ~mask_of(load_block(bytes(at)), [](const Lanes& c) { return within(c, '0', 10); });
-      gaps &= gaps >> 1;
-      gaps &= gaps >> 2;
-      if (gaps) return std::min(at + static_cast<size_t>(std::countr_zero(gaps)), text_.size());
-    }
-    return text_.size();
+    if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && rows_.has_row(at, low, high))
+      rows_.each(at, [&](size_t begin, size_t end) { add(Shape::decimals, begin, end); });
   }
 
   // Finds 32 or more bytes of lower-case letters and spaces.
@@ -477,16 +396,15 @@ class Survey {
   }
 
   std::string_view text_;
+  PaddedText padded_;
   std::vector<Spot>& spots_;
-  size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, decimals_end_ = 0, groups_end_ = 0;
+  size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, groups_end_ = 0;
   size_t last_run_ = 0, last_distance_ = 0;
-  NumberMasks numbers_, numbers_before_;
-  size_t numbers_at_ = SIZE_MAX, numbers_before_at_ = SIZE_MAX / 2;
-  bool all_numbers_, in_escaped_;
+  NumberRows rows_;
+  bool in_escaped_;
   bool decodes_ = false;  // the open spot of `escapes` becomes shorter
   enum : uint8_t { kEscapes, kPercent, kLetters };
   std::array<Spot, 3> open_{};
-  std::array<uint8_t, kBlock + 1> rest_;
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "scan/encoding/wide.h"
+#include "scan/encoding/simd/wide.h"
 #include "scan/known/filter.h"
 
 namespace bottle::scan {

@@ -14,8 +14,8 @@
 #include <cstring>
 #include <iterator>
 
-#include "scan/encoding/masks.h"
-#include "scan/encoding/wide.h"
+#include "scan/encoding/simd/masks.h"
+#include "scan/encoding/simd/wide.h"
 
 namespace bottle::scan {
 namespace {

@@ -1,14 +1,48 @@
 // Computes the masks with which survey() recognizes what bytes may be: one bit for each of 64 bytes.
 #pragma once
 
+#include <array>
+#include <cstring>
 #include <string_view>
 
-#include "scan/encoding/masks.h"
-#include "scan/encoding/wide.h"
+#include "scan/encoding/simd/masks.h"
+#include "scan/encoding/simd/wide.h"
 
 namespace bottle::scan {
 
 inline constexpr size_t kBlock = 64;
+
+// Returns kBlock + `more` bytes from `at` on: in the text itself, or in `copy`, with bytes after the end of the text
+// that belong to nothing.
+template <size_t more>
+const uint8_t* padded(std::string_view text, size_t at, std::array<uint8_t, kBlock + more>& copy) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  if (at + copy.size() <= text.size()) return bytes + at;
+  copy.fill(0xff);
+  if (at < text.size()) std::memcpy(copy.data(), bytes + at, text.size() - at);
+  return copy.data();
+}
+
+// Gives access to a text in blocks, as if bytes of no class followed it. The text must outlive it.
+class PaddedText {
+ public:
+  explicit PaddedText(std::string_view text) : text_(text) {}
+  size_t size() const { return text_.size(); }
+  uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : kNoClass; }
+  // Returns kBlock bytes from `at` on and the byte after them: in the text itself, or in a copy of its end, which is
+  // valid until the next call.
+  const uint8_t* block(size_t at) {
+    if (at + kBlock < text_.size()) return reinterpret_cast<const uint8_t*>(text_.data()) + at;
+    rest_.fill(kNoClass);
+    if (at < text_.size()) std::memcpy(rest_.data(), text_.data() + at, text_.size() - at);
+    return rest_.data();
+  }
+
+ private:
+  static constexpr uint8_t kNoClass = 1;
+  std::string_view text_;
+  std::array<uint8_t, kBlock + 1> rest_{};
+};
 
 // Each mask has one bit for each of 64 bytes, which says whether the byte is of this class.
 struct Masks {
@@ -83,42 +117,6 @@ inline uint64_t where(const uint8_t* bytes, uint8_t byte) {
 // Returns the positions where two ones are followed by a zero.
 [[gnu::always_inline]] inline uint64_t pair_ends(uint64_t low, uint64_t high) {
   return low & (low >> 1 | high << 63) & ~(low >> 2 | high << 62);
-}
-
-// Returns the positions of digits and of at most three bytes after a digit.
-inline uint64_t near_digits(uint64_t digits, uint64_t before) {
-  return digits | digits << 1 | digits << 2 | digits << 3 | before >> 63 | before >> 62 | before >> 61;
-}
-
-// Says where readable numbers may be in a block.
-struct NumberMasks {
-  uint64_t row = 0;     // all positions except the first digits of unreadable numbers
-  uint64_t packed = 0;  // where numbers begin that may be the first byte of compressed ones
-};
-// The length of twelve numbers of one digit, with one byte between each two of them.
-inline constexpr size_t kShortestNumbers = 23;
-
-// Returns the masks of the block whose digits are given, and those of the blocks before and after it. Numbers that end
-// after the block count as readable if `next` is not known (0).
-inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t digits, uint64_t next) {
-  Block block = load_block(bytes);
-  uint64_t first = digits & ~(digits << 1 | before >> 63);
-  uint64_t second = digits >> 1 | next << 63, third = digits >> 2 | next << 62;
-  auto is = [&](uint8_t from, uint8_t count) {
-    return mask_of(block, [=](const Lanes& c) { return within(c, from, count); });
-  };
-  // Of the numbers with one digit, only 0 (a zero byte) and 9 (a tab) are readable. None from 20 to 29 or from 200 on
-  // is.
-  uint64_t nines = is('9', 1), single = first & ~second & ~(nines | is('0', 1)) & ~(uint64_t{1} << 63);
-  uint64_t twenties = first & second & is('2', 1), large = first & second & third & is('3', 7);
-  auto exactly = [&](uint64_t begins, char tens, char ones) {
-    return begins & is(static_cast<uint8_t>(tens), 1) & (is(static_cast<uint8_t>(ones), 1) >> 1 | uint64_t{1} << 63);
-  };
-  // Without `next`, it is not known where the last numbers end.
-  uint64_t several = first & (second | uint64_t{1} << 63), two = several & ~third;
-  uint64_t three = several & (third | uint64_t{3} << 62);
-  uint64_t packed = exactly(two, '3', '1') | exactly(two, '4', '0') | exactly(two, '8', '0') | exactly(three, '1', '2');
-  return {~(single | twenties | large), packed};
 }
 
 #ifdef SCAN_HAS_WIDE
