@@ -1,0 +1,173 @@
+// Implements `bottle far serve`: a pipe between the connection and the supervisor's socket, so a broken connection ends
+// this process and nothing else. The order of the output matters: the hello must be the first line, although the job
+// may arrive before the hello is written.
+#include <unistd.h>
+
+#include <future>
+
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "base/os/poller.h"
+#include "base/unique_fd.h"
+#include "docker/client/http_engine.h"
+#include "remote/far/verbs.h"
+#include "session/box/runtime_trial.h"
+#include "session/console/output_log.h"
+#include "session/credentials/token.h"
+#include "session/disk/disk_watch.h"
+#include "session/ledger/files.h"
+#include "session/ledger/results_owner.h"
+#include "session/supervisor.h"
+#include "session/sweep/sweep.h"
+#include "wire/failure.h"
+#include "wire/frames/frames.h"
+#include "wire/request.h"
+#include "wire/result.h"
+#include "wire/start/job.h"
+
+namespace bottle::remote {
+
+using session::are_results_of, wire::FrameType, wire::Job, session::OutputLog, wire::Token, session::ensure_runtime,
+    session::fetch_token, session::find_orphans, session::kSupervisorDied, wire::receive_frame, wire::send_bytes,
+    wire::send_frame, session::start_supervisor, session::take_token_file, session::take_token_variable;
+
+namespace {
+
+using nlohmann::json;
+
+// Passes bytes in both directions until either side closes.
+void pass(int in, int out, int socket) {
+  for (char buffer[65536];;) {
+    Poller poller;
+    for (int from : {in, socket}) poller.watch(from);
+    poller.wait(-1);
+    for (int from : {in, socket}) {
+      if (!poller.readable(from)) continue;
+      ssize_t n = ::read(from, buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return;
+      if (!write_all(from == in ? socket : out, {buffer, static_cast<size_t>(n)})) return;
+    }
+  }
+}
+
+// Tells the near side why there will be no session. If it is gone, nothing reads the message.
+void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
+
+// Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
+// died, the sweep has ended the session, and only what the sweep saved is sent.
+Result<> tell_result(const FarWorld& world, const wire::Attach& attach) {
+  std::string session = attach.session, results = world.directories.results_of(session);
+  if (!are_results_of(results, attach.id))
+    return fail(Code::not_found, "there is no session " + session + " on the remote machine");
+  if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
+  if (auto text = read_file(results + "/" + session::kResult)) return send_frame(1, FrameType::result, *text);
+  auto there = is_there(world, {session, attach.id});
+  wire::SessionResult result{.session = session, .what = kSupervisorDied};
+  result.receipt.session = session;
+  result.receipt.confirmed = there && !*there;
+  return send_frame(1, FrameType::result, wire::encode(result));
+}
+
+// Keeps the public roots beside this program. A start that finds them there does not send them.
+Result<> find_roots(const FarWorld& world, Job& job) {
+  if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
+  job.ca_bundle = TRY(read_file(roots_path(world), 8 << 20));
+  // Another start may have replaced them since the near side heard of them.
+  if (content_hash(job.ca_bundle) != job.kept_roots)
+    return fail(Code::conflict, "the root certificates kept on the remote machine have changed", "start again");
+  return {};
+}
+
+// Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
+// itself.
+Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
+  Job job = TRY(wire::decode<Job>(text, wire::From::ours));
+  TRY(find_roots(world, job));
+  if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
+  // The job has the near side's paths, which this machine's paths replace.
+  job.directories = world.directories;
+  job.engine = world.engine_socket;
+  job.storage = session::storage_of(info);
+  job.path_to_self = world.path_to_self;
+  job.far = true;
+  if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
+  // Without the engine's description, the launch itself finds out that the engine does not answer.
+  if (info.is_object()) {
+    auto engine = TRY(docker::connect({job.engine, "the remote machine"}));
+    TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
+  }
+  if (job.token.via == Token::Via::sendenv) {
+    // An sshd drops a variable without an error, and no token is as short as that.
+    if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
+    job.values.secrets[job.token.name] = sent;
+  } else if (job.token.via == Token::Via::provider) {
+    job.values.secrets[job.token.name] =
+        TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
+  }
+  return start_supervisor(job);
+}
+
+// Sweeps what dead owners left, so that its subnets and names are free again.
+void sweep_meanwhile(const FarWorld& world) {
+  auto engine = engine_of(world);
+  if (!engine) return;
+  sweep(world.directories, find_orphans(world.directories), docker::connect);
+}
+
+// Writes the hello in a separate thread. A near side that has used this machine before sends its job with the first
+// packet, and the engine can then work for both at the same time. The hello must be first on stdout, so every other
+// writer waits for it.
+std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
+  return std::async(std::launch::async,
+                    [&world, info, token] {
+                      auto hello = far_hello(world, info);
+                      // The near side shows this in place of a hello.
+                      if (!hello) return write_all(1, hello.error().what + "\n") && false;
+                      hello->token = token;
+                      return write_all(1, wire::encode(*hello) + "\n").has_value();
+                    })
+      .share();
+}
+
+}  // namespace
+
+int serve(const FarWorld& world) {
+  std::string token = take_token_variable();
+  // The engine is asked immediately, because the job may still be on its way.
+  auto info = ask_info(world);
+  auto hello = say_hello(world, info, !token.empty());
+  if (world.engine_at == 0) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
+  auto frame = receive_frame(0);
+  if (!frame) return 0;  // the near side wanted only the hello
+  UniqueFd socket;
+  if (frame->type == FrameType::job) {
+    // Begins before the hello is complete. Only the output to stdout must wait for it.
+    auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
+    if (!hello.get()) return 1;
+    if (!begun) return refuse(begun.error()), 1;
+    socket = std::move(*begun);
+  } else if (frame->type == FrameType::attach) {
+    auto attach = wire::decode<wire::Attach>(frame->bytes, wire::From::ours);
+    if (!hello.get()) return 1;
+    if (!attach || !is_session_name(attach->session))
+      return refuse({Code::invalid, "the session's name is not valid"}), 1;
+    auto connected = connect_to_session(world, {attach->session, attach->id});
+    // The session's supervisor is gone, so it has ended, or its machine was restarted.
+    if (!connected) {
+      if (auto told = tell_result(world, *attach); !told) return refuse(told.error()), 1;
+      return 0;
+    }
+    socket = std::move(*connected);
+    // The supervisor answers the attach itself, with the output from the position that the near side has.
+    if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
+  } else {
+    hello.wait();
+    return refuse({Code::protocol, "the request is neither a job nor an attach"}), 1;
+  }
+  // From now on, only the supervisor and the near side talk to each other.
+  pass(0, 1, socket.get());
+  return 0;
+}
+
+}  // namespace bottle::remote

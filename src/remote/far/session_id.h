@@ -1,0 +1,24 @@
+// Identifies a session on this machine. A name alone does not: another near side may have a session of the same name
+// here, with another id (wire::Job::id), which the verbs leave alone.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "remote/far/far.h"
+
+namespace bottle::remote {
+
+// The name becomes a part of paths, so it must have passed is_session_name.
+struct SessionId {
+  std::string name, id;
+};
+
+// Returns whether this machine has the record of this session, which may have ended.
+Result<bool> is_there(const FarWorld& world, const SessionId& which);
+
+// Connects to the session's supervisor. Fails if it has ended, or if the session of this name has another id.
+Result<UniqueFd> connect_to_session(const FarWorld& world, const SessionId& which);
+
+}  // namespace bottle::remote

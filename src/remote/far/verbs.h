@@ -1,0 +1,52 @@
+// Declares the verbs of `bottle far`, which far.cc lists. Each runs in a process that ssh started, does one thing for
+// the near side, and exits. All state is with the supervisor, with the engine and in the session's files. Each blocks,
+// reads from stdin, and writes its answer to stdout.
+//
+// The near side is trusted: it is the operator's own program, signed in as this user.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "remote/far/far.h"
+#include "remote/far/session_id.h"
+
+namespace bottle::remote {
+
+// -- serve.cc
+
+// Writes the hello, takes one job or attach, and then passes frames until either side closes. Returns the exit status;
+// errors go to the near side as frames.
+int serve(const FarWorld& world);
+
+// -- work.cc: what the near side gives to a session and gets from it
+
+// Receives a delta from the near side, restores the delivery, and passes it on to the session. The session's socket
+// is opened only when the first restored byte is ready, because the kept data may turn out to be useless.
+Result<> deliver(const FarWorld& world, const SessionId& which);
+
+// Sends the files of a session that has ended, in the format of a delivery.
+Result<> fetch(const FarWorld& world, const SessionId& which);
+
+// Sends the present workspace, unless the caller already has the version with the fingerprint `known`.
+Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known);
+
+// Removes everything that this machine still has of a session: its results, and what its supervisor may have left.
+Result<> forget(const FarWorld& world, const SessionId& which);
+
+// -- prepare.cc: what the first session on this machine would have to wait for
+
+// Lists the layers of this engine's images, so that the near side can leave them out of an image that it sends.
+Result<> layers(const FarWorld& world);
+
+// Makes in advance everything that the first session on this machine would have to make: the public roots (from
+// stdin), the guard's image, and the egress network if the machine has a network.
+Result<> warm(const FarWorld& world, bool offline);
+
+// Loads an image from stdin, which the near side has compressed. The engine itself unpacks gzip.
+Result<> load(const FarWorld& world);
+
+// Returns the path of the file that records which runtimes have been tried on this machine. It is beside the roots.
+std::string runtimes_path(const FarWorld& world);
+
+}  // namespace bottle::remote

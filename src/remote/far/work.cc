@@ -1,0 +1,197 @@
+// Moves the workspace of a session and what its agent made of it between the near side and this machine, and removes
+// what this machine has of the session once it is at home.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "base/files/entries.h"
+#include "base/files/file.h"
+#include "base/ids.h"
+#include "base/os/poller.h"
+#include "base/unique_fd.h"
+#include "docker/engine.h"
+#include "remote/far/verbs.h"
+#include "session/collect/reach_work.h"
+#include "session/console/client.h"
+#include "session/ledger/files.h"
+#include "session/ledger/ledger.h"
+#include "session/ledger/names.h"
+#include "session/ledger/results_owner.h"
+#include "session/ledger/teardown.h"
+#include "session/sweep/sweep.h"
+#include "transfer/delivery.h"
+#include "transfer/delta.h"
+#include "wire/result.h"
+
+namespace bottle::remote {
+
+using session::are_results_of, transfer::DeliveryWriter, session::Names, transfer::apply_delta, session::connect_to,
+    transfer::kHeld, session::read_ledger, session::remove_results, session::remove_session_directory,
+    session::tear_down;
+
+namespace {
+
+// Waits for the session's directory. It may not exist yet, because the job travels on another connection.
+Result<UniqueFd> await_session(const FarWorld& world, const SessionId& which) {
+  std::string path = world.directories.session(which.name) + "/" + session::kDelivery;
+  // The waits take about 50 seconds: 200 short ones for a session that is about to begin, then longer ones.
+  for (int tries = 0; tries < 1200; ++tries) {
+    // Without this check, the process would wait a minute for a session that the near side has given up.
+    if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
+    if (auto there = is_there(world, which); there && *there)
+      if (auto connected = connect_to(path)) return std::move(*connected);
+    std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
+  }
+  return fail(Code::timed_out, "the session did not start");
+}
+
+// Returns the engine that has the session's work, and makes sure that a container shows it and that the agent does not
+// run. Returns nothing if there is no work. Fails if this cannot be known or done, in which case there may be some.
+Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const SessionId& which) {
+  const std::string& session = which.name;
+  auto view = read_ledger(world.directories, session);
+  if (view && view->id != which.id) return nullptr;
+  if (!view && view.error().code == Code::not_found) return nullptr;
+  if (!view) return std::unexpected(std::move(view.error()));
+  auto engine = engine_of(world);
+  auto found = [&]() -> Result<std::optional<std::string>> {
+    if (!engine) return std::unexpected(engine.error());
+    session::Belongings whose = session::belongings_of(session, *view);
+    if (!view->work) return session::find_own(**engine, whose, {session::ThingKind::container, Names(session).agent});
+    return session::reach_work(**engine, whose, world.directories.session(session), view->work->workdir);
+  };
+  auto container = found();
+  if (container && *container) {
+    // If the supervisor died, its agent may still run. What the agent writes after the fetch would be lost.
+    TRY(session::stop_container_with_work(**engine, **container));
+    return std::move(*engine);
+  }
+  // The engine says that there is no container, or the ledger says that there was never any work.
+  if (container || !view->work) return nullptr;
+  return std::unexpected(std::move(container.error()));
+}
+
+}  // namespace
+
+Result<> deliver(const FarWorld& world, const SessionId& which) {
+  UniqueFd socket;
+  auto applied = apply_delta(0, world.directories.cache + "/sent", [&]() -> Result<DeliveryWriter> {
+    socket = TRY(await_session(world, which));
+    return DeliveryWriter([&](std::string_view bytes) { return write_all(socket.get(), bytes); });
+  });
+  // Nothing has reached the session yet, so the near side can send the delivery again as a whole.
+  if (!applied && applied.error().code == Code::conflict && !socket) return write_all(1, "again\n");
+  TRY(applied);
+  // This ends the delivery. The session answers once it has unpacked everything.
+  ::shutdown(socket.get(), SHUT_WR);
+  char ok[3];
+  if (::recv(socket.get(), ok, 3, MSG_WAITALL) != 3)
+    return fail(Code::closed, "the session did not accept the delivery");
+  return write_all(1, "ok\n");
+}
+
+Result<> fetch(const FarWorld& world, const SessionId& which) {
+  const std::string& session = which.name;
+  std::string directory = world.directories.results_of(session);
+  bool is_own = are_results_of(directory, which.id);
+  // Without results, the near side would conclude that the session has no work, and would forget it.
+  if (!is_own && ::access(directory.c_str(), F_OK) == 0)
+    return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
+  DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
+  bool saved = false;
+  std::vector<std::string> names = {session::kResult, session::kAudit, session::kArchive};
+  // A transcript that cannot be read must not keep the work from coming home.
+  for (const auto& name : names_in(directory + "/transcript").value_or(std::vector<std::string>()))
+    names.push_back("transcript/" + name);
+  for (const auto& name : names) {
+    UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+    // Any other error may hide work. The near side would not fetch that work, but would let this machine forget it.
+    if (!fd && errno != ENOENT && !name.starts_with("transcript/")) return fail_errno("opening " + name);
+    if (!fd) continue;
+    saved |= name == session::kArchive;
+    TRY(writer.begin(name));
+    for (char buffer[256 << 10];;) {
+      ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail_errno("reading " + name);
+      if (n == 0) break;
+      TRY(writer.data({buffer, static_cast<size_t>(n)}));
+    }
+    TRY(writer.end_archive());
+  }
+  // This machine's disk was full, or its engine did not answer. The work is then still in its container.
+  if (!saved) {
+    auto there = in_container(world, which);
+    if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
+      TRY(writer.begin(kHeld));
+      TRY(writer.data(there.error().what));
+      TRY(writer.end_archive());
+    } else if (*there) {
+      TRY(writer.begin(session::kArchive));
+      TRY((*there)->get_archive(Names(session).agent, "/workspace",
+                                [&](std::string_view bytes) { return writer.data(bytes); }));
+      TRY(writer.end_archive());
+    }
+  }
+  return writer.finish();
+}
+
+Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known) {
+  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " with this id");
+  auto engine = TRY(engine_of(world));
+  std::string container = Names(which.name).agent;
+  auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };
+  // Reads the workspace twice: an engine's archive cannot be kept in memory, and most checkpoints find nothing new. If
+  // the agent changes a file in between, the fingerprint is that of the older state, and the next checkpoint sends the
+  // workspace again.
+  Fingerprint before;
+  TRY(each([&](std::string_view bytes) -> Result<> {
+    before.feed(bytes);
+    return {};
+  }));
+  DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
+  TRY(writer.begin("fingerprint"));
+  TRY(writer.data(before.text()));
+  TRY(writer.end_archive());
+  if (before.text() != known) {
+    TRY(writer.begin(session::kArchive));
+    TRY(each([&](std::string_view bytes) { return writer.data(bytes); }));
+    TRY(writer.end_archive());
+  }
+  return writer.finish();
+}
+
+Result<> forget(const FarWorld& world, const SessionId& which) {
+  const std::string& session = which.name;
+  std::string directory = world.directories.session(session);
+  wire::Forgotten answer{.session = session};
+  // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
+  // down.
+  auto supervised = [&] { return connect_to_session(world, which).has_value(); };
+  for (int tries = 0; supervised(); ++tries) {
+    if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  // Without a ledger, everything is gone, and the engine need not be asked.
+  auto view = read_ledger(world.directories, session);
+  if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
+  if (view && view->id == which.id) {
+    auto engine = TRY(engine_of(world));
+    // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
+    // have died at any point.
+    wire::Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
+    // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
+    if (gone.confirmed) remove_session_directory(directory);
+    answer.receipt = gone;
+  }
+  // The results are removed last, because a near side can still fetch them if this command fails before that.
+  std::string results = world.directories.results_of(session);
+  if (are_results_of(results, which.id)) TRY(remove_results(results));
+  return write_all(1, wire::encode(answer) + "\n");
+}
+
+}  // namespace bottle::remote
