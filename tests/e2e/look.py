@@ -8,7 +8,7 @@ import os
 import signal
 
 from operators import wait_for
-from world import run
+from world import is_alive, run
 
 
 def everything(world):
@@ -30,13 +30,6 @@ def processes_of(operator):
         except OSError:
             continue
     return found
-
-
-def is_alive(pid):
-    """Returns whether a process still runs. After SIGKILL, a process on a busy machine may do so for a while."""
-    with contextlib.suppress(OSError), open("/proc/%d/stat" % pid) as file:
-        return file.read().rpartition(")")[2].split()[0] not in "ZX" or len(os.listdir("/proc/%d/task" % pid)) > 1
-    return False
 
 
 def kill_all(operator):

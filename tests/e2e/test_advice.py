@@ -276,7 +276,7 @@ def test_advice_after_a_supervisor_died(nasty, until):
         owner = next(json.loads(line)["owner"] for line in file if '"owner"' in line)
     session = nasty.sessions()[0]
     kill_for_sure(int(owner.split(":")[1]))
-    said = process.communicate(timeout=240)[1] + nasty.bottle("attach", session).stderr
+    said = process.communicate(timeout=360)[1] + nasty.bottle("attach", session).stderr
     commands = re.findall("`(bottle [^`]*)`", said)
     assert len(commands) > 1 and set(commands) == {"bottle cleanup"}, said
     done = run_bottle(nasty, commands[0])

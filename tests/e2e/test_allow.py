@@ -37,7 +37,7 @@ class Watched:
     def stop(self):
         self.operator.bottle("stop", *self.operator.sessions())
         os.set_blocking(self.process.stdout.fileno(), True)
-        out, err = self.process.communicate(timeout=240)
+        out, err = self.process.communicate(timeout=360)
         self.text += out
         return err
 

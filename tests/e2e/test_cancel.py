@@ -36,7 +36,7 @@ def give_up(operator, child, way, env=None):
 
 
 def assert_given_up(operator, child, way, since, said):
-    out, err = child.communicate(timeout=120)
+    out, err = child.communicate(timeout=360)
     took = time.time() - since
     assert child.returncode == WAYS[way], (child.returncode, err)
     if way != "launcher killed":
@@ -59,7 +59,7 @@ def test_ctrl_c_ends_a_launch(world, operator, until, moment, way):
     gate = os.path.join(operator.home, "gate.sock")
     with GatedEngine(gate, world.socket, MOMENTS[moment]) as engine:
         child = operator.background("echo AGENT RAN", variables={"DOCKER_HOST": "unix://" + gate, **LATE}, workspace="copy")
-        assert engine.held.wait(240), child.communicate()
+        assert engine.held.wait(360), child.communicate()
         since = time.time()
         said = give_up(operator, child, way)
         assert_given_up(operator, child, way, since, said)
@@ -74,7 +74,7 @@ def test_ctrl_c_ends_a_launch_while_the_workspace_is_copied(world, operator, unt
         command = world.command("start", "a", "--yes")
         env = {**world.environment(config, operator.home), "DOCKER_HOST": "unix://" + gate, **LATE}
         child = pexpect.spawn(command[0], command[1:], env=env, cwd=operator.workspace, encoding="utf-8", timeout=240)
-        assert engine.held.wait(240), child.read()
+        assert engine.held.wait(360), child.read()
         child.expect("creating networks")
         child.send("\x03")
         child.expect("bottle: stopped before the agent ran")
@@ -154,5 +154,5 @@ def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # n
         assert remote.sessions() == [] and far.left() == []
     finally:
         child.send_signal(signal.SIGCONT)
-    out, err = child.communicate(timeout=120)
+    out, err = child.communicate(timeout=360)
     assert child.returncode == 143 and "AGENT RAN" not in out, (out, err)

@@ -140,7 +140,7 @@ class Guard:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(240)
+        self.process.wait(360)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def assert_nothing_is_left(world, operator, before):
 @pytest.mark.parametrize("record, then", [(record, "cleanup") for record in RECORDS] + [(record, "start") for record in (3, 6, 9)])
 def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, record, then):
     process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_AT_RECORD=record)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 125 and "supervisor closed the connection" in err, (out, err)
     if then == "cleanup":
         done = operator.bottle("cleanup")
@@ -70,7 +70,7 @@ def test_kill_9_of_the_supervisor_at_every_record(world, operator, before, recor
 
 def test_the_ledger_has_no_records_that_these_tests_miss(operator, before):
     process = launch(operator, "true", BOTTLE_TEST_KILL_AT_RECORD=RECORDS[-1] + 1)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 0, (out, err)
 
 
@@ -79,7 +79,7 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
     # If the agent runs at that point, the session continues, and another launcher can attach.
     script = "cd /workspace && echo kept > kept.txt; while [ ! -e /tmp/go ]; do echo tick; sleep 0.1; done" if record == RUNNING else SCRIPT % 2
     process = launch(operator, script, BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record)
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     assert process.returncode == -signal.SIGKILL
     if record == RUNNING:
         attached = subprocess.Popen(operator.world.command("attach", *operator.sessions()), env=world.environment(None, operator.home),
@@ -87,7 +87,7 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
         assert attached.stdout.readline() == "tick\n"
         written(operator, until)
         make_file(world, containers(world, "agent")[0]["Id"], "/tmp/go")
-        out, err = attached.communicate(timeout=240)
+        out, err = attached.communicate(timeout=360)
         assert attached.returncode == 0, (out, err)
     # The supervisor itself removes what it created.
     assert until(lambda: not processes_of(operator), 40)
@@ -100,7 +100,7 @@ def test_kill_9_of_the_launcher_at_every_record(world, operator, before, until, 
 @pytest.mark.parametrize("record", RECORDS)
 def test_kill_9_of_both_at_every_record(world, operator, before, until, record):
     process = launch(operator, SCRIPT % (0 if record >= ENDED else 100), BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD=record, BOTTLE_TEST_KILL_AT_RECORD=record)
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     assert until(lambda: not processes_of(operator), 20)  # the supervisor dies after the launcher
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
@@ -112,7 +112,7 @@ def test_the_work_of_a_killed_session_comes_home(world, operator, before, until,
                                   " && echo more > untracked.txt; sleep 100", runtime=runtime)
     written(operator, until, "/workspace/untracked.txt")
     kill_all(operator)
-    process.communicate(timeout=120)
+    process.communicate(timeout=360)
     session = operator.sessions()[0]
     listed = json.loads(operator.bottle("list", "--json").stdout)
     assert [entry["state"] for entry in listed] == ["held"]
@@ -217,10 +217,10 @@ def test_kill_9_while_the_workspace_travels(world, operator, before, until, scra
     gate = os.path.join(operator.home, "gate.sock")
     with GatedEngine(gate, world.socket, hold, answer) as engine:
         process = launch(operator, "cd /workspace && echo kept > kept.txt; for f in f*; do echo more >> $f; done", DOCKER_HOST="unix://" + gate)
-        assert engine.held.wait(240), process.communicate()
+        assert engine.held.wait(360), process.communicate()
         assert until(lambda: glob.glob(found), 20), "there is nothing to clean up"
         kill_all(operator)
-        process.communicate(timeout=240)
+        process.communicate(timeout=360)
         engine.open()
         done = operator.bottle("cleanup", env={"DOCKER_HOST": "unix://" + gate})
         assert done.returncode == 0, done
@@ -239,7 +239,7 @@ def test_a_create_request_at_a_frozen_engine_is_cleaned_up_later(world, operator
         os.kill(world.dockerd.pid, signal.SIGSTOP)
         time.sleep(0.5)
         kill_all(operator)
-        process.communicate(timeout=120)
+        process.communicate(timeout=360)
         answers = []
         cleaner = threading.Thread(target=lambda: answers.append(operator.bottle("cleanup")))
         cleaner.start()
@@ -257,7 +257,7 @@ def test_two_processes_sweep_at_once(world, operator, before, until):
     process = operator.background("cd /workspace && echo kept > kept.txt; sleep 100")
     written(operator, until)
     kill_all(operator)
-    process.communicate(timeout=120)
+    process.communicate(timeout=360)
     both = [subprocess.Popen(world.command("cleanup"), env=world.environment(None, operator.home), stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for cleaner in both:

@@ -136,7 +136,7 @@ def test_the_guard_learns_when_its_host_changes_networks(world, operator, until)
         assert until(lambda: any(hit["kind"] == "tcp" and hit["dst"] == world_module.NEIGHBOR_IP for hit in world.hits(since)), 60)
     finally:
         world_module.run("ip", "-n", world.host_ns, "addr", "add", world_module.PUBLIC_IP + "/24", "dev", "up0")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 0 and "refused" in out, (out, err)
 
 

@@ -52,10 +52,10 @@ def test_egress_commands_work_for_a_session_on_another_machine(world, remote, fa
     earliest = json.loads(logs.stdout.readline())
     assert runs(remote, name) and earliest["time"] <= first["time"], "what was decided before is shown while the session runs"
     remote.bottle("stop", name, env=remote.extra_env)
-    out, _ = watch.communicate(timeout=240)
+    out, _ = watch.communicate(timeout=360)
     logged = logs.stdout.read()  # communicate() would lose what readline() has read ahead
-    assert logs.wait(240) == 0
-    process.communicate(timeout=240)
+    assert logs.wait(360) == 0
+    process.communicate(timeout=360)
     assert watch.returncode == 0
     shown = [first, *map(json.loads, out.splitlines())]
     assert shown[-1]["action"] == "end", shown[-1]
@@ -92,7 +92,7 @@ def test_egress_commands_watch_count_and_verify_a_session(world, operator, until
     assert until(lambda: metrics(operator, name)[restarts] == 1, 30), metrics(operator, name)
     assert until(lambda: metrics(operator, name)[denied] > before[denied] + 3, 30), metrics(operator, name)
     session.stop()
-    out, _ = watch.communicate(timeout=240)
+    out, _ = watch.communicate(timeout=360)
     assert watch.returncode == 0 and json.loads(out.splitlines()[-1])["action"] == "end", out[-1000:]
 
     status, record = verify(operator, name)

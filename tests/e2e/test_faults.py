@@ -123,7 +123,7 @@ def end_dockerd(world, sign):
     if sign == signal.SIGKILL:
         return world.kill_dockerd()
     world.dockerd.terminate()
-    world.dockerd.wait(160)
+    world.dockerd.wait(360)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])

@@ -101,7 +101,7 @@ def test_the_guard_is_not_a_router(operator, until):
         assert value.stdout.strip() == "0", value
     finally:
         operator.bottle("stop")
-        process.communicate(timeout=240)
+        process.communicate(timeout=360)
 
 
 LIMITS = {"memory": "head -c 600m /dev/zero | tail | wc -c; echo survived",

@@ -50,7 +50,7 @@ def nghttpd(pki, tmp_path, request):  # noqa: F811
     assert wait_for(port, 20), (tmp_path / "nghttpd.log").read_text()
     yield root, "127.0.0.1:%s" % port()
     server.terminate()
-    server.wait(240)
+    server.wait(360)
 
 
 def test_curl_speaks_http2_to_a_server_of_http1(guard, pki):  # noqa: F811

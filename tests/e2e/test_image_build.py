@@ -126,7 +126,7 @@ def test_a_build_that_ends_while_it_unpacks_leaves_nothing_on_the_disk(world, op
         assert os.stat(os.path.join(temporary, name)).st_mode & 0o777 == 0o711
     finally:
         child.send_signal(number)
-        err = child.communicate(timeout=60)[1]
+        err = child.communicate(timeout=360)[1]
     if number == signal.SIGKILL:
         done = operator.bottle("cleanup", "--dry-run", env={"TMPDIR": temporary})
         assert done.returncode == 0 and "would remove image build " + os.path.join(temporary, name) in done.stdout, done
@@ -151,7 +151,7 @@ def test_a_build_that_runs_is_not_removed(world, operator, build):
         assert done.returncode == 0 and "image build" not in done.stdout and len(os.listdir(temporary)) == 1, done
     finally:
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=60)
+        child.communicate(timeout=360)
 
 
 def command_lines():
@@ -186,4 +186,4 @@ def test_other_users_do_not_see_the_logins_of_proxies_and_sources(world, operato
         assert os.stat(archive).st_mode & 0o777 == 0o600
     finally:
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=60)
+        child.communicate(timeout=360)

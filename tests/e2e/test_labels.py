@@ -115,7 +115,7 @@ def test_a_ledger_that_others_can_write_to_is_ignored(world, operator, before, u
     running(operator, until)
     session = operator.sessions()[0]
     kill_all(operator)
-    process.communicate(timeout=120)
+    process.communicate(timeout=360)
     where = os.path.join(world.state(operator.home), "sessions", session)
     os.chmod(where, 0o777)
     done = operator.bottle("cleanup")
@@ -147,7 +147,7 @@ def test_labels_and_health_checks_of_images_do_not_reach_containers(world, opera
         agent = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
         assert len(agent) == 1 and agent[0]["Labels"]["bottle.session"] == operator.sessions()[0], agent
         make_file(world, agent[0]["Id"], "/tmp/go")
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=360)
         assert "checked" not in out.replace("cannot access '/tmp/checked'", ""), (out, err)
     finally:
         world.docker("rmi", "-f", EVIL, check=False)
@@ -183,7 +183,7 @@ def test_a_grave_does_not_remove_a_later_session_of_the_same_name(world, operato
     assert until(lambda: containers(world, "agent"), 60), process.communicate()
     assert operator.bottle("cleanup").returncode == 0
     make_file(world, "bottle-same-agent", "/tmp/go")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 0 and "alive" in out, (out, err)
     shutil.rmtree(grave)
     assert everything(world) == before
@@ -194,7 +194,7 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
     written(operator, until)
     session = operator.sessions()[0]
     kill_all(operator)
-    process.communicate(timeout=120)
+    process.communicate(timeout=360)
     shutil.rmtree(world.state(operator.home))
     # The guard ends with its supervisor. Until then, the session counts as running.
     assert until(lambda: not containers(world, "guard"), 60)
@@ -224,9 +224,9 @@ def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, hold,
     graves, gate = os.path.join(world.state(operator.home), "graves"), os.path.join(operator.home, "gate.sock")
     with GatedEngine(gate, world.socket, hold) as engine:
         process = operator.background("true", variables={"DOCKER_HOST": "unix://" + gate})
-        assert engine.held.wait(240), process.communicate()
+        assert engine.held.wait(360), process.communicate()
         kill_all(operator)
-        process.communicate(timeout=120)
+        process.communicate(timeout=360)
         assert any("trial" in name for name in everything(world)[0]) == exists, everything(world)
         [grave] = [n for n in os.listdir(graves) if n.startswith("trial-")]
         ledger = os.path.join(graves, grave, "ledger")

@@ -81,7 +81,7 @@ def test_an_agent_that_runs_out_of_memory_is_reported(operator, until):
         return operator.world.engine("GET", "/events?since=%f&until=%f&filters=%s" % (since, time.time(), wanted), raw=True)
     assert until(reported, 60), process.poll()
     make_file(operator.world, containers(operator.world, "agent")[0]["Id"], "/tmp/go")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     session = Session(subprocess.CompletedProcess(process.args, process.returncode, out, err), operator, since)
     said = "the agent's container reached 100 MiB (`resources.memory`), or the machine had no memory left, and the kernel killed a process in it"
     assert session.status == 3 and "it ended with 137" in session.out and said in session.err, session.explain()

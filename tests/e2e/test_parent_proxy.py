@@ -35,7 +35,7 @@ def parent(world, tmp_path, until):
     assert until(lambda: world_module.run(*ask, check=False).returncode == 0, 60), "tinyproxy does not answer"
     yield password
     child.terminate()
-    child.wait(240)
+    child.wait(360)
 
 
 FETCH = "curl -sS -m 20 https://allowed.example.org/tls; curl -sS -m 20 http://allowed.example.org/plain; "
@@ -53,13 +53,13 @@ def test_a_guard_signs_in_to_a_proxy_with_a_secret(world, operator, parent, unti
     try:
         assert until(lambda: len(world.seen("allowed.example.org", since)) >= 2 or process.poll() is not None, 60)
         ours = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") in ("agent", "guard")]
-        assert len(ours) == 2, process.communicate(timeout=240)
+        assert len(ours) == 2, process.communicate(timeout=360)
         for container in ours:
             assert parent not in world.engine("GET", "/containers/%s/json" % container["Id"], raw=True)
             assert parent not in world.docker("top", container["Id"], check=False).stdout
         agent = next(c["Id"] for c in ours if "guard" not in c["Names"][0])
         make_file(world, agent, "/tmp/go")
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=360)
     finally:
         process.kill()
     assert process.returncode == 0 and out.count("hello from allowed.example.org") == 2, (out, err)

@@ -126,10 +126,10 @@ def test_commands_for_a_session_whose_supervisor_died(remote, far, until):  # no
     running(remote, until)
     session, supervisor = supervisor_of(remote)
     kill_for_sure(supervisor)
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     stopped = remote.bottle("logs", session, env=remote.extra_env)
     [command] = re.findall("run `(bottle attach [^`]*)`", stopped.stderr + remote.bottle("allow", session, "x.example.org", env=remote.extra_env).stderr)
     make_file(far, agent_of(remote), "/tmp/go")
-    done = remote.bottle(*command.split()[1:], env=remote.extra_env, timeout=120)
+    done = remote.bottle(*command.split()[1:], env=remote.extra_env, timeout=360)
     assert done.returncode == 0, (command, done)
     assert remote.git("show", "refs/bottle/%s/worktree:p.txt" % session) == "precious\n"

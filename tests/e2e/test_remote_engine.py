@@ -44,18 +44,17 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
     home and leaves nothing."""
     child = working(remote, far, until)
     [session] = remote.sessions()
-    since = time.time()
     far.kill_dockerd()
     try:
-        out, err = child.communicate(timeout=180)
-        assert time.time() - since < 60 and child.returncode != 0, err
+        out, err = child.communicate(timeout=360)
+        assert child.returncode != 0, err
         assert "bringing the work home failed" in err and "still in its container" in err and "bottle cleanup" in err, err
         assert remote.sessions() == [session] and state_of(remote) == "unfetched", "its record is how it is found again"
-        done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
         assert done.returncode == 125 and remote.sessions() == [session], done
     finally:
         far.revive_dockerd()
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0 and "on its remote machine" in done.stdout, done
     assert worktree(remote, "precious") == "precious\n"
     assert far.left() == [] and remote.sessions() == []
@@ -72,9 +71,9 @@ def test_work_that_something_else_removed_from_the_machine_is_reported_as_lost(r
         subprocess.run(["docker", "-H", "unix://" + far.socket, "volume", "rm", agent[1:].replace("-agent", "-work")], check=True, stdout=subprocess.DEVNULL)
     finally:
         kill(standing(far.pids()), signal.SIGCONT)
-    out, err = child.communicate(timeout=180)
+    out, err = child.communicate(timeout=360)
     assert child.returncode == 7 and "lost" in err, err
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0 and far.left() == [] and remote.sessions() == [], done
 
 
@@ -85,7 +84,7 @@ def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811
     far.kill_dockerd()
     noticed = until(lambda: errors.said("could not be fetched yet") or child.poll() is not None, 60)
     far.revive_dockerd()
-    assert noticed and child.wait(120) != 0, errors.lines
+    assert noticed and child.wait(360) != 0, errors.lines
     err = errors.all()
     assert worktree(remote, "precious") == "precious\n"
     assert "The engine on %s confirmed that" % far.target in err, err
@@ -100,7 +99,7 @@ def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until
         assert until(lambda: standing(far.pids()) or child.poll() is not None, 120, 0.02) and child.poll() is None
         far.kill_dockerd()
         kill(standing(far.pids()), signal.SIGCONT)
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate(timeout=360)
         assert child.returncode == 125 and "bottle: " in err, err
         # At the third record, the engine may still be asked for names that are in use. Then nothing has been made.
         assert "bottle cleanup" in err or (record == 3 and "start dockerd" in err), err
@@ -109,6 +108,6 @@ def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until
         child.communicate()
         kill(standing(far.pids()))
         far.revive_dockerd()
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=180)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0, done
     assert far.left() == [] and remote.sessions() == []

@@ -131,7 +131,7 @@ def killed_at(remote, far, until, record, command):  # noqa: F811
         if record == 8:  # the agent has only just begun
             assert until(lambda: in_container(remote, far, "test", "-e", "/tmp/worked"), 60)
         kill(standing(far.pids()))
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate(timeout=360)
     finally:
         kill(standing(far.pids()))
         child.kill()
@@ -150,7 +150,7 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
         assert status == 125 and "the session's supervisor died" in err and out in ("", "made\n"), (status, out, err)
     if record > 7:
         assert worktree(remote, "precious") == "precious\n", err
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=120)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0, done.stderr
     start(remote, far, "true")  # the next start sweeps what a dead supervisor left
 

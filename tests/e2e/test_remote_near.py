@@ -41,7 +41,7 @@ def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, unt
         assert until(lambda: "503" in output.lines and "200" in output.lines[output.lines.index("503"):], 60), output.lines
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(120)
+        process.wait(360)
         err = errors.all()
         output.all()
     assert "3000000" in output.lines and "other 403" in output.lines, output.lines
@@ -65,12 +65,12 @@ def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_a
 
     def start_there():
         process = background(remote, far, "true", "--name", "nightly", env=other)
-        return process, process.communicate(timeout=240)[1]
+        return process, process.communicate(timeout=360)[1]
     process = background(remote, far, "echo precious >precious; until [ -e stop ]; do sleep 0.2; done", "--name", "nightly")
     try:
         running(remote, until)
         kill_for_sure(supervisor_of(remote)[1])
-        process.communicate(timeout=240)
+        process.communicate(timeout=360)
         second, err = start_there()
         assert second.returncode == 125 and "already" in err, err
         done = remote.bottle("cleanup", env={**remote.extra_env, **other}, timeout=120)
@@ -84,7 +84,7 @@ def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_a
             return "the results of another session" in err
         assert until(refused_because_of_the_results, 60), "the supervisor removes its session's directory last"
     finally:
-        done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
+        done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0, done.stderr
     [worktree] = [ref for ref in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if ref.endswith("/worktree")]
     assert remote.git("show", worktree + ":precious") == "precious\n"
@@ -111,7 +111,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     try:
         assert until(lambda: seen() >= 2 or process.poll() is not None, 90) and process.poll() is None, (output.lines, process.stderr.read())
         kill_supervisor()
-        process.wait(240)
+        process.wait(360)
         processes.append(joined(False))
         second = Lines(processes[-1])
         assert until(lambda: second.lines and second.lines[-1].endswith(" 503"), 60), second.lines
@@ -126,9 +126,9 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
         for each in processes:
             if each.poll() is None:
                 each.send_signal(signal.SIGTERM)
-        remote.bottle("stop", *remote.sessions(), env=remote.extra_env, timeout=120)
+        remote.bottle("stop", *remote.sessions(), env=remote.extra_env, timeout=360)
         for each in processes:
-            each.wait(240)
+            each.wait(360)
     assert {r["headers"].get("Authorization") for r in remote.world.seen("inspected.example.org", since)} == {"Bearer " + token}
 
 
@@ -157,7 +157,7 @@ def test_only_the_listed_service_of_the_near_lan_is_reachable(remote, far, until
         output = Lines(process)
         assert until(lambda: "direct refused" in output.lines or process.poll() is not None, 120), output.lines
         assert listeners(far) <= before, "something listens on the far machine"
-        err = process.communicate(timeout=120)[1]
+        err = process.communicate(timeout=360)[1]
         output.thread.join()
         assert output.lines[0] == "good 200", (output.lines, err)
         assert {"path 403", "method 403", "port 403", "raw 403", "up 403"} <= set(output.lines), output.lines
@@ -173,7 +173,7 @@ def test_ssh_keys_stay_on_the_near_side_and_sign_for_the_far_bottle(remote, far)
     ssh = Setup(remote.world, remote)
     parts = [secrets_of(key)[1] for key in (ssh.one, ssh.two)]
     session = remote.start("cd /tmp && git clone -q ssh://git.example.org%s/repo.git r; echo \"git $?\"; ssh git.example.org hello; ssh-add -L; sleep 1" % ssh.git.dir,
-                           "--remote", far.target, ssh=ssh.hosts(), env=remote.extra_env, timeout=240)
+                           "--remote", far.target, ssh=ssh.hosts(), env=remote.extra_env, timeout=360)
     assert session.status == 0, session.explain()
     assert "git 0" in session.out and "logged in at git.example.org: hello" in session.out, session.explain()
     assert public(ssh.one) in session.out, session.explain()

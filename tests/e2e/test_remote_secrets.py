@@ -125,7 +125,7 @@ def looked_for(remote, far, until, *args, **options):
         alive = process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=360)
     assert alive and "status 200" in out, (process.returncode, out, err)
     sent = [r["headers"] for r in remote.world.seen("inspected.example.org", since)]
     assert [h.get("Authorization") for h in sent] == ["Bearer " + remote.world.token], sent

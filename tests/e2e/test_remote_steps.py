@@ -30,7 +30,7 @@ def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
         assert until(lambda: stopped.extend(standing(pids())) or stopped or child.poll() is not None, 120, 0.02) and stopped, "no such step"
         kill(masters(remote.world, remote.extra_env["XDG_RUNTIME_DIR"]))
         kill(stopped, signal.SIGCONT)
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate(timeout=360)
     finally:
         kill(standing(pids()))
         child.kill()
@@ -41,7 +41,7 @@ def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
         assert " confirmed that the agent's container" in err, err
     else:
         assert child.returncode == 125 and out == "" and "before the agent ran" in err, (child.returncode, out, err)
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0, done
     assert remote.sessions() == []
 
@@ -72,7 +72,7 @@ def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, unti
         far.stop_sshd()
         try:
             kill(standing(far.pids()), signal.SIGCONT)
-            out, err = child.communicate(timeout=120)
+            out, err = child.communicate(timeout=360)
         finally:
             far.start_sshd()
         assert child.returncode == 125 and "reconnecting failed" in err and "bottle cleanup" in err, (child.returncode, err)
@@ -81,7 +81,7 @@ def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, unti
         kill(standing(far.pids()))
         child.kill()
         child.communicate()
-    done = remote.bottle("cleanup", env=remote.extra_env, timeout=240)
+    done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
     assert done.returncode == 0 and worktree(remote, "precious") == "precious\n" and remote.sessions() == [], done
 
 
@@ -96,7 +96,7 @@ def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, r
         child.send_signal(signal.SIGTERM)
         assert until(lambda: b"stop" in verbs_of(far), 30), "the far side is not asked to stop"
         kill(standing(far.pids()), signal.SIGCONT)
-        out, err = child.communicate(timeout=240)
+        out, err = child.communicate(timeout=360)
     finally:
         kill(standing(far.pids()))
         child.kill()
@@ -131,7 +131,7 @@ def test_the_near_side_is_suspended_like_a_sleeping_laptop(remote, far, until): 
         time.sleep(12)
         assert len(lines) == heard < 180
         kill(asleep, signal.SIGCONT)
-        assert child.wait(240) == 6, child.stderr.read()
+        assert child.wait(360) == 6, child.stderr.read()
     finally:
         kill(asleep, signal.SIGCONT)
         child.kill()

@@ -45,7 +45,7 @@ def test_an_empty_receipt_of_a_hostile_machine(remote, far, until, receipt):  # 
         assert "run `bottle cleanup`" in session.err, session.err
         assert worktree(remote, "precious") == "precious\n"
     # If its supervisor is still ending, cleanup leaves it alone.
-    assert until(lambda: remote.bottle("cleanup", env=remote.extra_env, timeout=240).returncode == 0 and not remote.sessions(), 60, 1)
+    assert until(lambda: remote.bottle("cleanup", env=remote.extra_env, timeout=360).returncode == 0 and not remote.sessions(), 60, 1)
 
 
 def test_reconnecting_stops_if_connections_end_at_once(remote, far, until):  # noqa: F811
@@ -64,14 +64,14 @@ def test_reconnecting_stops_if_connections_end_at_once(remote, far, until):  # n
         assert until(lambda: sum(state.startswith("Z") for state in states()) <= 1, 10), states()
     # The real program is back.
     (session,) = remote.sessions()
-    assert remote.bottle("stop", session, env=remote.extra_env, timeout=240).returncode == 0
-    child.communicate(timeout=240)
+    assert remote.bottle("stop", session, env=remote.extra_env, timeout=360).returncode == 0
+    child.communicate(timeout=360)
 
 
 def test_endless_output_of_a_hostile_machine_is_not_read(remote, far, until):  # noqa: F811
     with taken(far, remote, serve="long"):
         child = background(remote, far, "sleep 5; echo precious >precious")
-        out, err = child.communicate(timeout=240)
+        out, err = child.communicate(timeout=360)
         assert child.returncode == 0 and "sent invalid data" in err, err
         assert worktree(remote, "precious") == "precious\n"
 

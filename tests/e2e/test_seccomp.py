@@ -94,7 +94,7 @@ def test_agent_and_guard_containers_have_the_seccomp_filter(operator, until):
             assert "\nSeccomp:\t2\n" in status
     finally:
         operator.bottle("stop")
-        process.communicate(timeout=240)
+        process.communicate(timeout=360)
 
 
 # A runtime that allows every socket and the key rings, and otherwise is runc with the given filter.

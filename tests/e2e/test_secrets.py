@@ -46,7 +46,7 @@ def test_the_token_appears_nowhere(world, operator, until):
     assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")) == []
     [agent] = [c["Id"] for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
     make_file(world, agent, "/tmp/go")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 3, (out, err)
     assert world.token not in out + err
     assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "image")) == []

@@ -95,7 +95,7 @@ def test_a_running_session_is_listed_followed_and_stopped(operator, until):
         assert operator.bottle("stop", "--all").returncode == 0  # having nothing to stop is not a failure
     finally:
         operator.bottle("stop", "--all")
-        child.wait(240)
+        child.wait(360)
 
 
 def test_agents_are_listed(operator):

@@ -242,7 +242,7 @@ def test_the_agent_does_not_outlive_a_killed_supervisor(world, operator, ssh, un
     assert until(lambda: any(c["Labels"].get("bottle.role") == "agent" for c in world.engine("GET", "/containers/json")), 60)
     assert until(lambda: len(agents_of(operator)) == 1, 60)
     kill_for_sure(*supervisors_of(operator))
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     assert until(lambda: agents_of(operator) == [], 60), "the keys are still in memory"
     assert operator.bottle("cleanup").returncode == 0
     assert world.left() == [] and operator.sessions() == []

@@ -22,7 +22,7 @@ def test_stop_ends_a_session_and_its_work_comes_back(operator, until):
     written(operator, until, "/workspace/committed")
     done = operator.bottle("stop", operator.sessions()[0])
     assert done.returncode == 0, done
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
     assert any(operator.git("show", ref + ":kept.txt") == "kept\n" for ref in refs), (refs, err)
     assert operator.world.left() == [] and operator.sessions() == []
@@ -33,7 +33,7 @@ def test_kill_9_of_everything_then_cleanup(world, operator, until, delay):
     process = operator.background("sleep 100")
     time.sleep(delay)
     kill_everything(operator, process)
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     done = operator.bottle("cleanup")
     assert done.returncode == 0, done
     assert world.left() == []
@@ -48,7 +48,7 @@ def test_kill_9_of_the_supervisor_cuts_the_network(world, operator, until):
     supervisors = supervisors_of(operator)
     assert len(supervisors) == 1, processes_of(operator)
     kill_for_sure(*supervisors)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 125, (out, err)
 
     def guard_gone():
@@ -64,7 +64,7 @@ def test_the_next_start_sweeps(world, operator, until):
     process = operator.background("sleep 100")
     running(operator, until)
     kill_everything(operator, process)
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     assert world.left() != []
     session = operator.start("echo fine")
     assert session.status == 0 and "fine" in session.out, session.explain()
@@ -76,7 +76,7 @@ def test_cleanup_leaves_a_living_session_alone(operator, until):
     running(operator, until)
     assert operator.bottle("cleanup").returncode == 0
     make_file(operator.world, "bottle-%s-agent" % operator.sessions()[0], "/tmp/go")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     assert process.returncode == 0 and "alive" in out, (out, err)
 
 
@@ -84,7 +84,7 @@ def test_a_session_continues_if_its_launcher_dies(operator, until):
     process = operator.background("until [ -e /tmp/go ]; do sleep 0.1; done; echo kept > /workspace/kept.txt")
     running(operator, until)
     process.kill()
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     [session] = operator.sessions()  # the supervisor owns it
     make_file(operator.world, "bottle-%s-agent" % session, "/tmp/go")
     assert until(lambda: not operator.sessions(), 60)
@@ -95,6 +95,6 @@ def test_a_session_continues_if_its_launcher_dies(operator, until):
 def test_several_sessions_at_once(world, operator):
     processes = [operator.background("echo number %d; sleep 1" % i) for i in range(5)]
     for i, process in enumerate(processes):
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=360)
         assert process.returncode == 0 and "number %d" % i in out, err
     assert world.left() == [] and operator.sessions() == []

@@ -107,6 +107,6 @@ def test_a_suspended_launcher_loses_no_output(world, operator, until):
         assert until(lambda: os.path.exists(result) and not operator.sessions(), 90), "the session waits for its launcher"
     finally:
         os.kill(launcher.pid, signal.SIGCONT)
-    out, err = launcher.communicate(timeout=240)
+    out, err = launcher.communicate(timeout=360)
     assert launcher.returncode == 7, err
     assert out == "".join("line %07d\n" % n for n in range(1, 250001)), err

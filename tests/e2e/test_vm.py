@@ -208,7 +208,7 @@ def test_an_interrupt_while_a_vm_is_made_destroys_it(world, words):
     try:
         assert wait_for(lambda: os.path.exists(machine) or maker.poll() is not None, 60) and maker.poll() is None, maker.communicate()
         maker.send_signal(signal.SIGINT)
-        out, err = maker.communicate(timeout=120)
+        out, err = maker.communicate(timeout=360)
     finally:
         maker.kill()
         maker.wait()

@@ -122,7 +122,7 @@ def test_requests_of_a_vm_without_a_network_go_through_the_near_side(cloud, unti
         assert len(legs) == 2, "the agent's and the guard's, which is not on an egress bridge: " + str(legs)
     finally:
         cloud.bottle("stop", *cloud.operator.sessions())
-        process.wait(240)
+        process.wait(360)
         output.thread.join()
 
 
@@ -137,7 +137,7 @@ def test_a_session_on_a_vm_without_a_network_can_be_attached_to(cloud, until):
         assert until(lambda: asked() >= 2 or process.poll() is not None, 60) and process.poll() is None, process.communicate()
         _, supervisor = supervisor_of(cloud.operator)
         kill_for_sure(*reapers(cloud), supervisor)
-        process.communicate(timeout=240)
+        process.communicate(timeout=360)
         time.sleep(1)
         before = asked()
         joined = subprocess.Popen(cloud.world.command("attach"), cwd=cloud.operator.workspace, env={**cloud.world.environment(None, cloud.operator.home), **cloud.env},
@@ -146,7 +146,7 @@ def test_a_session_on_a_vm_without_a_network_can_be_attached_to(cloud, until):
     finally:
         cloud.bottle("stop", *cloud.operator.sessions())
         if joined:
-            joined.communicate(timeout=240)
+            joined.communicate(timeout=360)
 
 
 WAYS = {"job": [], "store": ["--token-via", "provider"], "sendenv": ["--token-via", "sendenv"], "file": ["--token-file", "~/token"], "tunnel": ["--secrets", "tunnel"]}
@@ -167,7 +167,7 @@ def test_where_the_token_is_kept(cloud, until, way):
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=360)
     assert [r["headers"].get("Authorization") for r in cloud.world.seen("inspected.example.org", since)] == ["Bearer " + token]
     assert places == [] and token not in out + err, places
     assert ("guard" in holders) == (way != "tunnel"), holders
@@ -205,7 +205,7 @@ def test_a_hanging_create_ends_with_its_launcher(cloud, until):
     process = cloud.start("echo ran", wait=False, options={"fault": "create-hangs"})
     assert until(lambda: "create" in cloud.calls(), 60)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=240)
+    process.communicate(timeout=360)
     assert until(cloud.nothing_left, 120), cloud.left()
 
 
@@ -218,7 +218,7 @@ def test_a_false_answer_of_destroy_is_detected(cloud, until):
         # The hook stops lying, and the next call does what it reports.
         for hook in ("destroy",):
             cloud.write(cloud.where, hook, '#!/bin/sh\nBOTTLE_OPT_FAULT= exec %s -B %s "$0"\n' % (sys.executable, QUICK))
-        out, err = done.communicate(timeout=180)
+        out, err = done.communicate(timeout=360)
     vm = json.loads([line for line in err.splitlines() if '"receipt"' in line][-1])["receipt"]["vm"]
     assert done.returncode == 0 and vm["confirmed"] and vm["calls"] >= 3, vm
 

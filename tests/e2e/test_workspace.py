@@ -54,7 +54,7 @@ def test_work_that_cannot_be_sorted_is_kept_whole(operator, until):
     [session] = operator.sessions()
     os.rename(os.path.join(operator.workspace, ".git"), os.path.join(operator.workspace, "moved"))
     make_file(operator.world, "bottle-%s-agent" % session, "/tmp/go")
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=360)
     archive = os.path.join(os.path.dirname(operator.world.state(operator.home) + "/x"), "results", session, "workspace.tar")
     assert archive in err, (out, err)
     with tarfile.open(archive) as tar:

@@ -119,5 +119,5 @@ def twins(world, operator, until):
             made.close()
     finally:
         operator.bottle("stop")
-        process.communicate(timeout=240)
+        process.communicate(timeout=360)
         recorder.close()

@@ -107,9 +107,7 @@ class Machine:
         self.start_sshd()
 
     def kill_dockerd(self):
-        """Sends SIGKILL, as in a crash. The processes of its containers live on until a new dockerd finds them."""
-        self.dockerd.kill()
-        self.dockerd.wait()
+        self.world.kill_engine(self.dockerd, self.path("exec"))
 
     def revive_dockerd(self):
         """Starts a new dockerd on the data of the dead one. The connections of sshd stay, and see its socket in the old
@@ -222,6 +220,17 @@ class Machine:
 
     def left(self):
         return self.world.left(socket_path=self.socket)
+
+    def clear(self):
+        """Removes what a failed test left, so that the next tests do not fail too. Replaces a dead engine."""
+        if self.dockerd.poll() is not None:
+            self.revive_dockerd()
+        for kind, name in (thing.split() for thing in self.left()):  # containers are first
+            force = ["--force"] if kind == "container" else []
+            self.run("docker", "-H", "unix://" + self.socket, kind, "rm", *force, name.lstrip("/"), check=False)
+        for path in self.files():
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def files(self):
         """Returns the paths below the machine's home, except those that may stay: caches, and the record of tried

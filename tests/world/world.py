@@ -59,6 +59,13 @@ def run(*args, check=True, **kwargs):
     return done
 
 
+def is_alive(pid):
+    """Returns whether a process still runs. After SIGKILL, a process on a busy machine may do so for a while."""
+    with contextlib.suppress(OSError), open("/proc/%d/stat" % pid) as file:
+        return file.read().rpartition(")")[2].split()[0] not in "ZX" or len(os.listdir("/proc/%d/task" % pid)) > 1
+    return False
+
+
 def read_jsonl(path):
     if not os.path.exists(path):
         return []
@@ -264,10 +271,20 @@ class World:
         with open(log) as file:
             raise RuntimeError("dockerd did not answer:\n" + file.read()[-3000:])
 
+    @staticmethod
+    def kill_engine(child, exec_root):
+        """Sends SIGKILL to a dockerd, as in a crash. The processes of its containers live on until a new dockerd finds
+        them. The system kills its containerd too, which must be dead before another one uses the same files."""
+        with open(os.path.join(exec_root, "containerd", "containerd.pid")) as file:
+            containerd = int(file.read())
+        child.kill()
+        child.wait()
+        until = time.monotonic() + 60
+        while is_alive(containerd) and time.monotonic() < until:
+            time.sleep(0.02)
+
     def kill_dockerd(self):
-        """Sends SIGKILL, as in a crash. The processes of its containers live on until a new dockerd finds them."""
-        self.dockerd.kill()
-        self.dockerd.wait()
+        self.kill_engine(self.dockerd, self.path("exec"))
 
     def restart_dockerd(self):
         """Starts a new dockerd on the same data after the old one died."""
