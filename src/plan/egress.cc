@@ -50,14 +50,33 @@ void allow_ssh(Plan& plan, const manifest::Bottle& bottle, const Facts& facts) {
   }
 }
 
+// Only the rules with the most specific pattern apply to a host. So a rule for exactly the provider's host would hide
+// one that is for more hosts, with its restrictions, unless it has the same ones.
 void allow_provider(Plan& plan) {
+  auto& allow = plan.egress.allow;
   for (const auto& host : api_hosts(plan.provider)) {
     bool named = false;
-    for (auto& rule : plan.egress.allow)
+    for (auto& rule : allow)
       if (rule.host == host)
         named = rule.inspect = true;  // keep the operator's own rule, which may be narrower, and inspect the host
-    if (!named)
-      plan.egress.allow.insert(plan.egress.allow.begin(), AllowRule{.host = host, .ports = {443}, .inspect = true});
+    if (named) continue;
+    // Of the patterns that cover a host, the longest is the most specific.
+    std::string pattern;
+    for (const auto& rule : allow)
+      if (rule.host.size() > pattern.size() && manifest::covers(rule.host, host)) pattern = rule.host;
+    std::vector<AllowRule> own;
+    for (const auto& rule : allow) {
+      if (pattern.empty() || rule.host != pattern) continue;
+      own.push_back(rule);
+      own.back().host = host;
+      own.back().inspect = true;
+      // A limit counts all hosts of its rule's pattern, and these as well.
+      own.back().limit = {};
+      // A rule for every host is not meant for the provider, which works without any rule. Its reactions apply.
+      if (pattern == "*") own.back().ports = {443}, own.back().methods.clear(), own.back().paths.clear();
+    }
+    if (own.empty()) own.push_back({.host = host, .ports = {443}, .inspect = true});
+    allow.insert(allow.begin(), own.begin(), own.end());
   }
 }
 

@@ -104,6 +104,38 @@ TEST(Egress, TheProvidersApiIsInspectedAndANarrowerRuleIsKept) {
   EXPECT_TRUE(shell->egress.allow.empty());
 }
 
+// A rule for exactly the API's host would hide them.
+TEST(Egress, TheOperatorsWiderRulesApplyToTheProvidersApi) {
+  auto rules = [](const std::string& allow) {
+    auto plan = make(parsed("bottles: {default: {egress: {allow: [" + allow + "]}}}\nagents: {a: {}}"), {.agent = "a"},
+                     facts());
+    if (plan) return plan->egress.allow;
+    ADD_FAILURE() << plan.error().what;
+    return std::vector<manifest::AllowRule>(9);
+  };
+  auto allow = rules(
+      "{host: \"*.anthropic.com\", methods: [POST], paths: [/v1/messages], on_secret: block, limit: {requests: 5}}, "
+      "{host: \"*.anthropic.com\", methods: [GET], ports: [8443]}, {host: \"*.com\", methods: [PUT]}, \"*\"");
+  ASSERT_EQ(allow.size(), 6u);
+  for (size_t i : {0, 1}) {
+    EXPECT_EQ(allow[i].host, "api.anthropic.com");
+    EXPECT_TRUE(allow[i].inspect);
+    EXPECT_EQ(allow[i].methods, allow[i + 2].methods);
+    EXPECT_EQ(allow[i].paths, allow[i + 2].paths);
+    EXPECT_EQ(allow[i].ports, allow[i + 2].ports);
+    EXPECT_EQ(allow[i].on_secret, allow[i + 2].on_secret);
+    EXPECT_EQ(allow[i].limit, manifest::Limit()) << "the pattern's counts";
+  }
+  EXPECT_EQ(allow[2].limit.requests, 5u);
+  // This one is for every host. The agent does not work without its API.
+  allow = rules("{host: \"*\", methods: [GET], on_secret: redact}");
+  ASSERT_EQ(allow.size(), 2u);
+  EXPECT_EQ(allow[0].host, "api.anthropic.com");
+  EXPECT_TRUE(allow[0].methods.empty());
+  EXPECT_EQ(allow[0].ports, std::vector<uint16_t>{443});
+  EXPECT_EQ(allow[0].on_secret, policy::OnSecret::redact);
+}
+
 TEST(SignIn, AKeyOfGeminiSignsInToAModel) {
   Facts f = facts();
   f.environment["KEY"] = "value";
