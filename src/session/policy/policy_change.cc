@@ -23,6 +23,26 @@ std::string normal_name(const std::string& host) {
   return parsed ? parsed->name : lower(host);
 }
 
+// Returns the form in which names and patterns are compared. The guard's rules ignore a final dot, for example.
+std::string normal_pattern(const std::string& pattern) {
+  bool below = pattern.starts_with("*.");
+  return (below ? "*." : "") + normal_name(below ? pattern.substr(2) : pattern);
+}
+
+// Adds what a rule or a denial sets for all hosts of its pattern: of each limit the smallest, of each reaction the
+// strictest, and whether the guard inspects them.
+void add_settings(wire::GuardRule& to, const wire::GuardRule& from) {
+  for (size_t i = 0; i < to.limit.most.size(); ++i) {
+    uint64_t& most = to.limit.most[i];
+    if (from.limit.most[i]) most = most ? std::min(most, from.limit.most[i]) : from.limit.most[i];
+  }
+  // The enumerators begin with the strictest.
+  if (from.on_secret) to.on_secret = std::min(to.on_secret.value_or(*from.on_secret), *from.on_secret);
+  if (from.on_injection) to.on_injection = std::min(to.on_injection.value_or(*from.on_injection), *from.on_injection);
+  to.inspect |= from.inspect;
+  to.reads_usage |= from.reads_usage;
+}
+
 // Returns whether an `allow` is about ssh alone, so that it needs no rule. Without a port, that is so if the host was
 // denied, because only the denial can then be undone. It is also so for an address, which cannot have a rule.
 bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<wire::GuardSshHost>& hosts) {
@@ -38,11 +58,17 @@ bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<
 
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
                                                    const Services& services) {
+  // What a removed rule sets stays: a limit also counts the hosts below its pattern, which other rules may allow.
+  wire::GuardRule removed;
   auto remove = [&](const std::string& host, bool denials) {
-    std::erase_if(allow, [&](const wire::GuardRule& rule) { return rule.host == host && rule.deny == denials; });
+    std::erase_if(allow, [&](const wire::GuardRule& rule) {
+      bool gone = normal_pattern(rule.host) == host && rule.deny == denials;
+      if (gone) add_settings(removed, rule);
+      return gone;
+    });
   };
   if (change.allow) {
-    policy::RuleSpec spec{.host = lower(change.allow->host),
+    policy::RuleSpec spec{.host = normal_pattern(change.allow->host),
                           .ports = change.allow->ports,
                           .methods = change.allow->methods,
                           .paths = change.allow->paths};
@@ -51,11 +77,15 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
     if (spec.host == "*")
       return fail(Code::invalid, "a running session cannot get a rule for every host",
                   "use `bottle start --record` for that");
-    bool is_denied =
-        std::ranges::any_of(allow, [&](const wire::GuardRule& rule) { return rule.deny && rule.host == spec.host; });
-    if (is_for_ssh(spec, is_denied, services.ssh)) {
-      remove(spec.host, true);
-      return allow;
+    // Earlier rules of the same pattern stay, because rules add up.
+    size_t before = allow.size();
+    remove(spec.host, true);
+    if (is_for_ssh(spec, allow.size() < before, services.ssh)) {
+      if (removed == wire::GuardRule()) return allow;
+      // The settings need a rule, and one for ssh's port would allow requests that no check of the host key sees.
+      if (!spec.ports.empty())
+        return fail(Code::invalid, "the denied rule for " + spec.host + " had limits or other settings to keep",
+                    "allow the host without a port, which also allows ports 443 and 80 with these settings");
     }
     if (auto host = policy::normalise_host(spec.host); host && host->literal)
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
@@ -65,27 +95,28 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
     if (is_service && !spec.ports.empty() && spec.ports != own->ports)
       return fail(Code::invalid,
                   "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
-    // Earlier rules of the same pattern stay, because rules add up.
-    remove(spec.host, true);
     if (is_service) {
       spec.ports = own->ports;
       bool is_here = std::ranges::any_of(allow, [&](const wire::GuardRule& rule) {
         return rule.host == own->host && rule.methods == own->methods && rule.paths == own->paths;
       });
-      if (!services.have_routes && !is_here) allow.push_back(*own);
+      if (!services.have_routes && !is_here) {
+        add_settings(allow.emplace_back(*own), removed);
+      }
       if (spec.methods.empty() && spec.paths.empty()) return allow;
     }
     // The guard sees methods and paths only in connections that it inspects.
     bool inspect = !spec.methods.empty() || !spec.paths.empty();
-    allow.push_back({spec.host, spec.ports, spec.methods, spec.paths, inspect});
+    add_settings(allow.emplace_back(wire::GuardRule{spec.host, spec.ports, spec.methods, spec.paths, inspect}),
+                 removed);
     return allow;
   }
-  std::string host = lower(change.deny.value_or(""));
+  std::string host = normal_pattern(change.deny.value_or(""));
   TRY(policy::Rules::compile({{.host = host, .deny = true}}));
   // Other rules may still match the host; the denial is stronger than all of them.
   remove(host, false);
   remove(host, true);
-  allow.push_back({.host = host, .deny = true});
+  add_settings(allow.emplace_back(wire::GuardRule{.host = host, .deny = true}), removed);
   return allow;
 }
 
@@ -114,8 +145,11 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
   if (change.cost.value_or(0) > 0 && egress.prices.empty())
     return fail(Code::invalid, "the session has no prices to estimate costs by (egress.prices)");
   if (change.host.empty()) return apply(egress.limit), egress;
-  std::string host = lower(change.host);
-  auto is_same = [&](const wire::GuardRule& rule) { return !rule.deny && rule.host == host; };
+  std::string host = normal_pattern(change.host);
+  // A denial has the limits of the rules that it replaced.
+  auto is_same = [&](const wire::GuardRule& rule) {
+    return (!rule.deny || rule.limit.any()) && normal_pattern(rule.host) == host;
+  };
   // A rule for exactly this pattern comes first. Only if there is none does the pattern stand for all rules below it.
   bool exact = std::ranges::any_of(egress.allow, is_same), found = false;
   for (auto& rule : egress.allow) {

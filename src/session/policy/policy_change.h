@@ -22,10 +22,11 @@ struct Services {
 };
 
 // Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
-// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. An `allow` for a
-// service of the operator's network gives it its own rule back; another is added only if it names methods or paths. An
-// `allow` for the ssh port of a host, or for a denied host of ssh without methods and paths, adds no rule. Pure. Fails
-// with Code::invalid if the guard would refuse the rule.
+// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. Both keep the
+// limits and reactions of what they remove, the strictest of each. An `allow` for a service of the operator's network
+// gives it its own rule back; another is added only if it names methods or paths. An `allow` for the ssh port of a
+// host, or for a denied host of ssh without methods and paths, adds no rule, except to keep such settings. Pure. Fails
+// with Code::invalid if the guard would refuse the rule, or if settings would need a rule for the port of ssh.
 Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
                                                    const Services& services = {});
 

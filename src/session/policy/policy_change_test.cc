@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace bottle::session {
@@ -65,6 +66,24 @@ TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
     EXPECT_FALSE(more.back().deny);
     EXPECT_FALSE(changed_rules(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
   }
+}
+
+// The guard takes these spellings for the same host.
+TEST(LivePolicy, OtherSpellingsOfAHostAreTheSameHost) {
+  std::vector<wire::GuardRule> rules = {{.host = "a.org"}, {.host = "*.b.org"}};
+  for (auto [denied, allowed] : {std::pair("A.org.", "a.org"), std::pair("a.org", "A.org."), {"*.b.org.", "*.b.org"}}) {
+    auto without = *changed_rules(rules, deny(denied));
+    ASSERT_EQ(without.size(), 2u);
+    EXPECT_TRUE(without.back().deny);
+    auto back = *changed_rules(without, allow("1", {.host = allowed}));
+    EXPECT_EQ(std::ranges::count(back, rules[0]) + std::ranges::count(back, rules[1]), 2) << allowed;
+  }
+  const Services services{.ssh = {{.host = "fd00::5", .port = 22}}};
+  auto without = *changed_rules(rules, deny("FD00:0::5"), services);
+  EXPECT_EQ(*changed_rules(without, allow("1", {.host = "fd00::5"}), services), rules);
+  wire::GuardEgress egress;
+  egress.allow = rules;
+  EXPECT_EQ(changed_limits(egress, {.host = "A.org.", .requests = 3})->allow[0].limit, (wire::GuardLimit{{3}}));
 }
 
 // A rule for the host would hide those of wider patterns, and allow requests that no check of the host key sees.

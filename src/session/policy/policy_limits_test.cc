@@ -33,6 +33,40 @@ TEST(ChangedLimits, AWiderPatternChangesTheNarrowerRulesOfABroker) {
   EXPECT_EQ(changed->allow[1].limit.of(Quantity::requests), 5u);
 }
 
+// A denial must not loosen anything: the limit also counts hosts that another rule allows.
+TEST(ChangedLimits, ADenialKeepsTheSettingsOfTheRulesThatItReplaces) {
+  wire::GuardEgress egress;
+  egress.allow = {{.host = "*.a.test", .on_secret = policy::OnSecret::redact, .limit = {{5, 7}}, .reads_usage = true},
+                  {.host = "*.a.test", .inspect = true, .on_secret = policy::OnSecret::block, .limit = {{3}}},
+                  {.host = "b.a.test"}};
+  const wire::GuardRule denial{.host = "*.a.test",
+                               .inspect = true,
+                               .deny = true,
+                               .on_secret = policy::OnSecret::block,
+                               .limit = {{3, 7}},
+                               .reads_usage = true};
+  egress.allow = *changed_rules(egress.allow, {.deny = "*.a.test"});
+  ASSERT_EQ(egress.allow, (std::vector<wire::GuardRule>{egress.allow[0], denial}));
+  EXPECT_EQ(*changed_rules(egress.allow, {.deny = "*.a.test"}), egress.allow) << "twice is once";
+  auto raised = changed_limits(egress, {.host = "*.a.test", .requests = 10});
+  ASSERT_TRUE(raised);
+  EXPECT_EQ(raised->allow[1].limit, (wire::GuardLimit{{10, 7}}));
+  auto again = *changed_rules(egress.allow, {.allow = manifest::AllowRule{.host = "*.a.test"}});
+  ASSERT_EQ(again.size(), 2u);
+  auto expected = denial;
+  expected.deny = false;
+  EXPECT_EQ(again[1], expected);
+}
+
+TEST(ChangedLimits, AHostOfSshKeepsItsSettingsOrStaysDenied) {
+  const Services services{.ssh = {{.host = "git.a.test", .port = 2222}}};
+  auto denied = *changed_rules({{.host = "*.a.test"}, {.host = "git.a.test", .limit = {{5}}}}, {.deny = "git.a.test"});
+  EXPECT_FALSE(changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test", .ports = {2222}}}, services));
+  auto again = *changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test"}}, services);
+  ASSERT_EQ(again.size(), 2u);
+  EXPECT_EQ(again[1], (wire::GuardRule{.host = "git.a.test", .limit = {{5}}}));
+}
+
 TEST(ChangedLimits, AreRefusedIfTheGuardWouldRefuseThem) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "a.test"}, {.host = "b.test", .deny = true}};
