@@ -58,7 +58,15 @@ std::vector<wire::GuardRule> BrokerRules::narrowed() const {
       auto& added = rules.emplace_back(*rule);
       added.host = name;
       added.inspect = true;
+      // The limit of a wider pattern counts all of its hosts together, whichever rule allows them.
+      if (rule->host != name) added.limit = {};
     }
+  // A rule for such a pattern must not allow more, so a denial has the limit. It hides nothing: all rules above are for
+  // narrower patterns, or for the hosts of another one.
+  for (const auto& rule : session)
+    if (rule.limit.any() && !by_name.contains(rule.host) &&
+        std::ranges::any_of(*served, [&](const auto& host) { return manifest::covers(rule.host, host); }))
+      rules.push_back({.host = rule.host, .deny = true, .limit = rule.limit});
   return rules;
 }
 

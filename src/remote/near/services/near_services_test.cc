@@ -17,6 +17,7 @@
 
 #include "base/files/file.h"
 #include "base/text/base64.h"
+#include "policy/rules.h"
 
 namespace bottle::remote {
 namespace {
@@ -318,6 +319,38 @@ TEST_F(BrokerTest, ADeniedPatternAppliesToAHostWithASecret) {
   EXPECT_EQ(hosts(), std::vector<std::string>{"api.example.org"});
   rules.session.push_back({.host = "*.example.org", .deny = true});
   EXPECT_EQ(hosts(), (std::vector<std::string>{"api.example.org", "-api.example.org"}));
+}
+
+// If several limits cover a host, all of them apply, each to all hosts of its pattern together.
+TEST_F(BrokerTest, ALimitOfAPatternCountsAllItsHostsTogether) {
+  plan::Plan plan;
+  plan.session = "test";
+  plan.egress.allow = {{.host = "*.example.org", .limit = {.requests = 5}},
+                       {.host = "api.example.org", .limit = {.requests = 9}},
+                       {.host = "*", .limit = {.bytes_up = 7}},
+                       {.host = "*.other.org", .limit = {.requests = 3}}};
+  plan::Secret secret;
+  secret.name = "key";
+  secret.hosts = {"api.example.org", "b.example.org", "c.example.org"};
+  plan.secrets = {secret};
+  const BrokerRules rules = broker_rules(plan, {.secrets = {{"key", "value-0123456789"}}});
+  std::map<std::string, uint64_t> requests, bytes;
+  std::vector<policy::RuleSpec> specs;
+  for (const auto& rule : rules.narrowed()) {
+    requests[rule.host] += rule.limit.of(wire::Quantity::requests);
+    bytes[rule.host] += rule.limit.of(wire::Quantity::bytes_up);
+    specs.push_back({.host = rule.host, .deny = rule.deny});
+  }
+  EXPECT_EQ(requests,
+            (std::map<std::string, uint64_t>{
+                {"*", 0}, {"*.example.org", 5}, {"api.example.org", 9}, {"b.example.org", 0}, {"c.example.org", 0}}));
+  EXPECT_EQ(bytes["*"], 7u);
+  auto compiled = policy::Rules::compile(specs);
+  ASSERT_TRUE(compiled);
+  for (const char* host : {"api.example.org", "b.example.org", "c.example.org"})
+    EXPECT_TRUE(compiled->connect({host}, 443).allowed) << host;
+  for (const char* host : {"d.example.org", "example.net"})
+    EXPECT_FALSE(compiled->connect({host}, 443).allowed) << host;
 }
 
 // With a VM without a network, this side decides again about everything that the far guard asks for.
