@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/text/shell_word.h"
+#include "base/text/lower.h"
 #include "manifest/check.h"
 #include "manifest/format/document.h"
+#include "manifest/presets.h"
+#include "manifest/read.h"
 
 namespace bottle::manifest {
 namespace {
@@ -239,9 +241,36 @@ Node* holder_of(Node& document, const std::string& bottle, const std::string& ho
   if (host.empty()) return &egress;
   for (Node& item : child(egress, "allow", Node::Kind::list).items) {
     const Node* named = item.kind == Node::Kind::map ? item.find("host") : &item;
-    if (named && named->text == host) return &item;
+    if (named && lower(named->text) == lower(host)) return &item;
   }
   return nullptr;
+}
+
+// Says how to limit a host for which the bottle has no rule of its own. Never proposes to add a rule for the host
+// alone: rules add up, so it would allow everything that the rule of a preset or of a base forbids.
+std::string other_place(Node document, const std::string& bottle, const std::string& host) {
+  std::vector<std::string> names = {bottle};
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Node* node = document.find("bottles")->find(names[i]);
+    // A base may be in another file.
+    if (!node || node->kind != Node::Kind::map) continue;
+    const Node* egress = node->find("egress");
+    if (const Node* presets = egress ? egress->find("presets") : nullptr)
+      for (const Node& preset : presets->items)
+        if (auto rules = preset_rules(preset.text);
+            rules && std::ranges::any_of(*rules, [&](const AllowRule& rule) { return rule.host == lower(host); }))
+          return "the rule comes from the preset " + preset.text +
+                 ": limit the whole session with `--limit` and no host, or replace the preset with rules of your own "
+                 "that have the limit";
+    if (const Node* bases = node->find("extends"))
+      for (const Node& base : bases->items)
+        if (std::ranges::find(names, base.text) == names.end()) names.push_back(base.text);
+    Node copy = document;
+    if (i > 0 && holder_of(copy, names[i], host))
+      return "the rule is in the bottle '" + names[i] + "': run this with `--save --bottle " + names[i] + "`";
+  }
+  return "write the rule into bottles." + bottle +
+         ".egress.allow yourself, with its limit and only with the ports, methods and paths that it needs";
 }
 
 // Sets one limit in the text, and proves the result as with_rule() does.
@@ -255,7 +284,7 @@ Result<std::string> with_limit(const File& file, const std::string& bottle, cons
   Node* holder = holder_of(expected, bottle, host);
   if (!holder)
     return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule of its own for " + host,
-                "add one with `bottle allow --bottle " + bottle + " --save " + shell_word(host) + "`, then try again");
+                other_place(std::move(document), bottle, host));
   LimitEdit edit{is_json(file), limit};
   auto lines = lines_of(file.text);
   if (!set_limit(lines, *holder, edit)) return cannot_edit(file);
@@ -312,16 +341,36 @@ Result<AllowRule> rule_from_yaml(const std::string& item) {
   return read.egress.allow[0];
 }
 
+namespace {
+
+// Returns whether the bottle itself has a rule that allows the same requests. Its other keys, such as `limit`, apply to
+// all rules with the same host, so the new rule would change nothing.
+bool has_rule(const Node& bottle, const Node& rule) {
+  const Node* egress = bottle.find("egress");
+  const Node* allow = egress ? egress->find("allow") : nullptr;
+  return allow && std::ranges::any_of(allow->items, [&](Node item) {
+           std::erase_if(item.entries, [](const Entry& entry) {
+             const std::string& key = entry.key.text;
+             return key == "limit" || key == "on_secret" || key == "on_injection" || key == "inspect";
+           });
+           const Node* host = item.entries.size() == 1 ? item.find("host") : nullptr;
+           return same(host ? *host : item, rule);
+         });
+}
+
+}  // namespace
+
 // The proof at the end makes mistakes in insert() harmless: they lead to an error and not to a wrong policy.
 Result<std::string> with_rule(const File& file, const std::string& bottle, const AllowRule& rule) {
   Node document = TRY(read_with_bottle(file, bottle));
+  auto item = read_document("rule", "- " + rule_yaml(rule));
+  if (item && has_rule(*document.find("bottles")->find(bottle), item->items.at(0))) return file.text;
   auto lines = lines_of(file.text);
   if (!insert(lines, *document.find("bottles")->find(bottle), rule, is_json(file))) return cannot_edit(file);
   std::string text = joined(lines);
 
   // The expected result has one more rule, at either end of the list.
   auto written = read_document(file.path, text);
-  auto item = read_document("rule", "- " + rule_yaml(rule));
   if (!written || !item || !check(*written, "manifest")) return cannot_edit(file);
   // insert() adds to the front of a list in brackets, and to the end of one with dashes.
   for (bool front : {false, true}) {
@@ -340,8 +389,10 @@ Result<std::string> with_limits(const File& file, const std::string& bottle, con
   File edited = file;
   // The limits are set one after the other, because each edit moves what follows it.
   for (const auto& limit : limits) edited.text = TRY(with_limit(edited, bottle, host, limit));
-  // Finds mistakes in the meaning of the file, such as a limit above the maximum.
-  TRY(parse(edited));
+  // Finds mistakes in the meaning, such as a limit above the maximum. Its bases may be in files that are not here.
+  Bottle alone;
+  Node document = TRY(read_with_bottle(edited, bottle));
+  TRY(apply_bottle(alone, *document.find("bottles")->find(bottle), edited.path));
   return std::move(edited.text);
 }
 

@@ -105,8 +105,44 @@ TEST(Edit, LimitsThatCannotBeWrittenChangeNothing) {
   for (auto [bottle, host, name] :
        std::vector<std::array<std::string, 3>>{{"web", "b.org", "requests"}, {"bare", "", "requests"}})
     EXPECT_EQ(with_limits({"/c/bottle.yaml", text}, bottle, host, {{name, "5"}}).error().code, Code::unavailable);
+  EXPECT_FALSE(with_limits({"/c/bottle.yaml", text}, "web", "", {{"names", "5000"}}));
   const std::string anchored = "bottles: {web: {egress: &e {allow: [a.org]}}, other: {egress: *e}}\n";
   EXPECT_FALSE(with_limits({"/c/bottle.yaml", anchored}, "web", "", one));
+}
+
+// A bare rule beside the restricted one of a preset or a base would allow everything.
+TEST(Edit, NoRuleIsProposedForAHostWhoseRuleIsElsewhere) {
+  const std::string text =
+      "bottles: {web: {extends: [base, elsewhere], egress: {presets: [npm]}}, base: {extends: [web], egress: {allow: "
+      "[{host: A.org, methods: [GET]}]}}}\n";
+  for (auto [host, todo] : std::vector<std::array<std::string, 2>>{
+           {"registry.npmjs.org", "the rule comes from the preset npm: limit the whole session"},
+           {"a.org", "the rule is in the bottle 'base': run this with `--save --bottle base`"},
+           {"b.org", "write the rule into bottles.web.egress.allow yourself, with its limit and only with"}}) {
+    auto edited = with_limits({"/c/bottle.yaml", text}, "web", host, {{"requests", "5"}});
+    ASSERT_FALSE(edited);
+    EXPECT_TRUE(edited.error().todo.starts_with(todo)) << edited.error().todo;
+  }
+}
+
+TEST(Edit, LimitsOfABottleWhoseBasesAreInOtherFiles) {
+  EXPECT_EQ(limited("bottles: {web: {extends: [elsewhere], egress: {allow: [A.org]}}}\n", "a.org", {{"requests", "5"}}),
+            "bottles: {web: {extends: [elsewhere], egress: {allow: [{host: A.org, limit: {requests: 5}}]}}}\n");
+}
+
+TEST(Edit, ARuleThatIsThereIsNotAddedAgain) {
+  for (const std::string list :
+       {"[new.example.org]", "[{host: new.example.org, limit: {requests: 5}, inspect: true}]",
+        "[{host: \"*.example.org\", paths: [/a/**], methods: [GET], ports: [8443]}, new.example.org]"}) {
+    const std::string text = "bottles: {web: {egress: {allow: " + list + "}}}";
+    EXPECT_EQ(added(text), text);
+    EXPECT_EQ(added(text, kNarrow) == text, list.contains('*'));
+  }
+  // This one allows less, and the other bottle's does not count.
+  const std::string less =
+      "bottles: {web: {egress: {allow: [{host: new.example.org, methods: [GET]}]}}, b: {egress: {allow: "
+      "[new.example.org]}}}\n";
+  EXPECT_NE(added(less), less);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // anything changes, because a changed session is not changed back if the file cannot be saved. The session is changed
 // first and the file last, because the operator can write by hand what could not be saved.
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -58,6 +59,34 @@ Result<> allow_secret(const AllowOptions& o) {
   return {};
 }
 
+// Refuses a cost without prices before anything changes, because no agent of the bottle could start with it.
+Result<> check_prices(const std::string& bottle, const wire::LimitChange& change) {
+  if (!change.cost) return {};
+  auto manifest = TRY(load_manifest(""));
+  auto found = manifest.bottles.find(bottle);
+  if (found == manifest.bottles.end() || !found->second.egress.prices.empty()) return {};
+  return fail(Code::invalid,
+              "nothing was changed: the bottle " + bottle + " has no prices to estimate costs by (egress.prices)",
+              "add egress.prices, such as prices: {\"some-model-*\": {input: 3, output: 15}}, per million tokens");
+}
+
+// Says which of the saved limits of a host stay lower in future sessions. Rules of the same host share the lowest.
+void show_lower_limits(const manifest::Bottle& bottle, const wire::LimitChange& change) {
+  for (const auto& rule : bottle.egress.allow) {
+    if (change.host.empty() || rule.host != lower(change.host)) continue;
+    auto look = [&](const char* name, const std::optional<uint64_t>& saved, uint64_t other) {
+      if (saved && other && other < *saved)
+        say("bottle: another rule for " + rule.host + ", which may be inherited, has a lower limit of " + name +
+            ", which stays");
+    };
+    look("requests", change.requests, rule.limit.requests);
+    look("bytes_up", change.bytes_up, rule.limit.bytes_up);
+    look("names", change.names, rule.limit.names);
+    look("tokens", change.tokens, rule.limit.tokens);
+    look("cost", change.cost, static_cast<uint64_t>(std::llround(rule.limit.cost * 1e6)));
+  }
+}
+
 // A single name is the session if one of this name runs, and a host otherwise.
 Result<> change_limits(AllowOptions o) {
   if (!o.secret.empty() || !o.methods.empty() || !o.paths.empty())
@@ -71,10 +100,21 @@ Result<> change_limits(AllowOptions o) {
   std::string bottle = o.bottle;
   if (bottle.empty()) {
     std::string session = TRY(running_session(o.session));
-    if (o.save) bottle = TRY(bottle_of(session));
+    if (o.save) {
+      bottle = TRY(bottle_of(session));
+      TRY(check_prices(bottle, change));
+    }
     print(session + ": " + TRY(change_policy(session, {.limit = change})) + " (from the next request on)");
+  } else {
+    TRY(check_prices(bottle, change));
   }
-  if (o.save) print("saved the limits in " + TRY(save_limits(bottle, o.host, o.limits)) + ", in the bottle " + bottle);
+  if (!o.save) return {};
+  auto saved = TRY(save_limits(bottle, o.host, o.limits));
+  print((saved.changed ? "saved the limits in " : "the limits are already in ") + saved.path + ", in the bottle " +
+        bottle);
+  // The limits are saved, so a mistake elsewhere in the operator's files is not an error here.
+  if (auto manifest = load_manifest(""); manifest && manifest->bottles.contains(bottle))
+    show_lower_limits(manifest->bottles.at(bottle), change);
   return {};
 }
 
@@ -109,8 +149,10 @@ Result<> allow(AllowOptions o) {
   if (!session.empty()) {
     print(session + ": " + TRY(change_policy(session, {.allow = rule})) + " (from the next request on)");
   }
-  if (o.save)
-    print("saved the rule in " + TRY(save_rule(bottle, rule)) + ", under bottles." + bottle + ".egress.allow");
+  if (!o.save) return {};
+  auto saved = TRY(save_rule(bottle, rule));
+  print((saved.changed ? "saved the rule in " : "the rule is already in ") + saved.path + ", under bottles." + bottle +
+        ".egress.allow");
   return {};
 }
 

@@ -86,8 +86,37 @@ TEST_F(Commands, allow_saves_limits_and_keeps_the_comments) {
                  "remove the limit from the manifest with an editor");
   expect_refused(save("names=5000", {}), "names: the guard can count at most 4000 hosts", "choose a lower limit");
   expect_refused(save("requests=5", {"b.example"}), "has no rule of its own for b.example",
-                 "add one with `bottle allow --bottle web --save b.example`, then try again");
+                 "write the rule into bottles.web.egress.allow yourself, with its limit");
+  expect_refused(save("cost=5", {}), "nothing was changed: the bottle web has no prices", "add egress.prices");
   EXPECT_EQ(bottle({"check"}).status, 0);
+}
+
+// Rules of the same host share the lowest limit.
+TEST_F(Commands, allow_saves_limits_beside_other_files_and_says_which_stay_lower) {
+  write("claude-bottle.json", R"({"bottles": {"old": {}}, "agents": {}})");
+  write(".config/bottle/bottle.yaml",
+        "bottles:\n  base: {egress: {allow: [{host: a.example, methods: [GET], limit: {requests: 100}}]}}\n"
+        "  web: {extends: [old, base], egress: {allow: [{host: a.example, methods: [GET]}]}}\n");
+  Answer answer = bottle({"allow", "--bottle", "web", "--save", "--limit", "requests=500,bytes_up=10m", "a.example"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_NE(answer.err.find("has a lower limit of requests, which stays"), std::string::npos) << answer.err;
+  EXPECT_EQ(answer.err.find("bytes_up"), std::string::npos) << answer.err;
+  answer = bottle({"allow", "--bottle", "web", "--save", "--limit", "requests=50", "a.example"});
+  EXPECT_EQ(answer.err, "");
+}
+
+TEST_F(Commands, allow_saves_a_rule_once_and_with_its_port) {
+  write(".config/bottle/bottle.yaml", "bottles:\n  web:\n    egress:\n      allow: [a.example]\n");
+  for (const char* port : {"443", "80"}) {
+    const std::string host = "b" + std::string(port) + ".example";
+    EXPECT_EQ(bottle({"allow", "--bottle", "web", "--save", host + ":" + port}).status, 0);
+    const std::string saved = read(".config/bottle/bottle.yaml");
+    EXPECT_NE(saved.find("{host: " + host + ", ports: [" + port + "]}"), std::string::npos) << saved;
+    Answer again = bottle({"allow", "--bottle", "web", "--save", host + ":" + port});
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_TRUE(again.out.starts_with("the rule is already in ")) << again.out;
+    EXPECT_EQ(read(".config/bottle/bottle.yaml"), saved);
+  }
 }
 
 // The rule would keep the bottle from starting.

@@ -91,8 +91,7 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
       return fail(Code::invalid, "'" + text + "' is not HOST or HOST:PORT",
                   "write only the host, such as registry.example.org, or add a port, such as :8443");
     rule.host = text.substr(0, colon);
-    // A rule without ports allows these two.
-    if (number != 443 && number != 80) rule.ports = {static_cast<uint16_t>(number)};
+    rule.ports = {static_cast<uint16_t>(number)};
   }
   rule.host = lower(rule.host);
   rule.inspect = !methods.empty() || !paths.empty();
@@ -123,10 +122,10 @@ Result<UniqueFd> lock_directory(const std::string& path) {
   return directory;
 }
 
-// Edits the operator's file that defines the bottle. Returns its path. `what` names what is saved. `todo` says how to
-// write it by hand, and becomes the advice of an error that has none.
-Result<std::string> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
-                              const std::function<Result<std::string>(const manifest::File&)>& edit) {
+// Edits the operator's file that defines the bottle. `what` names what is saved. `todo` says how to write it by hand,
+// and becomes the advice of an error that has none.
+Result<Saved> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
+                        const std::function<Result<std::string>(const manifest::File&)>& edit) {
   auto d = directories();
   for (const std::string& named :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
@@ -143,6 +142,7 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
     if (!edited)
       return fail(edited.error().code, what + " not saved: " + edited.error().what,
                   edited.error().todo.empty() ? todo : edited.error().todo);
+    if (*edited == before) return Saved{named, false};
     struct stat st{};
     if (::stat(real, &st) != 0) return fail_errno("reading " + named);
     if (TRY(read_file(real, kLargest)) != before)
@@ -150,21 +150,20 @@ Result<std::string> edit_file(const std::string& bottle, const std::string& what
     // The file keeps its mode and its group: the operator may share it.
     auto written = write_file_atomically(real, *edited, st.st_mode & 0777, st.st_gid);
     if (!written) return fail(written.error().code, what + " not saved: " + written.error().what, todo);
-    return named;
+    return Saved{named, true};
   }
   return fail(Code::not_found, what + " not saved: none of your files defines the bottle '" + bottle + "'", todo);
 }
 
 }  // namespace
 
-Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
+Result<Saved> save_rule(const std::string& bottle, const manifest::AllowRule& rule) {
   std::string todo = "add this line to bottles." + bottle + ".egress.allow yourself:  - " + manifest::rule_yaml(rule);
   return edit_file(bottle, "the rule was", todo,
                    [&](const manifest::File& file) { return manifest::with_rule(file, bottle, rule); });
 }
 
-Result<std::string> save_limits(const std::string& bottle, const std::string& host,
-                                const std::vector<std::string>& words) {
+Result<Saved> save_limits(const std::string& bottle, const std::string& host, const std::vector<std::string>& words) {
   std::vector<manifest::LimitText> limits;
   std::string text;
   for (const auto& word : words) {

@@ -22,13 +22,18 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words);
 Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector<std::string>& methods,
                                       const std::vector<std::string>& paths);
 
-// Writes the rule into the bottle's egress.allow, in the operator's file that defines the bottle. Returns that file's
-// path. The `todo` of an error says what to write by hand.
-Result<std::string> save_rule(const std::string& bottle, const manifest::AllowRule& rule);
+// Holds the path of a file of the operator's, and whether it was changed. It is not if it says the same already.
+struct Saved {
+  std::string path;
+  bool changed = false;
+};
 
-// Writes limits such as "requests=200" into the bottle's egress.limit, or with a host into `limit` of its rule. Returns
-// the path of the file, as save_rule() does. The words must be valid for limit_change() and remove no limit.
-Result<std::string> save_limits(const std::string& bottle, const std::string& host,
-                                const std::vector<std::string>& words);
+// Writes the rule into the bottle's egress.allow, in the operator's file that defines the bottle. The `todo` of an
+// error says what to write by hand.
+Result<Saved> save_rule(const std::string& bottle, const manifest::AllowRule& rule);
+
+// Writes limits such as "requests=200" into the bottle's egress.limit, or with a host into `limit` of its rule, as
+// save_rule() does. The words must be valid for limit_change() and remove no limit.
+Result<Saved> save_limits(const std::string& bottle, const std::string& host, const std::vector<std::string>& words);
 
 }  // namespace bottle::app
