@@ -136,6 +136,7 @@ Result<> read(const Beneath& directory, const char* file, Settings& settings, bo
       return fail(Code::invalid, "its format is newer than bottle supports");
     if (name.starts_with("extensions.")) TRY(check_extension(setting, settings, own_config));
     if (name == "core.bare") settings.bare = as_bool(setting).value_or(false);
+    if (name == "core.ignorecase" && as_bool(setting).value_or(false)) settings.capitals = Settings::Capitals::ignored;
     if (name == "core.worktree") settings.work_tree = setting.value.value_or("");
     if (name == "core.sharedrepository") settings.shared = shared_bits(setting.value.value_or("true"));
     // A remote can be a promisor without the extension, in repositories of older versions of git.

@@ -18,7 +18,8 @@ namespace bottle::git {
 struct Settings {
   std::string format = "sha1";  // of the object ids: sha1 or sha256
   bool bare = false;
-  bool partial = false;              // objects may be missing, and git would fetch them from a promisor
+  bool partial = false;  // objects may be missing, and git would fetch them from a promisor
+  enum class Capitals { distinguished, ignored } capitals = Capitals::distinguished;  // in file names: core.ignoreCase
   int shared = 0;                    // mode bits that are added to those that the umask leaves
   std::string work_tree;             // core.worktree, unchanged; empty if it is not set
   std::vector<std::string> remotes;  // unchecked URLs

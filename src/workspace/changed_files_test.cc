@@ -388,6 +388,17 @@ TEST_F(ChangedFiles, FilesWithoutTheirEarlierContentAreNamedAndInNoPatch) {
   }
 }
 
+TEST_F(ChangedFiles, AHardLinkInThePlaceOfATrackedFileIsAChangeOfIt) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  sh("ln -f " + inside + "/dir/b.txt " + inside + "/a.txt");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(back.text.find("no longer knows"), std::string::npos) << back.text;
+  auto applied = apply({{repo, back.patch}}, root + "/scratch");
+  ASSERT_TRUE(applied) << applied.error().what;
+  EXPECT_EQ(*read_file(repo + "/a.txt"), "two\n");
+}
+
 TEST_F(ChangedFiles, AHardLinkToAFileWithoutItsContentIsInTheArchive) {
   put(repo + "/large", std::string(2 << 20, 'x'));
   auto sent = pack(WorkspaceMode::copy);

@@ -1,8 +1,10 @@
 // Tests that no work of an agent is lost silently.
 #include <sys/file.h>
 
+#include "base/text/lower.h"
 #include "git/refs.h"
 #include "wire/repositories/repositories.h"
+#include "workspace/files/lines.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
 #include "workspace/workspace_test.h"
@@ -442,6 +444,31 @@ TEST_F(RefsAndRepositories, APatchIsAppliedWholeOrNotAtAll) {
   ASSERT_TRUE(applied) << applied.error().what;
   EXPECT_EQ(*read_file(repo + "/a.txt"), "two\n");
   EXPECT_FALSE(fs::exists(root + "/ran"));
+}
+
+TEST_F(RefsAndRepositories, RefsOfTheAgentBelowOurOwnNameComeHome) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  sh("cd " + inside + " && git -c user.name=a -c user.email=a@b commit-tree -m x HEAD^{tree} | " +
+     "xargs git update-ref refs/bottle/mine");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(refs(), "refs/bottle/s1/other/bottle/mine") << back.text;
+}
+
+TEST_F(RefsAndRepositories, BranchesThatDifferInCapitalsDoNotReplaceEachOther) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  sh("cd " + inside + " && for b in fix Fix FIX; do git branch $b $(git -c user.name=a -c user.email=a@b commit-tree " +
+     "-m $b HEAD^{tree}); done");
+  git("config core.ignorecase true");  // git sets this where the file system does not distinguish capitals
+  auto back = come_home(sent.base);
+  std::string names = lower(refs());
+  std::vector<std::string> lines;
+  each_line(names, [&](std::string_view line) { lines.emplace_back(line); });
+  EXPECT_EQ(std::set<std::string>(lines.begin(), lines.end()).size(), 3U) << names;
+  EXPECT_NE(names.find("encoded/heads/fix=="), std::string::npos) << names;
+  EXPECT_NE(back.text.find("refs/heads/"), std::string::npos) << back.text;
+  EXPECT_EQ(git("for-each-ref '--format=%(contents:subject)' --sort=contents:subject refs/bottle"), "FIX\nFix\nfix");
 }
 
 TEST(RefNames, CannotBeMistakenForOptionsOrPatterns) {

@@ -47,6 +47,30 @@ TEST_F(UnreferencedCommits, CommitsThatWereTakenOffABranchComeBack) {
   }
 }
 
+TEST_F(UnreferencedCommits, CommitsThatHeadLeftForABranchWithoutCommitsComeBack) {
+  for (const std::string& command :
+       {empty("lost") + " && git checkout -q --orphan tmp && " + commit_ + "-m squashed && git branch -q -D main && " +
+            "git branch -m main",
+        "git checkout -q --detach && " + empty("lost") + " && git switch -q --orphan pages && " + empty("pages"),
+        "git checkout -q --detach && " + empty("lost") + " && git switch -q --orphan pages"}) {
+    auto back = after(WorkspaceMode::clone, command);
+    EXPECT_EQ(git("for-each-ref --format='%(contents:subject)' 'refs/bottle/s1/heads/bottle-detached-*'"), "lost")
+        << command << "\n"
+        << back.text;
+  }
+}
+
+TEST_F(UnreferencedCommits, CommitsThatACheckpointBroughtStayAfterTheirBranchBeginsAnew) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  sh("cd " + inside + " && " + empty("lost"));
+  come_home(sent.base);
+  sh("cd " + inside + " && git checkout -q --orphan tmp && " + commit_ + "-m squashed && git branch -q -D main && " +
+     "git branch -m main");
+  come_home(sent.base);
+  EXPECT_NE(subjects().find("lost"), std::string::npos) << subjects();
+}
+
 TEST_F(UnreferencedCommits, CommitsWithANewerVersionDoNotComeBack) {
   const std::string amend = commit_ + "--amend --allow-empty -m newer";
   for (const std::string& command :

@@ -69,7 +69,16 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   // In a linked work tree, this is the name below worktrees/NAME/.
   size_t slash = is_worktree ? std::min(name.find('/', kWorkTrees.size()), name.size() - 1) : 0;
   std::string own = is_worktree ? name.substr(slash + 1) : name;
-  if (own == "logs/HEAD" || name.starts_with(kLogs)) return log(body);
+  if (own == "logs/HEAD") {
+    std::string last = TRY(log(body));
+    // HEAD may have left this commit for a branch without commits, of which git writes nothing in the log.
+    if (git::is_object_id(last)) left_.push_back(std::move(last));
+    return {};
+  }
+  if (name.starts_with(kLogs)) {
+    TRY(log(body));
+    return {};
+  }
   if (own == "HEAD") {
     std::string head = TRY(ref_in(body, kLongestHead));
     if (!is_worktree) q_.head = head;
@@ -213,15 +222,20 @@ Fate fate_of(std::string_view what) {
 }  // namespace
 
 // Records the commits that HEAD or a branch left. The branch that had them may have been moved or removed since. Each
-// line is "OLD NEW who when<TAB>what".
-Result<> RefFiles::log(const Source& body) {
-  std::string text = TRY(end_of(body, kLargestLog));
+// line is "OLD NEW who when<TAB>what". Returns the commit of the last line.
+Result<std::string> RefFiles::log(const Source& body) {
+  std::string text = TRY(end_of(body, kLargestLog)), last;
   std::set<std::string, std::less<>> replaced;
   each_line(text, [&](std::string_view line) {
     std::string_view old = line.substr(0, line.find(' '));
     line.remove_prefix(std::min(old.size() + 1, line.size()));
     std::string_view now = line.substr(0, line.find(' '));
-    if (!git::is_object_id(old) || old == now) return;
+    if (!git::is_object_id(old)) return;
+    // The first commit of a branch without commits (`git switch --orphan`) follows on nothing. What HEAD left for that
+    // branch is only in the line before.
+    if (old != last && git::is_object_id(last)) left_.push_back(last);
+    last = now;
+    if (old == now) return;
     Fate fate = fate_of(line.substr(std::min(line.find('\t'), line.size() - 1) + 1));
     if (fate == Fate::replaced) replaced.emplace(old);
     else if (fate == Fate::left) left_.emplace_back(old);
@@ -230,7 +244,7 @@ Result<> RefFiles::log(const Source& body) {
     if (left_.size() > 2 * kMostDetached) left_.erase(left_.begin(), left_.end() - static_cast<long>(kMostDetached));
   });
   if (replaced_.size() < kMostReplaced) replaced_.merge(replaced);
-  return {};
+  return last;
 }
 
 void RefFiles::note_detached(std::string id) {
@@ -247,10 +261,9 @@ void RefFiles::leave_unread(const std::string& file, const std::string& why) {
 void RefFiles::end() {
   // A loose ref is newer than a packed one.
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
-  // Refs below refs/bottle are written by bottle only.
-  std::erase_if(q_.refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
   // Those that are still in use count more than those in a log, so they come last. The newest ones are kept.
   std::unordered_set<std::string> seen(q_.detached.begin(), q_.detached.end());
+  for (const auto& [name, id] : q_.refs) seen.insert(id);
   for (auto id = left_.rbegin(); id != left_.rend() && q_.detached.size() < kMostDetached; ++id)
     if (!replaced_.contains(*id) && seen.insert(*id).second) q_.detached.push_front(*id);
   if (q_.head.empty()) return;  // the repository did not come back

@@ -26,7 +26,7 @@ class RefFiles {
   Result<> loose(const std::string& name, const Source& body);
   Result<> packed(const Source& body);
   Result<> stashes(const Source& body);
-  Result<> log(const Source& body);
+  Result<std::string> log(const Source& body);
   Result<> settings(const std::string& name, const Source& body);
   Result<> commits(const Source& body);
   Result<> autostash(const Source& body);

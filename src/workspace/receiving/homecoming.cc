@@ -8,6 +8,7 @@
 
 #include "base/files/full_disk.h"
 #include "base/text/line.h"
+#include "base/text/lower.h"
 #include "git/formats/modes.h"
 #include "git/refs.h"
 #include "git/run/attributes.h"
@@ -191,20 +192,26 @@ void Homecoming::find_removed_refs() {
         removed_refs_.push_back(name);
 }
 
-namespace {
-
-std::string name_of(const std::string& from) {
+// Chooses the names below the prefix for refs of the agent. Where the file system does not distinguish capitals, a ref
+// whose name differs from an earlier one only in them gets another name, because it would replace that one.
+std::map<std::string, std::string> Homecoming::names_of(const std::map<std::string, std::string>& wanted) const {
   constexpr std::string_view kStash = "refs/stash@";
-  return from.starts_with(kStash) ? "stash/" + from.substr(kStash.size()) : name_for(from);
+  bool folds = origin_.repository->settings.capitals == git::Settings::Capitals::ignored;
+  std::set<std::string> taken;
+  std::map<std::string, std::string> names;
+  for (const auto& [from, id] : wanted) {
+    std::string name = from.starts_with(kStash) ? "stash/" + from.substr(kStash.size()) : name_for(from);
+    if (folds && !taken.insert(lower(name)).second) name = distinct_name_for(from);
+    names[from] = std::move(name);
+  }
+  return names;
 }
-
-}  // namespace
 
 // Removes old refs before anything is brought: a new branch may need the name of an old one as its directory. If this
 // fails, the next pull tries again.
 void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
-  std::map<std::string, std::string> kept;
-  for (const auto& [from, id] : but) kept[prefix_ + name_of(from)] = id;
+  std::set<std::string> kept;
+  for (const auto& [from, name] : but) kept.insert(prefix_ + name);
   std::vector<std::string> gone;
   for (const char* kind : {"heads/", "tags/", "notes/", "stash/", "other/", "encoded/"})
     if (auto refs = git::read_refs(*origin_.repository, prefix_ + kind))
@@ -221,15 +228,16 @@ Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
   TRY(add_unnamed(wanted));
+  auto names = names_of(wanted);
   if (refs_known()) {
-    drop_refs(wanted);
+    drop_refs(names);
     find_removed_refs();
   }
   size_t taken = 0;
   for (const auto& [from, id] : wanted) {
     if (++taken > kMostTaken) {
       q_.leave(".git/" + from, "not brought home, because there are more refs than the limit");
-    } else if (!TRY(take_ref(from, id))) {
+    } else if (!TRY(take_ref(from, names[from], id))) {
       q_.leave(".git/" + from, "not brought home, because it is broken or incomplete");
     } else if (q_.head == "ref: " + from || (q_.head == id && from.starts_with("refs/heads/"))) {
       head_ = id;
@@ -273,7 +281,7 @@ Result<> Homecoming::find_only_branch() {
 }
 
 // Lists the changes first: a commit that cannot be listed must not come into the operator's repository either.
-Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id) {
+Result<bool> Homecoming::take_ref(const std::string& from, const std::string& name, const std::string& id) {
   if (listed_.id != id) {
     auto list = changes(q_, git_, base_, id);
     auto commit = list ? git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at())
@@ -282,10 +290,10 @@ Result<bool> Homecoming::take_ref(const std::string& from, const std::string& id
     listed_ = {id, commit.value_or(""), list.value_or(std::vector<Change>())};
   }
   bool fits = from.starts_with("refs/heads/") ? listed_.commit == id : git::is_object_id(listed_.commit);
-  if (!fits || !TRY(bring(prefix_ + name_of(from), id))) return false;
+  if (!fits || !TRY(bring(prefix_ + name, id))) return false;
   constexpr std::string_view kHeads = "refs/heads/";
   TRY(inspection_->take(listed_.changes, from.starts_with(kHeads) ? from.substr(kHeads.size()) : from));
-  if (name_of(from).starts_with("encoded/")) encoded_.push_back({prefix_ + name_of(from), id, from});
+  if (name.starts_with("encoded/")) encoded_.push_back({prefix_ + name, id, from});
   ids_.push_back(id);
   return true;
 }

@@ -39,6 +39,13 @@ std::string encoded(std::string_view part) {
 
 std::string encoded_component(std::string_view path) { return encoded(path); }
 
+std::string distinct_name_for(std::string_view name) {
+  std::string kind = name_for(name);
+  if (kind.starts_with("encoded/")) kind = kind.substr(kind.find('/') + 1);
+  return "encoded/" + kind.substr(0, kind.find('/')) + "/" + encoded(name.substr(name.rfind('/') + 1)).substr(0, kCut) +
+         "==" + blob_id(name).substr(0, 16);
+}
+
 std::string name_for(std::string_view name) {
   std::string_view rest = name.substr(std::string_view("refs/").size());
   if (rest == "stash") return "stash/0";

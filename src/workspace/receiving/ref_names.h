@@ -11,6 +11,10 @@ namespace bottle::workspace {
 // such byte, and is cut if it is too long for a file name. `name` must be valid for git (git::is_ref_name). Pure.
 std::string name_for(std::string_view name);
 
+// Returns another name for the same ref, below "encoded/". It ends with a hash of the whole name, so that it also
+// differs from the names of other refs where capitals do not count. Pure.
+std::string distinct_name_for(std::string_view name);
+
 // Returns a path of the workspace as one component of such a name.
 std::string encoded_component(std::string_view path);
 
