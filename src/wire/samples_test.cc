@@ -131,7 +131,8 @@ Job job() {
   j.directories.runtimes = "/home/me/.local/state/bottle/runtimes.json";
   j.path_to_self = "/usr/bin/bottle";
   j.far = true;
-  j.remote = {far(), vm(), true, true, "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", true};
+  j.remote = {far(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab",
+              RemoteJob::Task::adopt_and_stop};
   j.tunnel = true;
   j.relay_all = true;
   j.token = {Token::Via::provider, "token", "/run/token", "cat /run/token"};

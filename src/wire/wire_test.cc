@@ -242,6 +242,16 @@ TEST(ChangedRepositories, TheFormatOfEarlierVersionsIsRead) {
   EXPECT_FALSE(decode_repositories("[7]"));
 }
 
+TEST(Jobs, ARemoteTaskThatMeansNothingIsRefused) {
+  json job = json::parse(*read_file("tests/golden/wire/job.json"));
+  job["remote"]["adopt"] = false;
+  EXPECT_FALSE(decode<Job>(job.dump(), From::ours)) << "it stops what it does not adopt";
+  job["remote"]["stop"] = false;
+  EXPECT_TRUE(decode<Job>(job.dump(), From::ours));
+  job["remote"]["unseen"] = job["remote"]["adopt"] = true;
+  EXPECT_FALSE(decode<Job>(job.dump(), From::ours)) << "nothing is sent to a session that runs";
+}
+
 TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
   json record = json::parse(encode(VmRecord{}));
   record["disk_gb"] = uint64_t{1} << 40;

@@ -87,7 +87,8 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   }
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
-  job.remote = wire::RemoteJob{far, std::nullopt, true, options.stop};
+  job.remote = wire::RemoteJob{.far = far};
+  job.remote->task = options.stop ? wire::RemoteJob::Task::adopt_and_stop : wire::RemoteJob::Task::adopt;
   if (view.vm) {
     job.remote->vm = view.vm->wanted;
     job.remote->vm->environment = hook_environment();

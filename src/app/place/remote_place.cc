@@ -86,7 +86,7 @@ class RemotePlace : public Place {
     job.remote->far = far_;
     job.remote->image = image_;
     job.remote->roots = hello_.roots;
-    job.remote->unseen = !channel_.hello;
+    if (!channel_.hello) job.remote->task = wire::RemoteJob::Task::begin_unseen;
     session::PassedChannel passed{channel_.in.get(), channel_.out.get()};
     auto socket = session::start_supervisor(job, &passed);
     channel_ = {};  // only the supervisor may hold it, so that the far side notices when the supervisor closes it

@@ -59,10 +59,12 @@ class VmPlace : public Place {
     job.remote = remote_;
     job.tunnel = tunnel_;
     // If everything needed is on the disk, the job need not wait for the machine's hello.
-    job.remote->unseen = remote_.far.program == baked_.program &&
-                         std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
-                         token_.via == wire::Token::Via::job;
-    if (job.remote->unseen) job.remote->roots = baked_.roots;
+    if (remote_.far.program == baked_.program &&
+        std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
+        token_.via == wire::Token::Via::job) {
+      job.remote->task = wire::RemoteJob::Task::begin_unseen;
+      job.remote->roots = baked_.roots;
+    }
     if (token_.via != wire::Token::Via::job) {
       job.token = token_;
       job.token.name = TRY(token_name(job.plan));

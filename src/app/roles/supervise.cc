@@ -85,12 +85,12 @@ void keep_needed_variables(const Job& job) {
 // Returns the connection to the far side that the launcher has opened. A supervisor that adopts a session, or makes a
 // VM first, was started without one, and the descriptors may then be anything.
 std::optional<remote::Channel> passed_channel(const wire::RemoteJob& job) {
-  if (job.adopt || job.vm) return {};
+  if (job.adopts() || job.vm) return {};
   for (int fd : {PassedChannel::kIn, PassedChannel::kOut}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   return remote::Channel{UniqueFd(PassedChannel::kIn),
                          UniqueFd(PassedChannel::kOut),
                          {},
-                         job.unseen ? std::nullopt : std::optional(wire::Hello())};
+                         job.task == wire::RemoteJob::Task::begin_unseen ? std::nullopt : std::optional(wire::Hello())};
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
 // Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never
 // have had one.
 wire::WorkResult Conclusion::nothing_came() const {
-  if (!far_result_ && !job_.remote->adopt) return {};
+  if (!far_result_ && !job_.remote->adopts()) return {};
   const std::string& session = job_.plan.session;
   std::string lost = std::string(far_result_ ? "The work is lost" : "If the agent ran, its work is lost") +
                      ", because " + record_.far.target.to_string() + " no longer has the workspace.";

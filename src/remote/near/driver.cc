@@ -41,8 +41,9 @@ input::VmLife life_of(const machine::Record& vm) {
 SessionKind kind_of(const wire::RemoteJob& remote) {
   SessionKind kind;
   if (remote.vm) kind.machine = remote.vm->keep ? SessionKind::Machine::kept_vm : SessionKind::Machine::vm;
-  if (remote.unseen) kind.judge = remote.vm ? SessionKind::Judge::near_side : SessionKind::Judge::launcher;
-  kind.adopted = remote.adopt;
+  if (remote.task == wire::RemoteJob::Task::begin_unseen)
+    kind.judge = remote.vm ? SessionKind::Judge::near_side : SessionKind::Judge::launcher;
+  kind.adopted = remote.adopts();
   return kind;
 }
 
@@ -70,7 +71,7 @@ void Driver::feed(Input first) {
 
 void Driver::open() {
   // The stop comes first, so that a session that is adopted only to be stopped opens no services.
-  if (job_.remote->stop) stop();
+  if (job_.remote->task == wire::RemoteJob::Task::adopt_and_stop) stop();
   auto opened = open_record();
   if (opened) feed(input::Opened{*opened});
   else feed(input::OpenFailed{std::move(opened.error()), ledger_.has_value()});

@@ -30,7 +30,7 @@ TEST(Adoption, TheLedgerGetsTheAddressAtWhichAVmWasFound) {
     ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-one", "fake", {}}}));
   }
   far.target.port = 2;
-  job.remote = wire::RemoteJob{far, std::nullopt, true, false};
+  job.remote = wire::RemoteJob{.far = far, .task = wire::RemoteJob::Task::adopt};
   job.remote->vm.emplace().environment = {{"HOME", root}, {"PATH", "/usr/bin:/bin"}};
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   {

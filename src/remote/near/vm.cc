@@ -168,7 +168,7 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
   machine::VmSpec spec = spec_of(job, vm_name);
   // The disk was baked with everything that the job needs, so nothing is packed, and the hello is judged when it comes
   // with the job's first answers (judge_baked).
-  if (job.remote->unseen) {
+  if (job.remote->task == wire::RemoteJob::Task::begin_unseen) {
     auto ready = TRY(make(spec, job.remote->far, nullptr, progress));
     TRY(machine::keep_vm(ready.vm, spec));
     return ready;

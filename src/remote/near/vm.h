@@ -22,8 +22,8 @@ namespace bottle::remote {
 using wire::Job, wire::Token;
 
 // Holds a VM with a channel to its far side. No address of the VM's network leads back to the operator, its engine
-// answers, and it has the agent's image. If the job is `unseen`, the hello has not come yet, and all of this must
-// still be judged from it.
+// answers, and it has the agent's image. If the job's task is begin_unseen, the hello has not come yet, and all of this
+// must still be judged from it.
 struct ReadyVm {
   machine::Vm vm;
   Far far;

@@ -67,13 +67,20 @@ void fields(Object& o, VmJob& job) {
 }
 
 static void fields(Object& o, RemoteJob& remote) {
+  using Task = RemoteJob::Task;
   o.object("far", remote.far);
   o.object("vm", remote.vm);
-  o.flag("adopt", remote.adopt);
-  o.flag("stop", remote.stop);
+  bool adopt = remote.adopts(), stop = remote.task == Task::adopt_and_stop, unseen = remote.task == Task::begin_unseen;
+  o.flag("adopt", adopt);
+  o.flag("stop", stop);
   o.text("image", remote.image, kPath);
   o.text("roots", remote.roots, kName);
-  o.flag("unseen", remote.unseen);
+  o.flag("unseen", unseen);
+  if (!o.is_read()) return;
+  if (stop && !adopt) return o.refuse("stop", "needs adopt");
+  if (unseen && adopt) return o.refuse("unseen", "excludes adopt");
+  if (adopt) remote.task = stop ? Task::adopt_and_stop : Task::adopt;
+  else remote.task = unseen ? Task::begin_unseen : Task::begin;
 }
 
 static void fields(Object& o, Directories& directories) {

@@ -74,13 +74,19 @@ void fields(Object& o, VmJob& job);
 struct RemoteJob {
   Far far;  // has no target while a VM is still to be made
   std::optional<VmJob> vm;
-  bool adopt = false;  // take over a session that already runs (or has ended) and whose owner on this machine is dead
-  bool stop = false;   // with `adopt`: end the session now
-  std::string image;   // image_identity() of the image that its engine must have
-  std::string roots;   // content hash of the public roots that the far side keeps
-  // Set while the machine's hello has not arrived. No value goes to the machine before the hello has been judged: by
-  // the launcher, or by the supervisor if the VM started from a disk that was baked with everything this job needs.
-  bool unseen = false;
+  std::string image;  // image_identity() of the image that its engine must have
+  std::string roots;  // content hash of the public roots that the far side keeps
+  enum class Task {
+    begin,
+    // Begin a session although the machine's hello has not arrived. No value goes to the machine before the hello has
+    // been judged: by the launcher, or by the supervisor if the VM started from a disk that was baked with everything
+    // this job needs.
+    begin_unseen,
+    adopt,           // take over a session that already runs (or has ended) and whose owner on this machine is dead
+    adopt_and_stop,  // take it over, and end it now
+  };
+  Task task = Task::begin;
+  bool adopts() const { return task == Task::adopt || task == Task::adopt_and_stop; }
 };
 
 // Says where an engine keeps layers and volumes. Fields are empty if the engine did not report them.
