@@ -13,15 +13,15 @@
 namespace bottle::app {
 namespace {
 
-// Returns when the engine first answered, in seconds since 1970, or 0 if it did not answer in time.
-double await_engine() {
+// Returns when the engine first answered, in seconds since 1970, or nothing if it did not answer in time.
+std::optional<double> await_engine() {
   auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
   while (std::chrono::steady_clock::now() < until) {
     if (connect_engine())
       return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  return 0;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ int run_far(const std::vector<std::string>& words) {
   world.path_to_self = path_to_self();
   auto endpoint = docker::find_endpoint(environment());
   if (endpoint) world.engine_socket = endpoint->socket;
-  else world.engine_error = endpoint.error().what;
+  else world.engine_socket = fail(Code::unavailable, endpoint.error().what);
   return remote::far_main(world, words);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <future>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,14 +23,14 @@ namespace bottle::remote {
 // Describes this machine and this program to the far side. The app room fills it in.
 struct FarWorld {
   Directories directories;
-  std::string engine_socket;  // empty if no engine was found
-  std::string engine_error;   // why there is no engine, and what to do
+  // The error says why there is no engine.
+  Result<std::string> engine_socket = fail(Code::unavailable, "no engine was looked for");
   std::string path_to_self;
   // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock).
-  double engine_at = 0;
+  std::optional<double> engine_at = {};
 };
 
-// Connects to the engine. Blocks. The error says why there is none, and what to do.
+// Connects to the engine. Blocks. The error says why there is none.
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
 
 // Asks the engine for its description of itself. This is the engine's slowest answer, so it is asked first, and only

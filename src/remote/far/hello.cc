@@ -111,8 +111,7 @@ std::string roots_path(const FarWorld& world) {
 }
 
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world) {
-  if (world.engine_socket.empty()) return fail(Code::unavailable, world.engine_error);
-  return docker::connect({world.engine_socket, "the remote machine"});
+  return docker::connect({TRY(world.engine_socket), "the remote machine"});
 }
 
 EngineInfo ask_info(const FarWorld& world) {
@@ -139,7 +138,7 @@ Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info) {
                     .interfaces = interfaces(),
                     .routes = std::move(all_routes),
                     .mosh = has_program("mosh-server"),
-                    .engine_at = world.engine_at};
+                    .engine_at = world.engine_at.value_or(0)};
   hello.engine = ask_engine(world, info, hello);
   if (auto roots = read_file(roots_path(world), 8 << 20)) hello.roots = content_hash(*roots);
   return hello;

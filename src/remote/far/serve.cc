@@ -87,11 +87,10 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
   // The job has the near side's paths, which this machine's paths replace.
   job.directories = world.directories;
-  job.engine = world.engine_socket;
   job.storage = session::storage_of(info);
   job.path_to_self = world.path_to_self;
   job.far = true;
-  if (job.engine.empty()) return fail(Code::unavailable, world.engine_error);
+  job.engine = TRY(world.engine_socket);
   // Without the engine's description, the launch itself finds out that the engine does not answer.
   if (info.is_object()) {
     auto engine = TRY(docker::connect({job.engine, "the remote machine"}));
@@ -137,7 +136,7 @@ int serve(const FarWorld& world) {
   // The engine is asked immediately, because the job may still be on its way.
   auto info = ask_info(world);
   auto hello = say_hello(world, info, !token.empty());
-  if (world.engine_at == 0) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
+  if (!world.engine_at) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
   auto frame = receive_frame(0);
   if (!frame) return 0;  // the near side wanted only the hello
   UniqueFd socket;
