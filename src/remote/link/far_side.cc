@@ -286,6 +286,12 @@ Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout
 
 Result<> FarSide::send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                        std::stop_token stop) {
+  if (TRY(offer(words, produce, std::move(stop))) == Taken::yes) return {};
+  return fail(Code::protocol, main_.target().to_string() + " asks for what it was sent as a whole");
+}
+
+Result<FarSide::Taken> FarSide::offer(const std::vector<std::string>& words,
+                                      const std::function<Result<>(const Sink&)>& produce, std::stop_token stop) {
   if (!stop.stop_possible()) stop = stop_;
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::pipe(), Child::pipe(), Child::pipe()));
@@ -298,7 +304,7 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   auto produced = produce([&](std::string_view bytes) { return write_until(child.in(), bytes, stop); });
   child.close_in();
   // A closed pipe means that the far side has ended. Its error output, which is read next, says why.
-  if (!produced && produced.error().code != Code::closed) return produced;
+  if (!produced && produced.error().code != Code::closed) return std::unexpected(std::move(produced.error()));
   // Reading one after the other cannot block, because the answer is one word, and both streams end with the remote
   // program.
   std::string answer = read_to_end(child.out(), stop), complaint = read_to_end(child.err(), stop);
@@ -306,9 +312,8 @@ Result<> FarSide::send(const std::vector<std::string>& words, const std::functio
   if (stop.stop_requested()) return fail(Code::canceled, words[0] + " was stopped");
   stopped.reset();  // before the child is reaped, because its pid may then pass to another process
   int status = TRY(child.wait(60000));
-  if (status == 0 && answer == "ok\n") return {};
-  if (status == 0 && answer == "again\n")
-    return fail(Code::conflict, main_.target().to_string() + " no longer has what it was sent before");
+  if (status == 0 && answer == "ok\n") return Taken::yes;
+  if (status == 0 && answer == "again\n") return Taken::again;
   std::string why = folded(complaint.empty() ? answer : complaint, 500);
   // ssh itself exits with 255.
   return fail(status == 255 ? Code::unavailable : Code::internal,

@@ -57,10 +57,14 @@ class FarSide {
   // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use. Fails with
   // Code::unavailable if ssh itself failed, because then the machine may have done nothing.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
-  // Does the same and streams bytes to its stdin. Its answer must be "ok"; if it is "again", fails with
-  // Code::conflict. `stop` ends it immediately; without one, the stop of reach() does.
+  // Does the same and streams bytes to its stdin. Its answer must be "ok". `stop` ends it immediately; without one, the
+  // stop of reach() does.
   Result<> send(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                 std::stop_token stop = {});
+  // Does the same, but the answer may also be "again": the far side does not have what the bytes build on.
+  enum class Taken { yes, again };
+  Result<Taken> offer(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
+                      std::stop_token stop = {});
   // Does the same and reads a delivery that comes back, with limits on its bytes and its time. Fails with Code::limit
   // or Code::timed_out if it exceeds them. `is_gone` returns true if nothing more will come.
   Result<> fetch(

@@ -77,16 +77,18 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   // Nothing else is left to do on this thread: the agent has ended, and the clients only wait for the result.
   std::this_thread::sleep_for(std::chrono::milliseconds(how.wait_ms));
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
+  // If the work is held or cannot be written, a new connection does not help.
+  bool reconnecting_helps = true;
   auto back = [&]() -> Result<wire::WorkResult> {
     FarSide side = side_ ? *side_ : TRY(reach_again());
     auto fetched =
         TRY(fetcher.fetch(side, is_gone, [&](const std::string& line) { clients_.event(wire::Step{line}); }));
     // The steps that follow use this connection, too.
     side_ = std::move(side);
-    return fetched;
+    if (auto* work = std::get_if<wire::WorkResult>(&fetched)) return std::move(*work);
+    reconnecting_helps = false;
+    return fail(Code::unavailable, std::get<Held>(fetched).why);
   }();
-  // If the work is held or cannot be written, a new connection does not help.
-  bool retry_helps = back || back.error().code != Code::conflict;
   if (back) {
     back_ = std::move(*back);
     // An earlier near side may have brought the work home and died before the ledger said so.
@@ -100,11 +102,11 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     if (saved) return input::Fetched{};
     back_.reset();
     back = std::unexpected(std::move(saved.error()).during("writing what came home"));
-    retry_helps = false;
+    reconnecting_helps = false;
   }
   fetch_error_ = back.error().what;
   vm_gone_ = is_gone();
-  return input::FetchFailed{!retry_helps, vm_gone_, std::move(back.error())};
+  return input::FetchFailed{!reconnecting_helps, vm_gone_, std::move(back.error())};
 }
 
 // Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never

@@ -51,13 +51,11 @@ class Delivery {
            uint64_t most_kept)
       : job_(job), side_(side), name_(std::move(name)), time_(time), stop_(stop), most_kept_(most_kept) {}
 
-  // Leaves out the pieces that the machine has kept from `before`. Returns those that it keeps from now on, or nothing
-  // if the delivery is too large to be kept. Calls `begins_from` as deliver() does, and sets the base and the warnings
-  // of `delivered` as soon as they are known.
-  Result<std::optional<KeptPieces>> send(const std::optional<KeptPieces>& before,
-                                         const std::function<Result<>(const std::string& base)>& begins_from,
-                                         Delivered& delivered) {
-    std::optional<KeptPieces> kept;
+  // Leaves out the pieces that the machine has kept from `before`. Returns whether it still has them. Calls
+  // `begins_from` as deliver() does, and sets the base and the warnings of `delivered` as soon as they are known.
+  Result<FarSide::Taken> send(const std::optional<KeptPieces>& before,
+                              const std::function<Result<>(const std::string& base)>& begins_from,
+                              Delivered& delivered) {
     bool sent_all = false;
     auto produce = [&](const Sink& sink) -> Result<> {
       DeltaWriter writer(sink, name_, before, most_kept_);
@@ -65,16 +63,20 @@ class Delivery {
       TRY(writer.begin("/"));
       TRY(write([&](std::string_view bytes) { return writer.data(bytes); }, begins_from, delivered));
       TRY(writer.end_archive());
-      kept = TRY(writer.finish());
+      kept_ = TRY(writer.finish());
       sent_all = true;
       return {};
     };
-    TRY(side_.send({"deliver", job_.plan.session, job_.id}, produce, stop_));
-    if (!sent_all)
+    auto taken = TRY(side_.offer({"deliver", job_.plan.session, job_.id}, produce, stop_));
+    if (taken == FarSide::Taken::yes && !sent_all)
       return fail(Code::protocol, "the machine says that it has the workspace, but it did not read all of it",
                   "check that machine; its bottle does not behave as this one expects");
-    return kept;
+    return taken;
   }
+
+  // Returns the pieces that the machine keeps from now on, or nothing if the delivery is too large to be kept. Call it
+  // after the machine has taken the delivery.
+  const std::optional<KeptPieces>& kept() const { return kept_; }
 
  private:
   // Writes the skills and the workspace.
@@ -102,6 +104,7 @@ class Delivery {
   uint64_t time_;     // of all files, in seconds since 1970; 0 for their own
   const std::stop_token& stop_;
   uint64_t most_kept_;  // in bytes
+  std::optional<KeptPieces> kept_;
 };
 
 }  // namespace
@@ -118,16 +121,18 @@ Delivered deliver(const Job& job, FarSide side, const std::function<Result<>(con
   // no part would match what the machine already has.
   uint64_t time = name.empty() ? 0 : time_in(path + ".time");
   Delivery delivery(job, side, name, time, stop, most_kept);
-  auto kept = delivery.send(before, begins_from, delivered);
-  if (!kept && kept.error().code == Code::conflict && before) {
+  auto taken = delivery.send(before, begins_from, delivered);
+  if (taken == FarSide::Taken::again && before) {
     ::unlink(path.c_str());  // it describes data that the machine no longer has, and would cost another round trip
-    kept = delivery.send(std::nullopt, begins_from, delivered);
+    taken = delivery.send(std::nullopt, begins_from, delivered);
   }
-  if (!kept) delivered.taken = std::unexpected(std::move(kept.error()));
-  else if (*kept && !name.empty() && make_directories(job.directories.cache + "/sent"))
+  if (!taken) delivered.taken = std::unexpected(std::move(taken.error()));
+  else if (*taken == FarSide::Taken::again)
+    delivered.taken = fail(Code::protocol, "the machine asks for the whole workspace, which it was sent");
+  else if (delivery.kept() && !name.empty() && make_directories(job.directories.cache + "/sent"))
     // The index describes what the far side has after this delivery, so it is written only now. Without it, the next
     // delivery sends everything. If nothing is kept of this delivery, the far side still has the earlier one.
-    (void)write_file_atomically(path, to_bytes(**kept));
+    (void)write_file_atomically(path, to_bytes(*delivery.kept()));
   return delivered;
 }
 

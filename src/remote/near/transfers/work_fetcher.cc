@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <cstdio>
+#include <optional>
 
 #include "base/files/durable.h"
 #include "base/files/file.h"
@@ -74,12 +75,12 @@ Result<> only_once(bool& came) {
 }
 
 // Returns the far side's reason why the workspace cannot be read although it exists.
-Result<> why_held(const Source& source) {
+Result<std::string> why_held(const Source& source) {
   std::string why(500, '\0');
   size_t have = 0;
   for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
   why.resize(have);
-  return fail(Code::conflict, "the workspace is still in its container: " + folded(why));
+  return "the workspace is still in its container: " + folded(why);
 }
 
 }  // namespace
@@ -135,12 +136,13 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
+Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
   std::string results = job_.directories.results_of(job_.plan.session);
   std::string kept = results + "/" + session::kArchive, arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
   keep_larger(arriving, part);  // an earlier attempt did not end
   bool came = false;
+  std::optional<Held> held;
   TRY(from({"fetch", job_.plan.session, job_.id}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == session::kAudit) TRY(save_egress(source));
     if (name == session::kArchive) {
@@ -154,10 +156,11 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell)
       else if (!whole) keep_larger(arriving, part);
       TRY(std::move(whole));
     }
-    if (name == kHeld) return why_held(source);
+    if (name == kHeld) held = Held{TRY(why_held(source))};
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, results));
     return drain(source);
   }));
+  if (held) return std::move(*held);
   // The far side had no workspace, as with `workspace: none`. A file with this name is from an earlier fetch.
   if (!came) return wire::WorkResult();
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
@@ -172,7 +175,7 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell)
   // The archive is cut off, and the machine still has the whole work.
   if (!sorted && sorted.error().code == Code::closed) {
     keep_larger(arriving, part);
-    return sorted;
+    return std::unexpected(std::move(sorted.error()));
   }
   if (::rename(arriving.c_str(), kept.c_str()) != 0) return fail_errno("renaming " + arriving);
   ::unlink(part.c_str());
@@ -191,7 +194,7 @@ Result<wire::WorkResult> WorkFetcher::fetch(const Fetch& from, const Tell& tell)
   } else {
     ::unlink(kept.c_str());
   }
-  return *sorted;
+  return std::move(*sorted);
 }
 
 }  // namespace bottle::remote

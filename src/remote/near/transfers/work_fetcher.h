@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/error.h"
@@ -19,6 +20,12 @@ using wire::Job;
 
 // Returns the path of the largest part of a workspace that came before its machine failed, in a session's results.
 inline std::string part_in(const std::string& results) { return results + "/workspace.tar.part"; }
+
+// The work is still in its container. A new connection to the machine does not help.
+struct Held {
+  std::string why;
+};
+using Fetched = std::variant<wire::WorkResult, Held>;
 
 // Fetches the work of one session. Not safe for use by two threads at the same time.
 class WorkFetcher {
@@ -41,13 +48,12 @@ class WorkFetcher {
   }
 
   // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
-  // Returns `back` of the result. Fails with Code::conflict if the machine was reached but the work is held in its
-  // container. `is_gone` returns true if the machine is gone and nothing more will come. If it fails in the middle of
-  // the workspace, what came stays in part_in(), unless the disk of this machine is full. Calls `tell` every two
-  // seconds with how much has come. Blocks.
+  // Returns `back` of the result, or Held if the machine has the work but cannot read it. `is_gone` returns true if the
+  // machine is gone and nothing more will come. If it fails in the middle of the workspace, what came stays in
+  // part_in(), unless the disk of this machine is full. Calls `tell` every two seconds with how much has come. Blocks.
   using Tell = std::function<void(const std::string& line)>;
-  Result<wire::WorkResult> fetch(const Fetch& from, const Tell& tell = [](const std::string&) {});
-  Result<wire::WorkResult> fetch(FarSide& far, const std::function<bool()>& is_gone, const Tell& tell) {
+  Result<Fetched> fetch(const Fetch& from, const Tell& tell = [](const std::string&) {});
+  Result<Fetched> fetch(FarSide& far, const std::function<bool()>& is_gone, const Tell& tell) {
     return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); }, tell);
   }
 

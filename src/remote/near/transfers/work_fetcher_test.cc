@@ -172,7 +172,8 @@ TEST_F(WorkFetcherTest, AFileThatCannotBeOpenedIsNotTakenForMissing) {
   ASSERT_TRUE(write_file_atomically(kept, workspace("one").substr(0, 600)));
   auto none = home.fetch(far({}));
   ASSERT_TRUE(none);
-  EXPECT_TRUE(none->archive.empty() && none->error.empty()) << "a part of an earlier fetch is not the work";
+  const auto& nothing = std::get<wire::WorkResult>(*none);
+  EXPECT_TRUE(nothing.archive.empty() && nothing.error.empty()) << "a part of an earlier fetch is not the work";
 
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
@@ -184,6 +185,19 @@ TEST_F(WorkFetcherTest, AFileThatCannotBeOpenedIsNotTakenForMissing) {
   });
   ::setrlimit(RLIMIT_NOFILE, &before);
   EXPECT_FALSE(fetched) << "the far side would be told to forget work that is not home";
+}
+
+TEST_F(WorkFetcherTest, WorkThatIsHeldIsNeitherAnErrorNorNothing) {
+  auto held = WorkFetcher(job_, base_).fetch([](const auto&, const auto& put) -> Result<> {
+    std::string why = "no engine\nanswers";
+    return put("held", [&](char* buffer, size_t room) -> Result<size_t> {
+      size_t n = why.copy(buffer, room);
+      why.erase(0, n);
+      return n;
+    });
+  });
+  ASSERT_TRUE(held && std::holds_alternative<Held>(*held));
+  EXPECT_EQ(std::get<Held>(*held).why, "the workspace is still in its container: no engine | answers");
 }
 
 TEST_F(WorkFetcherTest, CheckpointsStopWhenTheyHaveBroughtTooMuch) {
