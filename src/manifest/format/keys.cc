@@ -226,7 +226,10 @@ constexpr Key kKeys[] = {
      "`version`."},
     {"agent", "skills", Shape::words, Type::name, "",
      "Directories under `~/.config/bottle/skills` or `~/.claude/skills` to copy into the bottle."},
-    {"agent", "prompt", Shape::one, Type::text, "", "Added to the provider's system prompt."},
+    {"agent", "prompt", Shape::one, Type::text, "",
+     "What the agent is told before your prompt: for `claude` a part of its system prompt, for `codex` the beginning "
+     "of "
+     "the prompt. Not for `shell` and `command`."},
     {"agent", "command", Shape::list, Type::text, "", "The program and its arguments, for `provider: command`."},
     {"agent", "description", Shape::one, Type::text, "", "One line of text, shown in lists."},
 
@@ -245,9 +248,9 @@ constexpr Key kKeys[] = {
 
     {"vm", "provider", Shape::one, Type::name, "",
      "The provider that creates the VM, such as `qemu`; see [providers.md](providers.md).", kRequired},
-    {"vm", "ttl", Shape::one, Type::duration, "", "The longest that the VM may exist."},
+    {"vm", "ttl", Shape::one, Type::duration, "", "The longest that the VM may exist. Default `8h`."},
     {"vm", "idle", Shape::one, Type::duration, "",
-     "How long the VM may exist with no session and no work left to fetch."},
+     "How long the VM may exist with no session and no work left to fetch. Default `1h`."},
     {"vm", "cpus", Shape::one, Type::number, "", "Processors."},
     {"vm", "memory", Shape::one, Type::size, "", "Memory."},
     {"vm", "disk", Shape::one, Type::size, "", "Disk."},
