@@ -268,9 +268,11 @@ Error explain_detour(const Target& target, const std::string& detour, const std:
 
 // Returns the name of the socket of a connection.
 static std::string control_name(const Target& target, const Options& options) {
-  // The hash covers everything by which two connections can differ, so that none is used in place of another.
+  // The hash covers everything by which two connections can differ, so that none is used in place of another. With
+  // another home, this user may have another ssh configuration, in which the name is that of another machine.
+  const char* home = std::getenv("HOME");
   std::string identity = target.to_string() + "\n" + target.known_hosts + "\n" + target.host_key_alias + "\n" +
-                         target.identity + "\n" + options.purpose;
+                         target.identity + "\n" + options.purpose + "\n" + (home ? home : "");
   // A hash makes the length of the name independent of the target. ssh needs 17 more bytes while it creates the
   // socket.
   return content_hash(identity);

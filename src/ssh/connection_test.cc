@@ -8,8 +8,10 @@
 #include <filesystem>
 #include <functional>
 #include <future>
+#include <sstream>
 #include <thread>
 
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/unix_address.h"
@@ -78,6 +80,20 @@ TEST_F(ConnectionTest, EachConnectionFindsItsDirectoryAnew) {
   EXPECT_TRUE(Connection::open(target_, {}));
   fs::permissions(directory, fs::perms::all);
   EXPECT_EQ(Connection::open(target_, {}).error().code, Code::denied);
+}
+
+// Several homes of one user can name different machines alike, and a directory below /tmp is the same for all.
+TEST_F(ConnectionTest, AConnectionOfAnotherHomeIsNotUsed) {
+  go();
+  const std::string home = std::getenv("HOME") ? std::getenv("HOME") : "/";
+  Defer restore([&] { ::setenv("HOME", home.c_str(), 1); });
+  ASSERT_TRUE(open());
+  ::setenv("HOME", root_.c_str(), 1);
+  ASSERT_TRUE(open());
+  std::istringstream all(starts());
+  std::string first, second;
+  ASSERT_TRUE(all >> first >> second) << starts();
+  EXPECT_NE(first, second);
 }
 
 TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
