@@ -56,6 +56,7 @@ class Watch {
   void check_disk();
   void resize();
   void stop(int seconds = 3);
+  bool is_ending() const { return ended_ || stopped_; }
   Result<> tell_end(wire::SessionResult& result);
 
   // -- the guard
@@ -91,23 +92,26 @@ class Watch {
   Running& running_;
   Clients& clients_;
   Names names_;
-  AuditFile audit_;
+
+  // -- the agent
   docker::Demux demux_;
   AgentInput input_;
-  bool ended_ = false, stopped_ = false;
-  wire::Resize size_;      // of the operator's terminal
-  int size_attempts_ = 0;  // how often the engine may still be asked for it
+  bool ended_ = false;      // its stream has ended
+  bool stopped_ = false;    // the engine was asked to stop it, and obeyed
+  std::string over_limit_;  // why it was to be stopped, if it exceeded a limit
+  wire::Resize size_;       // of the operator's terminal
+  int size_attempts_ = 0;   // how often the engine may still be asked for it
   Clock::time_point size_at_;
-  uint32_t near_side_ = 0;  // the near side that the guard was told about
-  uint64_t allowed_ = 0;
-  Clock::time_point networks_at_;
+
+  // -- the guard
   GuardKeeper guard_{Clock::now()};
   wire::GuardConfig started_with_;  // the last guard that was restarted
-  std::string over_limit_;          // why the agent was stopped, if it exceeded a limit
+  AuditFile audit_;
   EgressSummary summary_;
   EgressCounters counters_;
   UsageBook usage_;
-  LatestDecisions latest_;  // of a session whose operator is on another machine
+  uint64_t allowed_ = 0;
+  Clock::time_point networks_at_;
   LivePolicy policy_{running_.guard_config,
                      {.rules = lan_rules(job_.plan), .have_routes = !job_.far, .ssh = ssh_hosts(job_.plan)},
                      [this](const wire::GuardConfig& config) -> Result<> {
@@ -116,6 +120,11 @@ class Watch {
                        return running_.guard.send(wire::Configure{config});
                      },
                      [this](const wire::Event& event) { clients_.event(event); }};
+
+  // -- the near side
+  uint32_t near_side_ = 0;  // the near side that the guard was told about
+  LatestDecisions latest_;  // of a session whose operator is on another machine
+
   std::optional<SshAgentLink> ssh_;  // the last member, so that its threads end first
 };
 
@@ -203,7 +212,7 @@ void Watch::take_output() {
 }
 
 void Watch::check_disk() {
-  if (stopped_ || ended_) return;
+  if (is_ending()) return;
   std::string why = running_.disk->check();
   if (why.empty()) return;
   if (over_limit_.empty()) clients_.event(wire::Warning{why});
@@ -361,7 +370,7 @@ void Watch::lose_guard() {
   // The next guard has to be told that the near side is connected.
   near_side_ = 0;
   // The guard may end together with the agent, and that is not reported.
-  if (ended_ || stopped_) return;
+  if (is_ending()) return;
   clients_.event(wire::GuardLost{"the guard " + cause_of_death(engine_, names_.guard) +
                                  "; the agent has no network until it is back"});
 }
@@ -370,7 +379,7 @@ void Watch::lose_guard() {
 // network. Runs in a separate thread, so that the agent's terminal keeps working.
 void Watch::revive_guard() {
   if (guard_.is_starting()) return take_new_guard();
-  if (ended_ || stopped_ || !guard_.is_due(Clock::now())) return;
+  if (is_ending() || !guard_.is_due(Clock::now())) return;
   // The thread gets a copy, because this thread may change the configuration while the guard starts.
   auto config = started_with_ = running_.guard_config;
   config.used = usage_.all();
