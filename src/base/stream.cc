@@ -122,8 +122,7 @@ Source source_of(std::string_view text) {
 }
 
 // Reports come from the reader's side, so a stream that has stalled reports nothing.
-Source with_progress(const Source& source, const std::string& what,
-                     const std::function<void(const std::string&)>& tell) {
+Source with_progress(const Source& source, const std::string& what, const Progress& progress) {
   using Clock = std::chrono::steady_clock;
   struct State {
     uint64_t bytes = 0;
@@ -134,7 +133,7 @@ Source with_progress(const Source& source, const std::string& what,
     size_t n = TRY(source(buffer, size));
     state->bytes += n;
     if (auto now = Clock::now(); now > state->next) {
-      tell(what + ": " + std::to_string(state->bytes >> 20) + " MB");
+      progress(what + ": " + std::to_string(state->bytes >> 20) + " MB");
       state->next = now + std::chrono::seconds(2);
     }
     return n;

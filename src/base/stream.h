@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/progress.h"
 
 namespace bottle {
 
@@ -23,8 +24,7 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
 // Returns a source that reads `text`, which must outlive it.
 Source source_of(std::string_view text);
 
-// Returns `source` with reports: it calls `tell` every two seconds with a text such as "the workspace: 12 MB".
-Source with_progress(const Source& source, const std::string& what,
-                     const std::function<void(const std::string&)>& tell);
+// Returns `source` with reports: it calls `progress` every two seconds with a text such as "the workspace: 12 MB".
+Source with_progress(const Source& source, const std::string& what, const Progress& progress);
 
 }  // namespace bottle

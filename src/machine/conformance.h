@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "machine/provider/provider.h"
 
 namespace bottle::machine {

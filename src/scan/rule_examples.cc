@@ -172,12 +172,13 @@ std::string filled(std::string_view text, uint32_t seed) {
 }
 
 std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> rules, uint32_t seeds,
-                                        const std::function<void(const std::string&)>& tell) {
+                                        const Progress& progress) {
   std::vector<std::string> wrong;
   Detector detector(&catalog);
   for (const Rule& rule : rules)
     for (const Example& example : rule.examples) {
-      if (tell) tell("line " + std::to_string(example.line) + ": rule \"" + rule.id + "\": checking its example");
+      if (progress)
+        progress("line " + std::to_string(example.line) + ": rule \"" + rule.id + "\": checking its example");
       for (uint32_t seed = 1; seed <= seeds; ++seed) {
         std::string text = filled(example.text, seed);
         auto result = detector.scan(text);

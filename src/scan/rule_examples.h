@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/progress.h"
 #include "scan/detector.h"
 
 namespace bottle::scan {
@@ -19,9 +19,9 @@ namespace bottle::scan {
 std::string filled(std::string_view text, uint32_t seed);
 
 // Tries every example of the rules, which must be in the catalog, with `seeds` different fillings. Returns a sentence
-// with the line number for each example that should be found and is not, or is found and should not be. Calls `tell`,
-// if there is one, before each example, with its line and the rule's id.
+// with the line number for each example that should be found and is not, or is found and should not be. Calls
+// `progress`, if there is one, before each example, with its line and the rule's id.
 std::vector<std::string> wrong_examples(Catalog& catalog, std::span<const Rule> rules, uint32_t seeds,
-                                        const std::function<void(const std::string&)>& tell = {});
+                                        const Progress& progress = {});
 
 }  // namespace bottle::scan

@@ -261,7 +261,7 @@ Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::strin
                      .inside = inside_,
                      .create = [&] { return create_agent(at, host); },
                      .put_rest = put_rest,
-                     .show = [this](const std::string& step) { control_.show(step); },
+                     .progress = [this](const std::string& step) { control_.show(step); },
                      .stop = control_.stop()});
 }
 

@@ -4,7 +4,6 @@
 // forwarded; no option in a configuration file can change that.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <stop_token>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/os/process.h"
+#include "base/progress.h"
 #include "ssh/target.h"
 
 namespace bottle::ssh {
@@ -35,7 +35,7 @@ struct Options {
   std::stop_token stop = {};  // when requested, ends open() and each capture() with Code::canceled
   // open() calls this, at most once, if it waits for another process for more than a second. The text says what it
   // waits for.
-  std::function<void(const std::string&)> progress = {};
+  Progress progress = {};
 };
 
 // Stands for one multiplexed connection, which an ssh process in the background (the master) holds. Copies use the

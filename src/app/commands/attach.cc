@@ -40,8 +40,8 @@ Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::
 
 Result<int> attach(const AttachOptions& options) {
   std::string name = TRY(running_session(options.session));
-  UniqueFd fd = TRY(
-      join(name, {.interactive = ::isatty(0) != 0, .say = [](const std::string& line) { say("bottle: " + line); }}));
+  UniqueFd fd = TRY(join(
+      name, {.interactive = ::isatty(0) != 0, .progress = [](const std::string& line) { say("bottle: " + line); }}));
   // Without a position, the supervisor sends the last screen of output first.
   TRY(wire::send_frame(fd.get(), wire::FrameType::attach, wire::encode(wire::Attach{})));
   session::ClientOptions client;

@@ -110,7 +110,7 @@ std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names)
     wire::Receipt receipt;
     auto end = [&]() -> Result<session::Ended> {
       auto tell = [](const std::string& line) { say("bottle: " + line); };
-      UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell}));
+      UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .progress = tell}));
       return session::follow(fd.get(), {.quiet = true});
     };
     auto ended = end();

@@ -30,10 +30,10 @@ struct RemoteCommand {
 Result<int> check(const RemoteCommand& o) {
   leave_directory();  // ssh may run programs, such as a ProxyCommand, which must not begin in a repository
   auto far = TRY(far_to(o.target));
-  auto say = [&](const std::string& line) {
-    if (!o.output.json) app::say(dim("· " + line));
+  auto progress = [&](const std::string& line) {
+    if (!o.output.json) say(dim("· " + line));
   };
-  auto side = TRY(remote::FarSide::reach(far, ::isatty(0), say));
+  auto side = TRY(remote::FarSide::reach(far, ::isatty(0), progress));
   auto channel = TRY(side.serve());
   auto findings = remote::remote_findings(*channel.hello, far.target.to_string());
   json all = json::array();

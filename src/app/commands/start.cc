@@ -245,9 +245,9 @@ Result<Request> read_request(const StartOptions& given) {
 }
 
 // Returns the place that the options name. For a remote machine, this connects to it.
-Result<std::unique_ptr<Place>> choose_place(const Request& request, const Say& say) {
+Result<std::unique_ptr<Place>> choose_place(const Request& request, const Progress& progress) {
   const auto& options = request.options;
-  if (!options.remote.target.empty()) return remote_place(options.remote, say);
+  if (!options.remote.target.empty()) return remote_place(options.remote, progress);
   if (!options.vm.name.empty()) return vm_place(options.vm, options.remote, request.manifest);
   return local_place(options.output, options.remote.stop);
 }
@@ -326,13 +326,13 @@ Result<wire::Job> make_job(const Request& request, const Planned& planned) {
 }
 
 // Returns how this process takes part in the session.
-session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Output& output, const Say& say) {
+session::ClientOptions client_of(const plan::Plan& plan, Place& place, const Output& output, const Progress& progress) {
   session::ClientOptions client;
   client.starting = true;
   using Input = session::ClientOptions::Input;
   // A headless agent gets its prompt with the go message, and no input after that.
   client.input = plan.headless ? Input::none : ::isatty(0) ? Input::terminal : Input::forwarded;
-  if (client.input == Input::terminal) client.begin_typing = place.typing(plan.session, say);
+  if (client.input == Input::terminal) client.begin_typing = place.typing(plan.session, progress);
   client.on_event = [&output](const wire::Event& event) { show_event(event, output); };
   if (output.json)  // the output is one stream of JSON lines, whatever the agent writes
     client.on_diagnostic = [&output](std::string_view text) {
@@ -352,9 +352,9 @@ int report_stop(const Error& error, const StartOptions& options, const Interrupt
 // or nothing if the machine has changed and another start would succeed. In that case, nothing has run, and no value
 // was sent.
 Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
-                                  Interruption& interruption, const Say& say) {
+                                  Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
-  session::ClientOptions client = client_of(plan, place, options.output, say);
+  session::ClientOptions client = client_of(plan, place, options.output, progress);
   // From here on, the loop of session::follow() handles signals and passes them to the session.
   client.signals = &interruption.hand_over();
   // A signal that came while the supervisor started goes to the session, too.
@@ -391,9 +391,9 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
 }
 
 // Returns as follow() does.
-Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Say& say) {
+Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
-  auto place = TRY(choose_place(request, say));
+  auto place = TRY(choose_place(request, progress));
   Planned planned = TRY(make_plan(request, *place));
   const plan::Plan& plan = planned.plan;
   if (options.dry_run) {
@@ -401,29 +401,29 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
     else print(plan::explain(plan));
     return 0;
   }
-  if (!options.output.json && !options.output.quiet) app::say(plan::explain(plan));
+  if (!options.output.json && !options.output.quiet) say(plan::explain(plan));
   // Nothing was made until here, on any machine.
   if (!options.yes) TRY(confirm_start(options.remote.stop));
   begin_clock();
   // Every start checks this, because a reaper may have been killed, for example by a reboot.
-  check_vms(say);
-  TRY(place->prepare(plan, say));
+  check_vms(progress);
+  TRY(place->prepare(plan, progress));
   // The values are asked for last, so that the operator types no passphrase for a start that fails before.
   wire::Job job = TRY(make_job(request, planned));
   UniqueFd socket = TRY(place->start(std::move(job)));
-  return follow(request, plan, *place, std::move(socket), interruption, say);
+  return follow(request, plan, *place, std::move(socket), interruption, progress);
 }
 
 Result<int> start_session(const StartOptions& options, Interruption& interruption) {
   Request request = TRY(read_request(options));
-  Say say = [&](const std::string& line) {
-    if (!options.output.quiet && !options.output.json) app::say(dim("· " + line));
+  Progress progress = [&](const std::string& line) {
+    if (!options.output.quiet && !options.output.json) say(dim("· " + line));
   };
-  auto exit = TRY(start_once(request, interruption, say));
+  auto exit = TRY(start_once(request, interruption, progress));
   if (!exit) {
-    say("the remote machine has changed since the last time; starting again");
+    progress("the remote machine has changed since the last time; starting again");
     request.options.remote.fresh = true;
-    exit = TRY(start_once(request, interruption, say));
+    exit = TRY(start_once(request, interruption, progress));
   }
   return exit.value_or(125);
 }

@@ -23,7 +23,7 @@ namespace {
 Result<std::string> stop(const std::string& name) {
   leave_directory();  // a near side may be started, whose ssh and hooks must not begin in a repository
   auto tell = [](const std::string& line) { say("bottle: " + line); };
-  UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .say = tell}));
+  UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .progress = tell}));
   TRY(wire::send_frame(fd.get(), wire::FrameType::stop, ""));
   wire::FrameReader frames;
   char buffer[65536];

@@ -51,16 +51,16 @@ class LocalPlace : public Place {
                 "use clone or copy, for example with --workspace clone");
   }
 
-  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+  Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
     if (!engine_) return std::unexpected(engine_.error());
     // Removes what a dead owner left first, so that its subnet and names are free again.
     for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect))
       show_swept(swept, output_);
     for (const auto& path : session::abandoned_builds())
-      if (auto gone = session::remove_abandoned_build(path); !gone) say(gone.error().what);
+      if (auto gone = session::remove_abandoned_build(path); !gone) progress(gone.error().what);
     TRY(session::ensure_runtime(**engine_, directories(), info_, directories().runtimes, plan.runtime));
     return session::ensure_agent_image(**engine_, plan.image,
-                                       {.directories = directories(), .progress = say, .stop = stop_});
+                                       {.directories = directories(), .progress = progress, .stop = stop_});
   }
 
   Result<UniqueFd> start(wire::Job job) override {
@@ -69,7 +69,7 @@ class LocalPlace : public Place {
     return session::start_supervisor(job);
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Say&) override { return {}; }
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Progress&) override { return {}; }
 
  private:
   Output output_;

@@ -22,30 +22,31 @@ Result<> check(const Transport& transport) {
 }
 
 std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,
-                                                              const Transport& transport, const Say& say) {
-  return [far = std::move(far), session, transport, say]() mutable -> std::unique_ptr<session::Typing> {
+                                                              const Transport& transport, const Progress& progress) {
+  return [far = std::move(far), session, transport, progress]() mutable -> std::unique_ptr<session::Typing> {
     // The agent runs, so this machine's ledger has the session's id.
     auto view = session::read_ledger(directories(), session);
     auto mosh = view ? remote::start_mosh(far, session, view->id, transport.mosh)
                      : Result<std::unique_ptr<session::Typing>>(std::unexpected(view.error()));
     if (mosh) return std::move(*mosh);
-    say("the terminal uses ssh: " + mosh.error().what +
-        (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")"));
+    progress("the terminal uses ssh: " + mosh.error().what +
+             (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")"));
     return nullptr;
   };
 }
 
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
-                                                                  const Transport& transport, const Say& say) {
+                                                                  const Transport& transport,
+                                                                  const Progress& progress) {
   // The address of a VM is in the record only once the VM exists, so it is read when the agent already runs.
-  return [session, transport, say]() -> std::unique_ptr<session::Typing> {
+  return [session, transport, progress]() -> std::unique_ptr<session::Typing> {
     auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories(), session));
       if (!view.remote) return fail(Code::not_found, "session " + session + " runs on this machine");
-      return remote::FarSide::reach(*view.remote, false, say);
+      return remote::FarSide::reach(*view.remote, false, progress);
     }();
-    if (side) return mosh_typing(std::move(*side), session, transport, say)();
-    say("the terminal uses ssh: " + side.error().what);
+    if (side) return mosh_typing(std::move(*side), session, transport, progress)();
+    progress("the terminal uses ssh: " + side.error().what);
     return nullptr;
   };
 }

@@ -8,6 +8,7 @@
 
 #include "app/output/output.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/unique_fd.h"
 #include "manifest/manifest.h"
 #include "plan/plan.h"
@@ -17,9 +18,6 @@
 #include "wire/start/job.h"
 
 namespace bottle::app {
-
-// Shows the operator a line about what is being done.
-using Say = std::function<void(const std::string& line)>;
 
 // Represents where a bottle will run. A start uses one place for one session and calls describe(), check(), prepare()
 // and start() in this order; judge() is called during the start.
@@ -32,7 +30,7 @@ class Place {
   virtual Result<> check(plan::Plan& plan) = 0;
   // Prepares the place for a start: removes leftovers and provides the agent's image. Blocks; the first time takes
   // minutes.
-  virtual Result<> prepare(const plan::Plan& plan, const Say& say) = 0;
+  virtual Result<> prepare(const plan::Plan& plan, const Progress& progress) = 0;
   // Starts the session's supervisor. Returns the launcher's end of the connection to it.
   virtual Result<UniqueFd> start(wire::Job job) = 0;
   // Called when the start is under way and the machine's hello has arrived. Fails if the machine is not what the plan
@@ -41,7 +39,8 @@ class Place {
   // Returns whether judge() failed because the machine has changed, so that a start with a new place would succeed.
   virtual bool has_changed() const { return false; }
   // Returns how the terminal's keystrokes reach the agent, or null if they use the session's own connection.
-  virtual std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) = 0;
+  virtual std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session,
+                                                                   const Progress& progress) = 0;
 };
 
 // Returns this machine as a place. An engine that does not answer is an error only once it is needed (not for
@@ -57,13 +56,13 @@ struct Transport {
 };
 // Fails if the transport cannot be used: its name must be known, its ports valid, and its client installed.
 Result<> check(const Transport& transport);
-// Returns a mosh for that session. If that is not possible, reports why with `say` and returns null.
+// Returns a mosh for that session. If that is not possible, reports why with `progress` and returns null.
 std::function<std::unique_ptr<session::Typing>()> mosh_typing(remote::FarSide far, const std::string& session,
-                                                              const Transport& transport, const Say& say);
+                                                              const Transport& transport, const Progress& progress);
 
 // Does the same for a session whose record says where it is. The returned function reads the record when it is called.
 std::function<std::unique_ptr<session::Typing>()> recorded_typing(const std::string& session,
-                                                                  const Transport& transport, const Say& say);
+                                                                  const Transport& transport, const Progress& progress);
 
 // Fails if the plan cannot run on another machine, which `where` names.
 Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const Transport& transport);
@@ -91,7 +90,7 @@ struct RemoteOptions {
   bool tunnels() const { return secrets == SecretsStay::here; }
 };
 // Connects to the machine. Fails with Code::denied if the machine would be a way back to the operator.
-Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say);
+Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Progress& progress);
 
 // Says which VM to make. Comes from the options of `bottle start --vm`.
 struct VmOptions {

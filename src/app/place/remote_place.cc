@@ -53,7 +53,7 @@ class RemotePlace : public Place {
 
   // Makes sure that the machine has the agent's image. This machine's engine is needed only to compare an image that
   // the operator named, or to build and send one.
-  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+  Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
     image_ = plan.image.reference;
     // The name of such an image is enough to compare it, so no engine on this machine is needed.
     if (session::is_ours(image_) && remote::has_image(hello_, image_)) return {};
@@ -68,10 +68,10 @@ class RemotePlace : public Place {
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(**engine, plan.image,
-                                    {.directories = directories(), .progress = say, .stop = options_.stop}));
+                                    {.directories = directories(), .progress = progress, .stop = options_.stop}));
     UniqueFd archive = TRY(remote::spool_image(**engine, plan.image.reference));
     TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
-                           say));
+                           progress));
     image_ = TRY(session::image_identity(**engine, plan.image.reference));
     // The next start then finds in the hello that the image is there.
     hello_.images.push_back(image_);
@@ -111,9 +111,10 @@ class RemotePlace : public Place {
     return admitted;
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session,
+                                                           const Progress& progress) override {
     if (!options_.transport.is_mosh()) return {};
-    return mosh_typing(side_, session, options_.transport, say);
+    return mosh_typing(side_, session, options_.transport, progress);
   }
 
  private:
@@ -154,10 +155,10 @@ class RemotePlace : public Place {
 
 }  // namespace
 
-Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Say& say) {
+Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Progress& progress) {
   TRY(check(options.transport));
   wire::Far far = TRY(far_to(options.target));
-  auto side = TRY(remote::FarSide::reach(far, options.interactive, say, options.stop));
+  auto side = TRY(remote::FarSide::reach(far, options.interactive, progress, options.stop));
   // Does not wait for a known machine, but makes the plan for its last hello and starts. judge() checks the new hello.
   auto known = options.fresh || options.token.via != wire::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now

@@ -66,7 +66,7 @@ bool bring_home(const Record& record) {
 
 // Writes to the results that the work of a session was lost with its VM. Otherwise only the session's ledger says so,
 // and that is removed next. Returns false if this cannot be written.
-bool account_for_loss(const session::LedgerView& view, const std::string& session, const Tell& tell) {
+bool account_for_loss(const session::LedgerView& view, const std::string& session, const Progress& progress) {
   std::string results = directories().results_of(session), path = results + "/" + session::kResult;
   auto earlier = session::read_result(results);
   // A supervisor may have brought the work home and died before the ledger said so.
@@ -85,7 +85,7 @@ bool account_for_loss(const session::LedgerView& view, const std::string& sessio
       wire::VmReceipt{.name = view.vm->name, .confirmed = true, .confirmed_by = "the command that destroyed it"};
   auto written = make_directories(results);
   if (written) written = write_file_durably(path, wire::encode(result, wire::Layout::pretty));
-  tell("session " + session + ": " + (written ? result.back->text : written.error().what));
+  progress("session " + session + ": " + (written ? result.back->text : written.error().what));
   return written.has_value();
 }
 
@@ -115,7 +115,7 @@ std::string tell_held(const Record& record) {
          age(record.until - machine::now_seconds()) + " the VM is destroyed, and the work with it";
 }
 
-bool forget_session_without_vm(const std::string& session, const Tell& tell) {
+bool forget_session_without_vm(const std::string& session, const Progress& progress) {
   std::string directory = directory_of(session);
   auto view = session::read_ledger(directories(), session);
   if (!view || !view->remote || !view->owner.is_gone()) return false;
@@ -124,37 +124,37 @@ bool forget_session_without_vm(const std::string& session, const Tell& tell) {
   if (vm.empty() && !nowhere) return false;
   // A record is removed only after the provider has confirmed that the VM is gone.
   if (!vm.empty() && machine::is_recorded(vm, places())) return false;
-  if (!vm.empty() && view->running && !view->home && !account_for_loss(*view, session, tell)) return false;
+  if (!vm.empty() && view->running && !view->home && !account_for_loss(*view, session, progress)) return false;
   // Removes only an empty directory: then the agent never ran.
   ::rmdir(directories().results_of(session).c_str());
   session::remove_session_directory(directory);
   return true;
 }
 
-void check_vms(const std::function<void(const std::string&)>& say) {
+void check_vms(const Progress& progress) {
   // A directory without a record is what a start left that died before it could write one.
   auto recorded = machine::recorded(places());
   if (recorded)
     for (const auto& name : *recorded) machine::forget_unborn(name, places());
   if (recorded) recorded = machine::recorded(places());
-  if (!recorded) say("VMs may have lost their owners: " + recorded.error().what);
+  if (!recorded) progress("VMs may have lost their owners: " + recorded.error().what);
   for (const auto& name : recorded.value_or(std::vector<std::string>())) {
     auto record = machine::load(name, places());
     if (!record) continue;
     bool left = machine::abandoned(*record, machine::now_seconds());
-    if (record->held) say(tell_held(*record));
+    if (record->held) progress(tell_held(*record));
     // After this machine has restarted, a kept VM no longer has a reaper.
     if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, places())) continue;
     auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
-    if (!started) say("VM " + name + ": " + started.error().what);
+    if (!started) progress("VM " + name + ": " + started.error().what);
     else if (!record->held && (left || has_work(*record)))
-      say("VM " + name + " has lost its owner; bottle fetches its work in the background" +
-          (left ? " and then destroys the VM" : ""));
+      progress("VM " + name + " has lost its owner; bottle fetches its work in the background" +
+               (left ? " and then destroys the VM" : ""));
   }
   auto sessions = shown_in(directories().sessions);
-  if (!sessions) say("sessions may be left without their VMs: " + sessions.error().what);
+  if (!sessions) progress("sessions may be left without their VMs: " + sessions.error().what);
   else
-    for (const auto& session : *sessions) forget_session_without_vm(session, say);
+    for (const auto& session : *sessions) forget_session_without_vm(session, progress);
 }
 
 }  // namespace bottle::app

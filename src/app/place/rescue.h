@@ -2,9 +2,9 @@
 // (machine/reaper.h).
 #pragma once
 
-#include <functional>
 #include <string>
 
+#include "base/progress.h"
 #include "machine/reaper.h"
 
 namespace bottle::app {
@@ -22,13 +22,12 @@ std::string tell_held(const machine::Record& record);
 
 // Runs at every start. Makes sure that each VM without an owner has a reaper, reports VMs that hold work, and removes
 // the records of VMs that were never made. Does not query providers and does not block. Reports what it finds with
-// `say`.
-void check_vms(const std::function<void(const std::string&)>& say);
+// `progress`.
+void check_vms(const Progress& progress);
 
 // Removes the record of a session on a VM if the owner is dead and the VM is gone or was never made. If the VM had work
-// that was not fetched, writes that to the session's results first, and says it with `tell`. Returns false if it is not
-// such a session, or if the results cannot be written.
-using Tell = std::function<void(const std::string& line)>;
-bool forget_session_without_vm(const std::string& session, const Tell& tell);
+// that was not fetched, writes that to the session's results first, and says it with `progress`. Returns false if it is
+// not such a session, or if the results cannot be written.
+bool forget_session_without_vm(const std::string& session, const Progress& progress);
 
 }  // namespace bottle::app

@@ -43,13 +43,13 @@ class VmPlace : public Place {
     return {};
   }
 
-  Result<> prepare(const plan::Plan& plan, const Say& say) override {
+  Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
     auto engine = connect_engine(stop_);
     if (!engine)
       return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
     socket_ = (*engine)->socket();
     TRY(session::ensure_agent_image(**engine, plan.image,
-                                    {.directories = directories(), .progress = say, .stop = stop_}));
+                                    {.directories = directories(), .progress = progress, .stop = stop_}));
     remote_.image = TRY(session::image_identity(**engine, plan.image.reference));
     return {};
   }
@@ -72,9 +72,10 @@ class VmPlace : public Place {
     return session::start_supervisor(job);
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session, const Say& say) override {
+  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session,
+                                                           const Progress& progress) override {
     if (!transport_.is_mosh()) return {};
-    return recorded_typing(session, transport_, say);
+    return recorded_typing(session, transport_, progress);
   }
 
  private:

@@ -68,8 +68,8 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
 // Makes the plan of each agent to learn which image it needs, builds what is missing, and has remote::bake_vm() write
 // all of it to a disk. The record of the disk is written as soon as the disk exists, so that there is never a record
 // without its disk.
-Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
-                         const std::function<void(const std::string&)>& say, const std::stop_token& stop) {
+Result<std::string> bake(const std::string& name, std::vector<std::string> agents, const Progress& progress,
+                         const std::stop_token& stop) {
   auto manifest = TRY(load_manifest("/nonexistent"));
   remote::BakeJob job;
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
@@ -93,7 +93,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     wanted.workspace_mode = "none";
     auto plan = TRY(plan::make(manifest, wanted, facts));
     TRY(session::ensure_agent_image(*engine, plan.image,
-                                    {.directories = directories(), .progress = say, .stop = stop}));
+                                    {.directories = directories(), .progress = progress, .stop = stop}));
     auto image = TRY(session::image_identity(*engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }
@@ -104,7 +104,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     wire::BakedRecord record{image, job.far.program, content_hash(job.roots), job.images, machine::now_seconds()};
     return write_file_atomically(baked_record(vm), wire::encode(record) + "\n");
   };
-  return remote::bake_vm(job, say);
+  return remote::bake_vm(job, progress);
 }
 
 Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name,

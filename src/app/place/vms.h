@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/output/output.h"
+#include "base/progress.h"
 #include "machine/inventory.h"
 #include "machine/vm.h"
 #include "manifest/manifest.h"
@@ -28,8 +29,8 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
 
 // Implements `bottle vm bake`: makes a VM's disk with what the named agents need (all of the manifest's if none is
 // named), and keeps it for later starts. Returns the provider's name for it. A stop ends it, as for remote::bake_vm().
-Result<std::string> bake(const std::string& name, std::vector<std::string> agents,
-                         const std::function<void(const std::string&)>& say, const std::stop_token& stop);
+Result<std::string> bake(const std::string& name, std::vector<std::string> agents, const Progress& progress,
+                         const std::stop_token& stop);
 
 // Returns the VM `name` of the manifest, for `session`. Fails with Code::not_found and lists the existing names.
 Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::string& name,

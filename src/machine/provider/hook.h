@@ -8,13 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "machine/provider/answers.h"
 #include "machine/provider/places.h"
 
 namespace bottle::machine {
-
-// Receives a line for a person, without control characters.
-using Progress = std::function<void(const std::string&)>;
 
 // Describes one call of a hook. The caller keeps `stdin_fd`. The hook sees no other descriptor of this process.
 struct HookCall {
@@ -27,8 +25,8 @@ struct HookCall {
   std::stop_token stop = {};             // ends the hook, which has 5 s to remove what it made: Code::canceled
 };
 
-// Runs the hook to its end. Passes its stderr to `progress` line by line. The exit statuses of the contract become
-// these codes:
+// Runs the hook to its end. Passes its stderr to `progress` line by line, without control characters. The exit
+// statuses of the contract become these codes:
 //   75 unavailable (try again) · 73 limit (quota, capacity) · 77 denied · 78 invalid (not set up) · other internal
 // Also fails with timed_out, limit (more than 1 MB on stdout) or protocol (not one JSON object). Each error has the
 // hook's last lines.

@@ -153,8 +153,7 @@ Result<std::string> own_hash() {
   return hash;
 }
 
-Result<FarSide> FarSide::reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress,
-                               std::stop_token stop) {
+Result<FarSide> FarSide::reach(const Far& far, bool interactive, Progress progress, std::stop_token stop) {
   ssh::Options options;
   options.interactive = interactive;
   options.stop = stop;

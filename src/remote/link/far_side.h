@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/os/process.h"
+#include "base/progress.h"
 #include "base/stream.h"
 #include "base/unique_fd.h"
 #include "ssh/connection.h"
@@ -37,8 +38,7 @@ class FarSide {
  public:
   // Connects, or finds the existing connection. Blocks. `progress` is called for steps that take long. A stop ends
   // every wait of this object with Code::canceled.
-  static Result<FarSide> reach(const Far& far, bool interactive, std::function<void(const std::string&)> progress = {},
-                               std::stop_token stop = {});
+  static Result<FarSide> reach(const Far& far, bool interactive, Progress progress = {}, std::stop_token stop = {});
 
   // Says how to start the far side.
   struct Serving {
@@ -90,7 +90,7 @@ class FarSide {
   Result<> ship_program(const std::string& machine);
   Far far_;
   ssh::Connection main_;
-  std::function<void(const std::string&)> progress_;
+  Progress progress_;
   std::stop_token stop_;
 };
 

@@ -59,8 +59,7 @@ Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& v
 }
 
 // Retries, because an sshd that has just been given its new key takes a moment to listen again.
-Result<FarSide> reach_patiently(const Far& far, const std::function<void(const std::string&)>& progress,
-                                const std::stop_token& stop) {
+Result<FarSide> reach_patiently(const Far& far, const Progress& progress, const std::stop_token& stop) {
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
   for (;;) {
     auto side = FarSide::reach(far, false, progress, stop);
@@ -72,8 +71,7 @@ Result<FarSide> reach_patiently(const Far& far, const std::function<void(const s
 }
 
 // Sends the token apart from the job's other values. Does nothing if the token is in a file on the VM.
-Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready,
-                              const std::function<void(const std::string&)>& progress) {
+Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, ReadyVm& ready, const Progress& progress) {
   Token token = job.token;
   auto found = job.values.secrets.find(token.name);
   if (token.via == Token::Via::job || !token.file.empty()) return token;
@@ -110,8 +108,7 @@ struct Packed {
 };
 
 // Makes a VM and starts its far side. Waits for the hello if there is a judge.
-Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
-                     const std::function<void(const std::string&)>& progress) {
+Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge, const Progress& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
   progress("creating a VM with " + spec.wanted.provider + " (" + vm.name + ")");
   TRY(machine::create_vm(vm, spec, progress));
@@ -125,8 +122,7 @@ Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge,
 
 // Makes a VM that has this program and these images of the local engine. The images are packed while the VM boots.
 Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket,
-                           const std::vector<std::string>& images, const Judge& judge,
-                           const std::function<void(const std::string&)>& progress) {
+                           const std::vector<std::string>& images, const Judge& judge, const Progress& progress) {
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
     // A stop ends this, too, because the destructor of the future waits for it.
     auto engine = TRY(docker::connect({engine_socket, "the job", spec.limits.stop}));
@@ -163,8 +159,7 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
 
 }  // namespace
 
-Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
-                                const std::function<void(const std::string&)>& progress) {
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const Progress& progress) {
   machine::VmSpec spec = spec_of(job, vm_name);
   // The disk was baked with everything that the job needs, so nothing is packed, and the hello is judged when it comes
   // with the job's first answers (judge_baked).
@@ -225,7 +220,7 @@ Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, co
       "run `bottle vm bake " + job.remote->vm->vm.name + "` again");
 }
 
-Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress) {
+Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress) {
   auto places = machine::Places::from(bake.spec.environment);
   auto provider =
       TRY(machine::Provider::find(bake.spec.wanted.provider, places, bake.spec.environment, bake.spec.limits));
@@ -266,7 +261,7 @@ wire::VmReceipt receipt_of(const machine::Destroyed& d) {
 }
 
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
-                                              const std::function<void(const std::string&)>& progress) {
+                                              const Progress& progress) {
   machine::DestroyOptions options;
   if (job.remote->vm) options.environment = job.remote->vm->environment;
   machine::Environment surroundings = options.environment;

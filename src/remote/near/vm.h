@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "machine/destroy.h"
 #include "machine/vm.h"
 #include "remote/link/far_side.h"
@@ -35,8 +36,7 @@ struct ReadyVm {
 // Makes the VM for a session. Blocks for minutes. Independent steps run in parallel: the image is packed while the VM
 // boots. The VM's name must already be in the ledger. After an error the VM may exist, and destroy_session_vm()
 // destroys it.
-Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name,
-                                const std::function<void(const std::string&)>& progress);
+Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, const Progress& progress);
 
 // Judges the hello of a VM from a baked disk: the VM must have what the job needs, and secrets may be sent to it.
 // `offline` says that the VM has no network.
@@ -71,13 +71,13 @@ struct BakeJob {
 // Makes a VM, gives it what a session needs, and has the provider keep its disk. Returns the provider's name for the
 // disk, for `options.image`. The VM is always destroyed. Blocks for minutes. A stop in the VM's limits ends it, except
 // while the provider keeps the disk, because the disk would then exist without a record.
-Result<std::string> bake_vm(const BakeJob& bake, const std::function<void(const std::string&)>& progress);
+Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress);
 
 // Returns what a provider reported about a VM's end, for the session's receipt.
 wire::VmReceipt receipt_of(const machine::Destroyed& destroyed);
 
 // Destroys the VM. Blocks until the provider reports that nothing is left of it, for minutes at most.
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
-                                              const std::function<void(const std::string&)>& progress);
+                                              const Progress& progress);
 
 }  // namespace bottle::remote

@@ -130,17 +130,16 @@ Result<> compile_alone(const Rule& rule, Whole whole) {
 
 }  // namespace
 
-Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell,
-                            Whole whole) {
+Result<std::string> compile(const std::vector<Rule>& rules, const Progress& progress, Whole whole) {
   Expressions all;
   for (uint32_t i = 0; i < rules.size(); ++i) {
     if (rules[i].patterns.empty()) continue;
-    if (tell) tell(place(rules[i], 0) + "compiling its patterns");
-    if (tell) TRY(compile_alone(rules[i], whole));
+    if (progress) progress(place(rules[i], 0) + "compiling its patterns");
+    if (progress) TRY(compile_alone(rules[i], whole));
     for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number, whole));
   }
   if (all.texts.empty()) return std::string();
-  if (tell) tell("compiling all patterns together");
+  if (progress) progress("compiling all patterns together");
   auto database = TRY(database_of(all));
   char* bytes = nullptr;
   size_t size = 0;

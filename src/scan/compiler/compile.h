@@ -2,11 +2,11 @@
 // vectorscan's compiler.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "scan/credential/rule.h"
 
 namespace bottle::scan {
@@ -14,12 +14,11 @@ namespace bottle::scan {
 // Compiles the rules for any processor of this architecture. Returns an empty string if no rule has a pattern. Fails
 // with Code::invalid if a pattern is invalid or too large, and with Code::limit if there is not enough memory; the
 // error gives the line and the reason. Some patterns take very long, so untrusted rules should be compiled in a
-// process that can be killed. With `tell`, first compiles each rule alone, and before each calls `tell` with its line
-// and id, so that a rule that takes too long can be named.
+// process that can be killed. With `progress`, first compiles each rule alone, and before each calls `progress` with
+// its line and id, so that a rule that takes too long can be named.
 //
 // Patterns are split (split.h) unless `whole` says otherwise. The matches are the same; tests compare them.
 enum class Whole : bool { no, yes };
-Result<std::string> compile(const std::vector<Rule>& rules, const std::function<void(const std::string&)>& tell = {},
-                            Whole whole = Whole::no);
+Result<std::string> compile(const std::vector<Rule>& rules, const Progress& progress = {}, Whole whole = Whole::no);
 
 }  // namespace bottle::scan

@@ -134,7 +134,7 @@ Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, co
         auto filled = [&]() -> Result<> {
           TRY(filling.create());
           return engine.put_archive(filling.container, "/",
-                                    with_progress(source, "copying the workspace into the bottle", filling.show));
+                                    with_progress(source, "copying the workspace into the bottle", filling.progress));
         }();
         if (!filled) over = true;
         return filled;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/progress.h"
 #include "docker/engine.h"
 #include "transfer/delivery.h"
 #include "wire/start/job.h"
@@ -26,13 +27,13 @@ Result<workspace::Summary> put_delivery(transfer::DeliveryPoint& delivery, const
                                         const std::function<bool()>& is_over);
 
 // Describes how fill_agent() makes and fills one container. The callbacks run on its two threads: `put_rest` on one,
-// and `create` and `show` on the other.
+// and `create` and `progress` on the other.
 struct Filling {
-  std::string container;                         // its name
-  std::string_view inside;                       // the inside helper for the container's processor
-  std::function<Result<>()> create;              // makes the container
-  PutRest put_rest;                              // writes what follows bottle's own files
-  std::function<void(const std::string&)> show;  // receives how much was copied
+  std::string container;             // its name
+  std::string_view inside;           // the inside helper for the container's processor
+  std::function<Result<>()> create;  // makes the container
+  PutRest put_rest;                  // writes what follows bottle's own files
+  Progress progress;                 // receives how much was copied
   std::stop_token stop = {};
 };
 

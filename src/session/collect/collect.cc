@@ -79,7 +79,7 @@ wire::WorkResult collect_archive(docker::Engine& engine, const std::string& sess
 
 // Collects where the repository is.
 wire::WorkResult collect_sorted(docker::Engine& engine, const std::string& session, const Work& work,
-                                const std::string& scratch, const std::function<void(const std::string&)>& tell) {
+                                const std::string& scratch, const Progress& progress) {
   workspace::Incoming incoming;
   incoming.session = session;
   incoming.source = work.source;
@@ -89,12 +89,12 @@ wire::WorkResult collect_sorted(docker::Engine& engine, const std::string& sessi
   incoming.record = record_in(scratch);
   workspace::ReceivedWork back;
   // The work is sorted while it arrives. The archive itself is never on a disk.
-  auto done =
-      pipe_through([&](const Sink& sink) { return engine.get_archive(Names(session).agent, work.workdir, sink); },
-                   [&](const Source& source) -> Result<> {
-                     back = TRY(workspace::receive(incoming, with_progress(source, "bringing the work home", tell)));
-                     return {};
-                   });
+  auto done = pipe_through(
+      [&](const Sink& sink) { return engine.get_archive(Names(session).agent, work.workdir, sink); },
+      [&](const Source& source) -> Result<> {
+        back = TRY(workspace::receive(incoming, with_progress(source, "bringing the work home", progress)));
+        return {};
+      });
   // The operator can free space on a full disk. The work then comes home sorted, from the container.
   if (!done && is_full_disk(done.error())) return held_result(session, done.error().what);
   if (done && !back.is_incomplete) return sorted(back);
@@ -178,13 +178,13 @@ void mark_held(wire::WorkResult& back, const std::string& session, const Error& 
 }
 
 wire::WorkResult collect(docker::Engine& engine, const std::string& session, const Work& work,
-                         const std::string& scratch, const std::function<void(const std::string&)>& tell) {
+                         const std::string& scratch, const Progress& progress) {
   std::string container = Names(session).agent;
   // The transcript is saved in parallel. If that fails, the work is still collected.
   auto transcript = std::async(std::launch::async, [&] { save_transcript(engine, container, work.results); });
   Defer wait([&] { transcript.wait(); });
   return work.only_archive ? collect_archive(engine, session, work)
-                           : collect_sorted(engine, session, work, scratch, tell);
+                           : collect_sorted(engine, session, work, scratch, progress);
 }
 
 }  // namespace bottle::session

@@ -1,8 +1,7 @@
 // Brings the agent's work home from its workspace: sanitized, on separate refs, and as a patch.
 #pragma once
 
-#include <functional>
-
+#include "base/progress.h"
 #include "docker/engine.h"
 #include "session/ledger/ledger.h"
 #include "wire/result.h"
@@ -24,9 +23,9 @@ std::optional<Work> work_of(const wire::Job& job, const workspace::Summary& sent
 // Brings the work home. Blocks; may be repeated. Never touches the checked-out tree. Reports an error as part of the
 // answer, because teardown continues. Work that could not be sorted is kept as an archive. If the archive cannot be
 // written either, the work is held: only the container has it, so the container must not be removed. `scratch` is the
-// session's directory. `tell` receives progress for the operator.
+// session's directory. `progress` receives progress for the operator.
 wire::WorkResult collect(docker::Engine& engine, const std::string& session, const Work& work,
-                         const std::string& scratch, const std::function<void(const std::string&)>& tell);
+                         const std::string& scratch, const Progress& progress);
 
 // Returns an account of work that is still in the agent's container, because of `error`.
 wire::WorkResult held_result(const std::string& session, const std::string& error);

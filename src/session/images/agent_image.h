@@ -1,7 +1,6 @@
 // Provides the image that an agent's container starts from.
 #pragma once
 
-#include <functional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files/directories.h"
+#include "base/progress.h"
 #include "docker/engine.h"
 #include "plan/plan.h"
 
@@ -21,9 +21,9 @@ std::string_view bootstrap_script();
 
 // Says how an image is made. The caller keeps `directories` alive until the build has returned.
 struct Making {
-  const Directories& directories;                    // where the record of the build's things on the engine is kept
-  std::function<void(const std::string&)> progress;  // gets lines for the operator
-  bool refresh = false;                              // build even if the image exists
+  const Directories& directories;  // where the record of the build's things on the engine is kept
+  Progress progress;               // gets lines for the operator
+  bool refresh = false;            // build even if the image exists
   std::stop_token stop = {};
 };
 

@@ -78,7 +78,7 @@ Result<> spare_living(docker::Engine& engine, std::vector<Unrecorded>& all) {
 
 // Saves the agent's workspace as an archive, in a new results directory.
 std::optional<wire::WorkResult> save_work(const Directories& directories, docker::Engine& engine,
-                                          const Belongings& what, const std::function<void(const std::string&)>& tell) {
+                                          const Belongings& what, const Progress& progress) {
   Names names(what.session);
   if (!std::ranges::count(what.things, Thing{ThingKind::volume, names.work}))
     return std::nullopt;  // bind mode has no volume
@@ -94,7 +94,7 @@ std::optional<wire::WorkResult> save_work(const Directories& directories, docker
   if (auto made = make_directories(results); !made) return wire::WorkResult{.error = made.error().what, .held = true};
   // There is no repository to sort the work against, so it is kept as an archive.
   auto back =
-      collect(engine, what.session, {.workdir = "/workspace", .results = results, .only_archive = true}, "", tell);
+      collect(engine, what.session, {.workdir = "/workspace", .results = results, .only_archive = true}, "", progress);
   ::rmdir(results.c_str());
   if (!back.archive.empty()) back.text = "The workspace as the agent left it, unchecked: " + back.archive;
   return back;
@@ -121,8 +121,7 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
 }
 
 std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Engine& engine,
-                                     const std::vector<Unrecorded>& found,
-                                     const std::function<void(const std::string&)>& tell) {
+                                     const std::vector<Unrecorded>& found, const Progress& progress) {
   std::map<std::pair<std::string, std::string>, Belongings> sessions;
   for (const auto& each : found) {
     if (!each.spared.empty()) continue;
@@ -141,7 +140,7 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
     if (std::ranges::count(what.things, Thing{ThingKind::volume, names.work}) &&
         !std::ranges::count(what.things, agent))
       what.things.push_back(agent);
-    swept.back = save_work(directories, engine, what, tell);
+    swept.back = save_work(directories, engine, what, progress);
     bool held = swept.back && swept.back->held;
     if (held) spare_work(what);
     swept.receipt = tear_down(engine, what);

@@ -3,11 +3,11 @@
 // can have any label. bottle only reports them, and removes them if the operator, who has seen the names, asks for it.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/files/directories.h"
+#include "base/progress.h"
 #include "docker/engine.h"
 #include "session/ledger/ledger.h"
 #include "session/sweep/sweep.h"
@@ -31,7 +31,6 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
 // Removes the things that are named as bottle names them. First keeps what an agent left in its workspace as an archive
 // among the results. If that fails, the container stays. Blocks.
 std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Engine& engine,
-                                     const std::vector<Unrecorded>& found,
-                                     const std::function<void(const std::string&)>& tell);
+                                     const std::vector<Unrecorded>& found, const Progress& progress);
 
 }  // namespace bottle::session

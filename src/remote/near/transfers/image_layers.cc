@@ -160,7 +160,7 @@ Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& referenc
 }
 
 Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
-                    const std::function<void(const std::string&)>& progress) {
+                    const Progress& progress) {
   auto asked = TRY(far.ask({"layers"}));
   // If the answer cannot be read, all layers are sent.
   auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());

@@ -1,12 +1,12 @@
 // Sends an image to another machine's engine, with only the layers that it lacks.
 #pragma once
 
-#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/stream.h"
 #include "docker/engine.h"
 #include "remote/link/far_side.h"
@@ -29,6 +29,6 @@ Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& referenc
 
 // Sends the layers that the machine lacks. Blocks. `archive` is from spool_image().
 Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
-                    const std::function<void(const std::string&)>& progress);
+                    const Progress& progress);
 
 }  // namespace bottle::remote

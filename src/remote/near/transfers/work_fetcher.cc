@@ -136,7 +136,7 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
+Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) {
   std::string results = job_.directories.results_of(job_.plan.session);
   std::string kept = results + "/" + session::kArchive, arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
@@ -148,8 +148,8 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
     if (name == session::kArchive) {
       TRY(only_once(came));
       bool is_full = false;
-      auto whole =
-          keep(with_progress(source, "fetching the work", tell), arriving, workspace::Incoming().max_bytes, is_full);
+      auto whole = keep(with_progress(source, "fetching the work", progress), arriving, workspace::Incoming().max_bytes,
+                        is_full);
       // The machine was sending, so it still has all of the work, and the next attempt needs the room of the parts.
       if (is_full)
         for (const auto& path : {arriving, part}) ::unlink(path.c_str());
@@ -171,7 +171,7 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Tell& tell) {
     if (n < 0) return fail_errno("reading " + arriving);
     return static_cast<size_t>(n);
   };
-  auto sorted = sort(with_progress(saved, "bringing the work home", tell));
+  auto sorted = sort(with_progress(saved, "bringing the work home", progress));
   // The archive is cut off, and the machine still has the whole work.
   if (!sorted && sorted.error().code == Code::closed) {
     keep_larger(arriving, part);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/stream.h"
 #include "remote/link/far_side.h"
 #include "wire/result.h"
@@ -50,11 +51,11 @@ class WorkFetcher {
   // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
   // Returns `back` of the result, or Held if the machine has the work but cannot read it. `is_gone` returns true if the
   // machine is gone and nothing more will come. If it fails in the middle of the workspace, what came stays in
-  // part_in(), unless the disk of this machine is full. Calls `tell` every two seconds with how much has come. Blocks.
-  using Tell = std::function<void(const std::string& line)>;
-  Result<Fetched> fetch(const Fetch& from, const Tell& tell = [](const std::string&) {});
-  Result<Fetched> fetch(FarSide& far, const std::function<bool()>& is_gone, const Tell& tell) {
-    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); }, tell);
+  // part_in(), unless the disk of this machine is full. Calls `progress` every two seconds with how much has come.
+  // Blocks.
+  Result<Fetched> fetch(const Fetch& from, const Progress& progress = [](const std::string&) {});
+  Result<Fetched> fetch(FarSide& far, const std::function<bool()>& is_gone, const Progress& progress) {
+    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); }, progress);
   }
 
  private:
