@@ -9,7 +9,7 @@
 #include "app/output/output.h"
 #include "app/output/show.h"
 #include "app/place/join.h"
-#include "app/place/place.h"
+#include "app/place/typing.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/unique_fd.h"
@@ -27,8 +27,7 @@ struct AttachOptions {
 };
 
 // Uses mosh for a session on a remote machine. The session's record names the machine.
-Result<std::function<std::unique_ptr<session::Typing>()>> typing_for(const std::string& name,
-                                                                     const Transport& transport) {
+Result<session::BeginTyping> typing_for(const std::string& name, const Transport& transport) {
   TRY(check(transport));
   if (!transport.is_mosh()) return nullptr;
   auto view = TRY(session::read_ledger(directories(), name));

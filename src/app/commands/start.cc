@@ -49,7 +49,7 @@ namespace bottle::app {
 namespace {
 
 struct StartOptions {
-  plan::Options plan;
+  plan::Options wanted;
   bool yes = false, dry_run = false;
   std::string workspace;  // directory; empty for the current one
   std::string really;     // directory; the operator's consent to one that would be refused otherwise
@@ -83,7 +83,7 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
 
 // Refuses contradicting options, and sets options that follow from others. The parser checks only which other options
 // one option needs or excludes.
-Result<> set_place(StartOptions& o) {
+Result<> resolve_options(StartOptions& o) {
   auto& token = o.remote.token;
   o.remote.secrets = o.secrets == "tunnel" ? SecretsStay::here : SecretsStay::there;
   // `here` means that the bottle runs on this machine.
@@ -205,7 +205,7 @@ struct Request {
 
 // Returns whether the agent will work on the workspace itself.
 bool is_bound(const Request& request) {
-  const auto& wanted = request.options.plan;
+  const auto& wanted = request.options.wanted;
   if (!wanted.workspace_mode.empty()) return wanted.workspace_mode == "bind";
   auto agent = request.manifest.agents.find(wanted.agent);
   if (agent == request.manifest.agents.end()) return false;
@@ -221,7 +221,7 @@ Result<Request> read_request(const StartOptions& given) {
   if (!given.really.empty()) {
     char really[PATH_MAX];
     if (!::realpath(given.really.c_str(), really)) return fail_errno("finding " + given.really);
-    options.plan.really = really;
+    options.wanted.really = really;
   }
   leave_directory();
   request.manifest = TRY(load_manifest(options.workspace));
@@ -233,14 +233,14 @@ Result<Request> read_request(const StartOptions& given) {
       request.variables.emplace("CLAUDE_BOTTLE_OAUTH_TOKEN", "on the other machine");
     request.variables.emplace("OPENAI_API_KEY", "on the other machine");
   }
-  if (options.plan.agent.empty()) options.plan.agent = TRY(pick_agent(request.manifest, options.remote.stop));
+  if (options.wanted.agent.empty()) options.wanted.agent = TRY(pick_agent(request.manifest, options.remote.stop));
   // An active Python environment or direnv adds a directory of the project to PATH. The agent could write its own git
   // or ssh there.
   if (is_bound(request))
     for (const auto& entry : forget_programs_in(options.workspace))
       request.forgotten += (request.forgotten.empty() ? "" : ", ") + entry;
-  if (options.dry_run) options.plan.if_unset = plan::Options::IfUnset::warn;
-  TRY(set_prompt(options.plan));
+  if (options.dry_run) options.wanted.if_unset = plan::Options::IfUnset::warn;
+  TRY(set_prompt(options.wanted));
   return request;
 }
 
@@ -286,7 +286,7 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   facts.trusted = TRY(trusted_places(directories(), environment()));
   if (!options.name.empty()) facts.session = TRY(new_session(options.name, options.workspace));
   TRY(place.describe(request.manifest, facts));
-  plan::Plan plan = TRY(plan::make(request.manifest, options.plan, facts));
+  plan::Plan plan = TRY(plan::make(request.manifest, options.wanted, facts));
   if (!request.forgotten.empty())
     plan.warnings.push_back("bottle runs and loads nothing from " + request.forgotten +
                             ", which your variables name, because the agent can write there");
@@ -433,39 +433,39 @@ Result<int> start_session(const StartOptions& options, Interruption& interruptio
 void add_start(Command app, int& exit) {
   auto o = std::make_shared<StartOptions>();
   Command command = app.command("start");
-  command.option("agent", o->plan.agent);
-  command.option("-p,--prompt", o->plan.prompt);
+  command.option("agent", o->wanted.agent);
+  command.option("-p,--prompt", o->wanted.prompt);
   command.option("--name", o->name);
-  command.flag("--headless", o->plan.headless);
+  command.flag("--headless", o->wanted.headless);
   command.flag("-y,--yes", o->yes);
   command.flag("--dry-run", o->dry_run);
   command.flag("--json", o->output.json);
   command.flag("-q,--quiet", o->output.quiet);
   command.option("-C,--directory", o->workspace);
-  command.option("--workspace", o->plan.workspace_mode);
-  command.flag("--keep-ignored", o->plan.keep_ignored);
+  command.option("--workspace", o->wanted.workspace_mode);
+  command.flag("--keep-ignored", o->wanted.keep_ignored);
   command.option("--yes-really", o->really);
-  command.option("--runtime", o->plan.runtime);
-  command.option("--image", o->plan.image);
+  command.option("--runtime", o->wanted.runtime);
+  command.option("--image", o->wanted.image);
   Argument remote = command.option("--remote", o->remote.target);
   command.flag("--allow-vpn", o->remote.allow_vpn);
   Argument vm = command.option("--vm", o->vm.name).excludes(remote);
   command.option("--ttl", o->vm.ttl).needs(vm);
   command.option("--idle", o->vm.idle).needs(vm);
   command.flag("--keep", o->vm.keep).needs(vm);
-  command.flag("--record", o->plan.record);
+  command.flag("--record", o->wanted.record);
   command.option("--secrets", o->secrets).one_of({"remote", "tunnel"}, "there");
   command.option("--token-via", o->token_via).one_of({"stdin", "sendenv", "provider"});
   command.option("--token-file", o->remote.token.file);
   command.option("--transport", o->remote.transport.name);
   command.option("--mosh-ports", o->remote.transport.mosh.ports);
-  command.option("args", o->plan.agent_args);
+  command.option("args", o->wanted.agent_args);
   command.runs([o, &exit] {
     o->remote.interactive = ::isatty(0);
     Interruption interruption;
     o->remote.stop = interruption.stop();
-    auto wanted = set_place(*o);
-    auto ended = wanted ? start_session(*o, interruption) : Result<int>(std::unexpected(wanted.error()));
+    auto resolved = resolve_options(*o);
+    auto ended = resolved ? start_session(*o, interruption) : Result<int>(std::unexpected(resolved.error()));
     // An error after a signal is a consequence of the signal.
     bool stopped = !ended && o->remote.stop.stop_requested();
     exit = stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)

@@ -69,7 +69,7 @@ class LocalPlace : public Place {
     return session::start_supervisor(job);
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string&, const Progress&) override { return {}; }
+  session::BeginTyping typing(const std::string&, const Progress&) override { return {}; }
 
  private:
   Output output_;

@@ -111,8 +111,7 @@ class RemotePlace : public Place {
     return admitted;
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session,
-                                                           const Progress& progress) override {
+  session::BeginTyping typing(const std::string& session, const Progress& progress) override {
     if (!options_.transport.is_mosh()) return {};
     return mosh_typing(side_, session, options_.transport, progress);
   }

@@ -72,8 +72,7 @@ class VmPlace : public Place {
     return session::start_supervisor(job);
   }
 
-  std::function<std::unique_ptr<session::Typing>()> typing(const std::string& session,
-                                                           const Progress& progress) override {
+  session::BeginTyping typing(const std::string& session, const Progress& progress) override {
     if (!transport_.is_mosh()) return {};
     return recorded_typing(session, transport_, progress);
   }

@@ -36,6 +36,9 @@ class Typing {
   virtual void resize(int rows, int cols) = 0;
 };
 
+// Returns what carries the keystrokes, or null if that is not possible.
+using BeginTyping = std::function<std::unique_ptr<Typing>()>;
+
 // Says how a launcher takes part in a session. All callbacks run on the thread of follow().
 struct ClientOptions {
   // Where the operator's input comes from. With `terminal`, it comes from a terminal in raw mode, with resizing and
@@ -45,7 +48,7 @@ struct ClientOptions {
   std::function<void(const wire::Event& event)> on_event;
   // follow() calls it once the agent runs. If it returns null, or if the object ends before the session does, the
   // socket's own frames are used. Blocks.
-  std::function<std::unique_ptr<Typing>()> begin_typing;
+  BeginTyping begin_typing;
   // Set if the agent does not run yet. Input is then kept until it runs, and Ctrl-C stops the session.
   bool starting = false;
   const Signals* signals = nullptr;  // if null, follow() takes kLauncherSignals itself; a signal stops the session

@@ -1,0 +1,37 @@
+// Holds what the options of `bottle start` say about a remote machine or a VM.
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "app/place/typing.h"
+#include "wire/start/job.h"
+
+namespace bottle::app {
+
+// Says where the values of secrets are while the agent runs on another machine.
+enum class SecretsStay { there, here };
+
+// Says how to reach a remote machine or a VM, and what may go there. Comes from the options of `bottle start`.
+struct RemoteOptions {
+  std::string target;       // user@host[:port]
+  bool interactive = true;  // ssh may ask questions
+  bool allow_vpn = false;
+  bool fresh = false;  // ignore the cached hello of the machine
+  SecretsStay secrets = SecretsStay::there;
+  wire::Token token;  // how the sign-in token gets to the machine
+  Transport transport;
+  std::stop_token stop = {};  // ends what the place waits for, with Code::canceled
+
+  // Returns whether the secrets stay on this machine (--secrets tunnel).
+  bool tunnels() const { return secrets == SecretsStay::here; }
+};
+
+// Says which VM to make. Comes from the options of `bottle start --vm`.
+struct VmOptions {
+  std::string name;       // key in the manifest's `vms`
+  std::string ttl, idle;  // override those of the manifest
+  bool keep = false;
+};
+
+}  // namespace bottle::app
