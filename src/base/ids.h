@@ -17,8 +17,8 @@ Result<std::string> from_hex(std::string_view text);
 // Returns `bytes` random bytes in lower-case hexadecimal. Aborts if the kernel cannot supply randomness.
 std::string random_hex(int bytes);
 
-// Returns whether `name` may name a session: [a-z0-9-]{1,40}, not beginning with a dash. Such a name is safe as a
-// component of a path and in the names of the engine's objects.
+// Returns whether `name` may name a session or a VM: [a-z0-9-]{1,40}, not beginning with a dash. Such a name is safe as
+// a component of a path and in the names of the engine's objects.
 bool is_session_name(std::string_view name);
 
 // Returns twelve hexadecimal digits that differ between contents. They name content but do not protect against forgery.

@@ -39,7 +39,7 @@ class Suite {
 
   std::vector<Check> run() {
     check("list answers", [&] {
-      return told(provider_.list(owner_label(options_.places), options_.options, progress_),
+      return told(provider_.list(owner_label(options_.directories), options_.options, progress_),
                   [](const auto& all) { return std::to_string(all.size()) + " listed"; });
     });
     // Without keys, user-data and a reaper, no other check can run.
@@ -97,18 +97,18 @@ class Suite {
 
   // Creates a VM as a session does: under its lock, and with its hook in the record, so that others can end the hook.
   Result<Created> create(const VmRequest& vm) {
-    UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.places, kLockMs));
+    UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.directories, kLockMs));
     auto created = provider_.create(vm, progress_, lock.get(), [&](int pid) { note_hook(ProcessIdentity::of(pid)); });
     note_hook({});
     return created;
   }
   void note_hook(const ProcessIdentity& hook) {
     spec_.hook = hook;
-    (void)save(spec_, options_.places);
+    (void)save(spec_, options_.directories);
   }
   void note_id(const std::string& id) {
     spec_.vm.id = id;
-    (void)save(spec_, options_.places);
+    (void)save(spec_, options_.directories);
   }
 
   Finding status_is(const std::string& wanted, const VmRequest& vm) {
@@ -266,7 +266,7 @@ class Suite {
               command.env = provider_.environment(spec_.vm);
               command.clean_env = true;
               {
-                UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.places, kLockMs));
+                UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.directories, kLockMs));
                 Child child = TRY(Child::spawn(command, Child::from(lock.get()), Child::null(), Child::null()));
                 note_hook(ProcessIdentity::of(child.pid()));
                 (void)child.wait(after_ms);
@@ -319,7 +319,7 @@ class Suite {
       options.environment = options_.environment;
       options.settle_ms = options_.limits.backoff;
       options.patience_ms = options_.gone_ms;
-      auto gone = TRY(destroy_vm(spec_.vm.name, provider_.name(), options_.places, options, progress_));
+      auto gone = TRY(destroy_vm(spec_.vm.name, provider_.name(), options_.directories, options, progress_));
       if (!gone.confirmed) return fail(Code::conflict, gone.left.empty() ? "not confirmed" : gone.left.front());
       return gone.confirmed_by;
     });
@@ -339,7 +339,7 @@ class Suite {
 
 Result<std::vector<Check>> test_provider(const std::string& name, const ConformanceOptions& options,
                                          const std::function<void(const Check&)>& done, const Progress& progress) {
-  Provider provider = TRY(Provider::find(name, options.places, options.environment, options.limits));
+  Provider provider = TRY(Provider::find(name, options.directories, options.environment, options.limits));
   return Suite(provider, options, done, progress).run();
 }
 

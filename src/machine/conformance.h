@@ -21,7 +21,7 @@ struct Check {
 
 // Says where the provider is and how patient the checks are. Times are in milliseconds.
 struct ConformanceOptions {
-  Places places;
+  Directories directories;
   std::string path_to_self;  // for the VM's reaper; if empty, there is none (tests only)
   Environment environment;
   Limits limits;                               // after a stop, the VM is destroyed, and no other check runs

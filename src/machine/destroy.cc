@@ -14,6 +14,8 @@
 #include <chrono>
 #include <thread>
 
+#include "base/ids.h"
+
 namespace bottle::machine {
 namespace {
 
@@ -88,24 +90,24 @@ struct Attempt {
 
 // The steps are: end a running `create`, take the lock, read the record, and then ask the provider in rounds until it
 // confirms.
-Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Places& places,
+Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Directories& directories,
                              const DestroyOptions& options, const Progress& progress) {
   auto begun = options.clock();
   auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
-  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
+  if (!is_session_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
 
   // A record has the VM's id and options. Without a record, we never made the VM, it is gone, or its record was lost.
   Record record;
   UniqueFd lock;
-  auto found = load(name, places);
+  auto found = load(name, directories);
   if (found) {
     end_hook(*found);
     // The `create` of a living owner may still run, so wait as long as that may take.
-    auto got = lock_vm(name, places, options.limits.create + 5000);
+    auto got = lock_vm(name, directories, options.limits.create + 5000);
     if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
     if (got) lock = std::move(*got);
     // The record is read once more under the lock: the hook may have finished in the meantime and told the id.
-    found = load(name, places);
+    found = load(name, directories);
   }
   if (found) record = *found;
   // A record that cannot be read is not the same as none. Destroying by name alone could miss things that only the
@@ -113,12 +115,12 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   else if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
   else {
     record.vm.name = name;
-    record.vm.owner = owner_label(places);
+    record.vm.owner = owner_label(directories);
     // A hook may need its directory even if only the name is known.
-    record.vm.state_dir = places.directory(name) + "/provider";
+    record.vm.state_dir = directories.vm(name) + "/provider";
   }
   if (record.vm.wanted.provider.empty()) record.vm.wanted.provider = provider_name;
-  Provider provider = TRY(Provider::find(record.vm.wanted.provider, places, options.environment, options.limits));
+  Provider provider = TRY(Provider::find(record.vm.wanted.provider, directories, options.environment, options.limits));
 
   Destroyed result;
   result.name = name;
@@ -146,15 +148,15 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     result.confirmed_by =
         record.vm.wanted.provider + "/status: gone; " + record.vm.wanted.provider + "/list: nothing left";
     result.at = now_seconds();
-    forget(name, places);
+    forget(name, directories);
   }
   return result;
 }
 
 // A VM that has stopped has not ended. Its dead-man switch ends it only when its time is up or no work is left
 // (vm_side.sh); if someone else stopped it, its disk still has the work.
-bool has_ended(const Record& record, const Places& places, const DestroyOptions& options) {
-  auto provider = Provider::find(record.vm.wanted.provider, places, options.environment, options.limits);
+bool has_ended(const Record& record, const Directories& directories, const DestroyOptions& options) {
+  auto provider = Provider::find(record.vm.wanted.provider, directories, options.environment, options.limits);
   auto status = provider ? provider->status(record.vm, {}) : Result<std::string>(std::unexpected(provider.error()));
   return status && (*status == "deleting" || *status == "gone");
 }
@@ -162,17 +164,17 @@ bool has_ended(const Record& record, const Places& places, const DestroyOptions&
 // Without an answer from the provider, the VM is held, because losing work is worse than paying for a few more hours,
 // and the VM's time ends in any case. A disk of this machine that is full or cannot be written says nothing about the
 // VM, so the VM stays then, too.
-bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options) {
-  auto record = load(name, places);
+bool hold_unless_ended(const std::string& name, const Directories& directories, const DestroyOptions& options) {
+  auto record = load(name, directories);
   if (!record) return !is_gone(record);
-  if (has_ended(*record, places, options)) return false;
-  (void)hold(name, places);
+  if (has_ended(*record, directories, options)) return false;
+  (void)hold(name, directories);
   return true;
 }
 
-Result<Where> ask_address(const std::string& name, const Places& places, const Environment& environment) {
-  auto record = TRY(load(name, places));
-  auto provider = TRY(Provider::find(record.vm.wanted.provider, places, environment));
+Result<Where> ask_address(const std::string& name, const Directories& directories, const Environment& environment) {
+  auto record = TRY(load(name, directories));
+  auto provider = TRY(Provider::find(record.vm.wanted.provider, directories, environment));
   return provider.ssh_info(record.vm, {});
 }
 

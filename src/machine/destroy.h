@@ -31,25 +31,25 @@ struct DestroyOptions {
   std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;  // for patience_ms
 };
 
-// Destroys the VM `name` and everything that the provider lists for it. Uses the record in places.vms, or only the
+// Destroys the VM `name` and everything that the provider lists for it. Uses the record in directories.vms, or only the
 // name if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` contains no
 // part of it. Then its directory with its keys is removed. Can be repeated: a VM that was never made, or is gone, is
 // confirmed gone. Fails only if nothing could be asked; otherwise, Destroyed::confirmed says how it ended. Blocks.
-Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Places& places,
+Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Directories& directories,
                              const DestroyOptions& options, const Progress& progress);
 
 // Returns whether the provider says that nothing can be fetched from the VM any more, because it is being deleted or is
 // gone. Returns false if the provider cannot be asked. Blocks for one call of a hook.
-bool has_ended(const Record& record, const Places& places, const DestroyOptions& options);
+bool has_ended(const Record& record, const Directories& directories, const DestroyOptions& options);
 
 // Holds a VM whose work could not be fetched (hold()), unless it has ended (has_ended()). A VM that starts, or is moved
 // or repaired ("pending"), or whose status cannot be learned now, may be available again later. Returns false only if
 // the VM has ended or has no record. Otherwise, the VM must not be destroyed, even if the hold cannot be written; the
 // caller then tries again later.
-bool hold_unless_ended(const std::string& name, const Places& places, const DestroyOptions& options);
+bool hold_unless_ended(const std::string& name, const Directories& directories, const DestroyOptions& options);
 
 // Asks the provider where the VM's sshd is now. A VM that was stopped and started again may have another address, but
 // still has its host key. Fails with Code::unavailable while the provider does not know. Blocks for one call of a hook.
-Result<Where> ask_address(const std::string& name, const Places& places, const Environment& environment);
+Result<Where> ask_address(const std::string& name, const Directories& directories, const Environment& environment);
 
 }  // namespace bottle::machine

@@ -129,30 +129,30 @@ TEST_F(Machine, AnAddressThatSshWouldReadAsAnOptionIsRefused) {
 
 TEST_F(Machine, HooksThatOthersMayWriteToAreRefused) {
   good();
-  ::chmod((places_.config + "/providers/fake/create").c_str(), 0777);
+  ::chmod((directories_.config + "/providers/fake/create").c_str(), 0777);
   auto created = fake()->create(request(), {});
   ASSERT_FALSE(created);
   EXPECT_EQ(created.error().code, Code::denied);
-  EXPECT_FALSE(Provider::find("../fake", places_, environment_));
-  EXPECT_EQ(Provider::find("nothere", places_, environment_).error().code, Code::not_found);
+  EXPECT_FALSE(Provider::find("../fake", directories_, environment_));
+  EXPECT_EQ(Provider::find("nothere", directories_, environment_).error().code, Code::not_found);
 }
 
 TEST_F(Machine, AnOwnProviderThatCannotBeReachedIsNotReplacedByACarriedOne) {
-  ASSERT_TRUE(make_directories(places_.config + "/providers"));
-  ASSERT_TRUE(Provider::find("qemu", places_, environment_));
-  std::filesystem::create_symlink("absent", places_.config + "/providers/qemu");
-  EXPECT_FALSE(Provider::find("qemu", places_, environment_));
+  ASSERT_TRUE(make_directories(directories_.config + "/providers"));
+  ASSERT_TRUE(Provider::find("qemu", directories_, environment_));
+  std::filesystem::create_symlink("absent", directories_.config + "/providers/qemu");
+  EXPECT_FALSE(Provider::find("qemu", directories_, environment_));
 }
 
 TEST_F(Machine, TheCarriedProvidersAreUnpackedAndRepaired) {
   auto names = carried_providers();
   ASSERT_TRUE(std::ranges::find(names, "qemu") != names.end());
-  auto qemu = Provider::find("qemu", places_, environment_);
+  auto qemu = Provider::find("qemu", directories_, environment_);
   ASSERT_TRUE(qemu) << qemu.error().what;
   std::string create = qemu->directory() + "/create";
   std::string before = *read_file(create);
   ASSERT_TRUE(write_file_atomically(create, "#!/bin/sh\nid\n", 0755));
-  ASSERT_TRUE(Provider::find("qemu", places_, environment_));
+  ASSERT_TRUE(Provider::find("qemu", directories_, environment_));
   EXPECT_EQ(*read_file(create), before) << "what was changed in the cache is not run";
 }
 
@@ -161,7 +161,7 @@ TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
   namespace fs = std::filesystem;
   std::string mark = (root_ / "mark").string(), module = "open('" + mark + "', 'w')\n";
   for (const char* name : {"qemu", "aws"}) {
-    auto provider = Provider::find(name, places_, environment_);
+    auto provider = Provider::find(name, directories_, environment_);
     ASSERT_TRUE(provider) << provider.error().what;
     std::string own = provider->directory(), lib = own + "/../lib", outside = (root_ / "outside").string();
     fs::create_directories(outside);
@@ -177,7 +177,7 @@ TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
     // This provider was found before, so its directory is not checked again. The hooks of qemu need no lib.
     if (std::string_view(name) == "qemu") (void)provider->list("o", {}, {});
     EXPECT_FALSE(fs::exists(mark)) << name << " loads what is beside it";
-    provider = Provider::find(name, places_, environment_);
+    provider = Provider::find(name, directories_, environment_);
     ASSERT_TRUE(provider) << provider.error().what;
     (void)provider->list("o", {}, {});
     EXPECT_FALSE(fs::exists(mark)) << name;
@@ -196,15 +196,15 @@ TEST_F(Machine, StoppedConformanceTestsDestroyTheirVm) {
 : >"$CLOUD/../creating"; exec sleep 300)sh");
   std::stop_source stop;
   ConformanceOptions options;
-  options.places = places_;
+  options.directories = directories_;
   options.environment = environment_;
   options.limits = limits_;
   options.limits.stop = stop.get_token();
   auto checks = std::async(std::launch::async, [&] { return test_provider("fake", options, {}, {}); });
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   auto its_hook = [&] {
-    for (const auto& name : recorded(places_).value_or(std::vector<std::string>()))
-      if (auto record = load(name, places_)) return record->hook.alive();
+    for (const auto& name : recorded(directories_).value_or(std::vector<std::string>()))
+      if (auto record = load(name, directories_)) return record->hook.alive();
     return false;
   };
   while (!(std::filesystem::exists(root_ / "creating") && its_hook()) && std::chrono::steady_clock::now() < until)
@@ -216,7 +216,7 @@ TEST_F(Machine, StoppedConformanceTestsDestroyTheirVm) {
   EXPECT_TRUE(done->back().ok) << done->back().detail;
   EXPECT_LT(done->size(), 10u) << "no check runs after the stop";
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
-  EXPECT_TRUE(recorded(places_)->empty());
+  EXPECT_TRUE(recorded(directories_)->empty());
 }
 
 TEST_F(Machine, AStoppedHookEndsAndIsNotCalledAgain) {
@@ -235,7 +235,7 @@ TEST_F(Machine, AStoppedHookEndsAndIsNotCalledAgain) {
 TEST_F(Machine, TheConformanceTestsAcceptGoodProvidersAndFindFaults) {
   good();
   ConformanceOptions options;
-  options.places = places_;
+  options.directories = directories_;
   options.environment = environment_;
   options.limits = limits_;
   options.ssh = false;
@@ -276,12 +276,6 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   EXPECT_NE(run().find("put-secret answers"), std::string::npos);
   hook("put-secret", "echo set it up >&2; exit 78");
   EXPECT_EQ(run(), "") << "only for those who want it";
-}
-
-TEST_F(Machine, PlacesAreThoseOfAllOtherCommands) {
-  auto places = Places::from({{"HOME", "/home/me"}, {"XDG_STATE_HOME", "state"}, {"XDG_CACHE_HOME", ""}});
-  EXPECT_EQ(places.vms, "/home/me/.local/state/bottle/vms") << "the reaper runs in another directory";
-  EXPECT_EQ(places.cache, "/home/me/.cache/bottle");
 }
 
 // A user whose pipes already hold much gets pipes that hold little (pipe(7), /proc/sys/fs/pipe-user-pages-soft).

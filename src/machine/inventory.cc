@@ -18,27 +18,27 @@ namespace bottle::machine {
 namespace {
 
 // Describes a VM by its record alone, as if its provider did not list it.
-Found of_record(const Record& record, const Places& places) {
+Found of_record(const Record& record, const Directories& directories) {
   Found found;
   found.provider = record.vm.wanted.provider;
   found.listed = {record.vm.id, record.vm.name, record.vm.session, record.vm.owner, "", "", record.cost_per_hour, "vm"};
   found.record = record;
-  found.belongs = orphaned(record, places) ? Belongs::to_my_sweep : Belongs::to_me;
-  found.reaper = reaper_alive(record.vm.name, places);
+  found.belongs = orphaned(record, directories) ? Belongs::to_my_sweep : Belongs::to_me;
+  found.reaper = reaper_alive(record.vm.name, directories);
   return found;
 }
 
 // Returns the records, and adds their providers to those to ask. They are read before the providers are asked, because
 // a VM that is made in the meantime has a record and must not be taken for a lost one. Adds those that cannot be read
 // to `unread`.
-Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>& ask,
+Result<std::vector<Record>> read_records(const Directories& directories, std::vector<Ask>& ask,
                                          std::map<std::string, std::string>& unread) {
   std::vector<Record> records;
-  for (const auto& name : TRY(recorded(places))) {
-    auto record = load(name, places);
+  for (const auto& name : TRY(recorded(directories))) {
+    auto record = load(name, directories);
     if (!record) {
       // A directory without a record belongs to a VM that never existed.
-      if (is_gone(record)) forget_unborn(name, places);
+      if (is_gone(record)) forget_unborn(name, directories);
       else unread[name] = record.error().what;
       continue;
     }
@@ -52,7 +52,7 @@ Result<std::vector<Record>> read_records(const Places& places, std::vector<Ask>&
 // Returns whether a thing of this name may have a record, although load() returned none. Only names of VMs have
 // records.
 bool is_unread(const Result<Record>& loaded, const std::string& name) {
-  return !loaded && !is_gone(loaded) && valid_vm_name(name);
+  return !loaded && !is_gone(loaded) && is_session_name(name);
 }
 
 using Answer = Result<std::vector<Listed>>;
@@ -62,32 +62,32 @@ struct Asked {
 };
 
 // Asks all providers at the same time, each once. The arguments must outlive the answers.
-std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string& owner, const Places& places,
+std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string& owner, const Directories& directories,
                                  const Environment& environment, const Limits& limits, const Progress& progress) {
   std::map<std::pair<std::string, std::map<std::string, std::string>>, bool> unique;
   // If one of several equal questions is required, the answer is required.
   for (const auto& one : ask) unique[{one.provider, one.options}] |= one.required;
   std::vector<Asked> asked;
   for (const auto& [whom, required] : unique)
-    asked.push_back(
-        {{whom.first, whom.second, required},
-         std::async(std::launch::async, [&places, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
-           Provider provider = TRY(Provider::find(whom.first, places, environment, limits));
-           return provider.list(owner, whom.second, progress);
-         })});
+    asked.push_back({{whom.first, whom.second, required},
+                     std::async(std::launch::async,
+                                [&directories, &environment, &limits, &progress, &owner, whom = whom]() -> Answer {
+                                  Provider provider = TRY(Provider::find(whom.first, directories, environment, limits));
+                                  return provider.list(owner, whom.second, progress);
+                                })});
   return asked;
 }
 
 // Describes what a provider has listed. Adds its record to `unread` if that cannot be read.
 Found describe(const Listed& item, const Ask& whom, const std::string& owner, const std::vector<Record>& records,
-               const Places& places, std::map<std::string, std::string>& unread) {
+               const Directories& directories, std::map<std::string, std::string>& unread) {
   Found found;
   auto record = std::ranges::find_if(
       records, [&](const Record& r) { return r.vm.wanted.provider == whom.provider && r.vm.name == item.name; });
   // The record may have been written in the meantime. A VM that is being made is not lost.
-  auto later = load(item.name, places);
-  if (record != records.end()) found = of_record(*record, places);
-  else if (later && later->vm.wanted.provider == whom.provider) found = of_record(*later, places);
+  auto later = load(item.name, directories);
+  if (record != records.end()) found = of_record(*record, directories);
+  else if (later && later->vm.wanted.provider == whom.provider) found = of_record(*later, directories);
   found.provider = whom.provider;
   found.options = whom.options;
   found.listed = item;
@@ -104,7 +104,7 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   // A thing that a VM left behind has the label of its session. It is an orphan unless a VM of that session is still
   // in use.
   bool used = std::ranges::any_of(records, [&](const Record& r) {
-    return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, places));
+    return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, directories));
   });
   found.belongs = used ? Belongs::to_me : Belongs::to_my_sweep;
   return found;
@@ -112,27 +112,27 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
 
 }  // namespace
 
-bool orphaned(const Record& record, const Places& places) {
-  return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, places));
+bool orphaned(const Record& record, const Directories& directories) {
+  return ownerless(record) || (now_seconds() >= record.until && !reaper_alive(record.vm.name, directories));
 }
 
-bool still_orphan(const Found& found, const Places& places) {
+bool still_orphan(const Found& found, const Directories& directories) {
   std::string name = found.record ? found.record->vm.name : found.listed.name;
-  auto record = load(name, places);
-  if (record) return orphaned(*record, places);
+  auto record = load(name, directories);
+  if (record) return orphaned(*record, directories);
   // If the record of an orphan can no longer be read, destroy_vm() reports it. An orphan without a record must not have
   // one now.
   return found.orphan() && found.record.has_value() == is_unread(record, name);
 }
 
 // All providers are asked at the same time, because one that does not answer takes a minute.
-Result<Inventory> take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
+Result<Inventory> take_inventory(const Directories& directories, const Environment& environment, std::vector<Ask> ask,
                                  const Limits& limits, const Progress& progress) {
   Inventory inventory;
-  auto records = TRY(read_records(places, ask, inventory.unread));
-  std::string owner = owner_label(places);
+  auto records = TRY(read_records(directories, ask, inventory.unread));
+  std::string owner = owner_label(directories);
   std::set<std::pair<std::string, std::string>> seen;
-  for (auto& [whom, answer] : ask_providers(ask, owner, places, environment, limits, progress)) {
+  for (auto& [whom, answer] : ask_providers(ask, owner, directories, environment, limits, progress)) {
     auto listed = answer.get();
     if (!listed) {
       // The provider is not set up, does not exist or has no credentials. If the provider was asked only to be
@@ -145,7 +145,7 @@ Result<Inventory> take_inventory(const Places& places, const Environment& enviro
     for (const auto& item : *listed)
       // One thing can be listed several times, if a provider is asked with several options.
       if (item.status != "gone" && seen.insert({whom.provider, item.kind + " " + item.id}).second)
-        inventory.all.push_back(describe(item, whom, owner, records, places, inventory.unread));
+        inventory.all.push_back(describe(item, whom, owner, records, directories, inventory.unread));
   }
   // A record that cannot be read may be that of any VM.
   for (auto& found : inventory.all)
@@ -155,17 +155,17 @@ Result<Inventory> take_inventory(const Places& places, const Environment& enviro
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {
           return f.provider == record.vm.wanted.provider && f.listed.name == record.vm.name;
         }))
-      inventory.all.push_back(of_record(record, places));
+      inventory.all.push_back(of_record(record, directories));
   return inventory;
 }
 
 // A thing with a record is destroyed through it, with all checks. This function is for things that only the provider
 // lists.
-Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
+Result<Destroyed> destroy_found(const Found& found, const Directories& directories, const DestroyOptions& options,
                                 const Progress& progress) {
-  if (found.record) return destroy_vm(found.record->vm.name, found.provider, places, options, progress);
+  if (found.record) return destroy_vm(found.record->vm.name, found.provider, directories, options, progress);
   // The provider's label confirms that this VM is ours. A name alone is never enough.
-  Provider provider = TRY(Provider::find(found.provider, places, options.environment, options.limits));
+  Provider provider = TRY(Provider::find(found.provider, directories, options.environment, options.limits));
   VmRequest vm;
   vm.id = found.listed.id;
   vm.name = found.listed.name;

@@ -54,19 +54,19 @@ struct Ask {
 
 // Asks all providers at the same time, including those of the records, with the options of each record. Fails if the
 // records cannot be listed: VMs in use would look like lost ones.
-Result<Inventory> take_inventory(const Places& places, const Environment& environment, std::vector<Ask> ask,
+Result<Inventory> take_inventory(const Directories& directories, const Environment& environment, std::vector<Ask> ask,
                                  const Limits& limits, const Progress& progress);
 
 // Returns whether the VM of a record no longer has an owner or its time is up by this machine's clock. If its reaper
 // lives, only the reaper decides about the time.
-bool orphaned(const Record& record, const Places& places);
+bool orphaned(const Record& record, const Directories& directories);
 
 // Returns whether an orphan of the inventory is still one. In the meantime, its reaper may have destroyed it, another
 // process may have taken it over, or there may be a record that cannot be read.
-bool still_orphan(const Found& found, const Places& places);
+bool still_orphan(const Found& found, const Directories& directories);
 
 // Destroys an orphan through its record if there is one, otherwise by id and name.
-Result<Destroyed> destroy_found(const Found& found, const Places& places, const DestroyOptions& options,
+Result<Destroyed> destroy_found(const Found& found, const Directories& directories, const DestroyOptions& options,
                                 const Progress& progress);
 
 }  // namespace bottle::machine

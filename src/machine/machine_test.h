@@ -26,7 +26,7 @@ class Machine : public ::testing::Test {
     environment_ = {{"HOME", (root_ / "home").string()},
                     {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
                     {"CLOUD", cloud()}};
-    places_ = Places::from(environment_);
+    directories_ = Directories::from(environment_);
     std::filesystem::create_directories(cloud());
     limits_.create = limits_.other = limits_.retry = 120'000;
     limits_.backoff = 20;
@@ -37,7 +37,7 @@ class Machine : public ::testing::Test {
   std::string cloud() const { return (root_ / "cloud").string(); }
 
   void hook(const std::string& name, const std::string& script) {
-    std::string directory = places_.config + "/providers/fake";
+    std::string directory = directories_.config + "/providers/fake";
     ASSERT_TRUE(make_directories(directory));
     ASSERT_TRUE(write_file_atomically(directory + "/" + name, "#!/bin/sh\n" + script + "\n", 0755));
   }
@@ -61,8 +61,8 @@ printf '"created":"2026-01-01T00:00:00Z","status":"%s"}\n' "$status"; c=,
 done; echo ']}')sh");
   }
 
-  Result<Provider> fake() { return Provider::find("fake", places_, environment_, limits_); }
-  VmRequest request() { return {.name = "vm-1", .session = "s1", .owner = owner_label(places_)}; }
+  Result<Provider> fake() { return Provider::find("fake", directories_, environment_, limits_); }
+  VmRequest request() { return {.name = "vm-1", .session = "s1", .owner = owner_label(directories_)}; }
   DestroyOptions destroying() {
     DestroyOptions options;
     options.limits = limits_;
@@ -87,7 +87,7 @@ done; echo ']}')sh");
 
   std::filesystem::path root_;
   Environment environment_;
-  Places places_;
+  Directories directories_;
   Limits limits_;
 };
 

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/ids.h"
 #include "base/os/poller.h"
 #include "base/os/process.h"
 #include "base/os/process_handle.h"
@@ -29,7 +30,9 @@
 namespace bottle::machine {
 namespace {
 
-std::string lock_path(const std::string& name, const Places& places) { return places.directory(name) + "/reaper"; }
+std::string lock_path(const std::string& name, const Directories& directories) {
+  return directories.vm(name) + "/reaper";
+}
 
 // Takes the lock of the reaper, unless another reaper has it. reaper_alive() holds the lock for a moment, so this tries
 // again for up to 2 s.
@@ -65,15 +68,15 @@ bool needs_reaper(const Record& record, int64_t now, const std::string& settled)
 }
 
 // Waits until the VM needs its reaper or the record is gone. Returns false if nothing is left to do.
-bool wait_for_the_end(const std::string& name, const Places& places, const SteadyTime& time,
+bool wait_for_the_end(const std::string& name, const Directories& directories, const SteadyTime& time,
                       const std::string& settled) {
   UniqueFd owner;
   int watched = 0;
   for (;;) {
-    auto record = load(name, places);  // the record may change while we wait
+    auto record = load(name, directories);  // the record may change while we wait
     // A record that is there but cannot be read is left to destroy_vm(), which reports it. If the record is gone,
     // nothing is left to do.
-    if (!record) return is_recorded(name, places);
+    if (!record) return is_recorded(name, directories);
     if (needs_reaper(*record, time.now(), settled)) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
@@ -104,7 +107,7 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
 }  // namespace
 
 // Waits until the reaper reports that it runs, because a session must not create a VM without a reaper.
-Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
+Result<> start_reaper(const std::string& name, const Directories& directories, const Environment& environment,
                       const std::string& path_to_self) {
   Command command;
   command.argv = {path_to_self, "reap", name};
@@ -117,13 +120,14 @@ Result<> start_reaper(const std::string& name, const Places& places, const Envir
   char word = 0;
   // The reaper writes a byte once it has tried to get the lock. If it did not get it, another reaper has it, which
   // serves as well.
-  if (wait_readable(child.out(), 20000) && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, places)) return {};
+  if (wait_readable(child.out(), 20000) && ::read(child.out(), &word, 1) == 1 && reaper_alive(name, directories))
+    return {};
   return fail(Code::internal, "the reaper of VM " + name + " did not start",
               "bottle needs the reaper to destroy the VM if the session crashes");
 }
 
-bool reaper_alive(const std::string& name, const Places& places) {
-  UniqueFd fd(::open(lock_path(name, places).c_str(), O_RDONLY | O_CLOEXEC));
+bool reaper_alive(const std::string& name, const Directories& directories) {
+  UniqueFd fd(::open(lock_path(name, directories).c_str(), O_RDONLY | O_CLOEXEC));
   // Taking the lock proves that no reaper has it. It is given back when the descriptor is closed.
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
 }
@@ -134,10 +138,10 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
          const std::function<int64_t()>& clock) {
   // The end of the terminal, Ctrl-C and a starter that has died must not end it.
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
-  Places places = Places::from(environment);
-  if (!valid_vm_name(name)) return 125;
+  Directories directories = Directories::from(environment);
+  if (!is_session_name(name)) return 125;
   // If the VM's directory is gone, this fails, and nothing is left to watch.
-  UniqueFd lock(::open(lock_path(name, places).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  UniqueFd lock(::open(lock_path(name, directories).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!lock) return 125;
   bool mine = take_lock(lock.get());
   (void)!::write(1, "r", 1);
@@ -149,13 +153,13 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   DestroyOptions options;
   options.environment = environment;
   std::string settled;
-  for (int pause = 5; wait_for_the_end(name, places, time, settled); pause = std::min(pause * 2, 300)) {
-    auto record = load(name, places);
+  for (int pause = 5; wait_for_the_end(name, directories, time, settled); pause = std::min(pause * 2, 300)) {
+    auto record = load(name, directories);
     // The work is fetched only while time is left. Without a record, the VM's address and key are unknown.
     if (record && time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
       // A VM that still needs its reaper could not be held, perhaps because this machine's disk is full, so this turn
       // would begin again at once.
-      auto now = load(name, places);
+      auto now = load(name, directories);
       bool held = now && !needs_reaper(*now, time.now(), settled);
       if (held) pause = 1;
       std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(record->until - time.now(), 1, pause)));
@@ -163,13 +167,13 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
     }
     // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
     // and the session must learn that now.
-    if (record && record->keep && time.now() < record->until && !has_ended(*record, places, options)) {
+    if (record && record->keep && time.now() < record->until && !has_ended(*record, directories, options)) {
       settled = text_of(record->owner);
       pause = 1;
       continue;
     }
     // The record names the provider.
-    auto gone = destroy_vm(name, "", places, options, {});
+    auto gone = destroy_vm(name, "", directories, options, {});
     if (gone && gone->confirmed) {
       if (record) session.after(*record);
       return 0;

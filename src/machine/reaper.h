@@ -13,11 +13,11 @@ namespace bottle::machine {
 
 // Starts `path_to_self reap NAME` in its own process session with `environment`, and returns once it watches. Call it
 // before `create`.
-Result<> start_reaper(const std::string& name, const Places& places, const Environment& environment,
+Result<> start_reaper(const std::string& name, const Directories& directories, const Environment& environment,
                       const std::string& path_to_self);
 
 // Returns whether the VM's reaper lives.
-bool reaper_alive(const std::string& name, const Places& places);
+bool reaper_alive(const std::string& name, const Directories& directories);
 
 // Holds the callbacks with which the code for sessions helps the reaper.
 struct Reaping {

@@ -45,7 +45,7 @@ TEST_F(Machine, AVmThatIsToBeKeptIsNotKeptBeforeItIsReady) {
   wanted.keep = true;
   auto vm = prepare_vm(wanted);
   auto is_abandoned_if_its_maker_dies = [&] {
-    auto record = load("vm-1", places_);
+    auto record = load("vm-1", directories_);
     if (record) record->owner.start_time = "1";
     return record && abandoned(*record, now_seconds());
   };
@@ -55,10 +55,10 @@ TEST_F(Machine, AVmThatIsToBeKeptIsNotKeptBeforeItIsReady) {
   EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "it boots";
   ASSERT_TRUE(keep_vm(*vm, wanted));
   EXPECT_FALSE(is_abandoned_if_its_maker_dies()) << "it is ready";
-  EXPECT_EQ(load("vm-1", places_)->vm.id, "id-vm-1");
-  forget("vm-1", places_);
+  EXPECT_EQ(load("vm-1", directories_)->vm.id, "id-vm-1");
+  forget("vm-1", directories_);
   EXPECT_FALSE(keep_vm(*vm, wanted)) << "somebody has destroyed it";
-  EXPECT_FALSE(is_recorded("vm-1", places_));
+  EXPECT_FALSE(is_recorded("vm-1", directories_));
 }
 
 TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
@@ -66,95 +66,95 @@ TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   for (const char* status : {"running", "pending", "stopped"}) {
     ASSERT_TRUE(prepare_vm(spec()));
     hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
-    EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << status;
-    EXPECT_TRUE(load("vm-1", places_)->held) << status;
-    forget("vm-1", places_);
+    EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying())) << status;
+    EXPECT_TRUE(load("vm-1", directories_)->held) << status;
+    forget("vm-1", directories_);
   }
   ASSERT_TRUE(prepare_vm(spec()));
   for (const char* status : {"deleting", "gone"}) {
     hook("status", "echo '{\"status\": \"" + std::string(status) + "\"}'");
-    EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying())) << status;
-    EXPECT_FALSE(load("vm-1", places_)->held) << status;
+    EXPECT_FALSE(hold_unless_ended("vm-1", directories_, destroying())) << status;
+    EXPECT_FALSE(load("vm-1", directories_)->held) << status;
   }
   hook("status", "exit 77");
-  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << "nobody knows";
-  ASSERT_TRUE(take_over("vm-1", places_));
-  EXPECT_FALSE(load("vm-1", places_)->held) << "its new owner's death counts again";
-  EXPECT_FALSE(hold_unless_ended("vm-2", places_, destroying())) << "there is no such VM";
+  EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying())) << "nobody knows";
+  ASSERT_TRUE(take_over("vm-1", directories_));
+  EXPECT_FALSE(load("vm-1", directories_)->held) << "its new owner's death counts again";
+  EXPECT_FALSE(hold_unless_ended("vm-2", directories_, destroying())) << "there is no such VM";
 }
 
 TEST_F(Machine, AVmThatCannotBeHeldIsNotTakenForOneThatHasEnded) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
-  std::string record = places_.directory("vm-1") + "/vm.json";
+  std::string record = directories_.vm("vm-1") + "/vm.json";
   // As on a full disk or one that cannot be written, no new record can replace the old one.
   std::filesystem::create_directory(record + ".new." + std::to_string(::getpid()));
   hook("status", "echo '{\"status\": \"running\"}'");
-  ASSERT_FALSE(hold("vm-1", places_));
-  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying()));
+  ASSERT_FALSE(hold("vm-1", directories_));
+  EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying()));
   hook("status", "echo '{\"status\": \"gone\"}'");
-  EXPECT_FALSE(hold_unless_ended("vm-1", places_, destroying()));
-  ASSERT_TRUE(write_file_atomically(places_.directory("vm-1") + "/away", "{"));
-  std::filesystem::rename(places_.directory("vm-1") + "/away", record);
-  EXPECT_TRUE(hold_unless_ended("vm-1", places_, destroying())) << "its record cannot be read";
+  EXPECT_FALSE(hold_unless_ended("vm-1", directories_, destroying()));
+  ASSERT_TRUE(write_file_atomically(directories_.vm("vm-1") + "/away", "{"));
+  std::filesystem::rename(directories_.vm("vm-1") + "/away", record);
+  EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying())) << "its record cannot be read";
 }
 
 TEST_F(Machine, AVmThatWasStartedAgainIsFoundAtItsNewAddress) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
-  auto at = [&] { return ask_address("vm-1", places_, destroying().environment); };
+  auto at = [&] { return ask_address("vm-1", directories_, destroying().environment); };
   EXPECT_EQ(at()->host, "198.51.100.7");
   hook("ssh-info", R"sh(echo '{"host": "198.51.100.9", "port": 2222, "user": "bottle"}')sh");
   EXPECT_EQ(at()->host, "198.51.100.9");
   EXPECT_EQ(at()->port, 2222);
   hook("ssh-info", "exit 75");
   EXPECT_EQ(at().error().code, Code::unavailable);
-  EXPECT_FALSE(ask_address("vm-2", places_, destroying().environment));
+  EXPECT_FALSE(ask_address("vm-2", directories_, destroying().environment));
 }
 
 TEST_F(Machine, RecordsWithoutTheKeyHeldAreRead) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
-  std::string path = places_.directory("vm-1") + "/vm.json";
+  std::string path = directories_.vm("vm-1") + "/vm.json";
   auto old = json::parse(*read_file(path));
   old.erase("held");
   ASSERT_TRUE(write_file_atomically(path, old.dump()));
-  EXPECT_FALSE(load("vm-1", places_)->held);
+  EXPECT_FALSE(load("vm-1", directories_)->held);
   old["held"] = "yes";
   ASSERT_TRUE(write_file_atomically(path, old.dump()));
-  EXPECT_FALSE(load("vm-1", places_));
+  EXPECT_FALSE(load("vm-1", directories_));
 }
 
 TEST_F(Machine, ARecordWithANegativeSizeOrTimeIsRefused) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
-  std::string path = places_.directory("vm-1") + "/vm.json";
+  std::string path = directories_.vm("vm-1") + "/vm.json";
   auto record = json::parse(*read_file(path));
   for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle"}) {
     auto wrong = record;
     wrong[key] = -1;
     ASSERT_TRUE(write_file_atomically(path, wrong.dump()));
-    EXPECT_FALSE(load("vm-1", places_)) << key;
+    EXPECT_FALSE(load("vm-1", directories_)) << key;
   }
 }
 
 TEST_F(Machine, OnlyAMissingRecordMeansThatTheVmIsGone) {
   good();
-  EXPECT_TRUE(is_gone(load("vm-1", places_)));
+  EXPECT_TRUE(is_gone(load("vm-1", directories_)));
   ASSERT_TRUE(prepare_vm(spec()));
-  EXPECT_FALSE(is_gone(load("vm-1", places_)));
-  std::string directory = places_.directory("vm-1"), record = directory + "/vm.json";
+  EXPECT_FALSE(is_gone(load("vm-1", directories_)));
+  std::string directory = directories_.vm("vm-1"), record = directory + "/vm.json";
   std::filesystem::permissions(directory, std::filesystem::perms::all);
-  EXPECT_FALSE(is_gone(load("vm-1", places_))) << "others can write to it";
+  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "others can write to it";
   std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
   ASSERT_TRUE(write_file_atomically(record, "{"));
-  EXPECT_FALSE(is_gone(load("vm-1", places_))) << "half of it was written";
+  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "half of it was written";
   std::filesystem::remove(record);
   std::filesystem::create_directory(record);
-  EXPECT_FALSE(is_gone(load("vm-1", places_))) << "it is a directory";
+  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "it is a directory";
   std::filesystem::remove(record);
-  forget("vm-1", places_);
-  EXPECT_TRUE(is_gone(load("vm-1", places_)));
+  forget("vm-1", directories_);
+  EXPECT_TRUE(is_gone(load("vm-1", directories_)));
 }
 
 TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
@@ -162,15 +162,15 @@ TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.owner.start_time = "1";
-  ASSERT_TRUE(save(vm->record, places_));
-  auto inventory = *take_inventory(places_, environment_, {}, limits_, {});
+  ASSERT_TRUE(save(vm->record, directories_));
+  auto inventory = *take_inventory(directories_, environment_, {}, limits_, {});
   ASSERT_EQ(inventory.all.size(), 1u);
   const Found& found = inventory.all[0];
-  EXPECT_TRUE(found.orphan() && still_orphan(found, places_));
-  ASSERT_TRUE(take_over("vm-1", places_));
-  EXPECT_FALSE(still_orphan(found, places_)) << "somebody looks after it again";
-  forget("vm-1", places_);
-  EXPECT_FALSE(still_orphan(found, places_)) << "its reaper was quicker";
+  EXPECT_TRUE(found.orphan() && still_orphan(found, directories_));
+  ASSERT_TRUE(take_over("vm-1", directories_));
+  EXPECT_FALSE(still_orphan(found, directories_)) << "somebody looks after it again";
+  forget("vm-1", directories_);
+  EXPECT_FALSE(still_orphan(found, directories_)) << "its reaper was quicker";
 }
 
 // Otherwise a VM in use would look like one that nothing here knows, and be destroyed.
@@ -178,15 +178,15 @@ TEST_F(Machine, ThereIsNoInventoryWithoutTheRecords) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  std::string away = places_.vms + "-away";
-  std::filesystem::rename(places_.vms, away);
-  ASSERT_TRUE(write_file_atomically(places_.vms, ""));
-  auto inventory = take_inventory(places_, environment_, {{vm->record.vm.wanted.provider, {}, true}}, limits_, {});
+  std::string away = directories_.vms + "-away";
+  std::filesystem::rename(directories_.vms, away);
+  ASSERT_TRUE(write_file_atomically(directories_.vms, ""));
+  auto inventory = take_inventory(directories_, environment_, {{vm->record.vm.wanted.provider, {}, true}}, limits_, {});
   ASSERT_FALSE(inventory);
-  EXPECT_EQ(inventory.error().what, "reading " + places_.vms + ": Not a directory");
-  std::filesystem::remove(places_.vms);
-  std::filesystem::rename(away, places_.vms);
-  EXPECT_TRUE(take_inventory(places_, environment_, {}, limits_, {}));
+  EXPECT_EQ(inventory.error().what, "reading " + directories_.vms + ": Not a directory");
+  std::filesystem::remove(directories_.vms);
+  std::filesystem::rename(away, directories_.vms);
+  EXPECT_TRUE(take_inventory(directories_, environment_, {}, limits_, {}));
 }
 
 // Its owner may be alive, or it may hold work.
@@ -196,18 +196,18 @@ TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   for (const char* name : {"disk-9", "lost"})
     ASSERT_TRUE(write_file_atomically(cloud() + "/" + name,
-                                      "id-" + std::string(name) + "|s1|" + owner_label(places_) + "|running\n"));
-  std::string directory = places_.directory("vm-1"), away = root_ / "away";
+                                      "id-" + std::string(name) + "|s1|" + owner_label(directories_) + "|running\n"));
+  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
   Found lost{.provider = "fake", .listed = {.id = "id-vm-1", .name = "vm-1"}, .belongs = Belongs::to_my_sweep};
   auto expect_none = [&](const std::string& when) {
-    auto inventory = take_inventory(places_, environment_, {{"fake", {}, true}}, limits_, {});
+    auto inventory = take_inventory(directories_, environment_, {{"fake", {}, true}}, limits_, {});
     ASSERT_TRUE(inventory) << when;
     EXPECT_EQ(inventory->all.size(), 3u) << when;
     for (const auto& found : inventory->all) EXPECT_FALSE(found.orphan()) << found.listed.name << ": " << when;
     EXPECT_TRUE(inventory->unread.contains("vm-1")) << when;
-    EXPECT_FALSE(still_orphan(lost, places_)) << when;
-    EXPECT_TRUE(is_recorded("vm-1", places_)) << when;
-    forget_unborn("vm-1", places_);
+    EXPECT_FALSE(still_orphan(lost, directories_)) << when;
+    EXPECT_TRUE(is_recorded("vm-1", directories_)) << when;
+    forget_unborn("vm-1", directories_);
   };
   std::filesystem::permissions(directory, std::filesystem::perms::all);
   expect_none("others can write to it");
@@ -223,27 +223,27 @@ TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
   ASSERT_TRUE(write_file_atomically(record, "{"));
   expect_none("it is malformed");
   ASSERT_TRUE(write_file_atomically(record, text));
-  auto inventory = *take_inventory(places_, environment_, {}, limits_, {});
+  auto inventory = *take_inventory(directories_, environment_, {}, limits_, {});
   EXPECT_TRUE(inventory.unread.empty());
   EXPECT_FALSE(std::ranges::any_of(inventory.all, &Found::orphan)) << "vm-1 and its session are in use";
 }
 
 TEST_F(Machine, ADirectoryThatMayHaveARecordIsNotForgotten) {
-  std::string directory = places_.directory("vm-1"), away = root_ / "away";
+  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
   ASSERT_TRUE(make_directories(away));
   ASSERT_TRUE(write_file_atomically(away + "/key", "secret"));
   auto age = [&](const std::string& path) {
     std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
   };
-  ASSERT_TRUE(make_directories(places_.vms));
+  ASSERT_TRUE(make_directories(directories_.vms));
   std::filesystem::create_symlink(away, directory);
   age(away);
-  forget_unborn("vm-1", places_);
+  forget_unborn("vm-1", directories_);
   EXPECT_TRUE(std::filesystem::exists(away + "/key"));
   std::filesystem::remove(directory);
   std::filesystem::rename(away, directory);
   age(directory);
-  forget_unborn("vm-1", places_);
+  forget_unborn("vm-1", directories_);
   EXPECT_FALSE(std::filesystem::exists(directory)) << "there is no record";
 }
 
@@ -252,17 +252,17 @@ TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() - 10;
-  ASSERT_TRUE(save(vm->record, places_));
-  EXPECT_TRUE(orphaned(vm->record, places_));
-  UniqueFd reaper(::open((places_.directory("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_TRUE(save(vm->record, directories_));
+  EXPECT_TRUE(orphaned(vm->record, directories_));
+  UniqueFd reaper(::open((directories_.vm("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
-  EXPECT_FALSE(orphaned(vm->record, places_));
+  EXPECT_FALSE(orphaned(vm->record, directories_));
   // A disk of its session, which the provider lists beside it, is not an orphan either.
-  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(places_) + "|running\n"));
-  for (const auto& found : take_inventory(places_, environment_, {}, limits_, {})->all)
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(directories_) + "|running\n"));
+  for (const auto& found : take_inventory(directories_, environment_, {}, limits_, {})->all)
     EXPECT_FALSE(found.orphan()) << found.listed.id;
   vm->record.owner.start_time = "1";
-  EXPECT_TRUE(orphaned(vm->record, places_)) << "its owner is dead";
+  EXPECT_TRUE(orphaned(vm->record, directories_)) << "its owner is dead";
 }
 
 // `bottle vm list` may look whether a VM has a reaper while that reaper starts.
@@ -270,7 +270,7 @@ TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  std::string lock = places_.directory("vm-1") + "/reaper";
+  std::string lock = directories_.vm("vm-1") + "/reaper";
   UniqueFd look(::open(lock.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(look.get(), LOCK_SH | LOCK_NB), 0);
   pid_t child = ::fork();
@@ -289,7 +289,7 @@ TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   bool over = false;
   while (!has_opened_it() && !(over = ended())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   look.reset();
-  while (!over && !reaper_alive("vm-1", places_) && !(over = ended()))
+  while (!over && !reaper_alive("vm-1", directories_) && !(over = ended()))
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_FALSE(over);
   if (over) return;
@@ -326,7 +326,7 @@ TEST_F(Machine, TheWorkOnAKeptVmIsFetchedAndTheVmStaysUntilItsTimeIsUp) {
   vm->record.until = now_seconds() + 86400;
   auto owner_dies = [&](const char* start_time) {
     vm->record.owner.start_time = start_time;
-    return save(vm->record, places_);
+    return save(vm->record, directories_);
   };
   ASSERT_TRUE(owner_dies("1"));
   pid_t child = ::fork();
@@ -364,13 +364,13 @@ TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
     vm->record.keep = true;
     vm->record.until = now_seconds() + 86400;
     vm->record.owner.start_time = "1";
-    ASSERT_TRUE(save(vm->record, places_));
+    ASSERT_TRUE(save(vm->record, directories_));
     // The provider deletes it by itself, and has done so when it is asked the second time.
     hook("status", "s=" + std::string(status) + R"sh(; rm -f "$CLOUD/$BOTTLE_VM_NAME"
 [ -e "$CLOUD/../asked" ] && s=gone; : >"$CLOUD/../asked"; echo "{\"status\": \"$s\"}")sh");
     EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, session, std::chrono::seconds(60)), 0) << status;
     EXPECT_TRUE(std::filesystem::exists(root_ / "told")) << status;
-    EXPECT_FALSE(is_recorded("vm-1", places_)) << status;
+    EXPECT_FALSE(is_recorded("vm-1", directories_)) << status;
     for (const char* name : {"told", "asked"}) std::filesystem::remove(root_ / name);
   }
 }
@@ -383,19 +383,19 @@ TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() - kDay + 3600;  // as if made while the clock was a day behind
-  ASSERT_TRUE(save(vm->record, places_));
+  ASSERT_TRUE(save(vm->record, directories_));
   EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::milliseconds(300)), -1)
       << "its owner lives, it has an hour";
   EXPECT_FALSE(std::filesystem::is_empty(cloud()));
   vm->record.owner.start_time = "1";
-  ASSERT_TRUE(save(vm->record, places_));
+  ASSERT_TRUE(save(vm->record, directories_));
   EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(120)), 0);
   EXPECT_TRUE(std::filesystem::exists(root_ / "fetched")) << "there was time to fetch what is on it";
 
   vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() + kDay + 1;
-  ASSERT_TRUE(save(vm->record, places_));
+  ASSERT_TRUE(save(vm->record, directories_));
   EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(120)), 0)
       << "its second is over";
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));

@@ -85,60 +85,60 @@ int64_t now_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-Result<> save(const Record& r, const Places& places) {
+Result<> save(const Record& r, const Directories& directories) {
   // A path that was changed would lead a later command to nothing, and the VM would stay.
   auto text = TRY(wire::encode_exactly(as_wire(r), wire::Layout::pretty));
-  return write_file_atomically(places.directory(r.vm.name) + "/vm.json", text);
+  return write_file_atomically(directories.vm(r.vm.name) + "/vm.json", text);
 }
 
 bool is_gone(const Result<Record>& loaded) { return !loaded && loaded.error().code == Code::not_found; }
 
-Result<Record> load(const std::string& name, const Places& places) {
-  if (!valid_vm_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
-  std::string path = places.directory(name) + "/vm.json";
+Result<Record> load(const std::string& name, const Directories& directories) {
+  if (!is_session_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
+  std::string path = directories.vm(name) + "/vm.json";
   // Things that a record names are destroyed, signaled and passed to programs, so this user must have written it.
-  auto opened = open_own_directory(places.directory(name));
+  auto opened = open_own_directory(directories.vm(name));
   if (!opened && opened.error().code == Code::not_found) return fail(Code::not_found, path + " does not exist");
   if (!opened) return std::unexpected(std::move(opened.error()));
-  auto text = TRY(read_own_file(*opened, places.directory(name), "vm.json", wire::VmRecord::kMost));
+  auto text = TRY(read_own_file(*opened, directories.vm(name), "vm.json", wire::VmRecord::kMost));
   auto record = wire::decode<wire::VmRecord>(text, wire::From::ours);
   // The name in the record must be that of its directory, or a copied directory would destroy the VM of the original.
-  if (!record || record->name != name || !is_at_home(*record, places.directory(name)))
+  if (!record || record->name != name || !is_at_home(*record, directories.vm(name)))
     return fail(Code::protocol, path + " is not the record of a VM",
-                "destroy the VM with the provider's own tools, then remove " + places.directory(name));
+                "destroy the VM with the provider's own tools, then remove " + directories.vm(name));
   return as_record(*record);
 }
 
-Result<std::vector<std::string>> recorded(const Places& places) {
+Result<std::vector<std::string>> recorded(const Directories& directories) {
   // Every directory counts, even one without a record: load() and forget_unborn() find out which kind it is.
-  auto names = names_in(places.vms);
-  if (names) std::erase_if(*names, [](const std::string& name) { return !valid_vm_name(name); });
+  auto names = names_in(directories.vms);
+  if (names) std::erase_if(*names, [](const std::string& name) { return !is_session_name(name); });
   return names;
 }
 
-bool is_recorded(const std::string& name, const Places& places) {
+bool is_recorded(const std::string& name, const Directories& directories) {
   struct stat st{};
   // After any other error, there may be one.
-  return valid_vm_name(name) && (::lstat((places.directory(name) + "/vm.json").c_str(), &st) == 0 || errno != ENOENT);
+  return is_session_name(name) && (::lstat((directories.vm(name) + "/vm.json").c_str(), &st) == 0 || errno != ENOENT);
 }
 
-Result<> take_over(const std::string& name, const Places& places) {
-  Record record = TRY(load(name, places));
+Result<> take_over(const std::string& name, const Directories& directories) {
+  Record record = TRY(load(name, directories));
   record.owner = ProcessIdentity::self();
   record.held = false;
-  return save(record, places);
+  return save(record, directories);
 }
 
 // Keeps the owner in the record, so that the VM remains ownerless and every sweep tries to fetch its work.
-Result<> hold(const std::string& name, const Places& places) {
-  Record record = TRY(load(name, places));
+Result<> hold(const std::string& name, const Directories& directories) {
+  Record record = TRY(load(name, directories));
   record.held = true;
-  return save(record, places);
+  return save(record, directories);
 }
 
-void forget(const std::string& name, const Places& places) {
-  if (!valid_vm_name(name)) return;
-  std::string directory = places.directory(name);
+void forget(const std::string& name, const Directories& directories) {
+  if (!is_session_name(name)) return;
+  std::string directory = directories.vm(name);
   auto entries = names_in(directory);
   if (!entries) return;
   // The record is removed last, so that the next command still finds the directory if this process dies here.
@@ -150,14 +150,14 @@ void forget(const std::string& name, const Places& places) {
   std::filesystem::remove_all(directory, error);
 }
 
-void forget_unborn(const std::string& name, const Places& places) {
+void forget_unborn(const std::string& name, const Directories& directories) {
   struct stat st{};
-  std::string directory = places.directory(name);
+  std::string directory = directories.vm(name);
   // If the record cannot be read, there may be a VM, and its key is in this directory.
-  if (!is_gone(load(name, places)) || ::lstat(directory.c_str(), &st) != 0) return;
+  if (!is_gone(load(name, directories)) || ::lstat(directory.c_str(), &st) != 0) return;
   // A living maker writes its record right after the directory, so a directory that has none after 10 s will never
   // get one.
-  if (now_seconds() - st.st_mtime > 10) forget(name, places);
+  if (now_seconds() - st.st_mtime > 10) forget(name, directories);
 }
 
 bool ownerless(const Record& record) { return !record.keep && record.owner.dead(); }
@@ -167,8 +167,8 @@ bool abandoned(const Record& record, int64_t now) { return now >= record.until |
 
 // The lock is on a file in the VM's directory, which a destruction removes. A lock on a removed file locks nothing,
 // so the inodes are compared.
-Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms) {
-  std::string path = places.directory(name) + "/lock";
+Result<UniqueFd> lock_vm(const std::string& name, const Directories& directories, int timeout_ms) {
+  std::string path = directories.vm(name) + "/lock";
   auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   for (;;) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));

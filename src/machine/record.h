@@ -30,29 +30,29 @@ struct Record {
 };
 
 // Writes the record, and replaces the one that was there. The directory must exist. Blocks until it is on the disk.
-Result<> save(const Record& record, const Places& places);
+Result<> save(const Record& record, const Directories& directories);
 // load() reads a record. It fails with Code::not_found if there is none, with Code::denied if another user may have
 // written it, and with Code::protocol if it is malformed. recorded() lists the names of all records.
-Result<Record> load(const std::string& name, const Places& places);
+Result<Record> load(const std::string& name, const Directories& directories);
 // Returns whether the result of load() means that the VM is gone. A record that cannot be read does not mean that,
 // because the VM may hold work.
 bool is_gone(const Result<Record>& loaded);
-Result<std::vector<std::string>> recorded(const Places& places);
+Result<std::vector<std::string>> recorded(const Directories& directories);
 
 // Returns whether there is a record, even if it cannot be read. If that is unknown, there is one.
-bool is_recorded(const std::string& name, const Places& places);
+bool is_recorded(const std::string& name, const Directories& directories);
 
 // Makes this process the owner and ends a hold.
-Result<> take_over(const std::string& name, const Places& places);
+Result<> take_over(const std::string& name, const Directories& directories);
 
 // Lets the VM outlive its owner until its time is up, because its work could not be fetched yet.
-Result<> hold(const std::string& name, const Places& places);
+Result<> hold(const std::string& name, const Directories& directories);
 
 // Removes the VM's directory, the record last. The record stays if anything else does.
-void forget(const std::string& name, const Places& places);
+void forget(const std::string& name, const Directories& directories);
 
 // Removes the directory of a VM that has no record, because its maker died before it could write one.
-void forget_unborn(const std::string& name, const Places& places);
+void forget_unborn(const std::string& name, const Directories& directories);
 
 // Returns whether the VM's owner is dead although the VM was not made to outlive it.
 bool ownerless(const Record& record);
@@ -64,6 +64,6 @@ int64_t now_seconds();
 // Takes the lock of a VM. The VM's `create` hook inherits it as its stdin, so the VM stays locked as long as that
 // hook lives, even if the caller dies. No process can then destroy a VM while another one makes it. Fails with
 // Code::timed_out, and with Code::not_found if the VM's directory is gone.
-Result<UniqueFd> lock_vm(const std::string& name, const Places& places, int timeout_ms);
+Result<UniqueFd> lock_vm(const std::string& name, const Directories& directories, int timeout_ms);
 
 }  // namespace bottle::machine

@@ -43,23 +43,23 @@ double seconds_since(Clock::time_point begun) { return std::chrono::duration<dou
 std::string new_vm_name(const std::string& session) { return "bottle-" + session; }
 
 Result<Vm> prepare_vm(const VmSpec& spec) {
-  if (!valid_vm_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is not a valid name for a VM");
-  Places places = Places::from(spec.environment);
+  if (!is_session_name(spec.name)) return fail(Code::invalid, "'" + spec.name + "' is not a valid name for a VM");
+  Directories directories = Directories::from(spec.environment);
   // This comes before anything is written, because without the provider nothing can be made.
-  TRY(Provider::find(spec.wanted.provider, places, spec.environment, spec.limits));
+  TRY(Provider::find(spec.wanted.provider, directories, spec.environment, spec.limits));
 
   Vm vm;
   vm.name = spec.name;
   vm.provider = spec.wanted.provider;
-  std::string directory = places.directory(spec.name);
-  if (is_recorded(spec.name, places))
+  std::string directory = directories.vm(spec.name);
+  if (is_recorded(spec.name, directories))
     return fail(Code::conflict, "VM " + spec.name + " already exists", "run `bottle vm destroy " + spec.name + "`");
   TRY(make_directories(directory + "/provider"));
 
   auto& request = vm.record.vm;
   request.name = spec.name;
   request.session = spec.session;
-  request.owner = owner_label(places);
+  request.owner = owner_label(directories);
   request.wanted = spec.wanted;
   if (request.wanted.ttl == 0) request.wanted.ttl = kDefaultTtl;
   if (request.wanted.idle == 0) request.wanted.idle = kDefaultIdle;
@@ -70,7 +70,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.record.made = now_seconds();
   vm.record.until = vm.record.made + static_cast<int64_t>(request.wanted.ttl);
   // The record is written before anything exists, so that a later process knows what to destroy.
-  TRY(save(vm.record, places));
+  TRY(save(vm.record, directories));
 
   UserData data;
   data.name = spec.name;
@@ -89,7 +89,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
   vm.target.identity = directory + "/key";
   TRY(write_file_atomically(vm.target.known_hosts, spec.name + " " + data.host_public + "\n"));
   // The reaper must watch before create_vm() can be called.
-  if (!spec.path_to_self.empty()) TRY(start_reaper(spec.name, places, spec.environment, spec.path_to_self));
+  if (!spec.path_to_self.empty()) TRY(start_reaper(spec.name, directories, spec.environment, spec.path_to_self));
   return vm;
 }
 
@@ -97,14 +97,14 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
 // minutes; the second calls a hook again and again.
 Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   auto begun = Clock::now();
-  Places places = Places::from(spec.environment);
-  Provider provider = TRY(Provider::find(spec.wanted.provider, places, spec.environment, spec.limits));
+  Directories directories = Directories::from(spec.environment);
+  Provider provider = TRY(Provider::find(spec.wanted.provider, directories, spec.environment, spec.limits));
   {
     // The hook holds the lock too. If this process dies now, no process destroys the VM before the hook has ended.
-    UniqueFd lock = TRY(lock_vm(vm.name, places, 10000));
+    UniqueFd lock = TRY(lock_vm(vm.name, directories, 10000));
     auto started = [&](int pid) {
       vm.record.hook = ProcessIdentity::of(pid);
-      (void)save(vm.record, places);
+      (void)save(vm.record, directories);
     };
     auto created = TRY(provider.create(vm.record.vm, progress, lock.get(), started));
     vm.id = vm.record.vm.id = created.id;
@@ -112,7 +112,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
     vm.cost_per_hour = vm.record.cost_per_hour = created.cost_per_hour;
     // The hook has ended, so there is nothing left to end.
     vm.record.hook = {};
-    TRY(save(vm.record, places));
+    TRY(save(vm.record, directories));
   }
   vm.timings.created = seconds_since(begun);
 
@@ -160,11 +160,11 @@ Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms, const
 
 Result<> keep_vm(Vm& vm, const VmSpec& spec) {
   if (!spec.keep) return {};
-  Places places = Places::from(spec.environment);
+  Directories directories = Directories::from(spec.environment);
   // Another process may have destroyed the VM. A record made from memory would then bring the dead VM back.
-  Record record = TRY(load(vm.name, places));
+  Record record = TRY(load(vm.name, directories));
   record.keep = true;
-  TRY(save(record, places));
+  TRY(save(record, directories));
   vm.record = std::move(record);
   return {};
 }

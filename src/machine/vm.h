@@ -41,7 +41,7 @@ struct Vm {
   Record record;
 };
 
-// Returns the name for a session's VM. It is valid (valid_vm_name()) if the session's name has at most 33 characters.
+// Returns the name for a session's VM. It is valid (is_session_name()) if the session's name has at most 33 characters.
 std::string new_vm_name(const std::string& session);
 
 // Makes the record, the keys and the user-data, and starts the reaper. Nothing exists at the provider yet. Takes

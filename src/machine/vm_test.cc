@@ -24,11 +24,11 @@ TEST_F(Machine, ARecordWithAPathThatJsonCannotHoldIsNotWritten) {
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);
   vm->record.vm.state_dir += "/caf\xe9";
-  auto saved = save(vm->record, places_);
+  auto saved = save(vm->record, directories_);
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, Code::invalid);
   EXPECT_NE(saved.error().what.find("state_dir"), std::string::npos) << saved.error().what;
-  EXPECT_TRUE(load("vm-1", places_)) << "the record from before is still there";
+  EXPECT_TRUE(load("vm-1", directories_)) << "the record from before is still there";
 }
 
 TEST_F(Machine, DestroyIsConfirmedByStatusAndList) {
@@ -37,13 +37,13 @@ TEST_F(Machine, DestroyIsConfirmedByStatusAndList) {
   ASSERT_TRUE(vm) << vm.error().what;
   ASSERT_TRUE(create_vm(*vm, spec(), {}));
   EXPECT_EQ(vm->id, "id-vm-1");
-  EXPECT_EQ(load("vm-1", places_)->vm.id, "id-vm-1");
-  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  EXPECT_EQ(load("vm-1", directories_)->vm.id, "id-vm-1");
+  auto gone = destroy_vm("vm-1", "fake", directories_, destroying(), {});
   ASSERT_TRUE(gone) << gone.error().what;
   EXPECT_TRUE(gone->confirmed);
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
-  EXPECT_FALSE(std::filesystem::exists(places_.directory("vm-1"))) << "keys and record";
-  auto again = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  EXPECT_FALSE(std::filesystem::exists(directories_.vm("vm-1"))) << "keys and record";
+  auto again = destroy_vm("vm-1", "fake", directories_, destroying(), {});
   EXPECT_TRUE(again && again->confirmed) << "destroying what is gone";
 }
 
@@ -55,26 +55,26 @@ TEST_F(Machine, AFalseAnswerOfAProviderIsDetected) {
   DestroyOptions options = destroying();
   std::chrono::steady_clock::time_point now{};
   options.clock = [&] { return now += std::chrono::milliseconds(options.patience_ms / 3); };
-  auto gone = destroy_vm("vm-1", "fake", places_, options, {});
+  auto gone = destroy_vm("vm-1", "fake", directories_, options, {});
   ASSERT_TRUE(gone) << gone.error().what;
   EXPECT_FALSE(gone->confirmed);
   EXPECT_GT(calls(), 2) << "ordered again";
   ASSERT_FALSE(gone->left.empty());
   EXPECT_NE(gone->left[0].find("running, although its destroy printed gone"), std::string::npos) << gone->left[0];
-  EXPECT_TRUE(load("vm-1", places_)) << "the record stays for the next one";
+  EXPECT_TRUE(load("vm-1", directories_)) << "the record stays for the next one";
   good();
-  EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", directories_, destroying(), {})->confirmed);
 }
 
 TEST_F(Machine, LeftoversOfAVmAreDestroyedToo) {
   good();
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  std::string owner = owner_label(places_);
+  std::string owner = owner_label(directories_);
   ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner + "|running\n"));
   ASSERT_TRUE(write_file_atomically(cloud() + "/vm-12", "id-vm-12|s12|" + owner + "|running\n"));
   ASSERT_TRUE(write_file_atomically(cloud() + "/theirs", "id-theirs|s1|another|running\n"));
-  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  auto gone = destroy_vm("vm-1", "fake", directories_, destroying(), {});
   ASSERT_TRUE(gone && gone->confirmed);
   EXPECT_FALSE(std::filesystem::exists(cloud() + "/disk-9")) << "of the same session";
   EXPECT_TRUE(std::filesystem::exists(cloud() + "/vm-12")) << "another VM whose name begins alike";
@@ -89,13 +89,13 @@ TEST_F(Machine, AFailingDestroyIsRetriedUnlessCredentialsAreMissing) {
        R"sh(echo x >>"$CLOUD/../calls"
 [ "$(wc -l <"$CLOUD/../calls")" -gt 3 ] || { echo "503 from the cloud" >&2; exit 1; }
 rm -f "$CLOUD/vm-1"; echo '{"status":"gone"}')sh");
-  EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", directories_, destroying(), {})->confirmed);
   EXPECT_EQ(calls(), 4);
 
   auto second = prepare_vm(spec());
   ASSERT_TRUE(second && create_vm(*second, spec(), {}));
   hook("destroy", R"sh(echo x >>"$CLOUD/../calls"; exit 77)sh");
-  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  auto gone = destroy_vm("vm-1", "fake", directories_, destroying(), {});
   EXPECT_FALSE(gone->confirmed);
   EXPECT_EQ(calls(), 5);
 }
@@ -107,7 +107,7 @@ TEST_F(Machine, ACreateThatFailsHalfwayLeavesNothing) {
   ASSERT_TRUE(vm);
   EXPECT_FALSE(create_vm(*vm, spec(), {}));
   EXPECT_FALSE(std::filesystem::is_empty(cloud()));
-  EXPECT_TRUE(destroy_vm("vm-1", "fake", places_, destroying(), {})->confirmed);
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", directories_, destroying(), {})->confirmed);
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
@@ -120,7 +120,7 @@ TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   pid_t child = ::fork();
   if (child == 0) {
     vm->record.owner = ProcessIdentity::self();
-    (void)save(vm->record, places_);
+    (void)save(vm->record, directories_);
     VmSpec s = spec();
     s.limits.create = 1'000'000;
     (void)create_vm(*vm, s, {});
@@ -129,13 +129,13 @@ TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   int hook_pid = 0;
   for (int i = 0; i < 6000 && !hook_pid; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    if (auto record = load("vm-1", places_)) hook_pid = record->hook.pid;
+    if (auto record = load("vm-1", directories_)) hook_pid = record->hook.pid;
   }
   ASSERT_GT(hook_pid, 0);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   EXPECT_NE(process_start(hook_pid).value(), "") << "the hook outlived its caller";
-  auto gone = destroy_vm("vm-1", "fake", places_, destroying(), {});
+  auto gone = destroy_vm("vm-1", "fake", directories_, destroying(), {});
   ASSERT_TRUE(gone) << gone.error().what;
   EXPECT_TRUE(gone->confirmed);
   EXPECT_EQ(process_start(hook_pid).value(), "");
@@ -151,17 +151,17 @@ TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
   ASSERT_TRUE(vm);
   std::thread creating([&] { (void)create_vm(*vm, spec(), {}); });
   for (int i = 0; i < 60'000 && calls() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_FALSE(lock_vm("vm-1", places_, 0));
+  EXPECT_FALSE(lock_vm("vm-1", directories_, 0));
   UniqueFd end(::open(gate.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_TRUE(write_all(end.get(), "end\n"));
   creating.join();
-  EXPECT_TRUE(lock_vm("vm-1", places_, 60'000));
+  EXPECT_TRUE(lock_vm("vm-1", directories_, 60'000));
 }
 
 TEST_F(Machine, TheRecordIsWrittenBeforeTheVmIsMade) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));
-  EXPECT_TRUE(is_recorded("vm-1", places_));
+  EXPECT_TRUE(is_recorded("vm-1", directories_));
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
   EXPECT_EQ(prepare_vm(spec()).error().code, Code::conflict) << "two VMs of one name";
 }
@@ -183,9 +183,9 @@ TEST_F(Machine, TheOnlySecretInTheUserDataIsTheFirstHostKey) {
   struct stat st{};
   ASSERT_EQ(::stat(vm->target.identity.c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0600u);
-  ASSERT_EQ(::stat(places_.directory("vm-1").c_str(), &st), 0);
+  ASSERT_EQ(::stat(directories_.vm("vm-1").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0700u);
-  EXPECT_FALSE(std::filesystem::exists(places_.directory("vm-1") + "/host")) << "the host key is in the user-data only";
+  EXPECT_FALSE(std::filesystem::exists(directories_.vm("vm-1") + "/host")) << "the host key is in the user-data only";
 }
 
 // The operator's configuration may have a ProxyCommand, other trusted keys or variables to send for all hosts.

@@ -77,7 +77,7 @@ Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, 
 
 // Adds a warning for each VM whose provider does not exist. A provider may be a directory that is yet to come.
 void warn_of_vms(const manifest::Manifest& manifest, json& warnings, bool as_json) {
-  auto known = machine::Provider::names(machine::Places::from(hook_environment()));
+  auto known = machine::Provider::names(Directories::from(hook_environment()));
   for (const auto& [name, vm] : manifest.vms) {
     if (known && std::ranges::find(*known, vm.provider) != known->end()) continue;
     Error error = known ? Error{Code::not_found, "there is no provider '" + vm.provider + "'",

@@ -28,7 +28,7 @@ struct ProviderOptions {
 
 Result<int> list_providers(const ProviderOptions& o) {
   auto env = hook_environment();
-  auto places = machine::Places::from(env);
+  auto places = Directories::from(env);
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"PROVIDER", "STATE", "FROM", "WHY"}};
   for (const auto& name : TRY(machine::Provider::names(places))) {
@@ -57,7 +57,7 @@ Result<int> list_providers(const ProviderOptions& o) {
 Result<int> test(const ProviderOptions& o) {
   machine::ConformanceOptions options;
   options.environment = hook_environment();
-  options.places = machine::Places::from(options.environment);
+  options.directories = Directories::from(options.environment);
   options.ssh = !o.no_ssh;
   options.path_to_self = path_to_self();
   for (const auto& setting : o.set) {

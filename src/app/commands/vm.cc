@@ -39,7 +39,7 @@ Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seco
 
 Result<int> list_vms(const VmOptions& o) {
   auto env = hook_environment();
-  auto places = machine::Places::from(env);
+  auto places = Directories::from(env);
   auto inventory = TRY(machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {}));
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
@@ -64,7 +64,7 @@ Result<int> destroy_vms(const VmOptions& o) {
     return fail(Code::invalid, "vm destroy needs either a name or --all",
                 "run `bottle vm destroy NAME` or `bottle vm destroy --all`; `bottle vm list` shows the VMs");
   auto env = hook_environment();
-  auto places = machine::Places::from(env);
+  auto places = Directories::from(env);
   machine::DestroyOptions options;
   options.environment = env;
   json receipts = json::array();
@@ -154,8 +154,7 @@ Result<int> create_vm(const VmOptions& o) {
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;
-  auto gone =
-      machine::destroy_vm(spec.name, spec.wanted.provider, machine::Places::from(spec.environment), options, tell);
+  auto gone = machine::destroy_vm(spec.name, spec.wanted.provider, Directories::from(spec.environment), options, tell);
   bool clean = tell_destroyed(gone, spec.name, o.output);
   if (o.output.json && gone) print_json(receipt_of(gone, spec.name), -1);
   // The error is returned only now, because a half-made VM had to be destroyed first.

@@ -32,7 +32,7 @@ class VmCommands : public Commands {
   }
   // Writes the record of a VM. Its owner is this process, or one that is dead.
   void record(const std::string& name, bool owned, bool held = false) {
-    auto places = machine::Places::from(hook_environment());
+    auto places = Directories::from(hook_environment());
     machine::Record record;
     record.vm.name = name;
     record.vm.id = "id-" + name;
@@ -41,7 +41,7 @@ class VmCommands : public Commands {
     record.held = held;
     record.made = machine::now_seconds();
     record.until = record.made + 3600;
-    ASSERT_TRUE(make_directories(places.directory(name)));
+    ASSERT_TRUE(make_directories(places.vm(name)));
     ASSERT_TRUE(machine::save(record, places));
   }
 };

@@ -31,10 +31,7 @@
 namespace bottle::app {
 namespace {
 
-using machine::Places;
 using machine::Record;
-
-Places places() { return Places::from(environment()); }
 
 std::string directory_of(const std::string& session) { return directories().session(session); }
 
@@ -53,10 +50,10 @@ bool bring_home(const Record& record) {
   if (!has_work(record)) return true;
   if (auto fd = join(record.vm.session, {.stop = true})) (void)session::follow(fd->get(), {.quiet = true});
   // The supervisor exits just after it has reported how the session ended.
-  auto now = machine::load(record.vm.name, places());
+  auto now = machine::load(record.vm.name, directories());
   for (int turn = 0; turn < 100 && now && !now->owner.dead(); ++turn) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    now = machine::load(record.vm.name, places());
+    now = machine::load(record.vm.name, directories());
   }
   // A record that cannot be read now is checked again later.
   if (!now) return machine::is_gone(now);
@@ -99,13 +96,14 @@ int reap_vm(const std::string& name) {
 }
 
 bool hold_unfetched(const Record& record) {
-  bool watched = machine::reaper_alive(record.vm.name, places());
+  bool watched = machine::reaper_alive(record.vm.name, directories());
   bool time_is_up = !watched && machine::now_seconds() >= record.until;
   machine::DestroyOptions options;
   options.environment = hook_environment();
-  if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, places(), options)) return false;
+  if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, directories(), options))
+    return false;
   // A VM that is held still needs a process that destroys it when its time is up.
-  if (!watched) (void)machine::start_reaper(record.vm.name, places(), options.environment, path_to_self());
+  if (!watched) (void)machine::start_reaper(record.vm.name, directories(), options.environment, path_to_self());
   return true;
 }
 
@@ -123,7 +121,7 @@ bool forget_session_without_vm(const std::string& session, const Progress& progr
   bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;
   // A record is removed only after the provider has confirmed that the VM is gone.
-  if (!vm.empty() && machine::is_recorded(vm, places())) return false;
+  if (!vm.empty() && machine::is_recorded(vm, directories())) return false;
   if (!vm.empty() && view->running && !view->home && !account_for_loss(*view, session, progress)) return false;
   // Removes only an empty directory: then the agent never ran.
   ::rmdir(directories().results_of(session).c_str());
@@ -133,19 +131,19 @@ bool forget_session_without_vm(const std::string& session, const Progress& progr
 
 void check_vms(const Progress& progress) {
   // A directory without a record is what a start left that died before it could write one.
-  auto recorded = machine::recorded(places());
+  auto recorded = machine::recorded(directories());
   if (recorded)
-    for (const auto& name : *recorded) machine::forget_unborn(name, places());
-  if (recorded) recorded = machine::recorded(places());
+    for (const auto& name : *recorded) machine::forget_unborn(name, directories());
+  if (recorded) recorded = machine::recorded(directories());
   if (!recorded) progress("VMs may have lost their owners: " + recorded.error().what);
   for (const auto& name : recorded.value_or(std::vector<std::string>())) {
-    auto record = machine::load(name, places());
+    auto record = machine::load(name, directories());
     if (!record) continue;
     bool left = machine::abandoned(*record, machine::now_seconds());
     if (record->held) progress(tell_held(*record));
     // After this machine has restarted, a kept VM no longer has a reaper.
-    if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, places())) continue;
-    auto started = machine::start_reaper(name, places(), hook_environment(), path_to_self());
+    if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, directories())) continue;
+    auto started = machine::start_reaper(name, directories(), hook_environment(), path_to_self());
     if (!started) progress("VM " + name + ": " + started.error().what);
     else if (!record->held && (left || has_work(*record)))
       progress("VM " + name + " has lost its owner; bottle fetches its work in the background" +

@@ -36,7 +36,7 @@ class VmPlace : public Place {
     TRY(check_elsewhere(plan, "a VM", transport_));
     if (token_.via == wire::Token::Via::provider && token_.file.empty()) {
       const auto& vm = *remote_.vm;
-      TRY(TRY(machine::Provider::find(vm.vm.provider, machine::Places::from(vm.environment), vm.environment))
+      TRY(TRY(machine::Provider::find(vm.vm.provider, Directories::from(vm.environment), vm.environment))
               .can_put_secrets());
     }
     if (tunnel_) warn_of_tunnel(plan);

@@ -26,7 +26,7 @@ using nlohmann::json;
 
 // Returns the path of the record of what was baked for a VM of this provider and these options.
 std::string baked_record(const manifest::Vm& vm) {
-  return machine::Places::from(environment()).cache + "/baked/" + content_hash(vm.provider + json(vm.options).dump());
+  return directories().cache + "/baked/" + content_hash(vm.provider + json(vm.options).dump());
 }
 
 }  // namespace
@@ -41,8 +41,7 @@ Result<std::vector<machine::Ask>> whom_to_ask() {
   // Queries this machine, the providers that the operator wrote, and those that the manifest names. Does not try other
   // clouds whose commands might be signed in, because that would take seconds and reveal to them that bottle is used.
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
-  auto places = machine::Places::from(environment());
-  for (const auto& name : TRY(shown_in(places.config + "/providers")))
+  for (const auto& name : TRY(shown_in(directories().config + "/providers")))
     if (name != "lib") ask.push_back({name, {}, false});
   auto manifest = TRY(load_manifest("/nonexistent"));
   for (const auto& [name, vm] : manifest.vms) ask.push_back({vm.provider, vm.options, true});
@@ -115,7 +114,7 @@ Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::s
   spec.wanted = TRY(vm_of(manifest, name));
   spec.environment = hook_environment();
   // Otherwise, a misspelled provider would be found only when a VM without one must be destroyed.
-  TRY(machine::Provider::find(spec.wanted.provider, machine::Places::from(spec.environment), spec.environment, {}));
+  TRY(machine::Provider::find(spec.wanted.provider, Directories::from(spec.environment), spec.environment, {}));
   spec.path_to_self = path_to_self();
   return spec;
 }
@@ -130,7 +129,7 @@ Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
 Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
   machine::DestroyOptions options;
   options.environment = hook_environment();
-  auto places = machine::Places::from(options.environment);
+  auto places = Directories::from(options.environment);
   auto inventory = TRY(
       machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {}));
   json receipts = json::array();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <stop_token>
 #include <string>
 
@@ -10,9 +11,10 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "machine/provider/answers.h"
-#include "machine/provider/places.h"
 
 namespace bottle::machine {
+
+using Environment = std::map<std::string, std::string>;
 
 // Describes one call of a hook. The caller keeps `stdin_fd`. The hook sees no other descriptor of this process.
 struct HookCall {

@@ -16,6 +16,7 @@
 
 #include "base/files/entries.h"
 #include "base/files/file.h"
+#include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/unique_fd.h"
 #include "machine/provider/carried.h"
@@ -88,25 +89,25 @@ Result<> pause(const Limits& limits, int milliseconds) {
   return {};
 }
 
-Result<std::vector<std::string>> Provider::names(const Places& places) {
+Result<std::vector<std::string>> Provider::names(const Directories& directories) {
   // A folder of the operator takes the place of a carried provider of the same name, so the name is listed once.
   std::set<std::string> all;
   for (const auto& name : carried_providers()) all.insert(name);
-  for (const auto& name : TRY(names_in(places.config + "/providers")))
-    if (valid_vm_name(name) && name != "lib") all.insert(name);
+  for (const auto& name : TRY(names_in(directories.config + "/providers")))
+    if (is_session_name(name) && name != "lib") all.insert(name);
   return std::vector(all.begin(), all.end());
 }
 
-Result<Provider> Provider::find(const std::string& name, const Places& places, const Environment& environment,
+Result<Provider> Provider::find(const std::string& name, const Directories& directories, const Environment& environment,
                                 const Limits& limits) {
-  if (!valid_vm_name(name))
+  if (!is_session_name(name))
     return fail(Code::invalid, "'" + name + "' is not a valid name for a provider",
                 "use lowercase letters, digits and -");
   Provider provider;
   provider.name_ = name;
   provider.environment_ = environment;
   provider.limits_ = limits;
-  std::string own = places.config + "/providers/" + name;
+  std::string own = directories.config + "/providers/" + name;
   // stat(2) follows a link, because the operator may keep the folder in another place.
   struct stat st{};
   if (::stat(own.c_str(), &st) == 0 || ::lstat(own.c_str(), &st) == 0 || (errno != ENOENT && errno != ENOTDIR)) {
@@ -114,10 +115,10 @@ Result<Provider> Provider::find(const std::string& name, const Places& places, c
     TRY(only_ours(own));
     provider.directory_ = own;
   } else if (auto carried = carried_providers(); std::ranges::find(carried, name) != carried.end()) {
-    provider.directory_ = TRY(unpack_provider(name, places.cache));
+    provider.directory_ = TRY(unpack_provider(name, directories.cache));
   } else {
     std::string list;
-    for (const auto& known : TRY(names(places))) list += (list.empty() ? "" : ", ") + known;
+    for (const auto& known : TRY(names(directories))) list += (list.empty() ? "" : ", ") + known;
     return fail(Code::not_found, "there is no provider '" + name + "'",
                 "use one of " + list + ", or put your hooks into " + own);
   }

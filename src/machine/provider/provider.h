@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "machine/provider/answers.h"
 #include "machine/provider/hook.h"
-#include "machine/provider/places.h"
+#include "machine/provider/owner_label.h"
 #include "manifest/manifest.h"
 
 namespace bottle::machine {
@@ -45,11 +45,11 @@ class Provider {
   // Finds a provider. The operator's own folder takes precedence over a provider that this program carries. Fails with
   // Code::not_found, which lists the names that exist, and with Code::denied if other users may write to the folder.
   // `environment` is everything that the hooks will see besides BOTTLE_*.
-  static Result<Provider> find(const std::string& name, const Places& places, const Environment& environment,
+  static Result<Provider> find(const std::string& name, const Directories& directories, const Environment& environment,
                                const Limits& limits = {});
 
   // Returns the names of the operator's providers and of those that this program carries.
-  static Result<std::vector<std::string>> names(const Places& places);
+  static Result<std::vector<std::string>> names(const Directories& directories);
 
   // Return the name, the folder of the hooks, and the time limits that find() was given.
   const std::string& name() const { return name_; }

@@ -4,8 +4,8 @@
 
 namespace bottle::remote {
 
-machine::Places vm_places(const Job& job) {
-  return machine::Places::from(job.remote->vm ? job.remote->vm->environment : machine::Environment());
+Directories vm_places(const Job& job) {
+  return Directories::from(job.remote->vm ? job.remote->vm->environment : machine::Environment());
 }
 
 bool vm_is_gone(const Job& job, const NearRecord& record) {
@@ -20,7 +20,7 @@ bool same_address(const ssh::Target& one, const ssh::Target& other) {
 }
 
 std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment) {
-  auto now = machine::ask_address(vm_name, machine::Places::from(environment), environment);
+  auto now = machine::ask_address(vm_name, Directories::from(environment), environment);
   if (!now || (now->host == far.target.host && now->port == far.target.port)) return std::nullopt;
   Far moved = far;
   moved.target.host = now->host;

@@ -20,7 +20,7 @@ struct NearRecord {
 };
 
 // Returns the places of the records of VMs.
-machine::Places vm_places(const Job& job);
+Directories vm_places(const Job& job);
 
 // Returns whether the session's VM was destroyed, for any reason. Returns false if it never had one.
 bool vm_is_gone(const Job& job, const NearRecord& record);

@@ -78,7 +78,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   if (found == job.values.secrets.end()) return fail(Code::not_found, "secret " + token.name + " has no value to send");
   const std::string& value = found->second;
   if (token.via == Token::Via::provider) {
-    auto places = machine::Places::from(spec.environment);
+    auto places = Directories::from(spec.environment);
     auto provider = TRY(machine::Provider::find(spec.wanted.provider, places, spec.environment));
     token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
     return token;
@@ -221,7 +221,7 @@ Result<> judge_baked(const std::optional<wire::Hello>& hello, const Job& job, co
 }
 
 Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress) {
-  auto places = machine::Places::from(bake.spec.environment);
+  auto places = Directories::from(bake.spec.environment);
   auto provider =
       TRY(machine::Provider::find(bake.spec.wanted.provider, places, bake.spec.environment, bake.spec.limits));
   // The check comes first, because there is no use in making a VM whose disk cannot be kept.
@@ -265,7 +265,7 @@ Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const 
   machine::DestroyOptions options;
   if (job.remote->vm) options.environment = job.remote->vm->environment;
   machine::Environment surroundings = options.environment;
-  auto places = machine::Places::from(surroundings);
+  auto places = Directories::from(surroundings);
   return machine::destroy_vm(vm_name, provider, places, options, progress);
 }
 
