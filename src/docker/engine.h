@@ -87,7 +87,7 @@ class Engine {
   // Returns the size of a container's writable layer in bytes. The engine reads the whole layer to compute it.
   virtual Result<uint64_t> layer_size(const std::string& id) = 0;
   // Attach before starting the container, or the first output is lost. It must have been created with stdin open.
-  virtual Result<Attached> attach(const std::string& id, bool terminal) = 0;
+  virtual Result<Attached> attach(const std::string& id) = 0;
   // Sets the size of a container's terminal. Fails if the container does not run.
   virtual Result<> resize(const std::string& id, int rows, int cols) = 0;
   // Returns the last `lines` lines of both streams as one text of at most 1 MB, for error messages.

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "base/ids.h"
 #include "machine/reaper.h"
 
 namespace bottle::machine {

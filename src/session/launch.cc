@@ -233,7 +233,7 @@ Result<Gate> Launch::prepare_agent() {
   }
   sent_ = TRY(std::move(made));
   TRY(check_volumes());
-  docker::Attached attached = TRY(engine_.attach(names_.agent, !plan.headless));
+  docker::Attached attached = TRY(engine_.attach(names_.agent));
   limit_sending(attached.fd());
   return Gate(std::move(attached), !plan.headless);
 }
@@ -348,7 +348,7 @@ std::vector<Thing> things_of(const Job& job) {
 // `patience`, this shuts down the channel, which ends the sending.
 Result<GuardLink> start_guard(docker::Engine& engine, const std::string& name, const wire::GuardConfig& config,
                               const pki::Root& root, const std::stop_token& stop, std::chrono::milliseconds patience) {
-  GuardLink link(TRY(engine.attach(name, false)));
+  GuardLink link(TRY(engine.attach(name)));
   ShutdownOnStop stopped(stop, link.fd());
   // The guard may already run and read this, although the engine has not finished the call that starts its container.
   auto sending = std::async(std::launch::async, [&] { return link.send(wire::Configure{config}); });

@@ -33,7 +33,7 @@ Result<int> check(const RemoteCommand& o) {
   auto progress = [&](const std::string& line) {
     if (!o.output.json) say(dim("· " + line));
   };
-  auto side = TRY(remote::FarSide::reach(far, ::isatty(0), progress));
+  auto side = TRY(remote::FarSide::reach(far, {::isatty(0) != 0, progress}));
   auto channel = TRY(side.serve());
   auto findings = remote::remote_findings(*channel.hello, far.target.to_string());
   json all = json::array();
@@ -84,7 +84,8 @@ Result<int> setup(const RemoteCommand& o) {
   leave_directory();
   auto far = TRY(far_to(o.target));
   std::string machine = far.target.to_string();
-  auto side = TRY(remote::FarSide::reach(far, ::isatty(0), [](const std::string& line) { say(dim("· " + line)); }));
+  auto side =
+      TRY(remote::FarSide::reach(far, {::isatty(0) != 0, [](const std::string& line) { say(dim("· " + line)); }}));
   auto channel = TRY(side.serve());
   if (channel.hello->engine.error.empty()) {
     say(dim("· " + machine + " already has a container engine; nothing to install"));

@@ -59,7 +59,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
 void connect_for_near_side(const session::LedgerView& view, const JoinOptions& options) {
   // The key of a VM has no passphrase.
   if (!options.interactive || !view.remote || view.vm || view.remote->target.host.empty()) return;
-  if (auto side = remote::FarSide::reach(*view.remote, true, options.progress); !side)
+  if (auto side = remote::FarSide::reach(*view.remote, {.interactive = true, .progress = options.progress}); !side)
     options.progress("the session's machine cannot be reached now: " + side.error().what);
 }
 
@@ -79,11 +79,11 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   wire::Far far = *view.remote;
   far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
-  auto side = remote::FarSide::reach(far, options.interactive, options.progress);
+  auto side = remote::FarSide::reach(far, {options.interactive, options.progress});
   auto moved = !side && view.vm ? remote::where_vm_moved(far, view.vm->name, hook_environment()) : std::nullopt;
   if (moved) {
     far = std::move(*moved);
-    side = remote::FarSide::reach(far, options.interactive, options.progress);
+    side = remote::FarSide::reach(far, {options.interactive, options.progress});
   }
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());

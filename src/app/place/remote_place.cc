@@ -157,7 +157,7 @@ class RemotePlace : public Place {
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Progress& progress) {
   TRY(check(options.transport));
   wire::Far far = TRY(far_to(options.target));
-  auto side = TRY(remote::FarSide::reach(far, options.interactive, progress, options.stop));
+  auto side = TRY(remote::FarSide::reach(far, {options.interactive, progress, options.stop}));
   // Does not wait for a known machine, but makes the plan for its last hello and starts. judge() checks the new hello.
   auto known = options.fresh || options.token.via != wire::Token::Via::job ? std::nullopt : recall(far);
   if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now

@@ -80,7 +80,7 @@ Result<uint64_t> HttpEngine::layer_size(const std::string& id) {
   return size.get<uint64_t>();
 }
 
-Result<Attached> HttpEngine::attach(const std::string& id, bool) {
+Result<Attached> HttpEngine::attach(const std::string& id) {
   std::string doing = "attaching to the container " + id;
   // The limit is for the handshake only; release() removes it.
   auto connection = TRY(Connection::open(dial_, call_timeout_ms()));

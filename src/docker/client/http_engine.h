@@ -30,7 +30,7 @@ class HttpEngine : public Engine {
   Result<int> wait_container(const std::string& id, int timeout_ms) override;
   Result<Json> inspect_container(const std::string& id) override;
   Result<uint64_t> layer_size(const std::string& id) override;
-  Result<Attached> attach(const std::string& id, bool terminal) override;
+  Result<Attached> attach(const std::string& id) override;
   Result<> resize(const std::string& id, int rows, int cols) override;
   Result<std::string> logs(const std::string& id, int lines) override;
   Result<> put_archive(const std::string& id, const std::string& path, const Reader& reader) override;

@@ -272,7 +272,7 @@ TEST(Engine, NamesAreEscapedInRequests) {
 
 TEST(Engine, AttachReturnsTheStreamAndTheBytesThatCameWithTheHead) {
   ScriptedEngine fake("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly");
-  auto attached = fake.engine()->attach("x", true);
+  auto attached = fake.engine()->attach("x");
   ASSERT_TRUE(attached) << attached.error().what;
   std::string early = attached->take_early();
   ASSERT_TRUE(write_all(attached->fd(), "echo"));
@@ -285,7 +285,7 @@ TEST(Engine, AttachReturnsTheStreamAndTheBytesThatCameWithTheHead) {
 
 TEST(Engine, ARefusedAttachReportsTheReason) {
   ScriptedEngine fake(status(404, "No such container: x"));
-  auto attached = fake.engine()->attach("x", false);
+  auto attached = fake.engine()->attach("x");
   ASSERT_FALSE(attached);
   EXPECT_EQ(attached.error().code, Code::not_found);
   EXPECT_NE(attached.error().what.find("No such container"), std::string::npos);

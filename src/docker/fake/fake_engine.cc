@@ -327,7 +327,7 @@ class FakeEngine : public Engine {
                           [&](FakeWorld& world) -> Result<Json> { return world.describe(*TRY(world.container(id))); }));
     return 0;
   }
-  Result<Attached> attach(const std::string& id, bool) override {
+  Result<Attached> attach(const std::string& id) override {
     (void)TRY(docker_.perform("attach to container", id, [](FakeWorld&) { return ""; }));
     return docker_.attach(id);
   }

@@ -33,7 +33,7 @@ constexpr auto kSteady = 30s;   // after a connection that lasted this long, the
 // connection.
 Result<std::pair<FarSide, Channel>> connect_again(const Far& far, bool silent,
                                                   const std::function<std::optional<Far>()>& find) {
-  auto old = FarSide::reach(far, false);
+  auto old = FarSide::reach(far);
   // ssh may believe that the old connection works, because it does not notice that the network changed. Sessions on the
   // same machine share it, so it is dropped only if it is dead.
   if (old) {
@@ -41,9 +41,9 @@ Result<std::pair<FarSide, Channel>> connect_again(const Far& far, bool silent,
       if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
     old->drop_dead();
   }
-  auto side = FarSide::reach(far, false);
+  auto side = FarSide::reach(far);
   if (!side && find)
-    if (auto now = find()) side = FarSide::reach(*now, false);
+    if (auto now = find()) side = FarSide::reach(*now);
   if (!side) return std::unexpected(std::move(side.error()));
   Channel channel = TRY(side->serve());
   return std::pair(std::move(*side), std::move(channel));

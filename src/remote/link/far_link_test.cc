@@ -48,7 +48,7 @@ class FarLinkTest : public ::testing::Test {
   explicit FarLinkTest(bool greeted = true) {
     ssh.does("exit 0", "exit 0");
     std::filesystem::create_directory(ssh.root() + "/control");
-    auto side = FarSide::reach({.target = {.host = "machine"}}, false);
+    auto side = FarSide::reach({.target = {.host = "machine"}});
     int in[2], out[2];
     EXPECT_TRUE(::pipe2(in, O_CLOEXEC | O_NONBLOCK) == 0 && ::pipe2(out, O_CLOEXEC) == 0);
     reader.reset(in[0]);

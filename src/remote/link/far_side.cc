@@ -153,14 +153,14 @@ Result<std::string> own_hash() {
   return hash;
 }
 
-Result<FarSide> FarSide::reach(const Far& far, bool interactive, Progress progress, std::stop_token stop) {
+Result<FarSide> FarSide::reach(const Far& far, Reaching how) {
   ssh::Options options;
-  options.interactive = interactive;
-  options.stop = stop;
-  options.progress = progress;
+  options.interactive = how.interactive;
+  options.stop = how.stop;
+  options.progress = how.progress;
   FarSide side(far, TRY(ssh::Connection::open(far.target, options)));
-  side.progress_ = std::move(progress);
-  side.stop_ = std::move(stop);
+  side.progress_ = std::move(how.progress);
+  side.stop_ = std::move(how.stop);
   return side;
 }
 

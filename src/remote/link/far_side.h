@@ -36,9 +36,15 @@ constexpr size_t kLongestHello = wire::Hello::kMost;
 // an archive does not delay keystrokes. Copies share the connections. The destructor does not end them.
 class FarSide {
  public:
-  // Connects, or finds the existing connection. Blocks. `progress` is called for steps that take long. A stop ends
-  // every wait of this object with Code::canceled.
-  static Result<FarSide> reach(const Far& far, bool interactive, Progress progress = {}, std::stop_token stop = {});
+  // Says how to connect.
+  struct Reaching {
+    bool interactive = false;   // ssh may ask questions
+    Progress progress = {};     // called for steps that take long
+    std::stop_token stop = {};  // ends every wait of the object with Code::canceled
+  };
+  // Connects, or finds the existing connection. Blocks.
+  static Result<FarSide> reach(const Far& far, Reaching how);
+  static Result<FarSide> reach(const Far& far) { return reach(far, {}); }
 
   // Says how to start the far side.
   struct Serving {

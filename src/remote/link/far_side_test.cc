@@ -61,7 +61,7 @@ TEST(FarSide, UsesTheExistingConnectionIfNoOtherCanBeMade) {
   ssh::StandIn ssh;
   std::string starts = ssh.root() + "/starts";
   ssh.does("[ ! -e " + starts + " ] || exit 255; echo \"$2\" >" + starts, "exit 0");
-  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, false);
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   EXPECT_FALSE(side->bulk()) << "there is no connection any more";
   std::string path = read_file(starts).value_or("");
@@ -81,7 +81,7 @@ TEST(FarSide, DropMakesNoConnection) {
   ssh::StandIn ssh;
   std::string starts = ssh.root() + "/starts";
   ssh.does("echo \"$2\" >>" + starts, "exit 0");
-  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, false);
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   std::string main = read_file(starts).value_or("");
   EXPECT_FALSE(main.empty());

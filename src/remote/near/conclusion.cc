@@ -60,11 +60,11 @@ input::StopAnswered Conclusion::stop_there() {
 
 // Connects to the machine again. A VM may have come back at another address.
 Result<FarSide> Conclusion::reach_again() {
-  auto side = FarSide::reach(record_.far, false);
+  auto side = FarSide::reach(record_.far);
   if (side || record_.vm_name.empty() || !job_.remote->vm) return side;
   auto moved = where_vm_moved(record_.far, record_.vm_name, job_.remote->vm->environment);
   if (!moved) return side;
-  side = FarSide::reach(*moved, false);
+  side = FarSide::reach(*moved);
   if (side) moved_ = moved->target;
   return side;
 }

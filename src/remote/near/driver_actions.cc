@@ -195,7 +195,7 @@ void Driver::send_job() {
 // Sends the job. The far side begins with the steps that need no secret, and the values follow once the machine has
 // been judged.
 Result<> Driver::try_to_send_job() {
-  if (!side_) side_ = TRY(FarSide::reach(record_.far, false));
+  if (!side_) side_ = TRY(FarSide::reach(record_.far));
   Job there = job_for_far_side();
   TRY(make_services(there));
   // Sending 200 KB over an idle connection takes several round trips, so the roots are left out if the machine

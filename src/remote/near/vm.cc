@@ -62,7 +62,7 @@ Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& v
 Result<FarSide> reach_patiently(const Far& far, const Progress& progress, const std::stop_token& stop) {
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
   for (;;) {
-    auto side = FarSide::reach(far, false, progress, stop);
+    auto side = FarSide::reach(far, {.progress = progress, .stop = stop});
     // A refused host key or sign-in will not change.
     bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
     if (!passing || std::chrono::steady_clock::now() > until) return side;

@@ -149,7 +149,7 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const json
   std::string id = TRY(make_meter(engine, job.plan.session, meter.config));
   Defer remove([&] { (void)engine.remove_container(id); });
   // This comes before the start. Otherwise, the output of a fast meter would be lost.
-  auto attached = TRY(engine.attach(id, false));
+  auto attached = TRY(engine.attach(id));
   TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));
   // Text that is not JSON becomes a discarded value, which has no members.

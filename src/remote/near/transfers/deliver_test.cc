@@ -34,8 +34,7 @@ class DeliverTest : public ::testing::Test {
 
   Delivered deliver(uint64_t most_kept, const Result<>& noted = {}) {
     return remote::deliver(
-        job_, FarSide::reach(job_.remote->far, false).value(), [&](const std::string&) { return noted; }, {},
-        most_kept);
+        job_, FarSide::reach(job_.remote->far).value(), [&](const std::string&) { return noted; }, {}, most_kept);
   }
   // Counts the files that describe what the machine keeps.
   size_t indexes() const {

@@ -25,7 +25,7 @@ std::string archive(const std::string& index) {
 TEST(ImageLayers, AnIndexOfAnyFormIsReadOrRefused) {
   ssh::StandIn ssh;
   ssh.does("exit 0", "cat >/dev/null; echo ok");
-  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, false);
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   auto send = [&](const std::string& index) {
     auto file = make_memory_file("image", archive(index));
