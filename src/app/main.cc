@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/cli.h"
+#include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/roles/roles.h"
 #include "app/world/own_directories.h"
@@ -20,16 +21,19 @@
 
 namespace {
 
-// Returns whether the command only shows text, or reads none of the operator's directories.
-bool needs_no_place(const std::string& command) {
-  for (const char* each : {"help", "man", "completion", "schema", "guard"})
-    if (command == each) return true;
-  return command.starts_with('-');
+using namespace bottle::app;
+
+// Returns whether the command may read the operator's directories. A word that is no command may have been meant as
+// one that does.
+bool reads_places(const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0].starts_with('-')) return false;
+  auto all = commands();
+  auto found = std::ranges::find_if(all, [&](const auto& command) { return command.name == arguments[0]; });
+  return found == all.end() || found->reads_places;
 }
 
 // Prepares the process, and then selects the role by the arguments.
 int dispatch(int argc, char** argv) {
-  using namespace bottle::app;
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGCHLD, SIG_DFL);  // if a caller has ignored it, no exit status of a child can be read
   forget_relative_programs();
@@ -39,9 +43,8 @@ int dispatch(int argc, char** argv) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   const Role* role = role_of(arguments);
   if (role && role->holds_secrets) bottle::restore_randomization(argv);
-  bool reads_places = role ? role->reads_places : !arguments.empty() && !needs_no_place(arguments[0]);
   const char* docker = std::getenv("DOCKER_CONFIG");
-  if (reads_places)
+  if (role ? role->reads_places : reads_places(arguments))
     if (auto own = check_own_directories(bottle::app::directories(), docker ? docker : ""); !own)
       return role && role->is_silent ? 0 : report(own.error());
   if (!role) return run(argc, argv);
