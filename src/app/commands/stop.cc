@@ -25,22 +25,19 @@ Result<std::string> stop(const std::string& name) {
   auto tell = [](const std::string& line) { say("bottle: " + line); };
   UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .progress = tell}));
   TRY(wire::send_frame(fd.get(), wire::FrameType::stop, ""));
-  wire::FrameReader frames;
-  char buffer[65536];
+  wire::FrameReader reader;
   for (;;) {
     // Each frame starts the two minutes anew. A session that shows progress is still ending.
     if (!wait_readable(fd.get(), 120000))
       return fail(Code::timed_out, "the session did not end within two minutes", "run `bottle cleanup`");
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(Code::closed, "the session's supervisor closed the connection", "run `bottle cleanup`");
-    frames.feed({buffer, static_cast<size_t>(n)});
-    while (auto frame = frames.next()) {
+    auto frames = reader.read(fd.get());
+    if (!frames) return fail(Code::closed, "the session's supervisor closed the connection", "run `bottle cleanup`");
+    for (const auto& frame : *frames) {
       // The supervisor sends it when everything is removed.
-      if (frame->type == wire::FrameType::result) return "stopped " + name;
-      if (frame->type != wire::FrameType::failure) continue;
+      if (frame.type == wire::FrameType::result) return "stopped " + name;
+      if (frame.type != wire::FrameType::failure) continue;
       session::await_end(fd.get());  // because `bottle cleanup` works only after that
-      auto error = TRY(wire::decode<Error>(frame->bytes, wire::From::ours));
+      auto error = TRY(wire::decode<Error>(frame.bytes, wire::From::ours));
       // The launch was canceled, as the operator wanted. It is an error only if something is left.
       if (error.code != Code::canceled || !error.todo.empty()) return std::unexpected(std::move(error));
       return "stopped " + name + " before its agent ran";

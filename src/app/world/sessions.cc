@@ -124,20 +124,18 @@ Result<> ask_supervisor(const std::string& session, wire::FrameType type, std::s
                         const std::function<bool(const wire::Frame&)>& take) {
   UniqueFd fd = TRY(connect_to_supervisor(session, TRY(ledger_of(session))));
   TRY(wire::send_frame(fd.get(), type, bytes));
-  wire::FrameReader frames;
+  wire::FrameReader reader;
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  for (char buffer[65536];;) {
+  for (;;) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count()))) return std::unexpected(late);
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0)
+    auto frames = reader.read(fd.get());
+    if (!frames)
       return fail(Code::closed, "session " + session + " ended before it answered",
                   "`bottle logs " + session + "` shows how it ended");
-    frames.feed({buffer, static_cast<size_t>(n)});
     // Events for all clients come over the same connection, so frames that are not the answer are expected.
-    while (auto frame = frames.next())
-      if (take(*frame)) return {};
+    for (const auto& frame : *frames)
+      if (take(frame)) return {};
   }
 }
 

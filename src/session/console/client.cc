@@ -252,32 +252,29 @@ class Follower {
 
   // Handles the supervisor's frames. Returns how the session ended, or nothing if it continues.
   Result<std::optional<Ended>> take_frames() {
-    char buffer[65536];
-    ssize_t n = ::read(socket_, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) return std::nullopt;
-    if (n <= 0)
+    auto frames = reader_.read(socket_);
+    if (!frames)
       return fail(Code::closed, "the session's supervisor closed the connection",
                   "run `bottle cleanup` to remove what it left");
-    frames_.feed({buffer, static_cast<size_t>(n)});
-    while (auto frame = frames_.next()) {
-      switch (frame->type) {
+    for (const auto& frame : *frames) {
+      switch (frame.type) {
         case FrameType::output:
           // While mosh shows the screen, the same output also comes over the socket.
-          if (!options_.quiet && !typing_ && !come_back_at_) show(frame->bytes);
+          if (!options_.quiet && !typing_ && !come_back_at_) show(frame.bytes);
           break;
         case FrameType::diagnostic:
-          if (options_.on_diagnostic) options_.on_diagnostic(frame->bytes);
-          else if (!options_.quiet) (void)write_all(2, frame->bytes);
+          if (options_.on_diagnostic) options_.on_diagnostic(frame.bytes);
+          else if (!options_.quiet) (void)write_all(2, frame.bytes);
           break;
         case FrameType::event:
           // Skips unknown events, which a supervisor of another version may send.
-          if (auto event = wire::decode<wire::Event>(frame->bytes, wire::From::ours)) TRY(take_event(*event));
+          if (auto event = wire::decode<wire::Event>(frame.bytes, wire::From::ours)) TRY(take_event(*event));
           break;
         case FrameType::failure:
-          return std::unexpected(TRY(wire::decode<Error>(frame->bytes, wire::From::ours)));
+          return std::unexpected(TRY(wire::decode<Error>(frame.bytes, wire::From::ours)));
         case FrameType::result: {
           Ended ended;
-          ended.result = TRY(wire::decode<wire::SessionResult>(frame->bytes, wire::From::ours));
+          ended.result = TRY(wire::decode<wire::SessionResult>(frame.bytes, wire::From::ours));
           ended.exit = ended.result.exit;
           return ended;
         }
@@ -311,7 +308,7 @@ class Follower {
   std::optional<RawTerminal> raw_;
   const bool shows_screen_ = ::isatty(1) != 0;
   AgentScreen screen_;
-  FrameReader frames_;
+  FrameReader reader_;
   Outbox outbox_;
   size_t lost_ = 0;  // bytes of input that were dropped; while it is not 0, all later input is dropped too
   DetachKey detach_;

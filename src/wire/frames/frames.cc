@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/os/poller.h"
 
@@ -51,6 +52,22 @@ Result<Frame> FrameReader::next() {
     offset_ = 0;
   }
   return frame;
+}
+
+Result<std::vector<Frame>> FrameReader::read(int fd) {
+  char buffer[65536];
+  ssize_t n = ::read(fd, buffer, sizeof buffer);
+  if (n < 0 && errno == EINTR) return std::vector<Frame>{};
+  if (n < 0) return fail_errno("receiving from the other side");
+  if (n == 0) return fail(Code::closed, "the other side closed the connection");
+  feed({buffer, static_cast<size_t>(n)});
+  std::vector<Frame> frames;
+  for (;;) {
+    auto frame = next();
+    if (frame) frames.push_back(std::move(*frame));
+    else if (frame.error().code == Code::unavailable) return frames;
+    else return std::unexpected(std::move(frame.error()));
+  }
 }
 
 Result<Frame> receive_frame(int fd) {

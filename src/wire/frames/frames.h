@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -56,6 +57,9 @@ class FrameReader {
   void feed(std::string_view bytes) { buffer_.append(bytes); }
   // Returns a frame, or fails with Code::unavailable while more bytes are needed.
   Result<Frame> next();
+  // Reads once from a descriptor, which blocks if that does, and returns the frames that are complete, which may be
+  // none. Fails with Code::closed at the end of the stream.
+  Result<std::vector<Frame>> read(int fd);
   // Returns how many bytes of the first frame are known to be missing; 0 means that next() returns a frame or an
   // error.
   size_t missing() const;
