@@ -225,6 +225,12 @@ Result<uint64_t> duration(const std::string& text);
 // Returns "did you mean …?" for the most similar of `known`, or a list of all of them, or nothing.
 std::string suggest(const std::string& wrong, const std::vector<std::string>& known);
 
+// Returns an amount of money with two digits after the point, or with as many as it needs, up to six.
+std::string cost_text(double amount);
+
+// Returns whether a host is written as an address, to which the guard makes no connection unless egress.hosts has it.
+bool is_address(const std::string& host);
+
 // Returns whether the pattern of a rule (example.org, *.example.org, *) covers the host or the narrower pattern.
 bool covers(const std::string& pattern, const std::string& host);
 

@@ -44,7 +44,7 @@ bottles:
       on_secret: block
     ssh:
       - {host: git.example.net, hostname: real.example.net, port: 2222, user: git, identity_file: ~/.ssh/id,
-         host_key: "ssh-ed25519 BBBB"}
+         host_key: "ssh-ed25519 AAAABBBB"}
 agents:
   reviewer: {bottle: web, provider: claude, skills: [review], prompt: "Review only."}
   make: {bottle: base, provider: command, command: [make, -j4]}
@@ -74,6 +74,24 @@ bottles:
   EXPECT_EQ(web.egress.on_injection, policy::OnInjection::block);
   EXPECT_EQ(web.egress.allow[0].on_injection, policy::OnInjection::warn);
   EXPECT_TRUE(web.egress.allow[0].inspect);
+}
+
+// The login would be sent in clear.
+TEST(Manifest, ALoginDoesNotGoToTheProxyOfAnotherBottle) {
+  auto manifest = parse({"p.yaml", R"(
+bottles:
+  login: {egress: {parent_proxy_login: env:CORP}}
+  base: {extends: [login], egress: {parent_proxy: "http://proxy.corp:3128"}}
+  same: {extends: [base], egress: {parent_proxy: "http://proxy.corp:3128"}}
+  other: {extends: [base], egress: {parent_proxy: "http://other:3128"}}
+  own: {extends: [base], egress: {parent_proxy: "http://other:3128", parent_proxy_login: env:OTHER}}
+)"});
+  ASSERT_TRUE(manifest) << manifest.error().what;
+  auto login = [&](const char* bottle) { return manifest->bottles.at(bottle).egress.parent_proxy_login; };
+  EXPECT_EQ(login("base"), "env:CORP");
+  EXPECT_EQ(login("same"), "env:CORP");
+  EXPECT_EQ(login("other"), "");
+  EXPECT_EQ(login("own"), "env:OTHER");
 }
 
 TEST(Manifest, OnSecretAppliesToABottleAHostOrAName) {

@@ -122,7 +122,11 @@ Result<AllowRule> read_rule(const Node& node) {
     return fail_at(node.find("inspect")->at, "inspect: the guard cannot count tokens without inspection",
                    "remove `inspect: false`, or the limits of tokens and cost");
   // A rule with its own `on_secret` or `on_injection` also needs to see the content.
-  rule.inspect = counts_tokens || inspect != "false" || rule.on_secret || rule.on_injection;
+  bool reacts = rule.on_secret || rule.on_injection;
+  if (reacts && text(node, "inspect") == "false")
+    return fail_at(node.find("inspect")->at, "inspect: the guard cannot look for secrets or instructions without it",
+                   "remove `inspect: false`, or on_secret and on_injection");
+  rule.inspect = counts_tokens || inspect != "false" || reacts;
   return rule;
 }
 
@@ -180,7 +184,10 @@ Result<> apply_egress(Egress& egress, const Node& node, const std::string& path)
     if (addresses.empty())
       return fail_at(name.at, "hosts." + name.text + ": the list has no address", "add one, or remove the line");
   }
-  egress.parent_proxy = text(node, "parent_proxy", egress.parent_proxy);
+  // A login must not go to another proxy than the one that it was meant for.
+  std::string proxy = text(node, "parent_proxy", egress.parent_proxy);
+  if (!egress.parent_proxy.empty() && proxy != egress.parent_proxy) egress.parent_proxy_login.clear();
+  egress.parent_proxy = proxy;
   egress.parent_proxy_login = text(node, "parent_proxy_login", egress.parent_proxy_login);
   for (const auto& file : texts(node, "extra_ca")) egress.extra_ca.push_back(from_file(file, path));
   egress.resolver = text(node, "resolver", egress.resolver);

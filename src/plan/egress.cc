@@ -109,6 +109,10 @@ Result<> check_lan(const Plan& plan) {
 }
 
 void warn_of_unreachable(Plan& plan) {
+  for (const auto& rule : plan.egress.allow)
+    if (manifest::is_address(rule.host) && !plan.egress.hosts.contains(rule.host))
+      plan.warnings.push_back("egress.allow: the guard refuses " + rule.host +
+                              ", because it is an address and not a name; give it a name in egress.hosts");
   for (const auto& secret : plan.secrets)
     for (const auto& host : secret.hosts)
       // The rule's pattern may cover the host, or the reverse.

@@ -88,9 +88,7 @@ std::string limit_text(const manifest::Limit& limit) {
   add(limit.bytes_up, std::to_string(limit.bytes_up) + " bytes up");
   add(limit.names, std::to_string(limit.names) + " names");
   add(limit.tokens, std::to_string(limit.tokens) + " tokens");
-  char cost[64];
-  std::snprintf(cost, sizeof cost, "an estimated cost of %.2f", limit.cost);
-  add(limit.cost > 0, cost);
+  add(limit.cost > 0, "an estimated cost of " + manifest::cost_text(limit.cost));
   return text;
 }
 

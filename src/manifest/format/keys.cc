@@ -138,7 +138,7 @@ constexpr Key kKeys[] = {
      "What happens to a request that carries a secret. Default `block`."},
     {"egress", "on_secret_for", Shape::map, Type::choice, "block|redact|warn",
      "The same for a single rule of [rules.md](rules.md) or a single secret, by name.", kOptional, false, Type::name},
-    {"egress", "allowed_secrets", Shape::list, Type::name, "",
+    {"egress", "allowed_secrets", Shape::list, Type::fingerprint, "",
      "Fingerprints of credentials that may leave. The audit shows the fingerprint of each credential that it refused."},
     {"egress", "on_injection", Shape::one, Type::choice, "block|warn",
      "What happens to an answer that contains instructions to the agent "
@@ -154,7 +154,8 @@ constexpr Key kKeys[] = {
     {"egress", "parent_proxy", Shape::one, Type::url, "", "A proxy through which the guard makes its connections."},
     {"egress", "parent_proxy_login", Shape::one, Type::source, "",
      "Where `user:password` for the proxy comes from: `env:NAME`, `file:PATH`, `cmd:COMMAND` or `?question`. It is "
-     "never printed, and the agent never sees it."},
+     "never printed, and the agent never sees it. A bottle with another `parent_proxy` than its base does not inherit "
+     "it."},
     {"egress", "extra_ca", Shape::list, Type::host_path, "",
      "PEM files with more certificate authorities that the guard accepts. Paths are relative to this file."},
     {"egress", "resolver", Shape::one, Type::address, "",

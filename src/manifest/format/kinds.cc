@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "base/text/base64.h"
 #include "base/text/lower.h"
 
 namespace bottle::manifest {
@@ -40,8 +41,8 @@ constexpr Kind kKinds[] = {
      R"({"type":["string","integer"],"pattern":"^[0-9]+([kKmMgGtT]([iI]?[bB])?)?$"})", "a size such as 500k or 10m"},
     {Type::amount, "number such as 5000 or 2m", R"({"type":["string","integer"],"pattern":"^[0-9]+[kKmMgGtT]?$"})",
      "a number such as 5000 or 2m, above 0"},
-    {Type::cost, "amount of money", R"({"type":"number","exclusiveMinimum":0,"maximum":1000000})",
-     "a number above 0, up to 1000000, without a currency"},
+    {Type::cost, "amount of money", R"({"type":"number","minimum":0.000001,"maximum":1000000})",
+     "a number from 0.000001 to 1000000, without a currency"},
     {Type::price, "price", R"({"type":"number","minimum":0,"maximum":1000000})",
      "a number from 0 to 1000000, without a currency"},
     {Type::model, "name of a model", R"({"type":"string","pattern":"^[A-Za-z0-9._:/@-]{0,95}\\*?$"})",
@@ -71,6 +72,8 @@ constexpr Kind kKinds[] = {
      "sha512-… as printed by `npm view PACKAGE@VERSION dist.integrity`, or several of them with spaces between them"},
     {Type::host_path, "path on this machine", R"({"type":"string"})", "a path"},
     {Type::ssh_key, "ssh public key", R"({"type":"string"})", "a public key such as \"ssh-ed25519 AAAA…\""},
+    {Type::fingerprint, "fingerprint", R"({"type":"string","pattern":"^[0-9a-f]{12}$"})",
+     "the fingerprint of a credential, which is 12 hexadecimal digits in lower case, as in the audit"},
     {Type::placeholder, "text", R"({"type":"string","minLength":12,"maxLength":256})",
      "12 to 256 printable characters without spaces"},
     {Type::header, "header", R"({"type":"string","pattern":"^[A-Za-z0-9-]+: .*\\{\\}"})",
@@ -254,7 +257,8 @@ bool number(const std::string& text) {
 
 bool money(const std::string& text, bool may_be_nothing) {
   auto n = decimal(text);
-  return n && (*n > 0 || may_be_nothing) && *n <= 1e6;
+  // The guard counts in millionths, and less than one would be no limit.
+  return n && (*n >= 1e-6 || may_be_nothing) && *n <= 1e6;
 }
 
 bool model(const std::string& text) {
@@ -304,10 +308,16 @@ bool path_glob(const std::string& text) {
 
 // Accepts a type of key and its text. Only ssh itself checks whether the key is valid.
 bool ssh_key(const std::string& text) {
-  size_t space = text.find(' ');
-  return space != std::string::npos && printable(text) &&
-         (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
-         text.find_first_not_of(' ', space) != std::string::npos;
+  size_t key = text.find_first_not_of(' ', std::min(text.find(' '), text.size()));
+  if (key == text.npos || !printable(text)) return false;
+  // Every key begins with a length below 256, which is "AAAA" in Base64.
+  std::string blob = text.substr(key, text.find(' ', key) - key);
+  return (text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-")) &&
+         blob.starts_with("AAAA") && from_base64(blob);
+}
+
+bool fingerprint(const std::string& text) {
+  return text.size() == 12 && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
 // With 12 characters, the agent is unlikely to write the same text by accident.
@@ -398,14 +408,14 @@ bool valid(Type type, const std::string& text) {
     case Type::package:
       return package(text);
     case Type::version:
-      return version(text);
     case Type::integrity:
-      return integrity(text);
+      return type == Type::version ? version(text) : integrity(text);
     case Type::host_path:
     case Type::preset:
       return !text.empty() && text.size() <= PATH_MAX && printable(text);
     case Type::ssh_key:
-      return ssh_key(text);
+    case Type::fingerprint:
+      return type == Type::ssh_key ? ssh_key(text) : fingerprint(text);
     case Type::placeholder:
       return placeholder(text);
     case Type::header:

@@ -40,6 +40,7 @@ enum class Type {
   integrity,
   host_path,
   ssh_key,
+  fingerprint,
   placeholder,
   header,
   choice,

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -84,7 +85,8 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
 }
 
 wire::GuardLimit guard_limit(const manifest::Limit& limit) {
-  auto millionths = static_cast<uint64_t>(std::llround(limit.cost * 1e6));
+  // 0 would be no limit.
+  auto millionths = limit.cost > 0 ? std::max<uint64_t>(1, static_cast<uint64_t>(std::llround(limit.cost * 1e6))) : 0;
   return {{limit.requests, limit.bytes_up, limit.names, limit.tokens, millionths}};
 }
 
