@@ -137,12 +137,12 @@ std::unique_ptr<CLI::App> make_parser(int& exit) {
   return app;
 }
 
-namespace {
-
 bool asks_for_json(int argc, char** argv) {
   auto end = std::find(argv, argv + argc, std::string_view("--"));
   return std::find(argv, end, std::string_view("--json")) != end;
 }
+
+namespace {
 
 // CLI11 reports even help and the version with exceptions. None of them leaves this function.
 int parse_and_run(int argc, char** argv) {

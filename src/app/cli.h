@@ -25,6 +25,9 @@ std::string description(const CLI::App& command, const CLI::Option& option);
 // Returns the terms under which a page documents an option: "--json"; "-p" and "--prompt"; "AGENT".
 std::vector<std::string> terms_of(const CLI::Option& option);
 
+// Returns whether a command line that is not parsed yet asks for JSON.
+bool asks_for_json(int argc, char** argv);
+
 // Parses the arguments and runs the command. Returns the program's exit status.
 int run(int argc, char** argv);
 

@@ -46,7 +46,7 @@ int dispatch(int argc, char** argv) {
   const char* docker = std::getenv("DOCKER_CONFIG");
   if (role ? role->reads_places : reads_places(arguments))
     if (auto own = check_own_directories(bottle::app::directories(), docker ? docker : ""); !own)
-      return role && role->is_silent ? 0 : report(own.error());
+      return role && role->is_silent ? 0 : report(own.error(), !role && asks_for_json(argc, argv));
   if (!role) return run(argc, argv);
   arguments.erase(arguments.begin());
   return role->run(arguments);

@@ -126,6 +126,8 @@ def test_advice_for_a_directory_that_others_can_write_to(operator):
     config = os.path.join(operator.home, ".config", "bottle")
     os.makedirs(config, exist_ok=True)
     os.chmod(config, 0o777)
+    done = operator.bottle("list", "--json")
+    assert done.returncode == 125 and "is writable by everyone" in json.loads(done.stderr)["error"]["what"], done
     run_printed(operator, command_in(refused(operator, "is writable by everyone"), "chmod o-w"))
     runs(operator)
 

@@ -53,6 +53,19 @@ def test_a_shell_on_a_terminal(terminal, runtime):
     assert child.exitstatus == 5
 
 
+def test_an_agent_whose_name_begins_with_a_digit_is_chosen_by_its_name(world, operator):
+    """The agents get the numbers 1 to 3, in this order."""
+    config = {"bottles": {"b": {"workspace": "copy"}}, "agents": {name: {"bottle": "b", "provider": "shell"} for name in ("2fa", "3", "aaa")}}
+    command = world.command("start", "--dry-run")
+    for answer, expected in (("2fa", "agent +2fa"), ("3", "agent +3"), ("2", "agent +3"), ("1", "agent +2fa"), ("4x", "there is no agent '4x'")):
+        child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=60)
+        child.expect("number or name")
+        child.sendline(answer)
+        child.expect(expected)
+        child.expect(pexpect.EOF)
+        child.close()
+
+
 def test_detach_and_attach(terminal, operator):
     child = terminal("start", "a", "--yes", runtime="runc")
     before = termios.tcgetattr(child.child_fd)

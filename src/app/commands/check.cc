@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <climits>
+#include <filesystem>
 #include <memory>
 
 #include "app/commands/commands.h"
+#include "app/egress/candidate.h"
 #include "app/output/output.h"
 #include "app/world/own_rules.h"
 #include "app/world/world.h"
@@ -39,8 +41,13 @@ Result<manifest::Examined> examine(const std::string& path) {
                 "name a bottle.yaml, a claude-bottle.json or an agent's .md file, or leave out FILE for your manifest");
   manifest::File file{path, std::move(*text)};
   if (!path.ends_with(".md")) return manifest::examine({file}, {}, {});
-  // Checks an agent's file against the operator's bottles, like one that comes from a repository.
-  return manifest::examine(TRY(policy_files()), {}, {file});
+  // Checks an agent's file against the operator's bottles. One of the operator's own files is read as such.
+  std::error_code error;
+  bool is_own = std::filesystem::equivalent(std::filesystem::absolute(path, error).parent_path(),
+                                            directories().config + "/agents", error);
+  std::vector<manifest::File> own, foreign;
+  (is_own && !error ? own : foreign).push_back(std::move(file));
+  return manifest::examine(TRY(policy_files()), own, foreign);
 }
 
 struct Problem {
@@ -71,6 +78,7 @@ Problem placed(const Error& error) {
 // Fails if a start of the agent would fail before anything is made. The prompt stands for any prompt.
 Result<> try_agent(const manifest::Manifest& manifest, const std::string& name, const plan::Facts& facts) {
   auto plan = TRY(plan::make(manifest, {.agent = name, .prompt = "-", .headless = true}, facts));
+  TRY(check_plan(plan));
   TRY(guard_rules(TRY(read_own_rules(plan.scan.rules))));
   return {};
 }

@@ -148,6 +148,47 @@ TEST_F(Commands, check_warns_of_a_provider_that_does_not_exist) {
   EXPECT_TRUE(create.err.starts_with("bottle: there is no provider 'qemux'\n")) << create.err;
 }
 
+// Another user's text would become the agent's prompt or skill.
+TEST_F(Commands, check_and_a_start_refuse_agents_and_skills_that_everyone_can_write_to) {
+  namespace fs = std::filesystem;
+  write(".config/bottle/bottle.yaml", "bottles: {web: {workspace: copy}}\n");
+  std::string agent = write(".config/bottle/agents/rev.md", "---\nbottle: web\nprovider: shell\nskills: sk\n---\nx\n");
+  std::string skill = write(".claude/skills/sk/SKILL.md", "x");
+  EXPECT_EQ(bottle({"start", "rev", "--dry-run"}).status, 0);
+  for (const std::string& open : {agent, skill}) {
+    fs::permissions(open, fs::perms::others_write, fs::perm_options::add);
+    expect_refused(bottle({"start", "rev", "--dry-run"}), open + " is writable by everyone", "");
+    EXPECT_NE(bottle({"check"}).err.find(open + " is writable by everyone"), std::string::npos);
+    fs::permissions(open, fs::perms::others_write, fs::perm_options::remove);
+  }
+}
+
+// The guard refuses it, and would do so only after its container is made.
+TEST_F(Commands, check_and_a_start_find_what_the_guard_would_refuse) {
+  write(".config/bottle/bottle.yaml",
+        "bottles: {web: {workspace: copy, ssh: [{host: h, hostname: h.example, host_key: \"ssh-ed25519 AAAAAAAA\"}], "
+        "egress: {allow: [1.2.3.4]}}}\nagents: {make: {bottle: web, provider: shell}}\n");
+  expect_refused(bottle({"start", "make", "--dry-run"}), "the guard would refuse the policy: the host key of ssh host",
+                 "");
+  EXPECT_NE(bottle({"check"}).err.find("agent make cannot start now: the guard would refuse"), std::string::npos);
+  write(".config/bottle/bottle.yaml",
+        "bottles: {web: {workspace: copy, egress: {allow: [1.2.3.4, 5.6.7.8], hosts: {5.6.7.8: 5.6.7.8}}}}\n"
+        "agents: {make: {bottle: web, provider: shell}}\n");
+  Answer planned = bottle({"start", "make", "--dry-run"});
+  EXPECT_EQ(planned.status, 0) << planned.err;
+  EXPECT_NE((planned.out + planned.err).find("the guard refuses 1.2.3.4"), std::string::npos) << planned.out;
+  EXPECT_EQ((planned.out + planned.err).find("the guard refuses 5.6.7.8"), std::string::npos) << planned.out;
+}
+
+TEST_F(Commands, check_takes_the_operators_own_agents_file_as_such) {
+  const std::string text = "---\nprovider: shell\n---\nx\n";
+  Answer own = bottle({"check", write(".config/bottle/agents/shell.md", text)});
+  EXPECT_EQ(own.status, 0) << own.err;
+  std::filesystem::remove_all(home() + "/.config/bottle/agents");
+  Answer other = bottle({"check", write("work/.bottle/agents/shell.md", text)});
+  EXPECT_EQ(other.status, 1) << "a repository's";
+}
+
 TEST_F(Commands, check_reports_a_missing_file) {
   Answer answer = bottle({"check", "none.yaml"});
   EXPECT_EQ(answer.status, 1);

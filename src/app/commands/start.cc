@@ -21,6 +21,7 @@
 #include <optional>
 
 #include "app/commands/commands.h"
+#include "app/egress/candidate.h"
 #include "app/output/output.h"
 #include "app/output/show.h"
 #include "app/place/place.h"
@@ -77,8 +78,11 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
     }
   say(table(rows));
   std::string answer = TRY(session::ask("agent (number or name)", session::Echo::on, stop));
-  if (size_t n = static_cast<size_t>(std::atoi(answer.c_str())); n >= 1 && n <= names.size()) return names[n - 1];
-  return answer;
+  // The name of an agent may begin with digits, or be a number.
+  bool is_number = !answer.empty() && answer.size() < 6 && answer.find_first_not_of("0123456789") == answer.npos;
+  if (!is_number || manifest.agents.contains(answer)) return answer;
+  size_t n = static_cast<size_t>(std::atoi(answer.c_str()));
+  return n >= 1 && n <= names.size() ? names[n - 1] : answer;
 }
 
 // Refuses contradicting options, and sets options that follow from others. The parser checks only which other options
@@ -290,6 +294,7 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   if (!request.forgotten.empty())
     plan.warnings.push_back("bottle runs and loads nothing from " + request.forgotten +
                             ", which your variables name, because the agent can write there");
+  TRY(check_plan(plan));
   auto rules = TRY(read_own_rules(plan.scan.rules));
   warn_of_unknown_names(plan, rules);
   using manifest::WorkspaceMode;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "app/world/own_directories.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "manifest/edit.h"
@@ -88,8 +89,19 @@ Result<CandidatePolicy> CandidatePolicy::load(const PolicySource& source) {
   if (!source.config.empty() && !source.agent.empty())
     return fail(Code::invalid, "--agent and --config cannot be combined", "leave out one of them");
   auto plan = TRY(plan_of(source));
+  return of(plan);
+}
+
+Result<CandidatePolicy> CandidatePolicy::of(const plan::Plan& plan) {
   // The values of secrets have no effect on a decision, but the hosts to which they are bound have.
   return make(plan.egress, session::guard_config(plan, {.guard_ip = "127.0.0.1", .tunnel = true}));
+}
+
+Result<> check_plan(const plan::Plan& plan) {
+  for (const auto& skill : plan.skills) TRY(check_own_tree(skill));
+  auto policy = CandidatePolicy::of(plan);
+  if (!policy) return std::unexpected(std::move(policy.error()).during("the guard would refuse the policy"));
+  return {};
 }
 
 Result<CandidatePolicy> CandidatePolicy::make(const manifest::Egress& egress, const wire::GuardConfig& config) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "guard/core/judge.h"
 #include "manifest/manifest.h"
+#include "plan/plan.h"
 #include "wire/guard/decision.h"
 
 namespace bottle::app {
@@ -22,6 +23,8 @@ class CandidatePolicy {
   // Fails if neither or both are named, and the manifest has more than one agent. Uses no network and asks no
   // questions.
   static Result<CandidatePolicy> load(const PolicySource& source);
+  // Compiles the policy of a plan.
+  static Result<CandidatePolicy> of(const plan::Plan& plan);
   static Result<CandidatePolicy> make(const manifest::Egress& egress, const wire::GuardConfig& config);
 
   // Describes what a guard would decide about one request or tunnel.
@@ -57,5 +60,9 @@ class CandidatePolicy {
   manifest::Egress egress_;
   std::shared_ptr<guard::Config> config_;
 };
+
+// Fails for a plan that a session would only refuse after its containers are made: the guard refuses the policy, or
+// other users can change a skill.
+Result<> check_plan(const plan::Plan& plan);
 
 }  // namespace bottle::app

@@ -41,6 +41,18 @@ std::unexpected<Error> not_own(const std::string& place, const std::string& at, 
               "bottle trusts what is in that directory. " + todo);
 }
 
+// Checks one file or directory.
+Result<> check_entry(const std::string& place, const fs::path& at, const struct stat& st) {
+  if (!is_trusted(st.st_uid))
+    return not_own(place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")",
+                   "Run bottle as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME "
+                   "and DOCKER_CONFIG (sudo -H)");
+  bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
+  if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWOTH) && !sticky)
+    return not_own(place, at, "is writable by everyone", "Run `chmod o-w " + shell_word(at.string()) + "`");
+  return {};
+}
+
 // Checks each part of the way, as written or as resolved, as far as the way exists.
 Result<> check_way(const std::string& place, const fs::path& way) {
   fs::path at;
@@ -48,14 +60,7 @@ Result<> check_way(const std::string& place, const fs::path& way) {
     at /= part;
     struct stat st{};
     if (::lstat(at.c_str(), &st) != 0) return {};
-    if (!is_trusted(st.st_uid))
-      return not_own(
-          place, at, "belongs to another user (uid " + std::to_string(st.st_uid) + ")",
-          "Run bottle as that user, or with your own HOME, XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME and "
-          "DOCKER_CONFIG (sudo -H)");
-    bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX);
-    if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IWOTH) && !sticky)
-      return not_own(place, at, "is writable by everyone", "Run `chmod o-w " + shell_word(at.string()) + "`");
+    TRY(check_entry(place, at, st));
   }
   return {};
 }
@@ -70,6 +75,7 @@ std::vector<std::string> trusted(const Directories& own) {
           own.config,
           own.config + "/agents",
           own.config + "/providers",
+          own.config + "/skills",
           own.config + "/bottle.yaml",
           own.config + "/bottle.json",
           own.home + "/claude-bottle.json"};
@@ -224,6 +230,23 @@ Result<> check_own_path(const std::string& path) {
   TRY(check_way(path, place.lexically_normal()));
   fs::path real = fs::weakly_canonical(place, error);
   return error ? Result<>{} : check_way(path, real);
+}
+
+Result<> check_own_tree(const std::string& path) {
+  TRY(check_own_path(path));
+  std::error_code error;
+  fs::path real = fs::canonical(path, error);
+  if (error) return {};
+  // Links are not followed: where one leads is checked as another path.
+  for (fs::recursive_directory_iterator entry(real, error), end; !error && entry != end; entry.increment(error)) {
+    struct stat st{};
+    if (::lstat(entry->path().c_str(), &st) != 0) return fail_errno("looking at " + entry->path().string());
+    TRY(check_entry(path, entry->path(), st));
+    if (S_ISLNK(st.st_mode)) TRY(check_own_path(entry->path()));
+  }
+  if (error && error != std::errc::not_a_directory)
+    return fail(Code::invalid, "looking into " + path + ": " + error.message());
+  return {};
 }
 
 }  // namespace bottle::app

@@ -40,6 +40,28 @@ TEST(OwnDirectories, AManifestThatEveryoneCanWriteToIsRefused) {
   fs::remove_all(place);
 }
 
+TEST(OwnDirectories, SkillsThatEveryoneCanWriteToAreRefused) {
+  char place[] = "/tmp/bottle-own-places.XXXXXX";
+  std::string home = ::mkdtemp(place), skills = home + "/.config/bottle/skills", skill = skills + "/sk";
+  auto directories = Directories::from({{"HOME", home}});
+  fs::create_directories(skill + "/more");
+  ASSERT_TRUE(write_file_atomically(skill + "/more/notes.md", "x"));
+  ASSERT_TRUE(write_file_atomically(home + "/shared.md", "x"));
+  fs::create_symlink(home + "/shared.md", skill + "/SKILL.md");
+  EXPECT_TRUE(check_own_tree(skill));
+  EXPECT_TRUE(check_own_tree(home + "/shared.md")) << "a single file";
+  EXPECT_TRUE(check_own_directories(directories));
+  for (const std::string& open : {skills, skill, skill + "/more", skill + "/more/notes.md", home + "/shared.md"}) {
+    fs::permissions(open, fs::perms::others_write, fs::perm_options::add);
+    auto checked = check_own_tree(skill);
+    EXPECT_FALSE(checked) << open;
+    if (!checked) EXPECT_NE(checked.error().what.find(open + " is writable by everyone"), std::string::npos);
+    EXPECT_EQ(check_own_directories(directories).has_value(), open != skills);
+    fs::permissions(open, fs::perms::others_write, fs::perm_options::remove);
+  }
+  fs::remove_all(place);
+}
+
 TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = fs::canonical(::mkdtemp(place)).string(), config = home + "/.config/bottle";

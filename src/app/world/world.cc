@@ -77,7 +77,11 @@ Result<std::vector<manifest::File>> repository_agents(const std::string& workspa
 
 Result<std::vector<manifest::File>> read_all(const std::vector<std::string>& paths) {
   std::vector<manifest::File> files;
-  for (const auto& path : paths) files.push_back({path, TRY(read_file(path, 1 << 20))});
+  for (const auto& path : paths) {
+    // An agent's file decides what the agent is told to do, and in which bottle.
+    TRY(check_own_path(path));
+    files.push_back({path, TRY(read_file(path, 1 << 20))});
+  }
   return files;
 }
 
