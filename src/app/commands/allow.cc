@@ -118,9 +118,9 @@ Result<> change_limits(AllowOptions o) {
   return {};
 }
 
-// Refuses to save a rule for a service of egress.lan, which already has its rule there. With two rules, the plan could
-// not be made.
-Result<> check_no_service(const std::string& bottle, const std::string& host) {
+// Refuses to save a rule that could not work: one for a service of egress.lan, which already has its rule there, so
+// that the plan could not be made, or one for an address, which the guard refuses unless egress.hosts has it.
+Result<> check_host(const std::string& bottle, const std::string& host) {
   auto manifest = TRY(load_manifest(""));
   auto found = manifest.bottles.find(bottle);
   if (found == manifest.bottles.end()) return {};
@@ -128,6 +128,9 @@ Result<> check_no_service(const std::string& bottle, const std::string& host) {
     if (lower(route.name) == lower(host))
       return fail(Code::invalid, "nothing was changed: " + host + " is a service in egress.lan of the bottle " + bottle,
                   "change its methods and paths there; without --save, this changes only the session");
+  if (manifest::is_address(host) && !found->second.egress.hosts.contains(host))
+    return fail(Code::invalid, "nothing was changed: '" + host + "' is an address, not a name",
+                "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
   return {};
 }
 
@@ -145,7 +148,7 @@ Result<> allow(AllowOptions o) {
     session = TRY(running_session(o.session));
     if (o.save) bottle = TRY(bottle_of(session));
   }
-  if (o.save) TRY(check_no_service(bottle, rule.host));
+  if (o.save) TRY(check_host(bottle, rule.host));
   if (!session.empty()) {
     print(session + ": " + TRY(change_policy(session, {.allow = rule})) + " (from the next request on)");
   }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "app/commands/command_test.h"
@@ -117,6 +118,20 @@ TEST_F(Commands, allow_saves_a_rule_once_and_with_its_port) {
     EXPECT_TRUE(again.out.starts_with("the rule is already in ")) << again.out;
     EXPECT_EQ(read(".config/bottle/bottle.yaml"), saved);
   }
+}
+
+TEST_F(Commands, allow_saves_no_rule_that_cannot_work) {
+  write(".config/bottle/bottle.yaml",
+        "bottles:\n  web: {egress: {allow: [a.example], hosts: {5.6.7.8: 5.6.7.8}}}\nagents: {a: {bottle: web}}\n");
+  expect_refused(bottle({"allow", "--bottle", "web", "--save", "1.2.3.4"}), "'1.2.3.4' is an address, not a name",
+                 "use egress.hosts to give a name an address");
+  EXPECT_EQ(bottle({"allow", "--bottle", "web", "--save", "5.6.7.8"}).status, 0);
+  // No file defines this bottle.
+  expect_refused(bottle({"allow", "--bottle", "default", "--save", "b.example"}), "none of your files defines",
+                 "define the bottle 'default' in your manifest, then save");
+  std::filesystem::remove(home() + "/.config/bottle/bottle.yaml");
+  expect_refused(bottle({"allow", "--bottle", "default", "--save", "b.example"}), "none of your files defines",
+                 "run `bottle init`, which writes a manifest with a bottle of your own, then save");
 }
 
 // The rule would keep the bottle from starting.

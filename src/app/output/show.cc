@@ -10,6 +10,8 @@
 #include <ctime>
 
 #include "app/output/log_lines.h"
+#include "app/world/policy_request.h"
+#include "manifest/manifest.h"
 
 namespace bottle::app {
 
@@ -54,7 +56,9 @@ void show_blocked(const wire::SessionResult& result, std::vector<wire::DeniedHos
     if (!rule.empty() && std::ranges::find(rules, rule) == rules.end()) rules.push_back(rule);
   }
   if (more) say("  and " + std::to_string(more) + " more");
-  if (!rules.empty())
+  std::string first = rules.empty() ? "" : about_built_in(result.bottle);
+  if (!first.empty()) say("To allow them, " + first + ", and add these rules to its egress.allow:");
+  else if (!rules.empty())
     say("To allow them, add these rules to bottles." + result.bottle + ".egress.allow, or run `bottle allow --bottle " +
         result.bottle + " --save HOST`:");
   for (const auto& rule : rules) say("  - " + rule);
@@ -113,23 +117,31 @@ bool is_plain(const std::string& word) {
 
 std::string number(double value, bool money) {
   char text[64];
-  std::snprintf(text, sizeof text, money ? "%.2f" : "%.0f", value);
-  return text;
+  std::snprintf(text, sizeof text, "%.0f", value);
+  return money ? manifest::cost_text(value) : text;
 }
 
-// Returns the message about a limit, with the command that doubles it.
+// Returns the highest limit of this kind that `bottle allow` takes.
+double highest(const std::string& limit) {
+  return limit == "names" ? static_cast<double>(manifest::kMostNames) : limit == "cost" ? 1e6 : 999999999999999;
+}
+
+// Returns the message about a limit, with the command that doubles it as far as possible.
 std::string about_limit(const wire::LimitReached& reached) {
   bool money = reached.limit == "cost";
   std::string text = "bottle: the limit of " + reached.limit + " (" + number(reached.most, money) +
                      ") is reached for " + (reached.host.empty() ? "the session" : reached.host) +
                      ". The guard refuses further requests until you raise it";
+  double more = std::min(reached.most * 2, highest(reached.limit));
+  // NaN is not more either.
+  if (!(more > reached.most)) return text + ".";
   if (!is_plain(reached.session) || !is_plain(reached.host) || !is_plain(reached.limit)) return text + ".";
   // A star would be expanded by a shell.
   std::string host = reached.host.empty()         ? ""
                      : reached.host.contains('*') ? "'" + reached.host + "' "
                                                   : reached.host + " ";
   return text + ", for example with: bottle allow " + reached.session + " " + host + "--limit " + reached.limit + "=" +
-         number(reached.most * 2, money);
+         number(more, money);
 }
 
 // Shows how much the session used the hosts that it used most.

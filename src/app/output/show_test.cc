@@ -63,6 +63,11 @@ TEST(Show, AReachedLimitIsShownWithTheCommandThatRaisesIt) {
   EXPECT_EQ(told(wire::LimitReached{"s1", "", "cost", 2.5}),
             "bottle: the limit of cost (2.50) is reached for the session. The guard refuses further requests until you "
             "raise it, for example with: bottle allow s1 --limit cost=5.00\n");
+  // The command must be one that `bottle allow` takes.
+  EXPECT_TRUE(told(wire::LimitReached{"s1", "", "cost", 0.002}).ends_with("--limit cost=0.004\n"));
+  EXPECT_TRUE(told(wire::LimitReached{"s1", "", "names", 3000}).ends_with("--limit names=4000\n"));
+  EXPECT_TRUE(told(wire::LimitReached{"s1", "", "names", 4000}).ends_with("until you raise it.\n"));
+  EXPECT_TRUE(told(wire::LimitReached{"s1", "", "cost", 800000}).ends_with("--limit cost=1000000.00\n"));
   for (const auto& evil :
        {wire::LimitReached{"s1; rm x", "a.org", "requests", 1}, wire::LimitReached{"s1", "$(rm x)", "requests", 1},
         wire::LimitReached{"s1", "", "a\nb", 1}, wire::LimitReached{"--save", "a.org", "requests", 1}})

@@ -108,6 +108,15 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
   return rule;
 }
 
+std::string about_built_in(const std::string& bottle) {
+  auto manifest = load_manifest("");
+  if (!manifest || !manifest->bottles.contains(bottle)) return "";
+  if (manifest->bottles.at(bottle).positions.contains("")) return "";
+  auto files = policy_files();
+  return files && files->empty() ? "run `bottle init`, which writes a manifest with a bottle of your own"
+                                 : "define the bottle '" + bottle + "' in your manifest";
+}
+
 namespace {
 
 constexpr size_t kLargest = 1 << 20;  // bytes of a file of the operator's
@@ -152,7 +161,9 @@ Result<Saved> edit_file(const std::string& bottle, const std::string& what, cons
     if (!written) return fail(written.error().code, what + " not saved: " + written.error().what, todo);
     return Saved{named, true};
   }
-  return fail(Code::not_found, what + " not saved: none of your files defines the bottle '" + bottle + "'", todo);
+  std::string first = about_built_in(bottle);
+  return fail(Code::not_found, what + " not saved: none of your files defines the bottle '" + bottle + "'",
+              first.empty() ? todo : first + ", then save the change in that bottle");
 }
 
 }  // namespace

@@ -22,6 +22,10 @@ Result<wire::LimitChange> limit_change(const std::vector<std::string>& words);
 Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector<std::string>& methods,
                                       const std::vector<std::string>& paths);
 
+// Returns what to do before rules can be saved for a bottle that is built in, or an empty string for one that a file
+// defines. The built-in agents and their bottle exist only without a manifest.
+std::string about_built_in(const std::string& bottle);
+
 // Holds the path of a file of the operator's, and whether it was changed. It is not if it says the same already.
 struct Saved {
   std::string path;
