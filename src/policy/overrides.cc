@@ -77,7 +77,7 @@ std::vector<std::string> methods_in_query(std::string_view target) {
   std::vector<std::string> methods;
   size_t query = target.find('?');
   if (query == target.npos) return methods;
-  for (std::string_view rest = target.substr(query + 1); !rest.empty();) {
+  for (std::string_view rest = target.substr(query + 1); !rest.empty() && methods.size() <= kMostQueryMethods;) {
     // Some servers also separate parameters at a semicolon.
     size_t end = std::min(rest.find_first_of("&;"), rest.size());
     std::string_view pair = rest.substr(0, end);

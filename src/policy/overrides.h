@@ -1,6 +1,7 @@
 // Recognizes headers and parameters with which a request asks for another method or path than its request line. Pure.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,11 +17,14 @@ bool overrides_request(std::string_view header);
 // URL.
 bool names_other_path(std::string_view header);
 
-// The beginning of the reason for refusing a request because of the method in its query.
-inline constexpr std::string_view kQueryRefused = "the query asks for the method ";
+// The beginning of the reason for refusing a request because of the methods in its query.
+inline constexpr std::string_view kQueryRefused = "the query asks for ";
+// The most methods that a query may ask for. A client needs one.
+inline constexpr size_t kMostQueryMethods = 8;
 
 // Returns the methods that the query of a request target asks for, in capitals and without repetitions:
-// "/a?_method=delete" asks for DELETE.
+// "/a?_method=delete" asks for DELETE. If there are more than kMostQueryMethods, returns at least one more than that,
+// but not all.
 std::vector<std::string> methods_in_query(std::string_view target);
 
 }  // namespace bottle::policy

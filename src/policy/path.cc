@@ -248,17 +248,27 @@ bool PathGlob::matches(Reading reading, std::string_view path) const {
   // A matcher that tries each length of each star would take exponential time for some paths, and an agent chooses the
   // path.
   const std::string& pattern = patterns_[static_cast<size_t>(reading)];
-  // Goes through the pattern item by item. reachable[j] says that the pattern so far can match exactly path[0..j).
-  std::vector<char> reachable(path.size() + 1, 0), next(path.size() + 1);
+  // Goes through the pattern item by item. reachable[j] says that the pattern so far can match exactly path[0..j). All
+  // such j are from `first` to `last`, which is a single place until the first star.
+  std::vector<char> reachable(path.size() + 1, 0);
   reachable[0] = 1;
+  size_t first = 0, last = 0;
   for (size_t i = 0; i < pattern.size(); ++i) {
-    bool star = pattern[i] == '*', deep = star && i + 1 < pattern.size() && pattern[i + 1] == '*';
-    if (deep) ++i;
-    for (size_t j = 0; j <= path.size(); ++j) {
-      if (star) next[j] = reachable[j] || (j > 0 && next[j - 1] && (deep || path[j - 1] != '/'));
-      else next[j] = j > 0 && reachable[j - 1] && path[j - 1] == pattern[i];
+    if (pattern[i] == '*') {
+      bool deep = i + 1 < pattern.size() && pattern[i + 1] == '*';
+      if (deep) ++i;
+      for (size_t j = first; j < path.size(); ++j) {
+        if (!reachable[j] || (!deep && path[j] == '/')) continue;
+        reachable[j + 1] = 1;
+        last = std::max(last, j + 1);
+      }
+      continue;
     }
-    std::swap(reachable, next);
+    last = std::min(last + 1, path.size());
+    for (size_t j = last; j > first; --j) reachable[j] = reachable[j - 1] && path[j - 1] == pattern[i];
+    reachable[first] = 0;
+    while (first <= last && !reachable[first]) ++first;
+    if (first > last) return false;
   }
   return reachable[path.size()];
 }

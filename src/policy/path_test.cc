@@ -199,5 +199,29 @@ TEST(Overrides, InAQueryCountAsMethods) {
   EXPECT_TRUE(rules.request(b, 443, "GET", "/x?_method=DELETE").allowed) << "so is every method";
 }
 
+// Each of them is judged, and an agent chooses how many there are.
+TEST(Overrides, OfMoreMethodsThanAClientNeedsAreRefused) {
+  Rules rules = *Rules::compile({{.host = "a.test", .paths = {"/x"}}});
+  auto asks_for = [&](size_t methods) {
+    std::string target = "/x?y";
+    for (size_t i = 0; i < methods; ++i) target += "&_method=M" + std::to_string(i);
+    return rules.request(*normalise_host("a.test"), 443, "GET", target);
+  };
+  EXPECT_TRUE(asks_for(kMostQueryMethods).allowed);
+  EXPECT_FALSE(asks_for(kMostQueryMethods + 1).allowed);
+  EXPECT_TRUE(asks_for(4000).reason.starts_with(kQueryRefused)) << asks_for(4000).reason;
+}
+
+TEST(Overrides, AreJudgedByThemselves) {
+  Rules rules = *Rules::compile({{.host = "a.test", .methods = {"GET"}, .paths = {"/in/**"}},
+                                 {.host = "a.test", .methods = {"POST"}, .paths = {"/in/new/**"}}});
+  auto request = [&](const char* target) { return rules.request(*normalise_host("a.test"), 443, "GET", target); };
+  EXPECT_EQ(request("/in/new/./x?_method=POST").target, "/in/new/x?_method=POST");
+  EXPECT_FALSE(request("/in/x?_method=POST").allowed);
+  EXPECT_EQ(request("/in/x?_method=POST").reason, "the query asks for the method POST, and no rule allows this path");
+  EXPECT_EQ(request("/in/x?_method=PUT").reason, "the query asks for the method PUT, and no rule allows this method");
+  EXPECT_EQ(request("/x?_method=PUT").reason, kNoRuleForPath) << "the request line comes first";
+}
+
 }  // namespace
 }  // namespace bottle::policy

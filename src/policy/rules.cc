@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <ranges>
 
 #include "policy/overrides.h"
 
@@ -17,6 +18,35 @@ bool port_matches(const RuleSpec& rule, uint16_t port) {
   if (rule.ports.empty()) return port == 443 || port == 80;
   return std::ranges::find(rule.ports, port) != rule.ports.end();
 }
+
+bool method_matches(const RuleSpec& rule, std::string_view method) {
+  return rule.methods.empty() || std::ranges::find(rule.methods, method) != rule.methods.end();
+}
+
+// Says whether a rule's paths allow a request. The reason is empty if they do; `target` is then as in Decision.
+struct PathVerdict {
+  std::string reason, target;
+};
+
+// Judges the path of one request for several rules. The judgment costs more than the rest of the decision, so it is
+// made once, and only if a rule needs it.
+class SharedPath {
+ public:
+  explicit SharedPath(std::string_view target) : target_(target) {}
+  PathVerdict judge(const std::vector<PathGlob>& globs) {
+    // A rule for all paths must also allow paths that cannot be judged, which many services use.
+    if (globs.empty() || std::ranges::any_of(globs, &PathGlob::any)) return {};
+    if (!path_) path_ = judge_path(target_);
+    if (!*path_) return {path_->error().what, {}};
+    if (!all_allowed(globs, **path_)) return {std::string(kNoRuleForPath), {}};
+    // The query is not judged, and stays as it is.
+    return {{}, (*path_)->canonical + std::string(target_.substr(std::min(target_.find('?'), target_.size())))};
+  }
+
+ private:
+  std::string_view target_;
+  std::optional<Result<JudgedPath>> path_;
+};
 
 }  // namespace
 
@@ -94,55 +124,46 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
 }
 
 Decision Rules::request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
-  Decision decision = request_as(host, port, method, target);
+  Decision undecided = connect(host, port);
+  if (!undecided.allowed || !undecided.inspect) return undecided;
+  // connect() has allowed the host, but each method also needs a rule that allows it.
+  undecided.allowed = false;
+  undecided.code = "not_allowed";
+  undecided.reason = kNoRuleForMethod;
   // If the rules have no methods and paths, they allow any method.
-  if (!decision.allowed || !decision.restricted) return decision;
-  for (const auto& other : methods_in_query(target)) {
-    Decision as_other = request_as(host, port, other, target);
-    if (!as_other.allowed) {
-      // The agent chose the method, so it is cut before it goes into the record.
-      as_other.reason = std::string(kQueryRefused) + other.substr(0, 40) + ", and " + as_other.reason;
-      return as_other;
-    }
-    if (!as_other.target.empty()) decision.target = as_other.target;
+  auto asked = undecided.restricted ? methods_in_query(target) : std::vector<std::string>();
+  if (asked.size() > kMostQueryMethods) {
+    undecided.reason = std::string(kQueryRefused) + "more than " + std::to_string(kMostQueryMethods) + " methods";
+    return undecided;
   }
-  return decision;
-}
-
-Decision Rules::request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const {
-  Decision decision = connect(host, port);
-  if (!decision.allowed || !decision.inspect) return decision;
-  // connect() has allowed the host, but each request also needs a rule that allows it.
-  decision.allowed = false;
-  decision.code = "not_allowed";
-  decision.reason = kNoRuleForMethod;
-  std::optional<Result<JudgedPath>> path;
+  std::vector<std::pair<std::string_view, Decision>> decisions{{method, undecided}};
+  for (const auto& each : asked) decisions.emplace_back(each, undecided);
+  SharedPath path(target);
   each(host, [&](const Rule& each) {
-    const RuleSpec& rule = each.spec;
-    // One rule that allows is enough.
-    if (decision.allowed || !port_matches(rule, port)) return;
-    if (!rule.methods.empty() && std::ranges::find(rule.methods, method) == rule.methods.end()) return;
-    decision.rule = &rule;
-    // A rule for all paths must also allow paths that cannot be judged, which many services use.
-    if (!each.paths.empty() && std::ranges::none_of(each.paths, &PathGlob::any)) {
-      // All rules share one judgment of the path.
-      if (!path) path = judge_path(target);
-      if (!*path) {
-        decision.reason = path->error().what;
-        return;
-      }
-      if (!all_allowed(each.paths, **path)) {
-        decision.reason = kNoRuleForPath;
-        return;
-      }
-      // The query is not judged, and stays as it is.
-      decision.target = (*path)->canonical + std::string(target.substr(std::min(target.find('?'), target.size())));
+    if (!port_matches(each.spec, port)) return;
+    std::optional<PathVerdict> verdict;  // it is the same for all methods
+    for (auto& [name, decision] : decisions) {
+      // One rule that allows is enough.
+      if (decision.allowed || !method_matches(each.spec, name)) continue;
+      if (!verdict) verdict = path.judge(each.paths);
+      decision.rule = &each.spec;
+      decision.allowed = verdict->reason.empty();
+      if (decision.allowed) decision.code = "allowed";
+      decision.reason = verdict->reason;
+      decision.target = verdict->target;
     }
-    decision.allowed = true;
-    decision.code = "allowed";
-    decision.reason.clear();
   });
-  return decision;
+  auto& [line, decision] = decisions.front();
+  for (auto& [name, other] : decisions | std::views::drop(1)) {
+    if (!decision.allowed) break;
+    if (other.allowed && !other.target.empty()) decision.target = other.target;
+    if (other.allowed) continue;
+    // The agent chose the method, so it is cut before it goes into the record.
+    other.reason =
+        std::string(kQueryRefused) + "the method " + std::string(name.substr(0, 40)) + ", and " + other.reason;
+    decision = std::move(other);
+  }
+  return std::move(decision);
 }
 
 }  // namespace bottle::policy

@@ -54,7 +54,8 @@ class Rules {
   // Decides whether a connection may be made before its requests are known. An allowed connection with `inspect` must
   // be inspected, because request() has to judge each of its requests.
   Decision connect(const Host& host, uint16_t port) const;
-  // `target` is the request target in origin form. If its query asks for another method, that must be allowed as well.
+  // `target` is the request target in origin form. If its query asks for other methods, they must be allowed as well,
+  // and must be no more than kMostQueryMethods.
   Decision request(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
 
  private:
@@ -63,8 +64,6 @@ class Rules {
     RuleSpec spec;
     std::vector<PathGlob> paths;
   };
-  // Decides as if the request had only this method, whatever its query asks for.
-  Decision request_as(const Host& host, uint16_t port, std::string_view method, std::string_view target) const;
   std::vector<Rule> rules_;  // most specific first
 
   // Calls `f` for each rule with the most specific pattern that matches the host.
