@@ -4,7 +4,9 @@
 #include "policy/credentials.h"
 
 #include <algorithm>
+#include <cstddef>
 
+#include "base/text/lower.h"
 #include "policy/header_name.h"
 
 namespace bottle::policy {
@@ -56,6 +58,16 @@ constexpr std::string_view kNames[] = {"authorization",
                                        "fastly_key",
                                        "x_insert_key",
                                        "x_plex_token",
+                                       "x_functions_key",
+                                       "x_rapidapi_key",
+                                       "x_mashape_key",
+                                       "x_license_key",
+                                       "x_honeycomb_team",
+                                       "x_sf_token",
+                                       "x_storage_token",
+                                       "x_sentry_auth",
+                                       "x_zumo_auth",
+                                       "x_registry_auth",
                                        "x_postmark_server_token",
                                        "x_postmark_account_token",
                                        "x_trackertoken",
@@ -71,10 +83,27 @@ constexpr std::string_view kNames[] = {"authorization",
 
 // The last words of other names, or the whole names: X-Goog-Api-Key, DD-API-KEY, X-Shopify-Access-Token, Access-Token
 // and X-Forwarded-Authorization.
-constexpr std::string_view kEnds[] = {"_authorization",   "_authentication", "_api_key",       "_apikey",
-                                      "_access_token",    "_access_key",     "_auth_token",    "_auth_key",
-                                      "_api_token",       "_secret_key",     "_client_secret", "_private_key",
-                                      "_application_key", "_service_account"};
+constexpr std::string_view kEnds[] = {
+    "_authorization",   "_authentication",   "_api_key",       "_apikey",          "_access_token",  "_access_key",
+    "_auth_token",      "_auth_key",         "_api_token",     "_secret_key",      "_client_secret", "_private_key",
+    "_application_key", "_subscription_key", "_jwt_assertion", "_service_account", "_session_token", "_admin_secret",
+    "_api_secret",      "_sas_key",          "_sas_token"};
+
+// The beginnings of WebSocket protocols that contain a credential, at OpenAI, Kubernetes and Phoenix, Jupyter and
+// AppSync.
+constexpr std::string_view kProtocols[] = {"openai-insecure-api-key.", "base64url.bearer.", "v1.token.websocket.",
+                                           "header-"};
+
+// Returns whether the name of a WebSocket protocol presents a credential. The credential may also be a whole name,
+// after a protocol such as "token".
+bool is_credential(std::string_view protocol) {
+  // The name of a protocol is shorter, and has fewer digits and capital letters ("SPDY/3.1+portforward.k8s.io").
+  constexpr size_t kLongestName = 64, kMostMarks = 9;
+  auto is_mark = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); };
+  if (protocol.size() > kLongestName || std::ranges::count_if(protocol, is_mark) > ptrdiff_t{kMostMarks}) return true;
+  std::string name = lower(protocol);
+  return std::ranges::any_of(kProtocols, [&](std::string_view each) { return name.starts_with(each); });
+}
 
 }  // namespace
 
@@ -86,6 +115,23 @@ bool presents_credentials(std::string_view header) {
   std::string name = folded_header(header);
   return std::ranges::find(kNames, name) != std::end(kNames) ||
          std::ranges::any_of(kEnds, [&](std::string_view end) { return name.ends_with(end) || name == end.substr(1); });
+}
+
+std::optional<std::string> protocols_without_credentials(std::string_view list) {
+  std::string kept;
+  bool any = false;
+  for (std::string_view rest = list; !rest.empty();) {
+    size_t comma = std::min(rest.find(','), rest.size());
+    std::string_view each = rest.substr(0, comma);
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+    while (each.starts_with(' ') || each.starts_with('\t')) each.remove_prefix(1);
+    while (each.ends_with(' ') || each.ends_with('\t')) each.remove_suffix(1);
+    bool presents = is_credential(each);
+    any |= presents;
+    if (!each.empty() && !presents) kept.append(kept.empty() ? "" : ", ").append(each);
+  }
+  if (!any) return std::nullopt;
+  return kept;
 }
 
 }  // namespace bottle::policy

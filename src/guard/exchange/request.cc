@@ -8,6 +8,7 @@
 #include "guard/exchange/request.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text/lower.h"
 #include "guard/core/judge.h"
@@ -184,6 +185,7 @@ struct Outgoing {
   struct Line {
     std::string name, value;
     bool holds_secret = false;             // the guard inserted a secret
+    bool removed = false;                  // the line does not pass
     std::vector<std::string> beside = {};  // then, the texts of the client around it
   };
   std::vector<Line> headers;
@@ -259,13 +261,17 @@ bool is_forwarded(const http::Head& head, const Request& request, const http::He
   return !replaces_header(secrets, header.name);
 }
 
-// Returns whether the header presents a credential of the agent's own that must not accompany one of the operator's.
-bool is_other_credential(const HostSecrets& secrets, const Outgoing::Line& line) {
-  if (line.holds_secret || !policy::presents_credentials(line.name)) return false;
+// Returns what is left of the value of a header without the credentials of the agent's own that must not accompany one
+// of the operator's, or null if it has none. An empty rest means that the header must not pass.
+std::optional<std::string> without_other_credentials(const HostSecrets& secrets, const Outgoing::Line& line) {
+  bool is_credential = policy::presents_credentials(line.name);
+  if (line.holds_secret || (!is_credential && policy::folded_header(line.name) != "sec_websocket_protocol")) return {};
   auto names_it = [&](const Secret* s) {
     return std::ranges::any_of(s->beside, [&](const std::string& listed) { return http::iequals(listed, line.name); });
   };
-  return std::ranges::none_of(secrets.bound, names_it);
+  if (std::ranges::any_of(secrets.bound, names_it)) return {};
+  if (is_credential) return "";
+  return policy::protocols_without_credentials(line.value);
 }
 
 // Removes the agent's own credentials if the request also carries one of the operator's. Otherwise, the host could
@@ -277,13 +283,18 @@ void part_credentials(const Config& config, const HostSecrets& secrets, bool put
   if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials
   put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
   if (!put_in && !secrets.model && !request.content.grows) return;
-  std::erase_if(out.headers, [&](const Outgoing::Line& line) {
-    if (!is_other_credential(secrets, line)) return false;
-    bool removes = put_in || secrets.model;
-    if (removes) out.remove(config, line.name);
-    else request.content.barred_by = config.recordable(line.name).substr(0, 40);
-    return removes;
-  });
+  for (auto& line : out.headers) {
+    auto rest = without_other_credentials(secrets, line);
+    if (!rest) continue;
+    if (!put_in && !secrets.model) {
+      request.content.barred_by = config.recordable(line.name).substr(0, 40);
+      continue;
+    }
+    out.remove(config, line.name);
+    line.removed = rest->empty();
+    line.value = std::move(*rest);
+  }
+  std::erase_if(out.headers, [](const Outgoing::Line& line) { return line.removed; });
 }
 
 // Returns whether a text before or after a value that the guard inserted has the public name of that key: the user name

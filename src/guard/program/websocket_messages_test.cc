@@ -153,6 +153,36 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
   EXPECT_TRUE(in_time) << "the chunk did not arrive before the end of the answer was sent";
 }
 
+// A page in a browser can sign in to a WebSocket with no other header.
+TEST_F(MessagesTest, AreNotAskedForWithTheAgentsCredentialsAndTheOperators) {
+  config_["secrets"][1]["header"] = "X-Service: {}";
+  auto db = origin("db.test"), model = origin("model.test"), other = origin("other.test");
+  start();
+  const std::string theirs = "openai-insecure-api-key.ek_mine";
+  auto ask_for = [&](const std::string& host, const std::string& protocols) {
+    EXPECT_TRUE(ask(host, "GET /ws HTTP/1.1\r\nHost: " + host +
+                              "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: " + protocols +
+                              "\r\n\r\n")
+                    .ends_with("fine"));
+  };
+  for (const auto& [host, server] : {std::pair("db.test", db.get()), std::pair("model.test", model.get())}) {
+    ask_for(host, "realtime, " + theirs + ", openai-beta.realtime-v1");
+    EXPECT_NE(server->last().find("Sec-WebSocket-Protocol: realtime, openai-beta.realtime-v1\r\n"), std::string::npos)
+        << server->last();
+    json line;
+    while ((line = next_line())["type"] == "audit" && line.value("path", "").empty()) {
+    }
+    EXPECT_NE(line.value("reason", "").find("removed Sec-WebSocket-Protocol"), std::string::npos) << line;
+    ask_for(host, theirs);
+    EXPECT_EQ(server->last().find("Sec-WebSocket-Protocol"), std::string::npos) << server->last();
+    ask_for(host, "graphql-ws,  soap");
+    EXPECT_NE(server->last().find("Sec-WebSocket-Protocol: graphql-ws,  soap\r\n"), std::string::npos)
+        << server->last();
+  }
+  ask_for("other.test", theirs);
+  EXPECT_NE(other->last().find(theirs), std::string::npos) << "no credential of the operator's goes there";
+}
+
 class WebSocketFindingsTest : public SecretsTest {
  protected:
   const std::string token = scan::filled("ghp_<alnum 36>", 7);  // a rule knows its form
