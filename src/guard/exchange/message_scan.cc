@@ -16,7 +16,8 @@ bool MessageScan::pass(std::string& in, std::string& out) {
   using Step = WebSocketReader::Step;
   std::string_view rest = in;
   bool fine = true;
-  for (Step step = Step::frame; fine && step != Step::more;) {
+  int frames = 0;
+  for (Step step = Step::frame; fine && step != Step::more && frames < kMostFrames;) {
     piece_.clear();
     step = reader_.next(rest, piece_);
     const WebSocketFrame& frame = reader_.frame();
@@ -26,8 +27,11 @@ bool MessageScan::pass(std::string& in, std::string& out) {
     // A control frame has at most 125 bytes, so it can wait until it is complete.
     if (step == Step::payload && frame.control()) control_ += piece_;
     if (step == Step::payload && !frame.control()) fine = filter_.feed(piece_, filtered_) && scan_piece(false);
-    if (fine && step != Step::more && reader_.frame_done()) fine = end_frame(out);
+    if (!fine || step == Step::more || !reader_.frame_done()) continue;
+    fine = end_frame(out);
+    ++frames;
   }
+  behind_ = frames == kMostFrames && !rest.empty();
   in.erase(0, in.size() - rest.size());
   if (fine && !ready_.empty()) write_piece(false, out);
   return fine;

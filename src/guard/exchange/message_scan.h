@@ -32,9 +32,12 @@ class MessageScan {
   MessageScan(WebSocketSender sender, MessageRules rules)
       : reader_(sender, false), writer_(sender), rules_(std::move(rules)), filter_(rules_.filter()) {}
 
-  // Takes bytes from the front of `in`, and appends what may pass. Returns false if the connection must end, for the
-  // reason that broken() returns, or because a filter stopped it.
+  // Takes bytes from the front of `in`, and appends what may pass. Takes at most kMostFrames frames, because each of
+  // them costs a scan, however short it is; is_behind() then says whether to call it again before more bytes come.
+  // Returns false if the connection must end, for the reason that broken() returns, or because a filter stopped it.
   bool pass(std::string& in, std::string& out);
+  bool is_behind() const { return behind_; }
+  static constexpr int kMostFrames = 64;
   // Returns what is wrong with the frames, or null if nothing is.
   const char* broken() const { return reader_.why(); }
 
@@ -63,6 +66,7 @@ class MessageScan {
   std::string control_;                            // the payload of a control frame so far
   std::string piece_, filtered_, ready_;           // of a message: as it arrived, filtered, and what may pass
   size_t checked_ = 0;                             // how much of the message was checked for pieces of a secret
+  bool behind_ = false;                            // pass() has left frames in its input
 };
 
 }  // namespace bottle::guard

@@ -17,6 +17,8 @@ void end_half(Stream& to) {
   to.source->shut();
 }
 
+bool is_behind(const std::optional<MessageScan>& messages) { return messages && messages->is_behind(); }
+
 // Waits for the record, because each message with usage is a line of it, and a server may send many. Returns false if
 // nothing can be recorded.
 Task<bool> may_go_on(Connection& c) { co_return co_await room_in_record(c) && !c.context.audit.congested(); }
@@ -102,16 +104,18 @@ MessageRules Upgraded::rules_to_client() {
 }
 
 // Each round reads from both sides, passes on what may pass, and releases bytes that were held back for long enough.
-// A side is read only while the other one takes the bytes, so that a slow reader slows the writer down.
-Step Upgraded::round(MessageScan* to_server, MessageScan* to_client) {
+// A side is read only while the other one takes the bytes, so that a slow reader slows the writer down, and only after
+// all frames that came before have passed.
+Step Upgraded::round(std::optional<MessageScan>& scan_up, std::optional<MessageScan>& scan_down) {
+  MessageScan *to_server = scan_up ? &*scan_up : nullptr, *to_client = scan_down ? &*scan_down : nullptr;
   Stream &client = c_.client, &up = c_.upstream;
   bool came_up = false, came_down = false;
   if (up.unsent() < kHigh) {
-    came_up = client.fill();
+    came_up = is_behind(scan_up) || client.fill();
     if (pass_up(to_server) == Step::over) return Step::over;
   }
   if (client.unsent() < kHigh) {
-    came_down = up.fill();
+    came_down = is_behind(scan_down) || up.fill();
     if (pass_down(to_client) == Step::over) return Step::over;
   }
   Step went = moved_if(came_up || came_down);
@@ -121,7 +125,8 @@ Step Upgraded::round(MessageScan* to_server, MessageScan* to_client) {
   went |= moved_if(up.flush());
   went |= moved_if(client.flush());
   if (client.failed || up.failed) return core_.end(Outcome::abort);
-  bool ends = (client.eof && up.flushed()) || (up.eof && client.flushed());
+  bool ends =
+      (client.eof && up.flushed() && !is_behind(scan_up)) || (up.eof && client.flushed() && !is_behind(scan_down));
   // WebSocket has no half-closed connections (RFC 6455, section 7.1.1), but other protocols may have.
   if (ends && (to_server || (client.eof && up.eof))) return core_.end(Outcome::abort);
   if (ends && !half_closed_) {
@@ -145,11 +150,11 @@ Task<Outcome> Upgraded::run() {
   for (int rounds = 0; true;) {
     if (core_.heed_rules() == Step::over) co_return Outcome::abort;
     if (c_.context.audit.congested() && !co_await may_go_on(c_)) co_return Outcome::abort;
-    Step went = round(to_server ? &*to_server : nullptr, to_client ? &*to_client : nullptr);
+    Step went = round(to_server, to_client);
     if (went == Step::over) co_return Outcome::abort;
     if (went == Step::moved) {
       last = c_.now();
-      if (++rounds % 16 == 0) co_await c_.turn();
+      if (++rounds % 16 == 0 || is_behind(to_server) || is_behind(to_client)) co_await c_.turn();
       continue;
     }
     if (c_.now() - last >= c_.config->idle_ms) co_return Outcome::abort;

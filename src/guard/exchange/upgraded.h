@@ -19,7 +19,7 @@ class Upgraded {
   Task<Outcome> run();
 
  private:
-  Step round(MessageScan* to_server, MessageScan* to_client);
+  Step round(std::optional<MessageScan>& scan_up, std::optional<MessageScan>& scan_down);
   MessageRules rules_to_server();
   MessageRules rules_to_client();
   Step pass_up(MessageScan* messages);

@@ -118,6 +118,29 @@ TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
                                    std::string(strlen(kOther) - 14, '*') + " 1:end ");
 }
 
+// A turn takes only so many messages, however short they are. The others pass even if the client has left.
+TEST_F(MessagesTest, OfOneConnectionDoNotHoldUpAnother) {
+  auto other = origin("other.test");
+  TestPeer wire = open("db.test", ""), asks = secure("other.test");
+  ASSERT_TRUE(asks.ssl);
+  auto ask = [&] {
+    asks.write("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n");
+    return asks.message();
+  };
+  EXPECT_TRUE(ask().ends_with("fine"));
+  std::string flood;
+  for (int i = 0; i < 100'000; ++i) flood += frame(kClient, 1, true, "x");
+  wire.write(flood + frame(kClient, 1, true, "last"));
+  EXPECT_TRUE(ask().ends_with("fine"));
+  {
+    std::lock_guard lock(mutex_);
+    EXPECT_EQ(messages(kClient, received_).find("last"), std::string::npos) << "the flood went first";
+  }
+  SSL_shutdown(wire.ssl.get());
+  wire.close();
+  EXPECT_TRUE(received("last").ends_with("1:x 1:last "));
+}
+
 TEST_F(MessagesTest, PassUncompressedAsMessages) {
   TestPeer wire = open("db.test", frame(kServer, 1, true, "xx", true));
   EXPECT_EQ(wire.to_end(), "");
