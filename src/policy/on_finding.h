@@ -9,8 +9,8 @@
 
 namespace bottle::policy {
 
-// Says what happens to a request that carries a secret to the wrong place, and to an answer that contains one. The
-// values go from the strictest to the most lenient.
+// Says what happens to a request that carries a secret to the wrong place. An answer that contains the value of a
+// secret is always refused. The values go from the strictest to the most lenient.
 enum class OnSecret : uint8_t { block, redact, warn };
 // Says what happens to an answer that contains instructions to the agent, with the values in the same order.
 enum class OnInjection : uint8_t { block, warn };

@@ -23,7 +23,7 @@ from test_hostile import LIMITS, PRIVILEGES, PROBES, TARGETS
 from test_labels import before, dead_owner, ledger_text, precious  # noqa: F401
 from test_repository_commands import trap  # noqa: F401
 from test_seccomp import CALLS, told
-from test_secrets import ECHOED_SECRET, ECHOES
+from test_secrets import ECHOES
 from test_ssh import FIRST, OTHER_REQUESTS, keygen
 from test_workspace import PLANT_COMMANDS
 from twins import twins
@@ -146,12 +146,11 @@ class TestWhatTheEngineEnforces:
 
 @pytest.mark.touches_canaries
 def test_agent_and_names_guard_and_internet_and_secrets(world, operator):
-    """Every name may be resolved, every method and path is allowed, a special address is trusted, and secrets only
-    cause warnings."""
+    """Every name may be resolved, every method and path is allowed, a special address is trusted, and the guard does not
+    know the secret."""
     value = "va\"lue/" + os.urandom(16).hex()
     fixed = {"metadata.example.org": ["169.254.169.254"], "api.anthropic.com": [world_module.API_IP + ":443"]}
-    session = operator.start(ASK_FOR_IT + "; " + OTHER_METHODS_AND_PATHS + "; curl -sS -m 60 http://metadata.example.org/; " + ECHOES,
-                             secrets=ECHOED_SECRET, env={"MINE": value},
+    session = operator.start("%s; %s; curl -sS -m 60 http://metadata.example.org/; MINE='%s'; %s" % (ASK_FOR_IT, OTHER_METHODS_AND_PATHS, value, ECHOES),
                              egress={"allow": ["*", {"host": "inspected.example.org", "inspect": True}], "hosts": fixed, "on_secret": "warn"})
     assert FORBIDDEN_NAME.lower() in world.names_asked(session.since), "test_a_forbidden_name_is_never_looked_up"
     asked = {(r["method"], r["path"]) for r in world.seen("inspected.example.org", session.since)}

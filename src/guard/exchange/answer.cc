@@ -139,14 +139,9 @@ Step Answer::step_head() {
     if (up.fill()) return Step::moved;
     return up.eof || up.failed ? no_answer() : Step::idle;
   }
-  // The head is filtered as text and parsed again, because a replaced value may be anywhere in it.
-  if (std::string raw = up.in.substr(0, g_head.size); c_.config->secrets.any_in(raw)) {
-    if (!core_.scan.rewrite_answer(raw)) return core_.refuse_answer();
-    up.in.replace(0, g_head.size, raw);
-    if (http::parse_response(up.in, g_head) != Parse::ok)
-      return core_.fail_with(
-          {403, "secret_in_answer", "the answer's head contains a secret where it cannot be replaced"});
-  }
+  // Most heads contain no secret, and one pass shows that.
+  std::string_view raw = std::string_view(up.in).substr(0, g_head.size);
+  if (c_.config->secrets.any_in(raw) && !core_.scan.check_answer(raw)) return core_.refuse_answer();
   const http::Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
   if (head.status == 101) return switch_protocols(line_end);
@@ -172,7 +167,6 @@ Step Answer::take_off_codings() {
   auto decoder = scan::ContentDecoder::make(g_head.list("content-encoding"));
   // There is no coding, or only `identity`.
   if (decoder && decoder->plain()) return Step::idle;
-  if (c_.config->on_secret.of_unreadable(c_.host) == OnSecret::warn) return Step::idle;
   // A part of a coded body cannot be decoded without what comes before it.
   if (!decoder || g_head.find("content-range"))
     return core_.fail_with(
@@ -286,7 +280,7 @@ Step Answer::end() {
   std::string trailers;
   for (const auto& [name, value] : body_.trailers())
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
-  if (!core_.scan.rewrite_answer(trailers)) return core_.refuse_answer();
+  if (!core_.scan.check_answer(trailers)) return core_.refuse_answer();
   // This comes before write_body(), which then keeps no bytes back, and before count_tokens() writes its line.
   core_.answering = Answering::done;
   search_.count_tokens();

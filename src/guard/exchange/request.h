@@ -43,7 +43,7 @@ struct Request {
     bool framed = false;   // afterward, only WebSocket frames without extensions pass, and they are scanned
   } upgrade;
   Budget::Account* account = nullptr;  // of the host; null until the request is allowed
-  std::set<std::string> warned;        // what was recorded of secrets that passed anyway: the code and the name
+  std::set<std::string> warned;        // the names of the secrets that passed anyway and were recorded
 };
 
 // Says whether a request may be made. If not, `status` and `code` are for the client, and `reason` is for the operator

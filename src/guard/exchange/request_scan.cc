@@ -144,12 +144,10 @@ std::vector<std::string> RequestScan::beside_values(std::string_view name, std::
   return split(value).first;
 }
 
-bool RequestScan::rewrite_answer(std::string& head) {
+bool RequestScan::check_answer(std::string_view text) {
   scan::Filter filter = incoming();
-  std::string out;
-  if (!filter.feed(head, out) || !filter.release(out)) return false;
-  head = std::move(out);
-  return true;
+  std::string unchanged;
+  return filter.feed(text, unchanged) && filter.release(unchanged);
 }
 
 scan::Verdict RequestScan::judge(const scan::Sight& sight, RequestPart place, std::string_view header, Syntax syntax) {
@@ -168,7 +166,7 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, RequestPart place, st
       // A match that begins or ends within an escape is chance, and replacing it would break the JSON.
       if (syntax == Syntax::json && sight.splits_escape) return {};
       if (OnSecret what = c_.config->on_secret.of(c_.host, true, finding.secret->name); what != OnSecret::redact)
-        return as_configured(sight, what, "secret", *finding.secret,
+        return as_configured(sight, what, *finding.secret,
                              "the value of secret \"" + finding.secret->name + "\" goes to the model");
       report_once(finding);
       return {Do::replace, marker(*finding.secret, sight.pattern, sight.bytes.size(),
@@ -207,31 +205,31 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const SecretSighting
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
-  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), "secret", secret,
-                       std::move(reason));
+  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), secret, std::move(reason));
 }
 
 scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
   const Secret* secret = secrets_.all->owner_of_value(sight.pattern);
   // A placeholder tells the agent nothing new.
   if (!secret) return {};
-  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret->name), "secret_in_answer", *secret,
-                       "secret \"" + secret->name + "\" in an answer to the agent");
+  // OnSecret is about requests. Whatever it says, the agent does not get the value.
+  refusal_.reason = "secret \"" + secret->name + "\" in an answer to the agent";
+  return {Do::stop, {}};
 }
 
-scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what, std::string_view code,
-                                         const Secret& secret, std::string reason) {
+scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what, const Secret& secret,
+                                         std::string reason) {
   if (what == OnSecret::block) {
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
   }
-  // One line for each direction of a request is enough, however often the secret is in it.
-  if (request_.warned.insert(std::string(code) + " " + secret.name).second)
+  // One line for each request is enough, however often the secret is in it.
+  if (request_.warned.insert(secret.name).second)
     c_.audit({.action = Action::allow,
               .kind = Kind::http,
               .method = request_.method,
               .path = request_.target,
-              .code = code,
+              .code = "secret",
               .reason = reason});
   if (what == OnSecret::warn) return {};
   return {Do::replace, std::string(sight.bytes.size(), '*')};

@@ -82,8 +82,8 @@ class RequestScan {
   // Returns the texts between the placeholders that rewrite_header() replaces in this value, without spaces around
   // them. The credentials of "Basic …" are decoded if a placeholder is in them. Leaves out empty texts.
   std::vector<std::string> beside_values(std::string_view name, std::string_view value) const;
-  // Does the same for the head of an answer.
-  bool rewrite_answer(std::string& head);
+  // Checks the head or the trailers of an answer. Returns false if it must be refused, because it contains a value.
+  bool check_answer(std::string_view text);
 
  private:
   scan::Verdict judge(const scan::Sight& sight, RequestPart place, std::string_view header, Syntax syntax);
@@ -91,9 +91,8 @@ class RequestScan {
                        std::string_view header);
   scan::Verdict judge_answer(const scan::Sight& sight);
   scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax);
-  // Returns the verdict that the setting `what` requires. `code` and `reason` are for the audit.
-  scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, std::string_view code, const Secret& secret,
-                              std::string reason);
+  // Returns the verdict on a request that the setting `what` requires. `reason` is for the audit.
+  scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, const Secret& secret, std::string reason);
   void report_once(const SecretSighting& finding);
   // Describes the text so far of a message.
   struct ShortText {

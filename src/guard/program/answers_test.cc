@@ -80,6 +80,31 @@ TEST_F(AnswersTest, ContainNoFormOfAValueAnywhere) {
     }
 }
 
+// The setting is about requests. An operator who lets the agent post to a host does not let the host tell it a value.
+TEST_F(AnswersTest, ContainNoValueWhateverOnSecretSays) {
+  EXPECT_TRUE(got(ok("x")).ends_with("x"));
+  json usual = config_["egress"];
+  for (const char* what : {"redact", "warn"})
+    for (const char* scope : {"all", "host", "secret"}) {
+      json& egress = config_["egress"] = usual;
+      if (scope == std::string("all")) egress["on_secret"] = what;
+      if (scope == std::string("host")) egress["allow"][0]["on_secret"] = what;
+      if (scope == std::string("secret")) egress["on_secret_for"] = {{"db", what}};
+      ASSERT_EQ(configure()["type"], "ready");
+      for (const std::string& answer :
+           {plain("", "v=" + value_), plain("X-Echo: " + value_ + "\r\n", "x"),
+            plain("Content-Encoding: gzip\r\n", gzipped("v=" + value_)),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Echo: " + value_ + "\r\n\r\n"}) {
+        std::string seen = got(answer);
+        EXPECT_EQ(seen.find("db-value"), seen.npos) << what << " for " << scope << ": " << seen;
+        EXPECT_EQ(audited("secret_in_answer")["action"], "deny") << what << " for " << scope << ": " << seen;
+      }
+      EXPECT_NE(got(plain("Content-Encoding: lzma\r\n", "xx")).find("X-Bottle-Error: encoded_answer"),
+                std::string::npos)
+          << what << " for " << scope;
+    }
+}
+
 TEST_F(AnswersTest, KeepTrailersButNoChunkExtensionsAndNoValues) {
   std::string begin =
       "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4;x=" + value_ + "\r\nbody\r\n0\r\n";
@@ -137,7 +162,7 @@ TEST_F(AnswersTest, ThatAreCutOffContainNoValueEither) {
   route("db.test", server.port);
   allow({{"host", "db.test"}, {"inspect", true}});
   start();
-  for (const char* on_secret : {"block", "redact"}) {
+  for (const char* on_secret : {"block", "redact", "warn"}) {
     config_["egress"]["on_secret"] = on_secret;
     ASSERT_EQ(configure()["type"], "ready");
     for (const std::string& each :
