@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
+#include <utility>
 
 #include "scan/dns/punycode.h"
 
@@ -193,11 +193,10 @@ bool NameHistory::too_many(std::string_view name, std::chrono::steady_clock::tim
   // Resolvers may change the case of letters, so it does not make another name.
   std::string folded(name);
   std::ranges::transform(folded, folded.begin(), lower);
-  uint64_t hash = std::hash<std::string>()(folded);
-  if (seen.names.contains(hash)) return false;
+  if (seen.names.contains(folded)) return false;
   // The name is not added, so names that were seen before still pass.
   if (seen.names.size() >= kMostOfDomain) return true;
-  seen.names.insert(hash);
+  seen.names.insert(std::move(folded));
   return false;
 }
 

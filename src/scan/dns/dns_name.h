@@ -3,7 +3,7 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <map>
 #include <set>
 #include <string>
@@ -30,7 +30,8 @@ class NameHistory {
 
  private:
   struct Domain {
-    std::set<uint64_t> names;  // their hashes
+    // The names themselves, because an agent could make names with equal hashes.
+    std::set<std::string> names;
     std::chrono::steady_clock::time_point since;
   };
   std::map<std::string, Domain, std::less<>> domains_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include "scan/dns/punycode.h"
 
 namespace bottle::scan {
@@ -133,6 +134,19 @@ TEST(NameHistory, OtherDomainsMakeNoRoomForMoreNames) {
   for (size_t i = 0; i < NameHistory::kMostOfDomain; ++i) history.too_many("w" + std::to_string(i) + ".x7q.io", now);
   for (size_t i = 0; i < 2 * NameHistory::kMostDomains; ++i) history.too_many("a.b" + std::to_string(i) + ".net", now);
   EXPECT_TRUE(history.too_many("one-more.x7q.io", now));
+}
+
+// An agent chooses the names, so it must not be able to make one that passes for another. These two have the same
+// std::hash in libstdc++, which has no key.
+TEST(NameHistory, TellsNamesWithEqualHashesApart) {
+  const std::string known = "blueriver.meadow.example.net", made = "imvaabaarvbchqvm.example.net";
+  ASSERT_EQ(std::hash<std::string>()(known), std::hash<std::string>()(made)) << "another library";
+  NameHistory history;
+  std::chrono::steady_clock::time_point now{};
+  EXPECT_FALSE(history.too_many(known, now));
+  for (size_t i = 1; i < NameHistory::kMostOfDomain; ++i)
+    history.too_many("w" + std::to_string(i) + ".example.net", now);
+  EXPECT_TRUE(history.too_many(made, now));
 }
 
 }  // namespace
