@@ -73,7 +73,7 @@ int Session::Callbacks::data_chunk(nghttp2_session*, uint8_t, int32_t id, const 
 
 int Session::Callbacks::frame_send(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   if (frame->hd.type == NGHTTP2_GOAWAY) of(user).ended_by(frame->goaway.error_code);
-  of(user).frame_sent(frame->hd.type, frame->hd.flags, frame->hd.stream_id);
+  of(user).frame_sent(frame->hd.type, frame->hd.flags, frame->hd.stream_id, frame->hd.length);
   return 0;
 }
 
@@ -268,8 +268,11 @@ void Session::ended_by(uint32_t code) {
   why_ = error_.empty() ? nghttp2_http2_strerror(code) : error_;
 }
 
-void Session::frame_sent(uint8_t type, uint8_t flags, int32_t id) {
-  if (type == NGHTTP2_DATA) controls_.add(4);
+void Session::frame_sent(uint8_t type, uint8_t flags, int32_t id, size_t length) {
+  // A peer may return what it has read to both windows after every few kilobytes, whatever the size of the frames.
+  // Programs in Go do it after each read of 4096 bytes.
+  constexpr size_t kBetweenUpdates = 1024;
+  if (type == NGHTTP2_DATA) controls_.add(4 + static_cast<int64_t>(length / kBetweenUpdates));
   if (Stream* stream = type == NGHTTP2_HEADERS ? find(id) : nullptr) stream->asked_ = Stream::Asked::sent;
   if ((type != NGHTTP2_DATA && type != NGHTTP2_HEADERS) || !ends_stream(flags)) return;
   Stream* stream = find(id);

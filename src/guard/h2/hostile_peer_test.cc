@@ -204,6 +204,65 @@ TEST_F(HostileClientTest, FramesThatCarryNothingEndTheConnection) {
   }
 }
 
+// Programs in Go send a WINDOW_UPDATE for the stream, and one for the connection, after each read of 4096 bytes.
+std::string updates_after_each_read(uint32_t id, size_t bytes) {
+  constexpr size_t kRead = 4096;
+  const std::string increment("\0\0\x10\0", 4);
+  std::string out;
+  for (size_t at = 0; at + kRead <= bytes; at += kRead)
+    out += frame(NGHTTP2_WINDOW_UPDATE, 0, id, increment) + frame(NGHTTP2_WINDOW_UPDATE, 0, 0, increment);
+  return out;
+}
+
+// Returns the size of the payload of all DATA frames in `bytes`.
+size_t data_in(std::string_view bytes) {
+  size_t sum = 0;
+  auto byte = [&](size_t at) { return static_cast<uint8_t>(bytes[at]); };
+  for (constexpr size_t kHead = 9; bytes.size() >= kHead;) {
+    size_t length = size_t{byte(0)} << 16 | size_t{byte(1)} << 8 | byte(2);
+    if (byte(3) == NGHTTP2_DATA) sum += length;
+    bytes.remove_prefix(std::min(bytes.size(), kHead + length));
+  }
+  return sum;
+}
+
+// Sends a large message to a peer that reads in small pieces. Returns how much of it the session had sent when it ended
+// or stopped.
+size_t sent_to_small_reads(Session& session, Stream& stream, uint32_t id, std::string_view head) {
+  constexpr size_t kLarge = 20 << 20;
+  const std::string piece(64 * 1024, 'x');
+  stream.write(std::string(head) + "Content-Length: " + std::to_string(kLarge) + "\r\n\r\n");
+  size_t written = 0, sent = 0, unread = 0;
+  for (std::string out; sent < kLarge; out.clear()) {
+    written += stream.write(std::string_view(piece).substr(0, kLarge - written));
+    session.transmit(out, 1 << 20);
+    size_t data = data_in(out);
+    sent += data;
+    unread += data;
+    if (data == 0 || !session.receive(updates_after_each_read(id, unread), 0)) break;
+    unread %= 4096;
+  }
+  return sent;
+}
+
+TEST_F(HostileClientTest, OneThatReadsInSmallPiecesGetsALargeAnswer) {
+  now_ = 0;
+  send(headers(1, kGet));
+  auto stream = session_.accept();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(sent_to_small_reads(session_, *stream, 1, "HTTP/1.1 200 OK\r\n"), size_t{20} << 20) << session_.why();
+}
+
+TEST(HostileServerTest, OneThatReadsInSmallPiecesGetsALargeRequest) {
+  Session session(Role::client);
+  auto stream = session.open();
+  std::string preface;
+  session.transmit(preface, 1 << 20);
+  session.receive(frame(4, 0, 0, ""), 0);
+  EXPECT_EQ(sent_to_small_reads(session, *stream, 1, "POST / HTTP/1.1\r\nHost: a.test\r\n"), size_t{20} << 20)
+      << session.why();
+}
+
 TEST_F(HostileClientTest, EmptyDataEndsTheConnection) {
   send(headers(1, kGet, false));
   int frames = 0;

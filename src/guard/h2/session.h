@@ -113,7 +113,7 @@ class Session {
   bool frame_received(uint8_t type, uint8_t flags, int32_t id);
   bool head_received(Stream& stream, bool ended);
   bool data_received(int32_t id, std::string_view payload);
-  void frame_sent(uint8_t type, uint8_t flags, int32_t id);
+  void frame_sent(uint8_t type, uint8_t flags, int32_t id, size_t length);
   void ended_by(uint32_t code);
   void note_refusal(Stream& stream, uint32_t code);
   void stream_closed(int32_t id, uint32_t code);
