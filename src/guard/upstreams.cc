@@ -33,18 +33,39 @@ bool is_superfluous(int64_t idle) { return idle >= kIdleInACrowd && held_by_stre
 
 // Holds a connection that speaks HTTP/2.
 struct Upstreams::Shared {
-  Shared(Loop& loop, std::weak_ptr<Upstreams> owner) : waker(loop), owner(std::move(owner)), made_at(loop.now()) {
+  // `c` is a connection to the same host. It is not kept.
+  Shared(const Connection& c, std::weak_ptr<Upstreams> owner)
+      : waker(c.context.loop),
+        owner(std::move(owner)),
+        host(c.config->recordable(c.host.name)),
+        port(c.port),
+        made_at(c.now()) {
     session.on_work = [this] { waker.wake(); };
   }
   // Returns whether the server may soon say how many streams it accepts.
   bool is_settling(int64_t now) const { return !over && !session.settled() && now - made_at < kForSettings; }
   Waker waker;
   std::weak_ptr<Upstreams> owner;
+  std::string host;  // for the record
+  uint16_t port;
   int64_t made_at;
   Stream stream;
   h2::Session session{h2::Role::client, count_of_held()};
   bool used = false, over = false;
 };
+
+// Records that the guard has ended a connection because of what the server sent.
+void Upstreams::record_fault(Context& context, const Shared& shared) {
+  std::string id = context.new_id();
+  std::string reason = "from the server: " + context.config->recordable(shared.session.why());
+  context.audit.write({.id = id,
+                       .action = Action::close,
+                       .kind = Kind::http,
+                       .host = shared.host,
+                       .port = shared.port,
+                       .code = "bad_http2",
+                       .reason = reason});
+}
 
 // Carries a connection until it ends, or until it is shut down and its last stream is done.
 Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
@@ -73,6 +94,7 @@ Detached Upstreams::carry(Context& context, std::shared_ptr<Shared> shared) {
   shared->over = true;
   std::string why(stream.why);
   if (!why.empty() && wanted_certificate(stream.ssl.get())) why += kAsksForCertificate;
+  if (!shared->session.why().empty()) record_fault(context, *shared);
   // Streams may still use the session, so they are cut off first.
   shared->session.cut(why);
   stream.end_tls();
@@ -126,7 +148,7 @@ bool Upstreams::take_idle(Connection& c) {
 
 // Shares the new connection c.upstream, which speaks HTTP/2, and opens its first stream.
 void Upstreams::share(Connection& c) {
-  auto shared = std::make_shared<Shared>(context_.loop, weak_from_this());
+  auto shared = std::make_shared<Shared>(c, weak_from_this());
   shared->stream.source = std::move(c.upstream.source);
   shared->stream.ssl = std::move(c.upstream.ssl);
   shared->stream.source->move_to(&shared->waker);

@@ -44,6 +44,7 @@ class Upstreams : public std::enable_shared_from_this<Upstreams> {
     Ssl ssl;
   };
   // These are the steps of connect() and of the coroutines (upstreams.cc).
+  static void record_fault(Context& context, const Shared& shared);
   static Detached carry(Context& context, std::shared_ptr<Shared> shared);
   static void use(Shared& shared, Connection& c);
   bool take_shared(Connection& c);

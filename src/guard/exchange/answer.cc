@@ -326,9 +326,11 @@ Step Answer::step_body() {
   count_memory();
   // Reads bytes for the next step only now, when those of this one are in the client's buffer.
   while (up.in.size() < kBulk && up.fill()) went = Step::moved;
-  if (went == Step::idle && (up.failed || up.eof))
-    return core_.fail_with({502, "cut_short", "the server ended the connection in the middle of its answer"});
-  return went;
+  if (went != Step::idle || (!up.failed && !up.eof)) return went;
+  std::string fault(up.source->fault());  // the guard ended the connection
+  return core_.fail_with({502, "cut_short",
+                          fault.empty() ? "the server ended the connection in the middle of its answer"
+                                        : "the server sent in the middle of its answer what is not valid: " + fault});
 }
 
 // -- the search

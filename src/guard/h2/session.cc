@@ -61,6 +61,8 @@ void Session::cut(std::string_view why) {
     stream.session_ = nullptr;
     note_refusal(stream, NGHTTP2_NO_ERROR);
     stream.why_ = why;
+    // A request that was not sent can go out on another connection.
+    if (role_ == Role::client && stream.asked_ != Stream::Asked::refused && stream.fault_.empty()) stream.fault_ = why_;
     stream.close(!stream.all_in() || stream.out_state_ != Stream::Out::sent);
     stream.changed();
   };

@@ -37,7 +37,8 @@ class Stream {
   // Returns whether the peer accepts no more text.
   bool closed() const { return life_ != Life::open; }
   // Returns why the head of the peer's message cannot be passed on, or an empty string if it can. If it cannot, there
-  // is no text to read, but a request must still be answered.
+  // is no text to read, but a request must still be answered. For an answer, this is also the reason if the guard has
+  // ended the connection because of what the server sent.
   std::string_view fault() const { return fault_; }
   // Returns whether the server did not process the request, because it says so or did not receive it.
   bool refused() const { return asked_ == Asked::refused; }
@@ -107,11 +108,11 @@ class Stream {
     size_t size = 0;
     bool too_large = false, malformed = false;
   };
-  Arriving arriving_;       // a head, or trailers
-  std::string_view fault_;  // points to a constant
-  std::string why_;         // why the stream was cut off, if TLS says so
-  std::string method_;      // of the request
-  std::string in_;          // text for the guard
+  Arriving arriving_;  // a head, or trailers
+  std::string fault_;
+  std::string why_;     // why the stream was cut off, if TLS says so
+  std::string method_;  // of the request
+  std::string in_;      // text for the guard
   size_t in_at_ = 0;
   size_t chunk_at_ = 0, chunk_ = 0;  // the last chunk of `in_`: its offset, and the size of its payload
   size_t debt_ = 0;                  // bytes of DATA that were not yet returned to the peer's window

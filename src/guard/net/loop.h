@@ -71,7 +71,7 @@ class Port {
   virtual ssize_t recv(void* buffer, size_t size) = 0;
   virtual ssize_t send(const void* bytes, size_t size) = 0;
   virtual void shut() = 0;                               // sends no more
-  virtual std::string_view fault() const { return {}; }  // what was wrong with the peer's bytes; a constant
+  virtual std::string_view fault() const { return {}; }  // what was wrong with the peer's bytes
   virtual std::string_view why() const { return {}; }    // what TLS says about the end of the connection, if anything
   virtual bool refused() const { return false; }  // whether the peer says that it has processed nothing of the request
 };

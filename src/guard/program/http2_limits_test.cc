@@ -248,5 +248,42 @@ TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
   EXPECT_NE(line["reason"], "") << line;
 }
 
+// The request must not be sent again to such a server, and neither the operator nor the agent be told that the server
+// has closed the connection.
+TEST_F(Http2Test, AFloodOfAServerEndsTheConnectionAndIsRecorded) {
+  uint16_t port = 0;
+  UniqueFd listener = listen_on_loopback(port);
+  std::atomic<int> accepted = 0;
+  std::thread server([&] {
+    for (int fd; (fd = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      ++accepted;
+      TestPeer wire{UniqueFd(fd), {}, {}};
+      timeval patience{kPatienceMs / 1000, 0};
+      setsockopt(wire.fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+      wire.ssl = std::move(*ca_->accept({"a.test", false}, Offer::http2));
+      SSL_set_fd(wire.ssl.get(), wire.fd.get());
+      if (SSL_accept(wire.ssl.get()) != 1) return;
+      Peer server(std::move(wire), h2::Role::server);
+      while (!server.session.accept() && server.more()) {
+      }
+      std::string pings;
+      for (int i = 0; i < 5000; ++i) pings += frame(kPing, kAck, 0, "12345678");
+      server.wire.write(pings);
+      server.wire.to_end();
+    }
+  });
+  inspect("a.test", port);
+  Peer peer = client("a.test");
+  std::string answer = peer.fetch(kGet);
+  EXPECT_NE(answer.find("x-bottle-error: bad_answer"), answer.npos) << answer;
+  json line = audited("bad_http2");
+  EXPECT_EQ(line["reason"], "from the server: too many frames without data arrived");
+  EXPECT_EQ(line["host"], "a.test");
+  EXPECT_EQ(audited("bad_answer")["reason"], "the server's answer is not valid: too many frames without data arrived");
+  EXPECT_EQ(accepted, 1);
+  shutdown(listener.get(), SHUT_RDWR);
+  server.join();
+}
+
 }  // namespace
 }  // namespace bottle::guard
