@@ -15,7 +15,7 @@ namespace bottle::guard::h2 {
 struct Session::Callbacks {
   // Return what every session of nghttp2 is made with.
   static nghttp2_session_callbacks* all();
-  static nghttp2_option* options();
+  static nghttp2_option* options(Role role);
   // Gives nghttp2 the next bytes of a body.
   static ssize_t provide(nghttp2_session*, int32_t id, uint8_t* buffer, size_t size, uint32_t* flags,
                          nghttp2_data_source*, void* user);

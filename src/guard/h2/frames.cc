@@ -20,6 +20,11 @@ std::string_view text(nghttp2_rcbuf* buffer) {
   return text(v.base, v.len);
 }
 
+std::string_view without_spaces(std::string_view text) {
+  size_t first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
+  return first == text.npos ? std::string_view() : text.substr(first, last + 1 - first);
+}
+
 bool ends_stream(uint8_t flags) { return (flags & NGHTTP2_FLAG_END_STREAM) != 0; }
 
 }  // namespace
@@ -114,8 +119,8 @@ nghttp2_session_callbacks* Session::Callbacks::all() {
   return callbacks;
 }
 
-nghttp2_option* Session::Callbacks::options() {
-  static nghttp2_option* options = [] {
+nghttp2_option* Session::Callbacks::options(Role role) {
+  auto make = [](bool server) {
     nghttp2_option* o = nullptr;
     nghttp2_option_new(&o);
     nghttp2_option_set_no_auto_window_update(o, 1);
@@ -126,9 +131,12 @@ nghttp2_option* Session::Callbacks::options() {
     // they end a connection.
     nghttp2_option_set_stream_reset_rate_limit(o, 1000, 100);
     nghttp2_option_set_max_continuations(o, 64);
+    // Some servers send spaces around a value. Session::take_field() removes them, as the parser for HTTP/1.1 does.
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(o, !server);
     return o;
-  }();
-  return options;
+  };
+  static nghttp2_option *of_server = make(true), *of_client = make(false);
+  return role == Role::server ? of_server : of_client;
 }
 
 // Returns whether the client never opened the stream and can no longer open it. nghttp2 would treat it as a stream that
@@ -177,6 +185,7 @@ bool Session::take_field(int32_t id, std::string_view name, std::string_view val
   Stream::Arriving& arriving = stream->arriving_;
   arriving.malformed |= !valid;
   bool server = role_ == Role::server;
+  if (!server) value = without_spaces(value);
   arriving.size += name.size() + value.size() + 32;
   if (arriving.size > (server ? kMostHead : http::kMaxAnswerHead) ||
       arriving.fields.size() >= (server ? kMostFields : http::kMaxAnswerHeaders))

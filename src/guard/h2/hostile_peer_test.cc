@@ -57,6 +57,7 @@ TEST_F(HostileClientTest, MalformedRequestsAreRefusedOneByOne) {
       {"another host", with(kGet, {{"host", "b.test"}})},
       {"two lengths", with(kGet, {{"content-length", "0"}, {"content-length", "0"}})},
       {"a length without a body", with(kGet, {{"content-length", "3"}})},
+      {"a space after a value", with(kGet, {{"a", "b "}})},
       {"a line in a value", with(kGet, {{"a", "b\r\nc: d"}})},
       {"a line in a name", with(kGet, {{"a: b\r\nc", "d"}})},
       {"a space in the path",
@@ -388,6 +389,34 @@ TEST(HostileServerTest, EndlessInterimAnswersAreCutOff) {
   }
   EXPECT_TRUE(stream->broken());
   EXPECT_LT(stream->held(), 1u << 20);
+}
+
+// Some servers send such values, and most clients accept them.
+TEST(HostileServerTest, SpacesAroundAValueAreRemoved) {
+  Session session(Role::client);
+  auto stream = session.open();
+  stream->write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  std::string out;
+  session.transmit(out, 1 << 20);
+  session.receive(frame(4, 0, 0, "") +
+                      headers(1, {{":status", "200"}, {"a", "b "}, {"c", " \td e\t"}, {"f", " "}}, false) +
+                      headers(1, {{"g", " h "}}),
+                  0);
+  EXPECT_EQ(all_of(*stream),
+            "HTTP/1.1 200 \r\na: b\r\nc: d e\r\nf: \r\nTransfer-Encoding: chunked\r\n\r\n0\r\ng: h\r\n\r\n");
+}
+
+TEST(HostileServerTest, ItsFaultIsTheReasonForAllRequests) {
+  auto session = std::make_unique<Session>(Role::client);
+  auto sent = session->open(), waiting = session->open();
+  sent->write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+  std::string out, pings;
+  session->transmit(out, 1 << 20);
+  for (int i = 0; i < 3000; ++i) pings += frame(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "12345678");
+  EXPECT_FALSE(session->receive(frame(4, 0, 0, "") + pings, 0));
+  session.reset();
+  EXPECT_EQ(sent->fault(), "too many frames without data arrived");
+  EXPECT_TRUE(waiting->refused() && waiting->fault().empty()) << "it can be sent again";
 }
 
 TEST(HostileServerTest, MalformedAnswersAreCutOff) {

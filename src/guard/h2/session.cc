@@ -29,7 +29,7 @@ size_t cost(Role role) { return role == Role::server ? 8 * 1024 : 16 * 1024; }
 Session::Session(Role role, size_t* total) : role_(role), total_(total) {
   if (total_) *total_ += cost(role_);
   auto make = role == Role::server ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-  if (make(&session_, Callbacks::all(), this, Callbacks::options()) != 0) {
+  if (make(&session_, Callbacks::all(), this, Callbacks::options(role)) != 0) {
     session_ = nullptr;
     fail("out of memory for an HTTP/2 session");
     return;
