@@ -74,7 +74,12 @@ def describe(kind, args):
 
 
 def of(kind, name):
+    """Returns the things with that VM's name, whoever made them."""
     return describe(kind, ["--filters", "Name=tag:%s,Values=%s" % (hook.VM, name), "Name=tag-key,Values=" + hook.SESSION])
+
+
+def ours(kind, name):
+    return hook.only_ours(of(kind, name), tags)
 
 
 def alive(machines):
@@ -86,17 +91,16 @@ class Aws:
 
     def find(self, kinds=tuple(KINDS)):
         """Returns the instances (not terminated), volumes and security groups of this VM, by its name and by its id.
-        Returns only those that carry our label."""
+        Returns only those that carry our labels."""
         name, vm_id = hook.known_name(), hook.known_id()
         found = {kind: [] for kind in KINDS}
         if name:
-            found.update(zip(kinds, hook.together(*[lambda kind=kind: of(kind, name) for kind in kinds]), strict=False))
+            found.update(zip(kinds, hook.together(*[lambda kind=kind: ours(kind, name) for kind in kinds]), strict=False))
         for kind, (key, prefix) in KINDS.items():
             if kind in kinds and vm_id.startswith(prefix) and vm_id not in [thing[key] for thing in found[kind]]:
                 found[kind] += tolerate(r"Invalid\w+\.NotFound$", lambda kind=kind: describe(kind, [IDS[kind], vm_id])) or []  # noqa: B023
             for thing in found[kind]:
-                if hook.SESSION not in tags(thing):
-                    raise Stop(hook.FAILED, "%s does not have the tag %s, so bottle did not make it and leaves it alone" % (thing[key], hook.SESSION))
+                hook.check_ours(thing[key], tags(thing))
         return [alive(found["instances"]), [v for v in found["volumes"] if v["State"] != "deleting"], found["security-groups"]]
 
     def status(self):
@@ -120,6 +124,7 @@ class Aws:
     def create(self):
         name = hook.name()
         there = [i for i in of("instances", name) if i["State"]["Name"] not in ("terminated", "shutting-down")]
+        hook.check_free(there, tags)
         if there:
             return {"id": there[0]["InstanceId"]}
         image = self.image()
@@ -174,9 +179,9 @@ class Aws:
                 "--tag-specifications", tagged("security-group")] + (["--vpc-id", vpc] if vpc else [])
         made = tolerate(r"InvalidGroup\.Duplicate$", lambda: aws(*make))
         if made is None:
-            named = of("security-groups", name)
+            named = ours("security-groups", name)
             if not named:
-                raise Stop(hook.FAILED, "there is already a security group %s, which bottle did not make" % name)
+                raise Stop(hook.FAILED, "there is already a security group %s, and bottle did not make it for this owner" % name)
             made = named[0]
         ports = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": hook.option("ssh-from", "0.0.0.0/0")}]}]
         tolerate(r"InvalidPermission\.Duplicate$", lambda: aws("authorize-security-group-ingress", "--group-id", made["GroupId"],
@@ -186,7 +191,7 @@ class Aws:
     # ---- the rest
 
     def ssh_info(self):
-        machines = alive(of("instances", hook.name()))
+        machines = alive(ours("instances", hook.name()))
         if not machines:
             raise Stop(hook.AGAIN, "EC2 shows no instance of that name yet")
         machine = machines[0]
@@ -229,8 +234,8 @@ class Aws:
         return tolerate(r"InvalidInstanceID\.NotFound$", lambda: describe("instances", ["--instance-ids", *ids])) or []
 
     def list_(self):
-        ours = ["--filters", "Name=tag-key,Values=" + hook.SESSION]
-        machines, volumes, groups = hook.together(*[lambda kind=kind: describe(kind, ours) for kind in KINDS])
+        of_bottle = ["--filters", "Name=tag-key,Values=" + hook.SESSION]
+        machines, volumes, groups = hook.together(*[lambda kind=kind: describe(kind, of_bottle) for kind in KINDS])
         line = lambda thing, key, kind, status: hook.line(  # noqa: E731
             thing[key], kind, status, tags(thing), thing.get("LaunchTime") or thing.get("CreateTime"))
         vms = [line(m, "InstanceId", "vm", STATUS.get(m["State"]["Name"], "pending")) for m in alive(machines)]
@@ -241,9 +246,8 @@ class Aws:
 
     # ---- secrets, in Systems Manager's parameter store; only if the operator gave the VM a role that may read them
 
-    @staticmethod
-    def secrets(of_all=False):
-        """Returns the names of the parameters of this VM, /bottle/VM/SECRET, or of all VMs."""
+    def secrets(self, of_all=False):
+        """Returns the names of the parameters of this owner's VM, /bottle/VM/SECRET, or of all VMs."""
         name = hook.known_name()
         found = re.fullmatch(r"secret/([a-z0-9-]+)/([a-z0-9-]+)", hook.known_id())
         if not hook.option("secret-profile") or not (name or found or of_all):
@@ -251,12 +255,18 @@ class Aws:
         path = "/bottle" if of_all else "/bottle/" + (found[1] if found else name)
         filters = json.dumps([{"Key": "Path", "Option": "Recursive", "Values": [path]}])
         names = [p["Name"] for p in aws("describe-parameters", "--parameter-filters", filters, service="ssm").get("Parameters", [])]
-        return [n for n in names if of_all or not found or n == "/bottle/%s/%s" % found.groups()]
+        if of_all:
+            return names
+        # The path does not contain the owner.
+        return hook.only_ours([n for n in names if not found or n == "/bottle/%s/%s" % found.groups()], self.labels_of_secret)
 
     @staticmethod
-    def secret_line(name):
-        found = aws("list-tags-for-resource", "--resource-type", "Parameter", "--resource-id", name, service="ssm")
-        labels = tags({"Tags": found.get("TagList", [])})
+    def labels_of_secret(name):
+        found = tolerate(r"InvalidResourceId$", lambda: aws("list-tags-for-resource", "--resource-type", "Parameter", "--resource-id", name, service="ssm"))
+        return tags({"Tags": (found or {}).get("TagList", [])})
+
+    def secret_line(self, name):
+        labels = self.labels_of_secret(name)
         return {"id": "secret/" + name[len("/bottle/"):], "kind": "secret", "status": "running", "name": labels.get(hook.VM, ""),
                 "session": labels.get(hook.SESSION, ""), "owner": labels.get(hook.OWNER, "")}
 
@@ -275,6 +285,7 @@ class Aws:
         put = lambda *more: aws("put-parameter", "--name", name, "--type", "SecureString", "--value", "file:///dev/stdin", *more,  # noqa: E731
                                 service="ssm", stdin=value.encode())
         if tolerate(r"ParameterAlreadyExists$", lambda: put("--tags", json.dumps(labels))) is None:
+            hook.check_ours("the parameter " + name, self.labels_of_secret(name))
             put("--overwrite")
         region = hook.option("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         if not region:

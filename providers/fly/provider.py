@@ -36,7 +36,7 @@ def labels_of(machine):
 
 
 def machines(name=""):
-    """Returns our machines that are not destroyed."""
+    """Returns the machines of bottle that are not destroyed, whoever made them."""
     found = [m for m in fly("machine", "list", "--json").json() or [] if hook.SESSION in labels_of(m) and m["state"] != "destroyed"]
     return [m for m in found if name in ("", labels_of(m).get(hook.VM))]
 
@@ -46,7 +46,7 @@ class Fly:
 
     def find(self):
         name, vm_id = hook.known_name(), hook.known_id()
-        return [m for m in machines() if m["id"] == vm_id or (name and labels_of(m).get(hook.VM) == name)]
+        return [m for m in hook.only_ours(machines(), labels_of) if m["id"] == vm_id or (name and labels_of(m).get(hook.VM) == name)]
 
     def status(self):
         found = self.find()
@@ -58,8 +58,9 @@ class Fly:
     def create(self):
         name = hook.name()
         image = hook.need_option("image", "an image with cloud-init, sshd and dockerd; see docs/providers.md")
-        ours = machines()
-        there = [m for m in ours if labels_of(m).get(hook.VM) == name]
+        known = machines()
+        there = [m for m in known if labels_of(m).get(hook.VM) == name]
+        hook.check_free(there, labels_of)
         if not there:
             meta = base64.b64encode(("instance-id: %s\n" % name).encode()).decode()
             args = ["--name", name, "--rm", "--restart", "no", "--detach", "--autostop=off", "--autostart=false", "--skip-dns-registration",
@@ -69,7 +70,7 @@ class Fly:
             for pair in hook.labels().items():
                 args += ["--metadata", "%s=%s" % pair]
             if hook.option("address") != "private":
-                port = self.free_port(name, ours)
+                port = self.free_port(name, known)
                 args += ["--port", "%d:22/tcp" % port, "--metadata", "%s=%d" % (PORT, port)]
             if hook.number("BOTTLE_VM_DISK_GB"):
                 args += ["--rootfs-size", str(hook.number("BOTTLE_VM_DISK_GB"))]
@@ -80,23 +81,23 @@ class Fly:
             except Failure as failure:
                 if not re.search(r"unique machine name violation|already_exists", failure.what):
                     raise
-            there = machines(name)
+            there = hook.only_ours(machines(name), labels_of)
         if not there:
             raise Stop(hook.AGAIN, "Fly does not show the machine yet")
         return {"id": there[0]["id"]}
 
     @staticmethod
-    def free_port(name, ours):
+    def free_port(name, known):
         """Returns the ssh address. All machines of an app share its addresses, so the ssh of each machine has its
         own port."""
-        taken = {labels_of(machine).get(PORT) for machine in ours}
+        taken = {labels_of(machine).get(PORT) for machine in known}
         port = 20000 + zlib.crc32(name.encode()) % 40000
         while str(port) in taken:
             port = 20000 + (port - 20000 + 1) % 40000
         return port
 
     def ssh_info(self):
-        found = machines(hook.name())
+        found = hook.only_ours(machines(hook.name()), labels_of)
         if not found or found[0]["state"] != "started":
             raise Stop(hook.AGAIN, "the machine has not started yet")
         if hook.option("address") == "private":  # requires the operator's WireGuard peer

@@ -44,20 +44,24 @@ def described(rule):
     return found and {hook.SESSION: found[1], hook.OWNER: found[2], hook.VM: found[3]}
 
 
+def labels_of(thing):
+    return thing.get("labels", {})
+
+
 class Gcloud:
     judged_by = RULES
 
-    # ---- the existing things. An id is ZONE/NAME; that of a disk is disk/ZONE/NAME, and that of a rule is rule/NAME.
+    # ---- the existing things, whoever made them. An id is ZONE/NAME; that of a disk is disk/ZONE/NAME, and that of a rule is rule/NAME.
 
     @staticmethod
     def instances(name=""):
         wanted = "labels.%s=%s" % (hook.VM, name) if name else "labels.%s:*" % hook.SESSION
-        return [i for i in gcloud("instances", "list", "--filter=" + wanted) if hook.SESSION in i.get("labels", {})]
+        return [i for i in gcloud("instances", "list", "--filter=" + wanted) if hook.SESSION in labels_of(i)]
 
     @staticmethod
     def disks(name=""):
         wanted = "labels.%s=%s" % (hook.VM, name) if name else "labels.%s:*" % hook.SESSION
-        return [d for d in gcloud("disks", "list", "--filter=" + wanted) if hook.SESSION in d.get("labels", {})]
+        return [d for d in gcloud("disks", "list", "--filter=" + wanted) if hook.SESSION in labels_of(d)]
 
     @staticmethod
     def rules(name=""):
@@ -67,6 +71,10 @@ class Gcloud:
     def find(self):
         """Returns the instances, disks and rules of this VM: by its name or, if that is unknown, by the id. Returns
         only our own."""
+        machines, disks, rules = self.find_of_all()
+        return hook.only_ours(machines, labels_of), hook.only_ours(disks, labels_of), hook.only_ours(rules, described)
+
+    def find_of_all(self):
         name, vm_id = hook.known_name(), hook.known_id()
         if name:
             return hook.together(lambda: self.instances(name), lambda: self.disks(name), lambda: self.rules(name))
@@ -95,6 +103,7 @@ class Gcloud:
     def create(self):
         name = hook.name()
         there = self.instances(name)
+        hook.check_free(there, labels_of)
         if not there:
             network = hook.option("network", "default")
             ssh_from = hook.option("ssh-from", "0.0.0.0/0")
@@ -102,9 +111,9 @@ class Gcloud:
                 lambda: self.rule(name + "-ssh", network, ["--allow=tcp:22", "--priority=900", "--source-ranges=" + ssh_from]),
                 lambda: self.rule(name + "-deny", network, ["--action=DENY", "--rules=all", "--priority=901", "--source-ranges=0.0.0.0/0"]))
             hook.unless(r"already exists", lambda: self.make(name, network))
-            there = self.instances(name)
+            there = hook.only_ours(self.instances(name), labels_of)
         if not there:
-            raise Stop(hook.FAILED, "there is already an instance %s without the label of bottle, so bottle did not make it" % name)
+            raise Stop(hook.FAILED, "there is already an instance %s, and bottle did not make it for this owner" % name)
         for disk in there[0].get("disks", []):  # a disk does not get the labels of its instance
             if disk.get("boot") and disk.get("source"):
                 gcloud("disks", "add-labels", last(disk["source"]), "--zone=" + last(there[0]["zone"]), "--labels=" + self.labels())
@@ -114,12 +123,13 @@ class Gcloud:
     def labels():
         return ",".join("%s=%s" % pair for pair in hook.labels().items())
 
-    @staticmethod
-    def rule(name, network, args):
+    def rule(self, name, network, args):
         labels = hook.labels()
         words = "%s=%s %s=%s %s=%s" % (hook.SESSION, labels[hook.SESSION], hook.OWNER, labels[hook.OWNER], hook.VM, labels[hook.VM])
-        hook.unless(r"already exists", lambda: gcloud("firewall-rules", "create", name, "--network=" + network, "--direction=INGRESS",
-                                                 "--target-tags=" + hook.name(), "--description=" + words, *args, timeout=120))
+        made = hook.unless(r"already exists", lambda: gcloud("firewall-rules", "create", name, "--network=" + network, "--direction=INGRESS",
+                                                             "--target-tags=" + hook.name(), "--description=" + words, *args, timeout=120) or True)
+        if not made and name not in [rule["name"] for rule in hook.only_ours(self.rules(hook.name()), described)]:
+            raise Stop(hook.FAILED, "there is already a firewall rule %s, and bottle did not make it for this owner" % name)
 
     def make(self, name, network):
         args = ["--machine-type=" + self.type(), "--labels=" + self.labels(), "--tags=" + name, "--network=" + network,
@@ -155,7 +165,7 @@ class Gcloud:
     # ---- the rest
 
     def ssh_info(self):
-        machines = self.instances(hook.name())
+        machines = hook.only_ours(self.instances(hook.name()), labels_of)
         if not machines or machines[0]["status"] != "RUNNING":
             raise Stop(hook.AGAIN, "the instance is not running yet")
         card = machines[0]["networkInterfaces"][0]

@@ -46,6 +46,19 @@ def listed(kind, selector):
     return hcloud(kind, "list", "-o", "json", *(["-l", selector] if selector else [])).json() or []
 
 
+def labels_of(thing):
+    return thing.get("labels") or {}
+
+
+def named(kind):
+    """Returns the things with the name of this VM, whoever made them."""
+    return listed(kind, "%s=%s" % (hook.VM, hook.known_name())) if hook.known_name() else []
+
+
+def ours(kind):
+    return hook.only_ours(named(kind), labels_of)
+
+
 def remove(kind, key):
     """Deletes a thing. Returns False if it cannot be deleted yet. A thing that does not exist counts as deleted."""
     return tolerate(("locked", "conflict", "resource_in_use"), lambda: tolerate(
@@ -58,17 +71,15 @@ def label_flags():
 
 class Hcloud:
     def find(self):
-        """Returns [(kind, thing)] of this VM, by name and by id. Returns only things that carry our label."""
-        name, vm_id = hook.known_name(), hook.known_id()
-        found = [(kind, thing) for kind in KINDS for thing in (listed(kind, "%s=%s" % (hook.VM, name)) if name else [])]
-        kind, _, key = vm_id.rpartition("/")
+        """Returns [(kind, thing)] of this VM, by name and by id. Returns only things that carry our labels."""
+        found = [(kind, thing) for kind in KINDS for thing in ours(kind)]
+        kind, _, key = hook.known_id().rpartition("/")
         kind = kind or "server"
         if kind in KINDS and key.isdigit() and not any(k == kind and str(thing["id"]) == key for k, thing in found):
             thing = tolerate(("not_found",), lambda: self.describe(kind, key))
-            found += [(kind, thing)] if thing else []
-        for kind, thing in found:
-            if hook.SESSION not in (thing.get("labels") or {}):
-                raise Stop(hook.FAILED, "%s %s does not have the label %s, so bottle did not make it and leaves it alone" % (kind, thing["id"], hook.SESSION))
+            if thing:
+                hook.check_ours("%s %s" % (kind, key), labels_of(thing))
+                found.append((kind, thing))
         return found
 
     @staticmethod
@@ -114,7 +125,8 @@ class Hcloud:
 
     def create(self):
         name = hook.name()
-        servers = listed("server", "%s=%s" % (hook.VM, name))
+        servers = named("server")
+        hook.check_free(servers, labels_of)
         kind, price = self.type()
         if not servers:
             rules = [{"direction": "in", "protocol": "tcp", "port": "22", "description": "ssh",
@@ -124,7 +136,7 @@ class Hcloud:
             where = ["--location", hook.option("location")] if hook.option("location") else []
             self.make("server", name, ["--type", kind, "--image", hook.option("image", "debian-12"), "--firewall", name, "--ssh-key", name,
                                        "--user-data-from-file", hook.env("BOTTLE_USER_DATA"), *where])
-            servers = listed("server", "%s=%s" % (hook.VM, name))
+            servers = ours("server")
         if not servers:
             raise Stop(hook.AGAIN, "Hetzner does not show the new server yet")
         self.remember_addresses(servers)
@@ -132,11 +144,11 @@ class Hcloud:
 
     @staticmethod
     def make(kind, name, args, stdin=b""):
-        """Makes the thing, unless one with our label and that name exists. Names are unique in a project."""
+        """Makes the thing, unless one with our labels and that name exists. Names are unique in a project."""
         if tolerate(("uniqueness_error",), lambda: hcloud(kind, "create", "--name", name, *label_flags(), *args, stdin=stdin, timeout=500)):
             return
-        if not listed(kind, "%s=%s" % (hook.VM, name)):
-            raise Stop(hook.FAILED, "there is already a %s %s, or one with the same key, without the label of bottle, so bottle did not make it" % (kind, name))
+        if not ours(kind):
+            raise Stop(hook.FAILED, "there is already a %s %s, or one with the same key, and bottle did not make it for this owner" % (kind, name))
 
     @staticmethod
     def type():
@@ -161,7 +173,7 @@ class Hcloud:
     # ---- the rest
 
     def ssh_info(self):
-        servers = listed("server", "%s=%s" % (hook.VM, hook.name()))
+        servers = ours("server")
         if not servers or servers[0]["status"] != "running":
             raise Stop(hook.AGAIN, "the server is not running yet")
         net = servers[0]["public_net"]

@@ -16,9 +16,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-FAILED, CANNOT, AGAIN, DENIED, NOT_SET_UP = 1, 73, 75, 77, 78
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from owner import OWNER, SESSION, VM, ours  # noqa: E402
 
-SESSION, OWNER, VM = "bottle-session", "bottle-owner", "bottle-vm"
+FAILED, CANNOT, AGAIN, DENIED, NOT_SET_UP = 1, 73, 75, 77, 78
 
 
 class Stop(Exception):
@@ -99,6 +100,28 @@ def labels():
         if not re.fullmatch(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?", value):
             raise Stop(FAILED, "%r is not a valid value for a label (%s)" % (value, key))
     return found
+
+
+def only_ours(things, labels_of):
+    """Returns those things that this owner's bottle made. `labels_of` returns the labels of a thing."""
+    return [thing for thing in things if ours(labels_of(thing))]
+
+
+def check_ours(what, found):
+    """Exits if the labels `found` say that the thing is not ours. `what` names the thing, which was asked for by its id."""
+    if SESSION not in found:
+        raise Stop(FAILED, "%s does not have the label %s, so bottle did not make it and leaves it alone" % (what, SESSION))
+    if not ours(found):
+        raise Stop(FAILED, "%s belongs to another owner (%s=%s), so it is left alone" % (what, OWNER, found.get(OWNER, "")))
+
+
+def check_free(things, labels_of):
+    """Exits if one of these things, which have this VM's name, belongs to another owner. `create` calls this before it
+    makes anything."""
+    others = [labels_of(thing) for thing in things if not ours(labels_of(thing))]
+    if others:
+        raise Stop(FAILED, "there is already a VM %s of another owner (%s=%s), which is left alone; use another name" %
+                   (name(), OWNER, others[0].get(OWNER, "")))
 
 
 def public_key():

@@ -55,8 +55,13 @@ def tag_flags():
 
 
 def listed(kind, name=""):
+    """Returns the things of bottle, whoever made them."""
     found = [thing for thing in linode(kind, "list", "--all-rows", "--all-columns") if hook.SESSION in labels_of(thing)]
     return [thing for thing in found if name in ("", labels_of(thing).get(hook.VM))]
+
+
+def ours(kind, name=""):
+    return hook.only_ours(listed(kind, name), labels_of)
 
 
 class Linode:
@@ -65,7 +70,7 @@ class Linode:
     def find(self):
         """Returns the Linodes and firewalls of this VM. The id of a firewall is firewall/ID."""
         name, vm_id = hook.known_name(), hook.known_id()
-        machines, firewalls = hook.together(lambda: listed("linodes"), lambda: listed("firewalls"))
+        machines, firewalls = hook.together(lambda: ours("linodes"), lambda: ours("firewalls"))
         mine = lambda thing, key: vm_id == key or (name and labels_of(thing).get(hook.VM) == name)  # noqa: E731
         return [m for m in machines if mine(m, str(m["id"]))], [f for f in firewalls if mine(f, "firewall/%s" % f["id"])]
 
@@ -81,6 +86,7 @@ class Linode:
     def create(self):
         name = hook.name()
         there = listed("linodes", name)
+        hook.check_free(there, labels_of)
         if not there:
             region = hook.need_option("region", "a Linode region with the Metadata service, such as nl-ams")
             firewall = self.firewall(name)
@@ -91,14 +97,14 @@ class Linode:
                 "linodes", "create", "--label", name, "--region", region, "--type", self.type(), "--image", hook.option("image", "linode/debian12"),
                 "--authorized_keys", hook.public_key(), "--metadata.user_data", user_data, "--firewall_id", str(firewall), "--booted", "true",
                 "--root_pass", *tag_flags(), timeout=120, more_env={"LINODE_CLI_ROOT_PASS": secrets.token_urlsafe(32) + "aA1!"}))
-            there = listed("linodes", name)
+            there = ours("linodes", name)
         if not there:
-            raise Stop(hook.FAILED, "there is already a Linode %s without the tags of bottle, so bottle did not make it" % name)
+            raise Stop(hook.FAILED, "there is already a Linode %s, and bottle did not make it for this owner" % name)
         return {"id": str(there[0]["id"])}
 
     @staticmethod
     def firewall(name):
-        there = listed("firewalls", name)
+        there = ours("firewalls", name)
         if there:
             return there[0]["id"]
         ssh_from = hook.option("ssh-from", "0.0.0.0/0 ::/0").split()
@@ -108,9 +114,9 @@ class Linode:
         made = hook.unless(r"must be unique", lambda: linode(
             "firewalls", "create", "--label", label, "--rules.inbound", json.dumps([rule]), "--rules.inbound_policy", "DROP",
             "--rules.outbound_policy", "ACCEPT", *tag_flags()))
-        there = made or listed("firewalls", name)
+        there = made or ours("firewalls", name)
         if not there:
-            raise Stop(hook.FAILED, "there is already a firewall %s without the tags of bottle, so bottle did not make it" % label)
+            raise Stop(hook.FAILED, "there is already a firewall %s, and bottle did not make it for this owner" % label)
         return there[0]["id"]
 
     @staticmethod
@@ -124,7 +130,7 @@ class Linode:
         raise Stop(hook.NOT_SET_UP, "no default type has %d CPUs, %d MB and %d GB; set options.type in the manifest" % (cpus, memory, disk))
 
     def ssh_info(self):
-        machines = listed("linodes", hook.name())
+        machines = ours("linodes", hook.name())
         if not machines or machines[0]["status"] != "running":
             raise Stop(hook.AGAIN, "the Linode is not running yet")
         addresses = machines[0]["ipv4"]

@@ -17,6 +17,9 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+from owner import OWNER, SESSION, ours  # noqa: E402
+
 QEMU = "qemu-system-x86_64"
 TRY_AGAIN, NO_ROOM, NOT_SET_UP = 75, 73, 78
 NUMBERS = 1879048192  # the first number for users and groups
@@ -93,14 +96,19 @@ def all_vms():
     return [(os.path.join(VMS, n), read(os.path.join(VMS, n)) or {"name": n, "id": n}) for n in names if os.path.isdir(os.path.join(VMS, n))]
 
 
+def is_ours(vm):
+    return ours({SESSION: vm.get("session", ""), OWNER: vm.get("owner", "")})
+
+
 def find():
     """Returns the directory of the requested VM, by its id if one is given, and otherwise by its name. Returns None
-    if there is no such VM."""
+    if this owner has no such VM."""
     wanted = env("BOTTLE_VM_ID")
     if wanted:
-        return next((d for d, vm in all_vms() if vm.get("id") == wanted), None)
+        return next((d for d, vm in all_vms() if vm.get("id") == wanted and is_ours(vm)), None)
     directory = os.path.join(VMS, name_of_request())
-    return directory if os.path.isdir(directory) else None
+    vm = read(directory)
+    return directory if os.path.isdir(directory) and (not vm or is_ours(vm)) else None
 
 
 def processes(directory):
@@ -333,6 +341,8 @@ def create():
     with locked(os.path.join(VMS, name + ".lock")):
         directory = os.path.join(VMS, name)
         vm = read(directory)
+        if vm and not is_ours(vm):
+            die("there is already a VM %s of another owner, which is left alone; use another name" % name)
         if vm and state(directory, vm) != "pending":
             return created(vm)  # running or ended: a name has only one VM
         kill(directory)
@@ -380,14 +390,16 @@ def destroy():
     # A `create` that was killed early has left only its lock.
     name = os.path.basename(directory) if directory else env("BOTTLE_VM_NAME")
     if directory or (name and not env("BOTTLE_VM_ID") and os.path.exists(os.path.join(VMS, name_of_request() + ".lock"))):
-        directory = os.path.join(VMS, name)
         with locked(os.path.join(VMS, name + ".lock")):
-            kill(directory)
-            shutil.rmtree(directory, ignore_errors=True)
-            if os.path.exists(directory):
-                die("removing its files failed: " + directory)
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(VMS, name + ".lock"))
+            directory = find()  # in the meantime, another owner may have made a VM of this name
+            if directory:
+                kill(directory)
+                shutil.rmtree(directory, ignore_errors=True)
+                if os.path.exists(directory):
+                    die("removing its files failed: " + directory)
+            if not os.path.exists(os.path.join(VMS, name)):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(VMS, name + ".lock"))
     return {"status": "gone"}
 
 

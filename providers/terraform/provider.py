@@ -45,12 +45,20 @@ def records():
     return found
 
 
+def labels_of(record):
+    return {hook.SESSION: record["session"], hook.OWNER: record["owner"], hook.VM: record["name"]}
+
+
 class Terraform:
     def __init__(self):
-        self.record = next((r for r in records() if r["name"] == hook.known_name()), None) or next(
-            (r for r in records() if not hook.known_name() and hook.known_id() in (r["name"], r.get("id"))), None)
+        all_of_them = records()
+        known = hook.only_ours(all_of_them, labels_of)
+        self.record = next((r for r in known if r["name"] == hook.known_name()), None) or next(
+            (r for r in known if not hook.known_name() and hook.known_id() in (r["name"], r.get("id"))), None)
         self.name = self.record["name"] if self.record else hook.known_name()
         directory = self.record["state_dir"] if self.record else os.environ.get("BOTTLE_STATE_DIR", "")
+        if not self.record and directory in [r["state_dir"] for r in all_of_them]:
+            directory = ""  # it has the state of another owner's VM
         self.home = os.path.join(directory, "terraform") if directory else ""
 
     def path(self, name):
@@ -137,6 +145,7 @@ class Terraform:
     def prepare(self):
         """Writes to disk everything that destroying the VM will need, before anything is made."""
         tool()
+        hook.check_free([r for r in records() if r["name"] == hook.name()], labels_of)
         module = os.path.expanduser(hook.need_option("module", "the folder of a Terraform module with the outputs id, host and user"))
         if not os.path.isabs(module) or not os.path.isdir(module):
             raise Stop(hook.NOT_SET_UP, "options.module must be the absolute path of an existing directory, not %r" % module)

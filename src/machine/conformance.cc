@@ -170,6 +170,7 @@ class Suite {
       return status_is("running", by_name);
     });
     check("list shows the VM with its labels", [&] { return listed(); });
+    check("another owner's calls by that name leave the VM alone", [&] { return left_to_its_owner(); });
     if (provider_.has("put-secret"))
       check("put-secret answers with a command that prints the value once", [&] { return put_secret(placed); });
     check("destroy", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
@@ -212,6 +213,27 @@ class Suite {
       return machine.id + ", created " + machine.created;
     }
     return fail(Code::not_found, "list does not show it");
+  }
+
+  // Asks for the VM's name as another owner who uses the same account, such as a colleague or a second machine.
+  Finding left_to_its_owner() {
+    VmRequest other = spec_.vm;
+    other.owner = random_hex(8);
+    other.id = "";
+    if (auto status = TRY(provider_.status(other, progress_)); status != "gone")
+      return fail(Code::protocol, "for another owner, the status is '" + status + "', not 'gone'");
+    // Without the user-data, create would fail for another reason.
+    TRY(write_file_atomically(spec_.vm.user_data, user_data_));
+    auto made = create(other);
+    ::unlink(spec_.vm.user_data.c_str());
+    if (made) {
+      other.id = made->id;
+      if (other.id == spec_.vm.id) return fail(Code::protocol, "create gave the VM to another owner");
+      (void)provider_.destroy(other, progress_);
+      return fail(Code::protocol, "create made a second VM of that name");
+    }
+    TRY(provider_.destroy(other, progress_));
+    return status_is("running", spec_.vm);
   }
 
   // Signs in as a session does. Tries again, because the VM may still install the key.

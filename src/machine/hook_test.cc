@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <future>
+#include <regex>
 #include <thread>
 
 #include "machine/conformance.h"
@@ -269,6 +270,16 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   good();
   hook("destroy", "[ -e \"$BOTTLE_USER_DATA\" ] || exit 1; rm -f $CLOUD/$BOTTLE_VM_NAME; echo '{\"status\":\"gone\"}'");
   EXPECT_NE(run().find("destroy: "), std::string::npos) << "a session's user-data is gone by then";
+  std::filesystem::remove_all(cloud());
+  std::filesystem::create_directories(cloud());
+  for (const char* one : {"create", "status", "destroy"}) {
+    good();
+    auto whole = read_file(directories_.config + "/providers/fake/" + one);
+    ASSERT_TRUE(whole);
+    // Without its lines about the owner, the hook goes by the name alone.
+    hook(one, std::regex_replace(*whole, std::regex("\n[^\n]*BOTTLE_OWNER\\|[^\n]*"), ""));
+    EXPECT_NE(run().find("another owner's calls"), std::string::npos) << one;
+  }
   std::filesystem::remove_all(cloud());
   std::filesystem::create_directories(cloud());
   good();

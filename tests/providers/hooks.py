@@ -34,6 +34,7 @@ class Vm:
         self.prefix = list(prefix)  # the command that runs the hooks, such as one that creates a namespace
         self.folder = folder or os.path.join(ROOT, "providers", provider)
         self.name, self.id = name, ""
+        directory = str(directory)
         self.state = os.path.join(directory, "state-" + name)
         os.makedirs(self.state, mode=0o700, exist_ok=True)
         self.user_data, key = os.path.join(directory, "user-data"), os.path.join(directory, "key.pub")

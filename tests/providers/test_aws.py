@@ -144,6 +144,22 @@ def test_all_pages_are_read_and_only_our_machines_are_listed(api, vm, tmp_path):
     api.instances.clear()
 
 
+def test_a_machine_of_another_owner_is_left_alone(api, vm, tmp_path):
+    vm.create()
+    other = vm_of(api, tmp_path / "other")
+    other.env["BOTTLE_OWNER"] = "another"
+    done = other.run("create")
+    assert done.status == 1 and "another owner (bottle-owner=0a1b2c3d)" in done.err, done
+    assert other.run("ssh-info").status == AGAIN
+    assert other.status() == "gone" and other.run("destroy").json == {"status": "gone"}
+    for hook in ("status", "destroy"):
+        done = other.run(hook, BOTTLE_VM_ID=vm.id)
+        assert done.status == 1 and "left alone" in done.err, done
+    assert list(api.instances) == [vm.id] and len(api.volumes) == 1 and len(api.groups) == 1
+    assert vm.status() == "running"
+    vm.destroy()
+
+
 def test_a_provider_that_is_not_set_up(api, vm, tmp_path):
     (tmp_path / "bin").mkdir()
     for command in ("sh", "python3"):

@@ -79,6 +79,10 @@ def test_a_secret_that_was_left_is_listed(tmp_path):
         assert vm.status() == "deleting", "not gone: a secret is left"
         assert vm.machines() == [{"id": "secret/%s/token" % vm.name, "kind": "secret", "status": "running", "name": vm.name, "session": "x1",
                                   "owner": "0a1b2c3d"}]
+        other = vm_of(api, tmp_path / "other", secret_profile="bottle-reader")
+        other.env["BOTTLE_OWNER"] = "another"
+        assert put(other, "third")[0] == 1 and other.status() == "gone" and other.run("destroy").json == {"status": "gone"}
+        assert [p["Value"] for p in api.parameters.values()] == ["second"], "another owner's is left alone"
         assert vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID="secret/%s/token" % vm.name).json == {"status": "gone"}
         assert not api.parameters
         for value in ("", "x" * 4097):

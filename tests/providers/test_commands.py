@@ -54,7 +54,7 @@ def vm(kind, cloud, tmp_path):
 
 
 def vm_of(kind, cloud, tmp_path, **kwargs):
-    return Vm(kind.provider, str(tmp_path), env={"PATH": BIN + ":/usr/bin:/bin", "STANDIN_STATE": cloud.path}, **{**kind.options, **kwargs})
+    return Vm(kind.provider, tmp_path, env={"PATH": BIN + ":/usr/bin:/bin", "STANDIN_STATE": cloud.path}, **{**kind.options, **kwargs})
 
 
 def alive(kind, cloud):
@@ -158,6 +158,39 @@ def test_machines_of_others_are_left_alone(kind, cloud, vm):
     assert [m for m in alive(kind, cloud) if m.get("theirs")], "a machine that is not ours was ended"
     assert vm.machines() == [] or all(m["kind"] != "vm" for m in vm.machines())
     cloud.change(lambda state: [state["things"][k].clear() for k in kind.things])
+
+
+def test_a_machine_of_another_owner_is_left_alone(kind, cloud, vm, tmp_path):
+    vm.create()
+    before = cloud.things
+    other = vm_of(kind, cloud, tmp_path / "other", session="x1")
+    other.env["BOTTLE_OWNER"] = "another"
+    done = other.run("create")
+    assert done.status == 1 and "another owner (bottle-owner=0a1b2c3d)" in done.err, done
+    for vm_id, name in (("", vm.name), (vm.id, ""), (vm.id, vm.name)):
+        assert other.run("ssh-info", BOTTLE_VM_ID=vm_id).status != 0
+        assert other.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+        assert other.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+    for owner in ("", "0a1b2c3"):
+        vm.run("destroy", BOTTLE_OWNER=owner)
+    assert {k: sorted(before[k]) for k in kind.things} == {k: sorted(cloud.things[k]) for k in kind.things}
+    assert vm.status() in ("running", "pending") and [m["owner"] for m in other.machines()] == ["0a1b2c3d"], "listed, whoever made it"
+    vm.destroy()
+
+
+def test_what_another_owner_left_is_left_alone(kind, cloud, vm, tmp_path):
+    """Only firewalls are left, and their names are unique at the cloud."""
+    if len(kind.things) == 1:
+        pytest.skip("this provider makes only machines")
+    cloud.fail(kind.create, kind.no_room)
+    assert vm.run("create").status == CANNOT
+    before = cloud.things
+    other = vm_of(kind, cloud, tmp_path / "other")
+    other.env["BOTTLE_OWNER"] = "another"
+    done = other.run("create")
+    assert done.status == 1 and "bottle did not make it for this owner" in done.err, done
+    assert other.run("destroy").json == {"status": "gone"} and cloud.things == before
+    assert vm.run("destroy", BOTTLE_IN_FLIGHT_SECONDS=0).json == {"status": "gone"}
 
 
 def test_many_machines_are_listed(kind, cloud, vm, tmp_path):

@@ -16,12 +16,14 @@ from test_terraform import MODULE
 
 BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
 CLOUD = '"$HOME/cloud"'
+OURS = 'grep -qs " $BOTTLE_OWNER$" %s/${BOTTLE_VM_ID:-$BOTTLE_VM_NAME}' % CLOUD
+FREE = '{ [ ! -s %s/$BOTTLE_VM_NAME ] || grep -q " $BOTTLE_OWNER$" %s/$BOTTLE_VM_NAME; }' % (CLOUD, CLOUD)
 LINES = {  # a cloud that consists of files, one for each machine
-    "create": "mkdir -p %s; [ -s %s/$BOTTLE_VM_NAME ] || { printf '%%s %%s %%s\\n' $BOTTLE_VM_NAME $BOTTLE_SESSION $BOTTLE_OWNER >%s/.$$ && mv %s/.$$ %s/$BOTTLE_VM_NAME; }; "
-              "echo '{\"id\": \"'$BOTTLE_VM_NAME'\"}'" % ((CLOUD,) * 5),
+    "create": "mkdir -p %s; %s || exit 1; [ -s %s/$BOTTLE_VM_NAME ] || { printf '%%s %%s %%s\\n' $BOTTLE_VM_NAME $BOTTLE_SESSION $BOTTLE_OWNER >%s/.$$ && mv %s/.$$ %s/$BOTTLE_VM_NAME; }; "
+              "echo '{\"id\": \"'$BOTTLE_VM_NAME'\"}'" % (CLOUD, FREE, *(CLOUD,) * 4),
     "ssh-info": "[ -e %s/$BOTTLE_VM_NAME ] || exit 1; echo '{\"host\": \"203.0.113.7\", \"port\": 22}'" % CLOUD,
-    "status": "if [ -e %s/${BOTTLE_VM_ID:-$BOTTLE_VM_NAME} ]; then echo '{\"status\": \"running\"}'; else echo '{\"status\": \"gone\"}'; fi" % CLOUD,
-    "destroy": "rm -f %s/${BOTTLE_VM_ID:-$BOTTLE_VM_NAME}; echo '{\"status\": \"gone\"}'" % CLOUD,
+    "status": "if %s; then echo '{\"status\": \"running\"}'; else echo '{\"status\": \"gone\"}'; fi" % OURS,
+    "destroy": "%s && rm -f %s/${BOTTLE_VM_ID:-$BOTTLE_VM_NAME}; echo '{\"status\": \"gone\"}'" % (OURS, CLOUD),
     "list": "cat %s/* 2>/dev/null | awk 'BEGIN {printf \"{\\\"machines\\\": [\"} {printf \"%%s{\\\"id\\\": \\\"%%s\\\", \\\"name\\\": \\\"%%s\\\", \\\"session\\\": \\\"%%s\\\", \\\"owner\\\": "
             "\\\"%%s\\\", \\\"created\\\": \\\"2026-01-01T00:00:00Z\\\"}\", s, $1, $1, $2, $3; s = \", \"} END {print \"]}\"}'" % CLOUD}
 

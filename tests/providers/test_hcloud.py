@@ -134,7 +134,7 @@ def test_all_pages_are_read_and_only_our_machines_are_listed(api, vm):
     done = vm.run("destroy", BOTTLE_VM_NAME="", BOTTLE_VM_ID="firewall/%d" % theirs["id"])
     assert done.status == 1 and "bottle did not make it" in done.err and theirs["id"] in api.things["firewalls"]
     for n in range(5):
-        vm.run("destroy", BOTTLE_VM_NAME="bottle-%d" % n, BOTTLE_VM_ID="")
+        vm.run("destroy", BOTTLE_VM_NAME="bottle-%d" % n, BOTTLE_VM_ID="", BOTTLE_OWNER="o")
     del api.things["firewalls"][theirs["id"]]
 
 
@@ -143,6 +143,38 @@ def test_a_machine_of_others_with_the_same_name(api, vm):
     done = vm.run("create")
     assert done.status == 1 and "bottle did not make it" in done.err and not api.things["servers"]
     del api.things["firewalls"][theirs["id"]]
+
+
+def of_another_owner(vm, tmp_path):
+    other = Vm("hcloud", tmp_path / "other", env={key: vm.env[key] for key in ("HCLOUD_TOKEN", "HCLOUD_ENDPOINT")})
+    other.env["BOTTLE_OWNER"] = "another"
+    return other
+
+
+def test_a_machine_of_another_owner_is_left_alone(api, vm, tmp_path):
+    vm.create()
+    made = {kind: set(api.things[kind]) for kind in MADE}
+    other = of_another_owner(vm, tmp_path)
+    done = other.run("create")
+    assert done.status == 1 and "another owner (bottle-owner=0a1b2c3d)" in done.err, done
+    assert other.run("ssh-info").status == AGAIN
+    assert other.status() == "gone" and other.run("destroy").json == {"status": "gone"}
+    for hook in ("status", "destroy"):
+        done = other.run(hook, BOTTLE_VM_ID=vm.id)
+        assert done.status == 1 and "left alone" in done.err, done
+    assert {kind: set(api.things[kind]) for kind in MADE} == made
+    vm.destroy()
+
+
+def test_what_another_owner_left_is_left_alone(api, vm, tmp_path):
+    api.fail("servers create", 412, "resource_unavailable", "none", times=99)
+    assert vm.run("create").status == CANNOT
+    api.faults.clear()
+    other = of_another_owner(vm, tmp_path)
+    done = other.run("create")
+    assert done.status == 1 and "bottle did not make it for this owner" in done.err and not api.things["servers"], done
+    assert other.run("destroy").json == {"status": "gone"} and len(api.things["firewalls"]) == 1
+    assert vm.run("destroy", BOTTLE_IN_FLIGHT_SECONDS=0).json == {"status": "gone"}
 
 
 def test_a_machine_that_never_existed(api, vm):

@@ -35,6 +35,8 @@ def qemu(monkeypatch):
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, root)
     monkeypatch.setenv("BOTTLE_VM_ID", "qemu-1")
+    monkeypatch.setenv("BOTTLE_VM_NAME", "lab")
+    monkeypatch.setenv("BOTTLE_OWNER", "0a1b2c3d")
     module = load()
     template = os.path.join(module.IMAGES, "0123456789ab")
     directory = os.path.join(module.VMS, "lab")
@@ -45,7 +47,7 @@ def qemu(monkeypatch):
         with open(os.path.join(template, name), "w") as file:
             file.write(name)
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", directory + "/disk.qcow2", "1M"], check=True)
-    module.write(directory, {"id": "qemu-1", "name": "lab", "image": template, "started": 1})
+    module.write(directory, {"id": "qemu-1", "name": "lab", "session": "x1", "owner": "0a1b2c3d", "image": template, "started": 1})
     yield module
     shutil.rmtree(root)
 
@@ -57,6 +59,31 @@ def bake(qemu, capsys):
     finally:
         os.umask(before)
     return json.loads(capsys.readouterr().out)["image"]
+
+
+def ask(qemu, hook, capsys):
+    capsys.readouterr()
+    qemu.main(hook)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_machine_of_another_owner_is_left_alone(qemu, capsys, monkeypatch):
+    open(os.path.join(qemu.VMS, "lab.lock"), "w").close()
+    for owner in ("another", ""):
+        monkeypatch.setenv("BOTTLE_OWNER", owner)
+        for vm_id in ("qemu-1", ""):
+            monkeypatch.setenv("BOTTLE_VM_ID", vm_id)
+            assert ask(qemu, "status", capsys) == {"status": "gone"} and ask(qemu, "destroy", capsys) == {"status": "gone"}
+        monkeypatch.setenv("BOTTLE_OPT_IMAGE", qemu.IMAGES)
+        monkeypatch.setattr(qemu, "QEMU", "true")
+        with pytest.raises(SystemExit) as exit:
+            qemu.main("create")
+        assert exit.value.code == 1 and "another owner" in capsys.readouterr().err
+        assert os.listdir(os.path.join(qemu.VMS, "lab")) and os.path.exists(os.path.join(qemu.VMS, "lab.lock"))
+    monkeypatch.setenv("BOTTLE_OWNER", "0a1b2c3d")
+    monkeypatch.setenv("BOTTLE_VM_ID", "")
+    assert ask(qemu, "status", capsys) == {"status": "stopped"} and ask(qemu, "destroy", capsys) == {"status": "gone"}
+    assert os.listdir(qemu.VMS) == []
 
 
 def test_other_users_cannot_read_a_baked_disk(qemu, capsys):

@@ -116,6 +116,20 @@ def test_a_killed_create(cloud, vm):
     vm.destroy()
 
 
+def test_a_machine_of_another_owner_is_left_alone(cloud, vm, module, tmp_path):
+    vm.create()
+    other = Vm("terraform", tmp_path / "other", env={key: vm.env[key] for key in ("PATH", "HOME", "STANDIN_STATE")}, module=module, var_region="here")
+    other.env["BOTTLE_OWNER"] = "another"
+    done = other.run("create")
+    assert done.status == 1 and "another owner (bottle-owner=0a1b2c3d)" in done.err, done
+    for vm_id, name in (("", vm.name), (vm.id, ""), (vm.id, vm.name)):
+        assert other.run("ssh-info", BOTTLE_VM_ID=vm_id).status == AGAIN
+        assert other.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+        assert other.run("destroy", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}
+    assert len(cloud.things["machines"]) == 1 and vm.status() == "running" and [m["owner"] for m in other.machines()] == ["0a1b2c3d"]
+    vm.destroy()
+
+
 def test_a_machine_that_never_existed(vm):
     for vm_id, name in (("", vm.name), ("no-such-id-0000", vm.name), ("no-such-id-0000", ""), ("999", "")):
         assert vm.run("status", BOTTLE_VM_ID=vm_id, BOTTLE_VM_NAME=name).json == {"status": "gone"}

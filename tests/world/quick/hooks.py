@@ -43,7 +43,7 @@ def all_vms():
 
 def find():
     name, vm_id = os.environ.get("BOTTLE_VM_NAME"), os.environ.get("BOTTLE_VM_ID")
-    return next((vm for vm in all_vms() if (vm["id"] == vm_id if vm_id else vm["name"] == name)), None)
+    return next((vm for vm in all_vms() if (vm["id"] == vm_id if vm_id else vm["name"] == name) and vm["owner"] == os.environ["BOTTLE_OWNER"]), None)
 
 
 def alive(vm):
@@ -71,6 +71,8 @@ def create():
         sys.exit(73)
     name = os.environ["BOTTLE_VM_NAME"]
     vm = read(name)
+    if vm and vm["owner"] != os.environ["BOTTLE_OWNER"]:
+        sys.exit("there is already a VM %s of another owner" % name)
     if not vm:
         slot = next(n for n in range(60) if n not in {vm["slot"] for vm in all_vms()})
         vm = {"name": name, "id": "quick-" + os.urandom(4).hex(), "slot": slot, "ip": "203.0.115.%d" % (4 * slot + 2),
@@ -209,7 +211,7 @@ def destroy():
         run("ip", "-n", NET, "link", "del", "vm%d" % vm["slot"], check=False)  # otherwise it would disappear only some time after its namespace
         run("ip", "netns", "del", vm["ns"], check=False)
         shutil.rmtree(os.path.join(VMS, vm["name"]))
-    elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")):  # the hook created it and died before it recorded it
+    elif re.fullmatch("[a-z0-9-]+", os.environ.get("BOTTLE_VM_NAME", "")) and not read(os.environ["BOTTLE_VM_NAME"]):  # the hook created it and died before it recorded it
         shutil.rmtree(os.path.join(VMS, os.environ["BOTTLE_VM_NAME"]), ignore_errors=True)
     return {"status": "gone"}
 
