@@ -88,6 +88,17 @@ TEST_F(VmCommands, start_refuses_a_name_that_ends_with_a_dash) {
   EXPECT_NE(answer.err.find("'x-' is not a valid name for a session"), std::string::npos) << answer.err;
 }
 
+// Ending the new session would destroy the VM of the earlier one.
+TEST_F(VmCommands, start_refuses_the_name_of_a_session_whose_vm_was_kept) {
+  write(".config/bottle/bottle.yaml",
+        "bottles:\n  web: {workspace: copy}\nagents:\n  make: {bottle: web, provider: command, command: [make]}\n");
+  record("bottle-fix", true);
+  Answer answer = bottle({"start", "make", "--name", "fix", "--dry-run"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_NE(answer.err.find("VM bottle-fix of an earlier session of that name still exists"), std::string::npos)
+      << answer.err;
+}
+
 // Building an image takes minutes.
 TEST_F(VmCommands, a_stop_ends_a_bake_while_the_engine_works) {
   write(".config/bottle/bottle.yaml",

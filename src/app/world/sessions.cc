@@ -17,6 +17,7 @@
 #include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
+#include "machine/vm.h"
 #include "session/console/client.h"
 #include "session/ledger/files.h"
 
@@ -153,6 +154,10 @@ Result<std::string> new_session(const std::string& name, const std::string& work
   if (std::string results = d.results_of(name); ::lstat(results.c_str(), &s) == 0)
     return fail(Code::conflict, "session " + name + " existed before, and its results are in " + results,
                 "choose another name, or run `bottle discard " + name + "`");
+  // A VM outlives its session if it is kept.
+  if (std::string vm = machine::new_vm_name(name); machine::is_recorded(vm, d))
+    return fail(Code::conflict, "VM " + vm + " of an earlier session of that name still exists",
+                "choose another name, or run `bottle vm destroy " + vm + "`");
   // An earlier session of that name may have left refs although its results were removed.
   auto found = git::find(workspace);
   if (auto refs = found && *found ? git::read_refs(**found, "refs/bottle/" + name + "/") : Result<git::Refs>();

@@ -164,7 +164,12 @@ void Driver::make_vm() {
 }
 
 Result<> Driver::begin_vm() {
-  record_.vm_name = machine::new_vm_name(session_);
+  std::string name = machine::new_vm_name(session_);
+  // That VM belongs to an earlier session. Once the ledger has the name, the end of this session destroys the VM.
+  if (machine::is_recorded(name, vm_places(job_)))
+    return fail(Code::conflict, "VM " + name + " of an earlier session still exists",
+                "choose another --name, or run `bottle vm destroy " + name + "`");
+  record_.vm_name = std::move(name);
   VmJob wanted = *job_.remote->vm;
   // The environment may have credentials of the provider, and a ledger must not contain secrets.
   wanted.environment.clear();
