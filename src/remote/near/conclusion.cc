@@ -92,10 +92,9 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   if (back) {
     back_ = std::move(*back);
     // An earlier near side may have brought the work home and died before the ledger said so.
-    auto before = result_before();
+    auto before = came_before();
     bool is_nothing = back_->text.empty() && back_->archive.empty() && !back_->sorted;
-    bool came_before = before && before->back && (before->back->sorted || !before->back->archive.empty());
-    if (is_nothing && came_before) back_ = std::move(before->back);
+    if (is_nothing && before) back_ = std::move(before);
     else if (is_nothing && job_.plan.workspace_mode != manifest::WorkspaceMode::none) back_ = nothing_came();
     // The machine forgets the session next. From then on, only this file says what came home and what to look at.
     auto saved = write_file_durably(path_of_result(), wire::encode(so_far(), wire::Layout::pretty));
@@ -137,7 +136,8 @@ input::Forgotten Conclusion::forget_there() {
   receipt_.confirmed = receipt_.confirmed && answer;
   return {.reached = asked.has_value(),
           .confirmed = receipt_.confirmed,
-          .vm_gone = !record_.vm_name.empty() && !machine::is_recorded(record_.vm_name, vm_places(job_))};
+          // Without a name, no VM was asked for.
+          .vm_gone = record_.vm_name.empty() || !machine::is_recorded(record_.vm_name, vm_places(job_))};
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {
@@ -209,12 +209,19 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
     if (auto found = session::seal_as_found(job_.directories.results_of(job_.plan.session) + "/" + session::kAudit))
       seals.push_back(*found);
   // The session may continue, and then the broker's record continues with it.
-  if (!is_home()) return seals;
+  if (!is_home() && !vm_gone_) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
   auto before = result_before();
   for (auto& seal : near_audit.close(before ? std::move(before->audit) : std::vector<wire::AuditSeal>()))
     seals.push_back(std::move(seal));
   return seals;
+}
+
+// Returns what an earlier near side brought home.
+std::optional<wire::WorkResult> Conclusion::came_before() const {
+  auto before = result_before();
+  if (!before || !before->back || (!before->back->sorted && before->back->archive.empty())) return std::nullopt;
+  return std::move(before->back);
 }
 
 Result<wire::SessionResult> Conclusion::result_before() const {
@@ -245,7 +252,13 @@ wire::SessionResult Conclusion::so_far() {
 }
 
 wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
+  if (!is_home() && vm_is_gone(job_, record_)) {
+    vm_gone_ = true;
+    back_ = came_before();
+    if (fetch_error_.empty()) fetch_error_ = "the VM was destroyed before the work was fetched";
+  }
   wire::SessionResult result = so_far();
+  if (vm_gone_ && !far_result_) result.what = "the VM was destroyed while the agent ran";
   result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;

@@ -56,6 +56,7 @@ class Conclusion {
   void add_vm_to_receipt();
   wire::SessionResult so_far();
   Result<wire::SessionResult> result_before() const;
+  std::optional<wire::WorkResult> came_before() const;
   std::vector<wire::AuditSeal> seals(NearAudit& near_audit) const;
   std::string path_of_result() const;
 

@@ -1,14 +1,128 @@
-// Tests what a near side that adopts a session writes into the ledger.
+// Tests what a near side writes into the ledger, does to a VM and leaves in the results.
 #include "remote/near/driver.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/files/file.h"
+#include "session/ledger/info.h"
+
 namespace bottle::remote {
 namespace {
+
+// Provides the job of a session on a VM, and a provider of scripts that note their calls.
+class Vms : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/driver_test_XXXXXX";
+    root_ = ::mkdtemp(path);
+    for (const char* hook : {"create", "ssh-info", "status", "destroy", "list"}) {
+      std::string answer = hook == std::string("list") ? R"({"machines": []})" : R"({"status": "gone"})";
+      ASSERT_TRUE(make_directories(root_ + "/.config/bottle/providers/fake"));
+      ASSERT_TRUE(write_file_atomically(root_ + "/.config/bottle/providers/fake/" + hook,
+                                        "#!/bin/sh\necho $0 >>" + root_ + "/calls\necho '" + answer + "'\n", 0755));
+    }
+    job_.plan.session = "one";
+    job_.directories.sessions = root_ + "/sessions";
+    job_.directories.results = root_ + "/results";
+    ASSERT_TRUE(make_directories(job_.directories.sessions));
+    job_.remote.emplace();
+    auto& vm = job_.remote->vm.emplace();
+    vm.environment = {{"HOME", root_}, {"PATH", "/usr/bin:/bin"}};
+    vm.vm.name = "lab";
+    vm.vm.provider = "fake";
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  // Drives the session to its end, and returns everything that its launcher was told.
+  std::string told_until_over() {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    UniqueFd launcher(ends[0]);
+    {
+      Clients clients{UniqueFd(ends[1])};
+      Driver driver(job_, clients, std::nullopt);
+      driver.open();
+      for (auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60); !driver.is_over();) {
+        EXPECT_LT(std::chrono::steady_clock::now(), until) << "the session does not end";
+        if (std::chrono::steady_clock::now() > until) break;
+        Poller poller;
+        poller.wait(driver.add_to(poller));
+        driver.handle(poller);
+      }
+    }
+    std::string told;
+    char buffer[4096];
+    for (ssize_t n; (n = ::recv(launcher.get(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0;)
+      told.append(buffer, static_cast<size_t>(n));
+    return told;
+  }
+  std::string calls() const { return read_file(root_ + "/calls").value_or(""); }
+
+  std::string root_;
+  Job job_;
+};
+
+// --keep promises that the VM stays until its time is up.
+TEST_F(Vms, AStartLeavesTheVmThatAnEarlierSessionOfItsNameKept) {
+  machine::Record kept;
+  kept.vm.name = "bottle-one";
+  kept.vm.id = "kept-1";
+  kept.vm.wanted.provider = "fake";
+  kept.keep = true;
+  kept.until = machine::now_seconds() + 3600;
+  auto places = vm_places(job_);
+  ASSERT_TRUE(make_directories(places.vm("bottle-one")));
+  ASSERT_TRUE(machine::save(kept, places));
+  std::string told = told_until_over();
+  EXPECT_NE(told.find("bottle-one of an earlier session still exists"), std::string::npos) << told;
+  EXPECT_EQ(told.find("may still exist"), std::string::npos) << told;
+  EXPECT_EQ(calls(), "");
+  EXPECT_TRUE(machine::is_recorded("bottle-one", places));
+  EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
+}
+
+TEST_F(Vms, AStartThatCannotBeOpenedDoesNotAskForAVm) {
+  ASSERT_TRUE(write_file_atomically(job_.directories.results, ""));
+  std::string told = told_until_over();
+  EXPECT_NE(told.find(job_.directories.results), std::string::npos) << told;
+  EXPECT_EQ(told.find("may still exist"), std::string::npos) << told;
+  EXPECT_EQ(told.find("destroying"), std::string::npos) << told;
+  EXPECT_EQ(calls(), "");
+  EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
+}
+
+// The ledger is removed, so only the results can say that work was lost.
+TEST_F(Vms, TheResultTellsThatTheVmWasDestroyedWhileTheConnectionWasDown) {
+  {
+    session::Owner dead = session::Owner::self();
+    dead.process.start_time = "1";
+    auto ledger = Ledger::create(job_.directories.session("one"), dead);
+    ASSERT_TRUE(ledger) << ledger.error().what;
+    job_.remote->far.target = {.host = "127.0.0.1", .port = 1};
+    ASSERT_TRUE(ledger->note({.session = "one", .remote = job_.remote->far, .plan = job_.plan}));
+    ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-one", "fake", {}}}));
+    ASSERT_TRUE(ledger->note({.running = true}));
+  }
+  job_.remote->task = wire::RemoteJob::Task::adopt;
+  std::string told = told_until_over();
+  EXPECT_NE(told.find("the VM bottle-one is gone"), std::string::npos) << told;
+  EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
+  auto result = session::read_result(job_.directories.results_of("one"));
+  ASSERT_TRUE(result) << result.error().what;
+  ASSERT_TRUE(result->back);
+  EXPECT_NE(result->back->text.find("so is the work"), std::string::npos) << result->back->text;
+  EXPECT_NE(result->back->error, "");
+  EXPECT_EQ(result->exit, 125);
+  ASSERT_TRUE(result->receipt.vm);
+  EXPECT_TRUE(result->receipt.vm->confirmed);
+}
 
 // A later near side, and programs that connect to the VM themselves, read the address in the ledger.
 TEST(Adoption, TheLedgerGetsTheAddressAtWhichAVmWasFound) {

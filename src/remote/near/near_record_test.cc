@@ -18,7 +18,7 @@ class VmIsGone : public ::testing::Test {
     root_ = ::mkdtemp(path);
     job_.remote.emplace().vm.emplace().environment = {{"HOME", root_}};
     record_.vm_name = "vm-1";
-    directory_ = vm_places(job_).directory("vm-1");
+    directory_ = vm_places(job_).vm("vm-1");
     EXPECT_TRUE(make_directories(directory_));
     machine::Record vm;
     vm.vm.name = "vm-1";

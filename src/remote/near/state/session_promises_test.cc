@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "remote/near/state/session_state.h"
 #include "remote/near/state/session_state_test.h"
@@ -84,7 +85,8 @@ struct Observed {
   bool hello = false, judged = false;
   int values_sent = 0;
   bool may_run_noted = false;
-  bool holds_work = false;  // the machine may have work that is not on this machine
+  bool holds_work = false;   // the machine may have work that is not on this machine
+  bool lost_untold = false;  // the work was lost with the VM, and no result says so
   bool record_removed = false;
   int ends_told = 0;
 };
@@ -127,7 +129,7 @@ std::string key_of(const Node& node) {
   std::string key = state_key(node);
   const auto& seen = node.seen;
   for (int each : {int(seen.hello), int(seen.judged), seen.values_sent, int(seen.may_run_noted), int(seen.holds_work),
-                   int(seen.record_removed), seen.ends_told})
+                   int(seen.lost_untold), int(seen.record_removed), seen.ends_told})
     key += static_cast<char>('0' + each);
   return key;
 }
@@ -199,10 +201,12 @@ class Explorer {
         seen.holds_work = false;
     // The VM is already gone.
     if (const auto* failed = std::get_if<input::LinkFailed>(&input))
-      if (failed->vm_gone && in(phase::Reconnecting{})) seen.holds_work = false;
+      if (failed->vm_gone && in(phase::Reconnecting{})) lose(seen);
     if (const auto* failed = std::get_if<input::FetchFailed>(&input))
-      if (failed->vm_gone && in(phase::Fetching{})) seen.holds_work = false;
+      if (failed->vm_gone && in(phase::Fetching{})) lose(seen);
   }
+
+  static void lose(Observed& seen) { seen.lost_untold |= std::exchange(seen.holds_work, false); }
 
   void check(const Action& action, Observed& seen) const {
     if (does(action, Do::send_values)) {
@@ -217,7 +221,11 @@ class Explorer {
       if (does(action, loses)) EXPECT_FALSE(seen.holds_work) << name_of(loses) << " while there is work";
     if (does(action, Note::never_ran)) EXPECT_FALSE(seen.holds_work) << "note_never_ran while there is work";
     if (does(action, Do::destroy_vm)) EXPECT_NE(kind_.machine, Machine::standing);
-    if (does(action, Do::remove_record)) seen.record_removed = true;
+    if (does(action, Do::save_result)) seen.lost_untold = false;
+    if (does(action, Do::remove_record)) {
+      EXPECT_FALSE(seen.lost_untold) << "only the record says that the work is lost";
+      seen.record_removed = true;
+    }
     if (does(action, Do::tell_result) || std::holds_alternative<TellFailure>(action)) ++seen.ends_told;
   }
 

@@ -438,7 +438,8 @@ class Stepper {
 
   // Ends a session whose VM was destroyed in the meantime, because its time was up or by hand.
   void end_without_vm(std::optional<Failure> failure) {
-    if (failure) perform(Do::close_link, Do::end_delivery);
+    // The agent may have worked. Once the record is removed, only the result says that the work is lost.
+    if (failure) perform(Do::close_link, Do::end_delivery, Do::save_result);
     end(std::move(failure), Remains::nothing);
   }
 

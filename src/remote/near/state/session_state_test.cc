@@ -147,7 +147,7 @@ TEST(SessionState, Runs) {
        "tell:link_trying connect"},
       {"not back, often", kKnown, phase::Reconnecting{}, input::LinkFailed{19}, "Reconnecting", "connect"},
       {"the VM is gone", kVm, phase::Reconnecting{}, input::LinkFailed{1, true}, "Over",
-       "close_link end_delivery remove_record failed:vm_gone:nothing"},
+       "close_link end_delivery save_result remove_record failed:vm_gone:nothing"},
       {"no checkpoint", kKnown, phase::Running{}, input::CheckpointFailed{kBroken}, "Running", ""},
       {"no checkpoint again", kKnown, phase::Reconnecting{1}, input::CheckpointFailed{kBroken}, "Reconnecting",
        "tell:no_checkpoints"},
@@ -186,7 +186,7 @@ TEST(SessionState, FetchesWorkAfterAStoppedStart) {
       {"not fetched", kVm, phase::Fetching{79, 3, kStopped}, input::FetchFailed{false, false, kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
       {"gone", kVm, fetching, input::FetchFailed{false, true, kBroken}, "Over",
-       "close_link end_delivery remove_record failed:stopped:nothing"},
+       "close_link end_delivery save_result remove_record failed:stopped:nothing"},
   });
 }
 
