@@ -88,12 +88,36 @@ def write(directory, vm):
     path = os.path.join(directory, "vm.json")
     with open(path + ".new", "w") as file:
         json.dump(vm, file)
+        # Without this, a machine that loses power may leave an empty file.
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(path + ".new", path)
+
+
+def is_damaged(directory):
+    """Returns whether the directory has a VM's disk but no vm.json that can be read. A `create` that was killed early
+    has made no disk."""
+    return not read(directory) and os.path.exists(os.path.join(directory, "disk.qcow2"))
+
+
+def meta_data(directory):
+    """Returns the id of a VM from its meta-data, which is never rewritten, or nothing if that cannot be read either."""
+    try:
+        with open(os.path.join(directory, "meta-data")) as file:
+            return {"id": json.load(file)["instance-id"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def vm_of(directory):
+    """Returns what is known about a VM. If its vm.json cannot be read, that is its name and perhaps its id."""
+    name = os.path.basename(directory)
+    return read(directory) or {"name": name, "id": name, "started": int(is_damaged(directory)), **meta_data(directory)}
 
 
 def all_vms():
     names = sorted(os.listdir(VMS)) if os.path.isdir(VMS) else []
-    return [(os.path.join(VMS, n), read(os.path.join(VMS, n)) or {"name": n, "id": n}) for n in names if os.path.isdir(os.path.join(VMS, n))]
+    return [(os.path.join(VMS, n), vm_of(os.path.join(VMS, n))) for n in names if os.path.isdir(os.path.join(VMS, n))]
 
 
 def is_ours(vm):
@@ -102,13 +126,20 @@ def is_ours(vm):
 
 def find():
     """Returns the directory of the requested VM, by its id if one is given, and otherwise by its name. Returns None
-    if this owner has no such VM."""
+    if this owner has no such VM. A damaged VM is found only by its id, which a `create` of its owner has printed. Exits
+    if it cannot be told whether a damaged VM is the requested one."""
     wanted = env("BOTTLE_VM_ID")
+    directory = os.path.join(VMS, name_of_request()) if env("BOTTLE_VM_NAME") or not wanted else ""
     if wanted:
-        return next((d for d, vm in all_vms() if vm.get("id") == wanted and is_ours(vm)), None)
-    directory = os.path.join(VMS, name_of_request())
+        found = next((d for d, vm in all_vms() if vm.get("id") == wanted), None)
+        if found:
+            return found if is_damaged(found) or is_ours(vm_of(found)) else None
+    if is_damaged(directory) and (not wanted or "id" not in meta_data(directory)):
+        die("%s/vm.json cannot be read, so it is not known whose VM this is; if nobody needs its disk, remove %s" % (directory, directory))
+    if wanted or not os.path.isdir(directory):
+        return None
     vm = read(directory)
-    return directory if os.path.isdir(directory) and (not vm or is_ours(vm)) else None
+    return directory if not vm or is_ours(vm) else None
 
 
 def processes(directory):
@@ -341,6 +372,8 @@ def create():
     with locked(os.path.join(VMS, name + ".lock")):
         directory = os.path.join(VMS, name)
         vm = read(directory)
+        if is_damaged(directory):
+            die("there is already a VM %s, whose vm.json cannot be read; use another name, or remove %s" % (name, directory))
         if vm and not is_ours(vm):
             die("there is already a VM %s of another owner, which is left alone; use another name" % name)
         if vm and state(directory, vm) != "pending":
@@ -371,7 +404,7 @@ def ssh_info():
     directory = find()
     vm = directory and read(directory)
     if not vm:
-        die("there is no such VM")
+        die("the VM's vm.json cannot be read" if directory else "there is no such VM")
     now = state(directory, vm)
     if now == "pending":
         sys.exit(TRY_AGAIN)
@@ -382,7 +415,7 @@ def ssh_info():
 
 def status():
     directory = find()
-    return {"status": state(directory, read(directory) or {}) if directory else "gone"}
+    return {"status": state(directory, vm_of(directory)) if directory else "gone"}
 
 
 def destroy():

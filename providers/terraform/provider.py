@@ -235,6 +235,8 @@ class Terraform:
 def write(path, value):
     with open(path + ".new", "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
         json.dump(value, f)
+        f.flush()
+        os.fsync(f.fileno())  # a machine that loses power may otherwise leave an empty file, and a VM that nothing names
     os.rename(path + ".new", path)
 
 

@@ -86,6 +86,45 @@ def test_a_machine_of_another_owner_is_left_alone(qemu, capsys, monkeypatch):
     assert os.listdir(qemu.VMS) == []
 
 
+def test_a_vm_whose_file_was_lost_is_not_gone(qemu, capsys, monkeypatch):
+    """The machine lost power while the file was written."""
+    directory = os.path.join(qemu.VMS, "lab")
+    open(os.path.join(directory, "vm.json"), "w").close()
+    monkeypatch.setenv("BOTTLE_OPT_IMAGE", qemu.IMAGES)
+    monkeypatch.setattr(qemu, "QEMU", "true")
+
+    def fails(hook, vm_id):
+        monkeypatch.setenv("BOTTLE_VM_ID", vm_id)
+        with pytest.raises(SystemExit) as exit:
+            qemu.main(hook)
+        assert exit.value.code == 1 and "cannot be read" in capsys.readouterr().err
+        assert os.path.exists(directory + "/disk.qcow2")
+
+    for hook, vm_id in (("status", "qemu-1"), ("destroy", "qemu-1"), ("status", ""), ("destroy", ""), ("create", "")):
+        fails(hook, vm_id)
+    with open(directory + "/meta-data", "w") as file:
+        json.dump({"instance-id": "qemu-1", "local-hostname": "lab"}, file)
+    for hook in ("status", "destroy", "create"):  # a start that never got the id may be another owner's
+        fails(hook, "")
+    monkeypatch.setenv("BOTTLE_VM_ID", "qemu-1")
+    assert [(vm["id"], vm["status"]) for vm in ask(qemu, "list", capsys)["machines"]] == [("qemu-1", "stopped")]
+    assert ask(qemu, "status", capsys) == {"status": "stopped"}
+    monkeypatch.setenv("BOTTLE_VM_ID", "qemu-2")
+    assert ask(qemu, "status", capsys) == {"status": "gone"} and ask(qemu, "destroy", capsys) == {"status": "gone"}
+    assert os.path.exists(directory + "/disk.qcow2"), "another VM"
+    monkeypatch.setenv("BOTTLE_VM_ID", "qemu-1")
+    assert ask(qemu, "destroy", capsys) == {"status": "gone"} and not os.path.exists(directory)
+
+
+def test_what_a_create_left_that_was_killed_early_is_removed(qemu, capsys, monkeypatch):
+    os.makedirs(os.path.join(qemu.VMS, "early"))
+    open(os.path.join(qemu.VMS, "early.lock"), "w").close()
+    monkeypatch.setenv("BOTTLE_VM_NAME", "early")
+    monkeypatch.setenv("BOTTLE_VM_ID", "")
+    assert ask(qemu, "status", capsys) == {"status": "pending"} and ask(qemu, "destroy", capsys) == {"status": "gone"}
+    assert os.listdir(qemu.VMS) == ["lab"]
+
+
 def test_other_users_cannot_read_a_baked_disk(qemu, capsys):
     baked = bake(qemu, capsys)
     for path in [baked] + [os.path.join(baked, name) for name in ("disk.qcow2", "vmlinuz", "initrd")]:
