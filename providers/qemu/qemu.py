@@ -199,9 +199,9 @@ def image():
         return directory
 
 
-def kvm_works(directory):
+def kvm_works(directory, prefix):
     """Returns whether this kernel boots under KVM on this machine. This is tried once per boot: a kernel without a
-    disk panics within a second."""
+    disk panics within a second. `prefix` returns the words that run a command with KVM as QEMU's user."""
     if env("BOTTLE_OPT_ACCEL") == "tcg" or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with open("/proc/sys/kernel/random/boot_id") as file:
@@ -212,10 +212,10 @@ def kvm_works(directory):
             return file.read() == "yes"
     except OSError:
         pass
-    command = [QEMU, "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+    command = [*prefix(), QEMU, "-accel", "kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
                "-kernel", os.path.join(directory, "vmlinuz"), "-append", "console=ttyS0 panic=-1"]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=8)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=8, cwd="/")
         works = done.returncode == 0 and b"Kernel panic" in done.stdout
     except subprocess.TimeoutExpired:
         works = False
@@ -243,18 +243,24 @@ def group_of(image):
     return group if os.geteuid() == 0 and group >= NUMBERS else None
 
 
+def require_way_to(path, group=None):
+    """Ends the hook if a directory above `path` lets only its owner in, because QEMU never runs as root. Ignores
+    directories that do not exist yet."""
+    while path != "/":
+        path = os.path.dirname(path)
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(path)
+            if not status.st_mode & (0o010 if status.st_gid == group else 0o001):
+                die("QEMU does not run as root, and other users cannot enter %s: choose another directory with XDG_STATE_HOME, XDG_CACHE_HOME "
+                    "or options.image, or let other users enter this one" % path, NOT_SET_UP)
+
+
 def unprivileged(directory, paths, group):
-    """Returns a separate uid for this QEMU if we are root and that uid can reach the VM's files. Returns None if
-    QEMU keeps our uid."""
+    """Returns a separate uid for this QEMU if we are root. Returns None if QEMU keeps our uid."""
     if os.geteuid() != 0:
         return None
     for path in paths:
-        while path != "/":
-            path = os.path.dirname(path)
-            status = os.stat(path)
-            if not status.st_mode & (0o010 if status.st_gid == group else 0o001):
-                say("qemu runs as root, because other users cannot enter %s" % path)
-                return None
+        require_way_to(path, group)
     uid = number_of(directory)
     for entry in [directory, *(os.path.join(directory, f) for f in os.listdir(directory))]:
         os.chown(entry, uid, uid)
@@ -301,10 +307,13 @@ def command(directory, vm, kvm):
 
 
 def start(directory, vm):
-    kvm = kvm_works(vm["image"])
     group = group_of(vm["image"])
     uid = unprivileged(directory, [directory, vm["image"] + "/vmlinuz"], group)
-    prefix = as_user(uid, ([os.stat("/dev/kvm").st_gid] if kvm else []) + ([group] if group else [])) if uid is not None else []
+
+    def as_qemu(kvm):
+        return as_user(uid, ([os.stat("/dev/kvm").st_gid] if kvm else []) + ([group] if group else [])) if uid is not None else []
+    kvm = kvm_works(vm["image"], lambda: as_qemu(True))
+    prefix = as_qemu(kvm)
     for _ in range(5):  # another process may take the port before QEMU does
         vm["port"] = free_port()
         write(directory, vm)
@@ -368,6 +377,9 @@ def create():
     name = name_of_request()
     if not shutil.which(QEMU):
         die(QEMU + " is missing: apt-get install qemu-system-x86", NOT_SET_UP)
+    if os.geteuid() == 0:  # before the minutes that the disk takes
+        require_way_to(VMS)
+        require_way_to(os.path.abspath(env("BOTTLE_OPT_IMAGE", IMAGES)))
     template = image()
     with locked(os.path.join(VMS, name + ".lock")):
         directory = os.path.join(VMS, name)

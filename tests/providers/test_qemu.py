@@ -152,6 +152,63 @@ def test_roots_qemu_reads_a_baked_disk_as_a_separate_user(qemu, capsys):
     assert qemu.group_of(os.path.join(qemu.IMAGES, "0123456789ab")) is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("closed", ["XDG_STATE_HOME", "XDG_CACHE_HOME", "BOTTLE_OPT_IMAGE"])
+def test_qemu_never_runs_as_root(monkeypatch, capsys, closed):
+    """A directory below /root, for example, lets only root in."""
+    with tempfile.TemporaryDirectory(prefix="qemu-closed-") as root:
+        os.chmod(root, 0o711)
+        private = os.path.join(root, "private")
+        os.mkdir(private, 0o700)
+        for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(name, root)
+        monkeypatch.setenv(closed, os.path.join(private, "image"))
+        monkeypatch.setenv("BOTTLE_VM_NAME", "lab")
+        module = load()
+        monkeypatch.setattr(module.shutil, "which", lambda name: "/usr/bin/" + name)
+        if closed != "BOTTLE_OPT_IMAGE":
+            monkeypatch.setattr(module, "image", lambda: pytest.fail("it makes the disk first"))
+        with pytest.raises(SystemExit) as ended:
+            module.main("create")
+        assert ended.value.code == 78 and "cannot enter %s:" % private in capsys.readouterr().err
+        assert not os.path.exists(os.path.join(module.VMS, "lab")), "a VM was made"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_qemu_does_not_start_as_root_if_its_image_cannot_be_entered(qemu, capsys):
+    directory, template = os.path.join(qemu.VMS, "lab"), os.path.join(qemu.IMAGES, "0123456789ab")
+    os.chmod(template, 0o700)
+    with pytest.raises(SystemExit) as ended:
+        qemu.unprivileged(directory, [directory, template + "/vmlinuz"], None)
+    assert ended.value.code == 78 and "cannot enter %s:" % template in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_trial_of_kvm_does_not_run_as_root(qemu, monkeypatch):
+    template, seen = os.path.join(qemu.IMAGES, "0123456789ab"), []
+    monkeypatch.setattr(qemu.os, "access", lambda path, mode: True)
+    monkeypatch.setattr(qemu.os, "stat", lambda path, stat=os.stat: stat("/dev/null" if path == "/dev/kvm" else path))
+
+    def run(command, **_):
+        seen.append(command)
+        return subprocess.CompletedProcess(command, 0, b"Kernel panic")
+    monkeypatch.setattr(qemu.subprocess, "run", run)
+
+    class Started(Exception):
+        pass
+
+    def popen(command, **_):
+        seen.append(command)
+        raise Started
+    monkeypatch.setattr(qemu.subprocess, "Popen", popen)
+    directory = os.path.join(qemu.VMS, "lab")
+    with pytest.raises(Started):
+        qemu.start(directory, {"image": template, "name": "lab", "cpus": 1, "memory": 256, "disk": 8, "network": "none", "ttl": 0})
+    assert len(seen) == 2
+    for command in seen:
+        assert command[0] == "setpriv" and int(command[command.index("--reuid") + 1]) >= qemu.NUMBERS, command
+
+
 def test_the_logins_of_proxies_and_sources_are_not_on_a_command_line(tmp_path):
     """image.sh runs with a stand-in for mmdebstrap, which shows what it gets."""
     programs = tmp_path / "bin"
