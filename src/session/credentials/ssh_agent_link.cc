@@ -15,6 +15,7 @@
 #include <atomic>
 #include <mutex>
 #include <set>
+#include <system_error>
 
 #include "base/text/base64.h"
 #include "base/timestamp.h"
@@ -44,8 +45,8 @@ struct SshAgentLink::Conversation {
   std::map<std::string, AgentClient> agents;  // by socket
   std::set<std::string> bound;                // agents that confirmed the host
   bool over = false;                          // the bottle closed the connection, so no more agents are asked
-  std::future<std::string> asked;
-  std::atomic<bool> ready = false;  // `asked` has its answer, or will have it very soon
+  std::atomic<bool> ready = false;            // `asked` has its answer, or will have it very soon
+  std::future<std::string> asked;             // the last member, because its destructor waits for the thread
 
   // Asks one ssh-agent, or all of them: each connection of the bottle has a connection to every ssh-agent. Runs in a
   // separate thread, and no other thread uses `agents` and `bound` in the meantime.
@@ -97,7 +98,7 @@ SshAgentLink::SshAgentLink(const plan::Plan& plan, const std::vector<SshKey>& ke
 
 SshAgentLink::~SshAgentLink() {
   guard_is_gone();
-  for (auto& each : leaving_) each->asked.wait();  // they were shut down above, so they end now
+  leaving_.clear();  // waits for their threads, which end now, because their connections were shut down
 }
 
 void SshAgentLink::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
@@ -132,7 +133,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
       for (auto& [socket, agent] : found->second->agents) ::shutdown(agent.fd(), SHUT_RDWR);
     }
     // The destructor of the future would wait for that thread, and block the whole session.
-    if (found->second->asked.valid()) leaving_.push_back(found->second);
+    if (found->second->asked.valid()) leaving_.push_back(std::move(found->second));
     conversations_.erase(found);
     return;
   }
@@ -140,7 +141,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   if (found == conversations_.end()) {
     // Conversations that are leaving count too, because their threads still run.
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
-    found = conversations_.emplace(id, std::make_shared<Conversation>(keys_)).first;
+    found = conversations_.emplace(id, std::make_unique<Conversation>(keys_)).first;
   }
   auto& conversation = *found->second;
   if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
@@ -172,14 +173,27 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   }
   conversation.verdict = verdict;
   conversation.ready = false;
-  conversation.asked =
-      // `kept` keeps the conversation alive for the thread, even after the bottle has closed the connection.
-      std::async(std::launch::async, [this, kept = found->second, sockets, what = std::string(verdict.what), request] {
-        std::string answer = kept->ask(sockets, what, request);
-        kept->ready = true;  // set before the wake-up, because the thread that wakes up checks it
-        wakeup_.wake();
-        return answer;
-      });
+  if (ask(conversation, std::move(sockets), std::move(request))) return;
+  std::string reason, answer = conversation.filter.answer(sshagent::failure(), reason);
+  reply(answer);
+}
+
+// The thread does not own the conversation, because a thread that owns its own future is never joined. The conversation
+// is in `conversations_` or `leaving_` until the thread has ended.
+bool SshAgentLink::ask(Conversation& conversation, std::vector<std::string> sockets, std::string request) {
+  auto exchange = [this, to = &conversation, sockets = std::move(sockets),
+                   what = std::string(conversation.verdict.what), request = std::move(request)] {
+    std::string answer = to->ask(sockets, what, request);
+    to->ready = true;  // set before the wake-up, because the thread that wakes up checks it
+    wakeup_.wake();
+    return answer;
+  };
+  try {
+    conversation.asked = std::async(std::launch::async, std::move(exchange));
+  } catch (const std::system_error&) {
+    return false;  // the machine has no room for another thread
+  }
+  return true;
 }
 
 void SshAgentLink::take_answers(const Send& send) {
@@ -193,7 +207,7 @@ void SshAgentLink::take_answers(const Send& send) {
     else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
     send({id, base64(answer)});
   }
-  // Their answers are dropped, because the bottle closed the connection.
+  // Their answers are dropped, because the bottle closed the connection. A thread that is ready has only to return.
   std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });
 }
 

@@ -48,14 +48,16 @@ class SshAgentLink {
   // it may pass.
   void note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason);
   bool within_rate();
+  // Starts the exchange of a request that has passed the filter. Returns false if no thread can be started.
+  bool ask(Conversation& conversation, std::vector<std::string> sockets, std::string request);
 
   const std::vector<sshagent::Key> keys_;
   std::map<std::string, std::string> agent_of_;  // from key blob to socket
   std::unique_ptr<SessionAgent> own_;
   Audit audit_;
   Wakeup wakeup_;
-  std::map<uint32_t, std::shared_ptr<Conversation>> conversations_;
-  std::vector<std::shared_ptr<Conversation>> leaving_;  // closed, but their threads still wait for an answer
+  std::map<uint32_t, std::unique_ptr<Conversation>> conversations_;
+  std::vector<std::unique_ptr<Conversation>> leaving_;  // closed, but their threads still wait for an answer
   bool flooded_ = false;
   double tokens_ = 60;
   std::chrono::steady_clock::time_point refilled_ = std::chrono::steady_clock::now();
