@@ -17,6 +17,7 @@
 #include <functional>
 #include <future>
 
+#include "base/os/system_facts.h"
 #include "base/os/this_program.h"
 #include "base/shutdown_on_stop.h"
 #include "docker/answers.h"
@@ -131,7 +132,7 @@ Result<Running> Launch::run() {
 
   TRY(asked);
   auto report = TRY(await_self_test(*gate));
-  auto disk = std::make_unique<DiskWatch>(engine_, job_, directories_of(job_.storage), labelled("meter"));
+  auto disk = std::make_unique<DiskWatch>(engine_, job_, directories_of(job_.storage, mount_list()), labelled("meter"));
   auto root = TRY(open_gate(*gate));
   auto early = gate->take_early();
   return Running{gate->take_attached(), std::move(early),  std::move(guard->link), std::move(guard->config),

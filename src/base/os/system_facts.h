@@ -29,6 +29,10 @@ MemoryFacts memory_facts();
 // Returns the seconds on a clock that cannot be set. It includes time asleep if the system has such a clock.
 double boot_seconds();
 
+// Reads the list of this process's mounts, in the format of /proc/self/mountinfo (proc(5)). Fails if the system has no
+// such list.
+Result<std::string> mount_list();
+
 // Returns the uid that stands for owners outside this process's user namespace, or nothing if it is in none.
 std::optional<uid_t> unmapped_owner();
 

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 
+#include <filesystem>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "base/os/system_facts.h"
 #include "base/units.h"
 #include "docker/answers.h"
+#include "session/disk/mounts.h"
 
 namespace bottle::session {
 namespace {
@@ -35,6 +37,15 @@ bool is_failure(const Error& error) {
          error.code != Code::closed;
 }
 
+// Returns whether a directory's entry, such as volumes/, is a link, which may lead to another disk. Only root can read
+// the directory of an engine that is not rootless.
+bool has_link_to_elsewhere(const std::string& directory) {
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, unreadable))
+    if (std::error_code gone; entry.is_symlink(gone)) return true;
+  return false;
+}
+
 }  // namespace
 
 EngineStorage storage_of(const json& info) {
@@ -48,15 +59,21 @@ EngineStorage storage_of(const json& info) {
   return storage;
 }
 
-std::vector<std::string> directories_of(const EngineStorage& storage) {
+std::vector<std::string> directories_of(const EngineStorage& storage, const Result<std::string>& mounts) {
   utsname here{};
   // An engine on another kernel, as in a VM, has these directories on another disk.
   if (::uname(&here) != 0 || storage.kernel != here.release) return {};
+  // Each layer is a file system of its own, whose space does not show in that of the directory.
+  if (storage.driver == "zfs") return {};
   std::vector<std::string> found;
   struct statvfs disk{};
   // containerd keeps the layers if it is the image store.
-  for (const std::string& directory : {storage.directory, std::string("/var/lib/containerd")})
-    if (!directory.empty() && ::statvfs(directory.c_str(), &disk) == 0) found.push_back(directory);
+  for (const std::string& directory : {storage.directory, std::string("/var/lib/containerd")}) {
+    if (directory.empty() || ::statvfs(directory.c_str(), &disk) != 0) continue;
+    // Only root can look at a disk that is mounted below.
+    if (!mounts || !is_on_one_disk(directory, *mounts) || has_link_to_elsewhere(directory)) return {};
+    found.push_back(directory);
+  }
   return found;
 }
 

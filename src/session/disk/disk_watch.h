@@ -22,9 +22,10 @@ namespace bottle::session {
 // Reads where an engine keeps layers and volumes. `info` is the engine's description of itself.
 wire::EngineStorage storage_of(const nlohmann::json& info);
 
-// Returns the directories in which an engine keeps layers and volumes, if it runs on this machine's kernel. An engine
-// in a VM may have directories of the same names.
-std::vector<std::string> directories_of(const wire::EngineStorage& storage);
+// Returns the directories in which an engine keeps layers and volumes, if their disks show how much an agent writes.
+// Returns none if the engine does not run on this machine's kernel, because an engine in a VM may have directories of
+// the same names, or if something below them is on a disk of its own. `mounts` is mount_list().
+std::vector<std::string> directories_of(const wire::EngineStorage& storage, const Result<std::string>& mounts);
 
 // Adds a storage option to an agent's container that limits its writable layer, if the engine's storage driver may have
 // one. The layer then cannot exceed the limit even for a moment. `image_size` is in bytes. Returns whether it was

@@ -4,9 +4,11 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <thread>
 
+#include "base/ids.h"
 #include "docker/answers.h"
 #include "docker/fake/fake_engine.h"
 #include "session/images/guard_image.h"
@@ -112,12 +114,60 @@ TEST(DiskWatch, AStorageOptionIsUsedIfTheDriverMaySupportIt) {
   EXPECT_EQ(option({}), "");
 }
 
-TEST(DiskWatch, AnEngineOnAnotherKernelHasNoLocalDirectories) {
+// Returns the description of an engine on this machine's kernel.
+EngineStorage local_engine(const std::string& directory, const std::string& driver = "overlay2") {
   utsname here{};
-  ASSERT_EQ(::uname(&here), 0);
-  EXPECT_EQ(directories_of(storage_of({{"KernelVersion", here.release}, {"DockerRootDir", "/"}})).at(0), "/");
-  EXPECT_TRUE(directories_of({.directory = "/", .kernel = "1.0"}).empty());
-  EXPECT_TRUE(directories_of({}).empty());
+  EXPECT_EQ(::uname(&here), 0);
+  return storage_of({{"KernelVersion", here.release}, {"DockerRootDir", directory}, {"Driver", driver}});
+}
+
+constexpr const char* kOneDisk = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n";
+
+// Provides a directory that stands for an engine's.
+class EngineDirectory : public ::testing::Test {
+ protected:
+  EngineDirectory() { std::filesystem::create_directories(path + "/volumes"); }
+  ~EngineDirectory() override { std::filesystem::remove_all(path); }
+  // Returns a line of the list of mounts.
+  std::string mount(const std::string& below, const std::string& device, const std::string& type = "ext4") {
+    return "40 22 " + device + " / " + path + below + " rw,relatime shared:2 - " + type + " /dev/x rw\n";
+  }
+  bool is_watched(const std::string& more_mounts) {
+    return !directories_of(local_engine(path), kOneDisk + more_mounts).empty();
+  }
+  std::string path = std::filesystem::temp_directory_path() / ("disk watch-" + random_hex(6));
+};
+
+TEST_F(EngineDirectory, OfAnotherKernelIsNotLocal) {
+  EXPECT_EQ(directories_of(local_engine(path), std::string(kOneDisk)).at(0), path);
+  EXPECT_TRUE(directories_of({.directory = path, .kernel = "1.0"}, std::string(kOneDisk)).empty());
+  EXPECT_TRUE(directories_of({}, std::string(kOneDisk)).empty());
+}
+
+// The disk of the directory does not change when the agent writes to such a disk.
+TEST_F(EngineDirectory, WithAnotherDiskBelowItIsNotWatched) {
+  std::string spaces = path;
+  path.replace(path.find(' '), 1, "\\040");  // as the kernel writes it
+  std::string volumes = mount("/volumes", "8:17"), layers = mount("/zfs/graph", "0:50", "zfs"),
+              same = mount("", "8:1") + mount("/volumes", "8:1"),
+              containers = mount("/overlay2/abc/merged", "0:51", "overlay") +
+                           mount("/containers/abc/mounts/shm", "0:52", "tmpfs") + mount("/netns/1", "0:4", "nsfs"),
+              elsewhere = mount("-other/volumes", "8:17");
+  std::string moved = mount("", "8:33") + mount("/volumes", "8:1");
+  path = spaces;
+  EXPECT_FALSE(is_watched(volumes));
+  EXPECT_FALSE(is_watched(layers));
+  EXPECT_FALSE(is_watched(moved)) << "the directory itself is on another disk";
+  EXPECT_TRUE(is_watched(""));
+  EXPECT_TRUE(is_watched(same)) << "engines mount directories onto themselves";
+  EXPECT_TRUE(is_watched(containers + elsewhere));
+  EXPECT_TRUE(directories_of(local_engine(path), fail(Code::not_found, "no list")).empty());
+  EXPECT_TRUE(directories_of(local_engine(path, "zfs"), std::string(kOneDisk)).empty());
+}
+
+TEST_F(EngineDirectory, WithALinkInItIsNotWatched) {
+  std::filesystem::create_directory_symlink("/", path + "/overlay2");
+  EXPECT_FALSE(is_watched(""));
 }
 
 TEST(DiskWatch, ReadsTheStorageOfAnEngineWhateverItSays) {

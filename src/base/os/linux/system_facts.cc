@@ -44,6 +44,8 @@ std::optional<uid_t> unmapped_owner() {
   return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
 }
 
+Result<std::string> mount_list() { return read_file("/proc/self/mountinfo", 16 << 20); }
+
 double boot_seconds() {
   timespec now{};
   // Unlike CLOCK_MONOTONIC, it goes on while the machine sleeps.

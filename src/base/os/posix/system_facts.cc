@@ -6,6 +6,7 @@ namespace bottle {
 
 Result<RouteLists> route_lists() { return RouteLists(); }
 MemoryFacts memory_facts() { return {}; }
+Result<std::string> mount_list() { return fail(Code::not_found, "POSIX has no list of mounts"); }
 std::optional<uid_t> unmapped_owner() { return std::nullopt; }
 
 double boot_seconds() {
