@@ -35,7 +35,8 @@ enum class Fault {
   refused,    // the engine does nothing and answers with status 500
   silent,     // the engine does nothing, and the client stops waiting
   lost,       // the engine does it, and the connection breaks before the answer
-  late,       // the client stops waiting, and the engine does it later, after the first call of is_abandoned() for it
+  late,       // the client stops waiting, and the engine does it later: after the first call of is_abandoned() for it,
+              // or in catch_up()
   cut,        // a stream breaks in its middle; other calls are refused
   shortened,  // a stream ends too early, as if it were complete: an archive lacks its end mark; other calls are refused
 };

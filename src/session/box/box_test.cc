@@ -148,5 +148,18 @@ TEST_F(Trial, ATrialThatCannotBeRemovedStaysOnRecord) {
   EXPECT_TRUE(has_grave());
 }
 
+// The engine is slow: it finds no container to remove, and makes it a moment later.
+TEST_F(Trial, AContainerThatMayStillAppearStaysOnRecord) {
+  for (Fault fault : {Fault::late, Fault::lost, Fault::refused}) {
+    docker.set_fault([&](const FakeCall& call) { return call.method == "create container" ? fault : Fault::none; });
+    EXPECT_FALSE(ensure());
+    docker.catch_up();
+    EXPECT_EQ(docker.world().containers.size(), fault == Fault::late ? 1u : 0u);
+    EXPECT_EQ(has_grave(), fault != Fault::refused) << "only a refusal proves that nothing will appear";
+    docker.with_world([](FakeWorld& world) { world.containers.clear(); });
+    std::filesystem::remove_all(scratch.path + "/graves");
+  }
+}
+
 }  // namespace
 }  // namespace bottle::session

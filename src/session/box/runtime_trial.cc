@@ -46,7 +46,7 @@ std::string circumstances(const docker::Engine& engine, const json& info, const 
 }  // namespace
 
 // Removes the container even if creating it failed, because an engine may carry out a request whose answer did not
-// come in time. If it cannot be removed, its record stays for a sweep.
+// come in time. If it cannot be removed, or may appear later, its record stays for a sweep.
 RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories, const std::string& image,
                          const std::string& runtime) {
   const int patience_ms = std::min(20000, docker::call_timeout_ms());
@@ -68,9 +68,12 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
                    {"PidsLimit", 64},
                    {"LogConfig", {{"Type", "none"}}}}}};
   auto begun = std::chrono::steady_clock::now();
+  bool may_appear = false;
   auto tried = [&]() -> Result<int> {
     TRY(write_grave(directories, session, engine.socket(), {{ThingKind::container, name}}));
-    TRY(engine.create_container(name, config));
+    auto made = engine.create_container(name, config);
+    may_appear = !made && may_still_be_done(made.error());
+    TRY(std::move(made));
     TRY(engine.start_container(name, patience_ms));
     return engine.wait_container(name, patience_ms);
   }();
@@ -84,7 +87,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
   if (auto gone = engine.remove_container(name); !gone)
     trial.problem +=
         (trial.problem.empty() ? "" : "; ") + gone.error().what + " (run `bottle cleanup` later to remove it)";
-  else remove_grave(directories, session);
+  else if (!may_appear) remove_grave(directories, session);
   return trial;
 }
 

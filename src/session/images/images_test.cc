@@ -9,10 +9,13 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/fake/fake_engine.h"
+#include "docker/tar/tar.h"
 #include "session/images/agent_image.h"
+#include "session/images/build_scratch.h"
 #include "session/images/guard_image.h"
 #include "session/images/own_images.h"
 #include "session/images/programs.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/scratch_test.h"
 
 namespace bottle::session {
@@ -67,6 +70,32 @@ TEST_F(ImagesOfAnEngine, OurImagesAreListedWithTheContainersThatUseThem) {
   EXPECT_EQ(*image_identity(*engine, "bottle-agent-claude:1"), "bottle-agent-claude:1");
   EXPECT_EQ(image_identity(*engine, "debian:12")->find("debian:12 sha256:"), 0u);
   EXPECT_EQ(image_identities(*engine->images()).size(), 3u);
+}
+
+// The engine is slow: it finds nothing to remove, and makes the image or the container a moment later.
+TEST_F(ImagesOfAnEngine, WhatABuildMayStillMakeStaysOnRecord) {
+  std::string archive = scratch.path + "/rootfs.tar", graves = graves_in(scratch.directories);
+  docker::TarWriter tar([text = std::string(), archive](std::string_view bytes) mutable {
+    return write_file_atomically(archive, text += bytes);
+  });
+  ASSERT_TRUE(tar.finish());
+  for (const char* method : {"import image", "create container"})
+    for (Fault fault : {Fault::none, Fault::refused, Fault::late}) {
+      docker.set_fault([&](const FakeCall& call) { return call.method == method ? fault : Fault::none; });
+      {
+        BuildScratch build(*engine, scratch.directories);
+        EXPECT_EQ(build.take(archive) && build.finish(), fault == Fault::none);
+        EXPECT_FALSE(std::filesystem::is_empty(graves));
+      }
+      docker.catch_up();
+      auto world = docker.world();
+      // A container is not made once its image is gone.
+      bool appears = fault == Fault::late && std::string(method) == "import image";
+      EXPECT_EQ(world.images.size() + world.containers.size(), appears ? 1u : 0u) << method;
+      EXPECT_EQ(std::filesystem::is_empty(graves), fault != Fault::late) << method;
+      docker.with_world([](FakeWorld& left) { left = {}; });
+      std::filesystem::remove_all(graves);
+    }
 }
 
 TEST(Images, MustNotHaveLabelsThatBottleSetsOnSessions) {

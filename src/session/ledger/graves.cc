@@ -36,6 +36,20 @@ void remove_grave(const Directories& directories, const std::string& session) {
   ::rmdir(grave.c_str());
 }
 
+bool may_still_be_done(const Error& error) {
+  switch (error.code) {
+    // These stand for an answer, or the request was never sent.
+    case Code::invalid:
+    case Code::denied:
+    case Code::not_found:
+    case Code::conflict:
+    case Code::internal:
+      return false;
+    default:
+      return true;
+  }
+}
+
 Result<> bury(const Directories& directories, const std::string& session, const std::string& directory) {
   std::string grave = graves_in(directories) + "/" + session;
   TRY(make_directories(graves_in(directories)));

@@ -20,6 +20,10 @@ Result<> write_grave(const Directories& directories, const std::string& session,
                      const std::vector<Thing>& things);
 void remove_grave(const Directories& directories, const std::string& session);
 
+// Returns whether the engine may still carry out a request to make something that failed with `error`, because it did
+// not answer. The thing may then appear after it was looked for and not found, so its record must stay.
+bool may_still_be_done(const Error& error);
+
 // Moves the directory of a session, in which only the ledger is left, to the graves. The age of the grave counts from
 // now.
 Result<> bury(const Directories& directories, const std::string& session, const std::string& directory);
