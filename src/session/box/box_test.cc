@@ -67,6 +67,13 @@ TEST_F(Box, NoContainerHasSwapOrTheEnginesInit) {
   expect_no_defaults(agent_container(job, subnet, "10.0.0.1", json::object()));
 }
 
+// Images of web servers name SIGWINCH or SIGQUIT.
+TEST_F(Box, TheImageDoesNotChooseTheSignalThatStopsTheAgent) {
+  wire::Job job;
+  job.plan.session = "x1";
+  EXPECT_EQ(agent_container(job, subnet_at("10.231", 20), "10.0.0.1", json::object())["StopSignal"], "SIGTERM");
+}
+
 // Another start makes the network after we have checked and before we make it.
 TEST_F(Box, TwoStartsShareOneEgressNetwork) {
   docker.set_fault([&](const FakeCall& call) {

@@ -76,7 +76,8 @@ json offline_guard_container(const std::string& image, const std::string& networ
 // The session's network is the only one, and the guard is its only name server. Without `DnsSearch`, the engine would
 // add the host's own search domains. IPv6 is off, so that no link-local address leads to another neighbor. What the
 // inside helper writes to /run/bottle is in memory only. Without capabilities and with `no-new-privileges`, programs
-// with setuid bits in the image are ordinary programs.
+// with setuid bits in the image are ordinary programs. An image may name a `StopSignal` that only its own server
+// understands, or SIGKILL, which leaves no time to save work.
 json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const json& labels) {
   const auto& plan = job.plan;
   Names names(plan.session);
@@ -125,6 +126,7 @@ json agent_container(const Job& job, const Subnet& subnet, const std::string& ho
           {"AttachStderr", true},
           {"OpenStdin", true},
           {"StdinOnce", false},
+          {"StopSignal", "SIGTERM"},
           {"Labels", labels},
           // The engine merges the image's settings with these. A health check of the image would run before the gate is
           // open.
