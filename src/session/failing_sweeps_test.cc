@@ -304,5 +304,64 @@ TEST_F(DeadSession, ARecordIsEndedEvenWithoutWork) {
   EXPECT_EQ(AuditFile(record).close().lines, seal.lines);
 }
 
+// The transcript is all that an agent makes that has no workspace of its own.
+TEST(NoWork, ADeadSessionKeepsItsTranscriptAndHasAResult) {
+  for (auto mode : {manifest::WorkspaceMode::none, manifest::WorkspaceMode::bind}) {
+    std::optional<Moment> moment;
+    {
+      FakeDocker docker;
+      TestSession alive;
+      alive.job.plan.workspace_mode = mode;
+      alive.agent = [](docker::FakeProcess& process, const wire::Go&) {
+        process.put("/home/agent/.claude/projects/p/1.jsonl", "{\"said\":\"hello\"}\n");
+        return 0;
+      };
+      alive.furnish(docker);
+      docker.set_fault([&](const FakeCall& call) {
+        if (call.method == "wait for container") moment = alive.moment(docker, call);
+        return Fault::none;
+      });
+      EXPECT_TRUE(alive.run(docker).result);
+      docker.set_fault({});
+    }
+    ASSERT_TRUE(moment);
+    TestSession session;
+    FakeDocker docker;
+    session.go_to(*moment, docker, false);
+    std::string results = session.scratch.directories.results + "/x1", record = results + "/egress.jsonl";
+    leave_record(record);
+    std::string whole = *read_file(record);
+    ASSERT_TRUE(write_file_atomically(record, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1)));
+    ASSERT_EQ(session.sweep_all(docker).size(), 1u);
+    session.check_end(docker, "a session without work");
+    auto text = read_file(results + "/result.json");
+    ASSERT_TRUE(text) << "no result";
+    auto result = wire::decode<wire::SessionResult>(*text, wire::From::ours);
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->exit, 125);
+    EXPECT_TRUE(result->back && result->back->error.empty());
+    EXPECT_TRUE(result->receipt.confirmed);
+    EXPECT_EQ(result->audit.size(), 1u);
+    EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << "the record looks cut off";
+    EXPECT_EQ(read_file(results + "/transcript/1.jsonl").value_or("none"), "{\"said\":\"hello\"}\n");
+    std::filesystem::remove_all(moment->directory);
+  }
+}
+
+// The supervisor died before the agent began.
+TEST(NoWork, TheRecordOfALaunchThatDiedIsEnded) {
+  TestSession session;
+  FakeDocker docker;
+  session.furnish(docker);
+  session.scratch.dead("x1", {R"({"engine":"/run/fake-engine.sock"})", kMakes});
+  std::string results = session.scratch.directories.results + "/x1", record = results + "/egress.jsonl";
+  ASSERT_TRUE(make_directories(results));
+  leave_record(record);
+  std::string whole = *read_file(record);
+  ASSERT_TRUE(write_file_atomically(record, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1)));
+  ASSERT_EQ(session.sweep_all(docker).size(), 1u);
+  EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << "the record looks cut off";
+}
+
 }  // namespace
 }  // namespace bottle::session

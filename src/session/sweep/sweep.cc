@@ -27,6 +27,7 @@
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
+#include "session/collect/transcript.h"
 #include "session/ledger/files.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/info.h"
@@ -140,7 +141,7 @@ Result<> write_result(const std::string& results, const Orphan& orphan, const st
   bool is_unfinished = earlier && !earlier->receipt.confirmed;
   if (!back && !is_unfinished) {
     // Even without a result, the record must not look as if its end was cut off.
-    if (!before && orphan.view->work) (void)seals_after_death(record, {});
+    if (!before) (void)seals_after_death(record, {});
     return {};
   }
   auto result = earlier.value_or(wire::SessionResult{
@@ -149,6 +150,22 @@ Result<> write_result(const std::string& results, const Orphan& orphan, const st
   result.receipt = receipt;
   result.audit = seals_after_death(record, std::move(result.audit));
   return write_file_durably(path, wire::encode(result, wire::Layout::pretty));
+}
+
+// Saves the transcript of an agent whose work does not have to come home, as its supervisor would have done. Returns
+// the account of it, or nothing if the agent did not work or the engine cannot show its container. No failure stops the
+// teardown, because only work is essential.
+std::optional<wire::WorkResult> keep_transcript_alone(docker::Engine& engine, const Orphan& orphan,
+                                                      const std::string& results) {
+  if (!orphan.view->worked() || orphan.view->home) return std::nullopt;
+  Belongings whose = belongings_of(orphan.session, *orphan.view);
+  auto container = find_own(engine, whose, {ThingKind::container, Names(orphan.session).agent});
+  if (!container) return std::nullopt;
+  if (*container) {
+    (void)stop_container_with_work(engine, **container);  // so that the transcript is whole
+    save_transcript(engine, **container, results);
+  }
+  return wire::WorkResult();
 }
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
@@ -174,6 +191,8 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     }
     // If this process dies during the teardown, the next sweep does not collect again from what is left.
     lock.note({.home = true});
+  } else if (auto back = keep_transcript_alone(engine, orphan, results)) {
+    if (write_result(results, orphan, back, {.session = orphan.session})) lock.note({.home = true});
   }
   TornDown gone = tear_down_for_good(engine, what, asked);
   swept.receipt = gone.receipt;
