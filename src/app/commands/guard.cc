@@ -49,6 +49,7 @@ Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
     return fail(Code::unavailable, "the guard asks for values only when it starts, so start it again");
   };
   auto values = TRY(session::resolve(plan, environment(), hidden));
+  for (const auto& warning : session::warnings_of_short_values(plan.scan.secrets)) say("bottle: " + warning);
   std::string extra = TRY(concatenated(plan.egress.extra_ca));
   if (!o.upstream_ca.empty()) extra += TRY(read_file(o.upstream_ca, 4 << 20));
   auto rules = TRY(guard_rules(TRY(read_own_rules(plan.scan.rules))));

@@ -297,6 +297,8 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   TRY(check_plan(plan));
   auto rules = TRY(read_own_rules(plan.scan.rules));
   warn_of_unknown_names(plan, rules);
+  for (auto& warning : session::warnings_of_short_values(plan.scan.secrets))
+    plan.warnings.push_back(std::move(warning));
   using manifest::WorkspaceMode;
   if (plan.workspace_mode == WorkspaceMode::clone || plan.workspace_mode == WorkspaceMode::copy)
     TRY(check_repository(options.workspace));

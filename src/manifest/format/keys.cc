@@ -66,13 +66,14 @@ constexpr Key kKeys[] = {
     {"bottle", "env", Shape::map, Type::variable, "variable",
      "The agent's environment variables: a literal, `${HOST_VAR}`, or `?question` to ask at the start. The agent sees "
      "these values; use `secrets` for those that it must not see. The guard stops a value with `{value: …, secret: "
-     "true}` on its way out. `bottle` also passes your time zone (`TZ`), your locale (`LANG`, `LC_*`, or `C.UTF-8` if "
-     "the image lacks it) and, on a terminal, `COLORTERM`, unless they are set here.",
+     "true}` on its way out; such a value needs at least 8 bytes. `bottle` also passes your time zone (`TZ`), your "
+     "locale (`LANG`, `LC_*`, or `C.UTF-8` if the image lacks it) and, on a terminal, `COLORTERM`, unless they are set "
+     "here.",
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
      "Values that the agent can use but never sees. The agent holds a placeholder, and the guard inserts the value "
-     "into "
-     "requests to the bound hosts."},
+     "into requests to the bound hosts. A value has 8 bytes to 16 KB of UTF-8 on one line, without control "
+     "characters."},
     {"bottle", "scan", Shape::one, Type::section, "scan",
      "What the guard looks for in addition to secrets and the credentials that it recognizes by their form."},
     {"bottle", "egress", Shape::one, Type::section, "egress",

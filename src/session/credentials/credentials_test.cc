@@ -68,6 +68,43 @@ TEST_F(Credentials, AValueThatIsMissingOrUnfitNamesItsVariable) {
   }
 }
 
+// The guard would not look for it, so it would leave unnoticed.
+TEST_F(Credentials, AVariableThatMustNotLeaveHasAtLeast8Bytes) {
+  plan::Plan plan;
+  plan.env = {{.name = "DB_PASSWORD", .source = {Kind::env, "GIVEN"}, .secret = true}};
+  auto refused = resolve(plan, {{"GIVEN", "hunter2"}}, answer);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().what.find("variable DB_PASSWORD"), std::string::npos) << refused.error().what;
+  EXPECT_NE(refused.error().what.find("fewer than 8 bytes"), std::string::npos) << refused.error().what;
+  EXPECT_TRUE(resolve(plan, {{"GIVEN", "hunter22"}}, answer));
+  plan.env[0].secret = false;
+  EXPECT_TRUE(resolve(plan, {{"GIVEN", "hunter2"}}, answer));
+}
+
+TEST_F(Credentials, ShortValuesOfScanSecretsAreTold) {
+  auto warnings = [&](const std::string& text) { return warnings_of_short_values({file(text)}); };
+  for (const std::string text :
+       {"DB_PASSWORD=hunter2\nOTHER_TOKEN=winter-otter\n", R"({"DB_PASSWORD":"hunter2","other":"winter-otter"})",
+        R"({"DB_PASSWORD":123456,"other":"winter-otter"})"}) {
+    auto told = warnings(text);
+    ASSERT_EQ(told.size(), 1u) << text;
+    EXPECT_NE(told[0].find("does not look for DB_PASSWORD, "), std::string::npos) << told[0];
+    EXPECT_EQ(told[0].find("hunter2"), std::string::npos) << told[0];
+  }
+  ASSERT_EQ(warnings("winter-otter\nhunter2\n").size(), 1u);
+  EXPECT_NE(warnings("winter-otter\nhunter2\n")[0].find("line 2"), std::string::npos);
+  for (const std::string text : {"TOKEN=winter-otter\nNODE_ENV=test\nAUTH=true\n",
+                                 "-----BEGIN KEY-----\nabcdefghijklmnop\nabcd\n-----END KEY-----\n"})
+    EXPECT_TRUE(warnings(text).empty()) << text;
+  EXPECT_TRUE(warnings_of_short_values({"/nonexistent", "/dev/null"}).empty());
+}
+
+TEST(KnownValues, ANumberWhoseNameSoundsSecretIsOne) {
+  using Map = std::map<std::string, std::string>;
+  EXPECT_EQ(known_values("f", R"({"pin_secret": 12345678901234, "port": 12345678})").value_or(Map()),
+            (Map{{"f:pin_secret", "12345678901234"}}));
+}
+
 TEST(KnownValues, AFileHasOneOfThreeForms) {
   using Map = std::map<std::string, std::string>;
   auto values = [](std::string_view text) { return known_values("prod.env", text).value_or(Map()); };

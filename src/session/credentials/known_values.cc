@@ -20,6 +20,8 @@ using Values = std::map<std::string, std::string>;
 
 // Names become part of audit lines and messages, so they are kept short and plain.
 constexpr size_t kShortest = 8, kLongestName = 100;
+// Shorter values, such as "1" and "{}", are settings or marks.
+constexpr size_t kShortestTold = 4;
 // This bounds the recursion into JSON.
 constexpr int kDeepest = 16;
 
@@ -95,7 +97,7 @@ class Reader {
         branch(*document, "", 0);
         return std::move(values_);
       }
-    bool assigns = true, any = false;
+    bool assigns = true, any = false, has_key = text.find("-----BEGIN") != text.npos;
     each_line(text, [&](std::string_view line, size_t) {
       any = true;
       assigns &= is_name(name_of(line)) && !is_padded(line);
@@ -103,11 +105,15 @@ class Reader {
     each_line(text, [&](std::string_view line, size_t number) {
       if (any && assigns) return assignment(line);
       if (!line.starts_with("-----")) put(std::to_string(number), line);  // "-----BEGIN …" is not secret
+      // The last line of a key may be short.
+      if (!has_key && line.find('=') == line.npos) note_if_short("line " + std::to_string(number), line);
       // Files such as .npmrc also have assignments between other lines.
       if (!name_of(line).empty()) assignment(line);
     });
     return std::move(values_);
   }
+  // Returns the names of values that are too short. Call it after read().
+  std::vector<std::string> too_short() { return std::move(too_short_); }
 
  private:
   template <typename F>
@@ -143,6 +149,7 @@ class Reader {
     for (const auto& [key, value] : node.items()) {
       std::string inner = prefix + key;
       if (value.is_string()) leaf(inner, value.get_ref<const std::string&>());
+      else if (value.is_number_integer()) choose(inner, value.dump());
       else if (value.is_structured()) branch(value, inner, depth + 1);
     }
   }
@@ -158,6 +165,7 @@ class Reader {
   // Takes a value unless both its name and the value itself look ordinary.
   void choose(std::string_view name, std::string_view value) {
     if (!sounds_secret(name) && is_ordinary(value)) return;
+    if (sounds_secret(name)) note_if_short(name, value);
     put(name, value);
     // The password in an address is also a value, because it can leave without the address.
     size_t scheme = value.find("://"), at = value.rfind('@');
@@ -182,8 +190,17 @@ class Reader {
     }
   }
 
+  // Notes a value that is too short to look for, unless it is a setting.
+  void note_if_short(std::string_view name, std::string_view value) {
+    static constexpr std::string_view kSettings[] = {"true", "false", "yes", "no", "on", "off", "null", "none"};
+    if (value.size() < kShortestTold || value.size() >= kShortest || too_short_.size() == kMostKnownValues) return;
+    if (std::ranges::find(kSettings, value) == std::end(kSettings))
+      too_short_.emplace_back(name.substr(0, kLongestName));
+  }
+
   std::string file_;
   Values values_;
+  std::vector<std::string> too_short_;
 };
 
 }  // namespace
@@ -196,6 +213,13 @@ Result<Values> known_values(std::string_view file, std::string_view text) {
     return fail(Code::invalid, "the file has no value of 8 or more bytes to look for",
                 "remove it from scan.secrets, or check which file it should be");
   return values;
+}
+
+std::vector<std::string> too_short_values(std::string_view text) {
+  if (!is_utf8(text)) return {};
+  Reader reader("");
+  (void)reader.read(text);
+  return reader.too_short();
 }
 
 }  // namespace bottle::session

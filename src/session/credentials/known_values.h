@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
@@ -21,5 +22,9 @@ inline constexpr size_t kMostKnownBytes = 128 << 10;  // size of all values toge
 // they would be found everywhere by chance. `file` is the file's name without its directory. Fails with Code::invalid
 // if the text is not UTF-8 or has no value at all.
 Result<std::map<std::string, std::string>> known_values(std::string_view file, std::string_view text);
+
+// Returns the names of a file's values that look secret and that known_values() leaves out because they have only 4 to
+// 7 bytes, such as "DB_PASSWORD" or "line 3". Names come from the file.
+std::vector<std::string> too_short_values(std::string_view text);
 
 }  // namespace bottle::session

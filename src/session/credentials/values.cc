@@ -4,10 +4,12 @@
 #include "session/credentials/values.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/files/file.h"
 #include "base/os/process.h"
 #include "base/text/json.h"
+#include "base/text/line.h"
 #include "base/text/words.h"
 #include "session/credentials/known_values.h"
 
@@ -58,12 +60,19 @@ Result<> check_variable(const std::string& value) {
   return {};
 }
 
+// The guard does not look for shorter values, because they would be found everywhere by chance.
+constexpr size_t kShortest = 8;
+
+Result<> check_length(const std::string& value) {
+  if (value.size() >= kShortest) return {};
+  return fail(Code::invalid, "the value has fewer than 8 bytes, so it would match too much",
+              "check where the value comes from");
+}
+
 // The guard puts a secret into a header, which must not contain control characters (RFC 9110 section 5.5).
 Result<> check_secret(const std::string& name, const std::string& value) {
-  constexpr size_t kShortest = 8, kLongest = 16 << 10;
-  if (value.size() < kShortest && name != plan::kParentLogin)  // the guard does not search for that login
-    return fail(Code::invalid, "the value has fewer than 8 bytes, so it would match too much",
-                "check where the value comes from");
+  constexpr size_t kLongest = 16 << 10;
+  if (name != plan::kParentLogin) TRY(check_length(value));  // the guard does not search for that login
   if (value.size() > kLongest) return fail(Code::limit, "the value has more than 16 KB");
   if (!is_utf8(value)) return fail(Code::invalid, "the value is not UTF-8", "convert it, for example with base64");
   if (value.find_first_of("\r\n") != value.npos)
@@ -97,6 +106,25 @@ Result<> add_known(const std::vector<std::string>& files, std::map<std::string, 
 
 }  // namespace
 
+std::vector<std::string> warnings_of_short_values(const std::vector<std::string>& files) {
+  constexpr size_t kMostNamed = 5;
+  std::vector<std::string> warnings;
+  for (const std::string& file : files) {
+    // A pipe can be read only once.
+    std::error_code unreadable;
+    if (!std::filesystem::is_regular_file(file, unreadable)) continue;
+    auto names = too_short_values(read_file(file, kMostKnownFile).value_or(""));
+    if (names.empty()) continue;
+    size_t more = names.size() - std::min(names.size(), kMostNamed);
+    names.resize(names.size() - more);
+    for (auto& name : names) name = one_line(name, 100);
+    warnings.push_back("scan.secrets: " + file + ": the guard does not look for " + joined(names) +
+                       (more ? " and " + std::to_string(more) + " more" : "") +
+                       ", because values of fewer than 8 bytes would be found everywhere");
+  }
+  return warnings;
+}
+
 Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
                        const Ask& ask_each) {
   Values values;
@@ -109,8 +137,9 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
   for (const auto& var : plan.env) {
     auto value = value_of(var.source, environment, ask);
     if (!value) return std::unexpected(std::move(value.error()).during("variable " + var.name));
-    if (auto good = check_variable(*value); !good)
-      return std::unexpected(std::move(good.error()).during("variable " + var.name));
+    auto good = check_variable(*value);
+    if (good && var.secret) good = check_length(*value);
+    if (!good) return std::unexpected(std::move(good.error()).during("variable " + var.name));
     values.env[var.name] = *value;
   }
   for (const auto& secret : plan.secrets) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "plan/plan.h"
@@ -19,5 +20,9 @@ using Ask = std::function<Result<std::string>(const std::string& question)>;
 // should come from.
 Result<wire::Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
                              const Ask& ask);
+
+// Returns a warning for each file of scan.secrets that has values which look secret and are too short for the guard to
+// look for. Names them, and never shows a value. Skips files that cannot be read, which resolve() reports.
+std::vector<std::string> warnings_of_short_values(const std::vector<std::string>& files);
 
 }  // namespace bottle::session
