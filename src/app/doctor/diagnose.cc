@@ -95,21 +95,29 @@ void room(const Health& h, Findings& found) {
   else found.ok("memory", text);
 }
 
+bool uses(const Health& h, const char* provider) {
+  return std::ranges::find(h.providers, provider) != h.providers.end();
+}
+
+// Returns whether an image contains a package of npm's.
+bool uses_npm(const Health& h) { return uses(h, "claude") || uses(h, "codex"); }
+
 // Judges the programs that build images and carry workspaces.
 void tools(const Health& h, Findings& found) {
   if (!h.tools.debian) {
     found.warn("image_tools", "bottle cannot build images on this machine, because it runs neither Debian nor Ubuntu",
                "set `image:` or `dockerfile:` in the bottle");
-  } else if (!h.tools.mmdebstrap || !h.tools.npm) {
-    found.warn("image_tools",
-               std::string("bottle cannot build images without ") + (h.tools.mmdebstrap ? "npm"
-                                                                     : h.tools.npm      ? "mmdebstrap"
-                                                                                        : "mmdebstrap and npm"),
-               std::string("apt-get install ") +
-                   (h.tools.mmdebstrap ? "npm"
-                    : h.tools.npm      ? "mmdebstrap"
-                                       : "mmdebstrap npm") +
-                   ", or set `image:` in the bottle");
+  } else if (!h.tools.mmdebstrap) {
+    bool needs_npm = !h.tools.npm && uses_npm(h);
+    found.warn(
+        "image_tools", std::string("bottle cannot build images without mmdebstrap") + (needs_npm ? " and npm" : ""),
+        std::string("apt-get install mmdebstrap") + (needs_npm ? " npm" : "") + ", or set `image:` in the bottle");
+  } else if (!h.tools.npm && uses_npm(h)) {
+    found.warn("image_tools", "bottle cannot build the images of claude and codex without npm",
+               "apt-get install npm, or set `image:` in the bottle");
+  } else if (!h.tools.npm) {
+    found.ok("image_tools",
+             "mmdebstrap is installed, so bottle can build images; those of claude and codex would also need npm");
   } else {
     found.ok("image_tools", "mmdebstrap and npm are installed, so bottle can build images");
   }
@@ -133,16 +141,15 @@ void policy(const Health& h, Findings& found) {
   else
     found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
                              std::to_string(h.bottles) + " bottles");
-  auto uses = [&](const char* provider) { return std::ranges::find(h.providers, provider) != h.providers.end(); };
   // Checks only whether there is a value, and never shows it.
   if (h.keys.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
   else if (h.keys.anthropic) found.ok("token", "ANTHROPIC_API_KEY is set");
-  else if (uses("claude"))
+  else if (uses(h, "claude"))
     found.warn("token", "neither CLAUDE_BOTTLE_OAUTH_TOKEN nor ANTHROPIC_API_KEY is set, so Claude cannot sign in",
                "run `claude setup-token` on any machine that has Claude Code, then export "
                "CLAUDE_BOTTLE_OAUTH_TOKEN=<the token it prints>; or export ANTHROPIC_API_KEY=<your key>");
   if (h.keys.openai) found.ok("openai_key", "OPENAI_API_KEY is set");
-  else if (uses("codex") && !h.policy_files.empty())
+  else if (uses(h, "codex") && !h.policy_files.empty())
     found.warn("openai_key", "OPENAI_API_KEY is not set, so Codex cannot sign in", "export OPENAI_API_KEY=<your key>");
   if (h.orphans.empty()) found.ok("leftovers", "no dead session left anything");
   else found.warn("leftovers", "dead sessions left: " + joined(h.orphans), "run `bottle cleanup`");

@@ -35,6 +35,17 @@ TEST(Doctor, FindsNoFaultOnAHealthyMachine) {
   }
 }
 
+// Only the images of claude and codex contain a package of npm's.
+TEST(Doctor, NpmIsNotNeededForOtherAgents) {
+  Health health = healthy();
+  health.tools.npm = false;
+  health.providers = {"shell", "command"};
+  for (const Finding& finding : diagnose(health)) EXPECT_EQ(finding.severity, Severity::ok) << finding.what;
+  health.tools.mmdebstrap = false;
+  for (const Finding& finding : diagnose(health))
+    EXPECT_EQ(finding.todo.find("npm"), std::string::npos) << finding.todo;
+}
+
 struct Case {
   const char* name;
   std::function<void(Health&)> harm;
@@ -90,8 +101,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"little_disk", [](Health& h) { h.state_disk = 3'000'000'000; }, "state_disk", Severity::warn, "3.0 GB",
              "prune"},
         Case{"memory", [](Health& h) { h.memory = 1'000'000'000; }, "memory", Severity::warn, "1.0 GB", "resources"},
-        Case{"no_npm", [](Health& h) { h.tools.npm = false; }, "image_tools", Severity::warn, "without npm",
-             "apt-get install npm,"},
+        Case{"no_npm", [](Health& h) { h.tools.npm = false; }, "image_tools", Severity::warn,
+             "the images of claude and codex without npm", "apt-get install npm,"},
         Case{"no_tools", [](Health& h) { h.tools.npm = h.tools.mmdebstrap = false; }, "image_tools", Severity::warn,
              "mmdebstrap and npm", "mmdebstrap npm"},
         Case{"fedora", [](Health& h) { h.tools.debian = false; }, "image_tools", Severity::warn, "neither Debian",
