@@ -212,6 +212,7 @@ void show_result(const wire::SessionResult& result, const Output& output) {
 
 void show_swept(const session::Swept& swept, const Output& output) {
   if (output.json) return say_json_text(wire::encode(wire::Event(wire::Swept{swept.receipt, swept.back})));
+  if (output.quiet) return;
   if (swept.back && !swept.back->text.empty()) {
     say("bottle: work of session " + swept.receipt.session + ", which did not come home when the session ended:");
     say(lines_of(swept.back->text));

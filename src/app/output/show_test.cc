@@ -50,6 +50,16 @@ TEST(Show, WorkThatComesHomeLaterDoesNotBlameTheSupervisor) {
             "bottle: work of session s, which did not come home when the session ended:\n1 file changed\n");
 }
 
+TEST(Show, QuietAlsoHidesWhatOtherSessionsLeft) {
+  session::Swept swept;
+  swept.receipt.session = "s";
+  swept.receipt.left = {"container bottle-s-agent: the engine does not answer"};
+  swept.back = wire::WorkResult{.text = "1 file changed\n"};
+  testing::internal::CaptureStderr();
+  show_swept(swept, {.quiet = true});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 std::string told(const wire::Event& event) {
   testing::internal::CaptureStderr();
   show_event(event, {});
