@@ -107,6 +107,25 @@ def test_kill_9_of_both_at_every_record(world, operator, before, until, record):
     assert_nothing_is_left(world, operator, before)
 
 
+@pytest.mark.parametrize("workspace", ["none", "bind"])
+def test_a_killed_session_without_a_workspace_keeps_its_transcript(world, operator, before, until, workspace):
+    process = operator.background("curl -s http://allowed.example.org/; mkdir -p ~/.claude/projects/p; echo '{\"said\": 1}' >~/.claude/projects/p/1.jsonl; "
+                                  "echo yes >/tmp/written; sleep 100", workspace=workspace)
+    written(operator, until, "/tmp/written")
+    [session] = operator.sessions()
+    kill_all(operator)
+    process.communicate(timeout=360)
+    done = operator.bottle("cleanup")
+    assert done.returncode == 0, done
+    assert_nothing_is_left(world, operator, before)
+    with open(os.path.join(world.state(operator.home), "results", session, "transcript", "1.jsonl")) as file:
+        assert json.load(file) == {"said": 1}
+    result = json.loads(operator.bottle("logs", session, "--json").stdout)
+    assert result["exit"] == 125 and result["what"] and result["receipt"]["confirmed"], result
+    verified = operator.bottle("audit", "verify", session)
+    assert verified.returncode == 0 and os.path.exists(os.path.join(world.state(operator.home), "results", session, "egress.jsonl")), verified
+
+
 def test_the_work_of_a_killed_session_comes_home(world, operator, before, until, runtime):
     process = operator.background("cd /workspace && echo kept > kept.txt && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm done"
                                   " && echo more > untracked.txt; sleep 100", runtime=runtime)

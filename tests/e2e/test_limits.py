@@ -58,6 +58,16 @@ def test_volumes_that_the_image_declares_count(world, operator, fill):
     assert world.docker("volume", "ls", "-q").stdout == ""
 
 
+def test_volumes_on_a_disk_of_their_own_count(world, operator):
+    """The space of the engine's directory does not change when the agent writes to them."""
+    volumes = world.path("data", "volumes")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", volumes], check=True)
+    try:
+        assert_stopped(operator, operator.start(WRITE + "write a 80" + WAIT, resources={"disk": "64m"}, timeout=PATIENCE), "64 MiB")
+    finally:
+        subprocess.run(["umount", "-l", volumes], check=True)
+
+
 def test_the_same_agent_finishes_with_a_larger_limit(operator):
     """Shows that the other agents are stopped because of the limit."""
     session = operator.start(WRITE + "write /var/tmp/a 40; write ~/b 40; write c 40; echo went on", resources={"disk": "1g"})

@@ -7,7 +7,7 @@ import pexpect
 import pytest
 
 import world as world_module
-from look import kill_for_sure, supervisors_of
+from look import containers, kill_for_sure, make_file, supervisors_of, written
 from operators import wait_for
 from test_output import end
 
@@ -134,6 +134,35 @@ def test_git_and_ssh_work_and_the_bottle_has_no_key(world, operator, ssh, runtim
     assert operator.home not in session.out, "paths of the operator's"
     signed = [e for e in session.audit() if e["kind"] == "ssh-agent" and e["action"] == "allow"]
     assert {e["host"] for e in signed} == {"git.example.org", "other.example.org"}, session.audit()
+
+
+# Asks for the keys and hangs up before the answer, as often as the first argument says.
+HANG_UP = """
+import os, socket, sys
+for _ in range(int(sys.argv[1])):
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.connect(os.environ["SSH_AUTH_SOCK"])
+        agent.sendall(b"\\0\\0\\0\\1\\x0b")
+"""
+
+
+def test_requests_without_an_answer_cost_the_supervisor_nothing(world, operator, ssh, until):
+    """Each would keep a thread's stack, until no further thread can start, and the supervisor would end."""
+    script = ("cat >/tmp/hang_up.py <<'end'\n%s\nend\npython3 /tmp/hang_up.py 10 && ssh-add -l >/tmp/first; while [ ! -e /tmp/go ]; do sleep 0.1; done; "
+              "python3 /tmp/hang_up.py 30 && ssh-add -l >/tmp/second; sleep 600" % HANG_UP)
+    process = operator.background(script, ssh=ssh.hosts())
+
+    def maps():
+        [supervisor] = supervisors_of(operator)
+        with open("/proc/%d/maps" % supervisor) as file:
+            return len(file.readlines())
+    written(operator, until, "/tmp/first")
+    before = maps()
+    make_file(world, containers(world, "agent")[0]["Id"], "/tmp/go")
+    written(operator, until, "/tmp/second")
+    assert until(lambda: maps() < before + 30, 10), (before, maps())
+    assert operator.bottle("stop", *operator.sessions()).returncode == 0
+    process.communicate(timeout=360)
 
 
 # Takes all but one of the processes that the container may have, then that one, and becomes a client of the ssh-agent.

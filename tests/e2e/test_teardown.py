@@ -28,6 +28,21 @@ def test_stop_ends_a_session_and_its_work_comes_back(operator, until):
     assert operator.world.left() == [] and operator.sessions() == []
 
 
+@pytest.mark.parametrize("signal", ["SIGWINCH", "SIGKILL"])
+def test_the_image_does_not_choose_the_signal_that_stops_the_agent(world, operator, until, signal):
+    """Images of web servers name SIGWINCH or SIGQUIT."""
+    image = "stops-with-%s:1" % signal.lower()
+    world.docker("build", "-t", image, "-", input="FROM %s\nSTOPSIGNAL %s\n" % (world.load_image("shell"), signal))
+    try:
+        process = operator.background("trap 'echo saved >/workspace/kept.txt; exit 3' TERM; echo yes >/tmp/ready; while :; do sleep 0.1; done", image=image)
+        written(operator, until, "/tmp/ready")
+        assert operator.bottle("stop", *operator.sessions()).returncode == 0
+        out, err = process.communicate(timeout=360)
+        assert process.returncode == 3 and came_home(operator, "kept.txt") == ["saved\n"], (process.returncode, out, err)
+    finally:
+        world.docker("rmi", "-f", image, check=False)
+
+
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.5, 0.8, 1.2, 2.5])
 def test_kill_9_of_everything_then_cleanup(world, operator, until, delay):
     process = operator.background("sleep 100")
