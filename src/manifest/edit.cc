@@ -248,7 +248,7 @@ Node* holder_of(Node& document, const std::string& bottle, const std::string& ho
 
 // Says how to limit a host for which the bottle has no rule of its own. Never proposes to add a rule for the host
 // alone: rules add up, so it would allow everything that the rule of a preset or of a base forbids.
-std::string other_place(Node document, const std::string& bottle, const std::string& host) {
+std::string other_place(const Node& document, const std::string& bottle, const std::string& host) {
   std::vector<std::string> names = {bottle};
   for (size_t i = 0; i < names.size(); ++i) {
     const Node* node = document.find("bottles")->find(names[i]);
@@ -284,7 +284,7 @@ Result<std::string> with_limit(const File& file, const std::string& bottle, cons
   Node* holder = holder_of(expected, bottle, host);
   if (!holder)
     return fail(Code::unavailable, "the bottle '" + bottle + "' has no rule of its own for " + host,
-                other_place(std::move(document), bottle, host));
+                other_place(document, bottle, host));
   LimitEdit edit{is_json(file), limit};
   auto lines = lines_of(file.text);
   if (!set_limit(lines, *holder, edit)) return cannot_edit(file);

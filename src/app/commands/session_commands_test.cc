@@ -5,6 +5,7 @@
 
 #include "app/commands/command_test.h"
 #include "app/complete.h"
+#include "app/output/show.h"
 #include "app/world/world.h"
 #include "base/defer.h"
 #include "base/files/file.h"
@@ -45,6 +46,26 @@ TEST_F(Commands, start_refuses_options_for_another_machine_on_this_one) {
     EXPECT_EQ(bottle({"start", "make", "--dry-run", "--secrets", way}).status, 0) << way;
   expect_refused(bottle({"start", "make", "--dry-run", "-C", "/none"}), "finding the workspace /none: No such file",
                  "name an existing directory with -C");
+}
+
+// The command that saves a rule cannot edit a bottle that no file defines.
+TEST_F(Commands, start_ends_with_advice_for_the_built_in_bottle) {
+  wire::SessionResult result{.session = "s", .bottle = "default"};
+  result.egress = wire::EgressResult{{{"a.example:443", "not_allowed", 1, "a.example"}}};
+  auto shown = [&] {
+    ::testing::internal::CaptureStderr();
+    show_result(result, {});
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_NE(
+      shown().find("To allow them, run `bottle init`, which writes a manifest with a bottle of your own, and add"),
+      std::string::npos)
+      << shown();
+  write(".config/bottle/bottle.yaml", "agents: {make: {provider: shell}}\n");
+  EXPECT_NE(shown().find("To allow them, define the bottle 'default' in your manifest, and add"), std::string::npos)
+      << shown();
+  write(".config/bottle/bottle.yaml", "bottles: {default: {}}\n");
+  EXPECT_NE(shown().find("`bottle allow --bottle default --save HOST`"), std::string::npos) << shown();
 }
 
 // A script's unset variable must not mean "on this machine" or "the newest session".

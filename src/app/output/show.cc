@@ -117,7 +117,7 @@ bool is_plain(const std::string& word) {
 
 std::string number(double value, bool money) {
   char text[64];
-  std::snprintf(text, sizeof text, "%.0f", value);
+  (void)std::snprintf(text, sizeof text, "%.0f", value);
   return money ? manifest::cost_text(value) : text;
 }
 
