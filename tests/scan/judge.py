@@ -26,7 +26,7 @@ def in_headers(case):
     return case.name.endswith("split-headers")
 
 
-def judge(bottle, directory, seed, leaks=2000, harmless=600):
+def judge(bottle, directory, seed, leaks=2000, harmless=620):
     cases = {}
     leaking = [case for case in corpus.leaks(seed, leaks + leaks // 7) if not case.parts and not in_headers(case)]
     for case in leaking + corpus.harmless(seed, harmless):

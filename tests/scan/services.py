@@ -238,6 +238,39 @@ const tokens: Map<string, Token> = new Map2();
 """
 
 
+def tokens(t):
+    """Values whose names end in "token" or "key" and that are no secrets."""
+    params = f"Action=RunInstances&ImageId=ami-{t.hex(17)}&ClientToken={t.uuid()}&Version=2016-11-15"
+    base, digits = "https://graph.microsoft.com/v1.0/me/messages/delta?$", string.digits
+    values = {
+        "ClientRequestToken": t.uuid(),
+        "LockToken": t.uuid(),
+        "CreationToken": t.uuid(),
+        "idempotency_key": t.uuid(),
+        "dedup_key": t.hex(32),
+        "KMSMasterKeyID": t.uuid(),
+        "S3Key": t.hex(64) + ".zip",
+        "object_key": f"builds/{t.of(ALNUM, 16)}.tar.gz",
+        "_meta": {"progressToken": t.uuid()},
+        "workDoneToken": t.uuid(),
+        "nextForwardToken": f"f/{t.of(digits, 56)}/s",
+        "nextSequenceToken": t.of(digits, 56),
+        "streamToken": b64(t, 18),
+        "$skipToken": b64(t, 60),
+        "page_id": t.random.choice("45") + t.of(digits, 15),
+    }
+    return "\n".join(
+        (
+            params,
+            base + "skiptoken=" + t.of(ALNUM, 80),
+            base + "deltatoken=" + t.of(ALNUM, 80),
+            json.dumps(values),
+            f"<clientToken>{t.uuid()}</clientToken>",
+            "\tc.PrivateKey = testEd25519PrivateKey\n",
+        )
+    )
+
+
 SERVICES = {
     each.__name__: each
     for each in (
@@ -265,5 +298,6 @@ SERVICES = {
         transaction,
         templates,
         program,
+        tokens,
     )
 }

@@ -2,10 +2,12 @@
 // quotes of several kinds, on the next line, in a list, after a type. A value counts only if it looks random, and if
 // neither its name nor the value itself shows that it is something else.
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "base/text/lower.h"
 #include "scan/credential/check_text.h"
+#include "scan/encoding/escapes.h"
 
 namespace bottle::scan {
 namespace {
@@ -64,17 +66,63 @@ Credential value_at(const Text& text, size_t from) {
   return {from, end};
 }
 
+// Returns whether the name ends with one of the others.
+bool is_one_of(std::string_view name, std::span<const std::string_view> endings) {
+  return !name.empty() && std::ranges::any_of(endings, [&](std::string_view each) {
+    return each.back() == name.back() && name.ends_with(each);
+  });
+}
+
 // Returns whether a name ends like that of a secret but means something else. `name` is the part before "token", "key"
-// or similar.
+// or similar, without separators.
 bool is_harmless_name(std::string_view name) {
   static constexpr std::string_view kNames[] = {
       "public",       "page",      "next",   "continuation", "csrf",      "xsrf",        "cache", "primary",
       "foreign",      "partition", "sort",   "cursor",       "max",       "stop",        "pad",   "eos",
       "bos",          "unk",       "mask",   "prompt",       "sync",      "resume",      "input", "output",
       "cancellation", "special",   "design", "syntax",       "forbidden", "publishable", "entry"};
-  return !name.empty() && std::ranges::any_of(kNames, [&](std::string_view each) {
-    return each.back() == name.back() && name.ends_with(each);
-  });
+  return is_one_of(name, kNames);
+}
+
+// Does the same for names that mean a secret if they are written in capitals, as those of variables of an environment
+// are. `word` is what follows `name`.
+bool is_harmless_small_name(std::string_view name, std::string_view word) {
+  // These are places in lists and in streams, and the tasks whose progress LSP and MCP report.
+  static constexpr std::string_view kTokens[] = {"skip",     "delta",      "rewrite",  "sequence",    "forward",
+                                                 "backward", "progress",   "workdone", "prev",        "previous",
+                                                 "paging",   "pagination", "starting", "idempotency", "partialresult"};
+  static constexpr std::string_view kKeys[] = {"dedup",  "dedupe", "deduplication", "object",
+                                               "result", "dest",   "idempotency"};
+  return word.starts_with("token") ? is_one_of(name, kTokens) : word.starts_with("key") && is_one_of(name, kKeys);
+}
+
+// Returns whether the value is written like a UUID.
+bool is_uuid(std::string_view value) {
+  constexpr std::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  return std::ranges::equal(
+      value, kForm, [](char c, char form) { return form == '-' ? c == '-' : hex_digit(static_cast<uint8_t>(c)) >= 0; });
+}
+
+// Returns whether a value of this form identifies a request or a lock if it has such a name. The clients of AWS make
+// these values. Other services give their secrets the same names, but other forms.
+bool is_harmless_uuid(std::string_view name, std::string_view word, std::string_view value) {
+  static constexpr std::string_view kNames[] = {"client", "clientrequest", "creation", "lock", "change"};
+  return word.starts_with("token") && std::ranges::find(kNames, name) != std::end(kNames) && is_uuid(value);
+}
+
+// Returns whether the value is the id of a key, as in "kms_master_key_id". The ids of access keys have other forms, and
+// they are halves of logins.
+bool is_key_id(std::string_view name, std::string_view value) {
+  bool of_key = name.ends_with("key_id") || name.ends_with("keyid") || name.ends_with("key-id");
+  return of_key && (is_uuid(value) || name == "api_key_id" || name == "apikeyid");
+}
+
+// Returns whether the value ends like the name of a file.
+bool is_file(std::string_view value) {
+  constexpr size_t kLongest = 5;
+  size_t dot = value.rfind('.');
+  if (dot == value.npos || value.size() - dot - 1 > kLongest || dot + 1 == value.size()) return false;
+  return std::ranges::all_of(value.substr(dot + 1), [](char c) { return is_alnum(c) && (c < 'A' || c > 'Z'); });
 }
 
 // Returns the name that ends at `end` in lower case, without the quotes, spaces and commas after it. Moves `end` to its
@@ -89,19 +137,38 @@ std::string whole_name(std::string_view text, size_t& end) {
   return name;
 }
 
+// Returns whether the value names a variable or a type that holds a key or token, as in "key = testEd25519PrivateKey".
+// `word` is in lower case, and the value has it with a capital or at its beginning.
+bool names_variable(std::string_view value, std::string_view word) {
+  if (!is_identifier(value)) return false;
+  for (size_t at = 0; at + word.size() <= value.size(); ++at) {
+    bool begins = at == 0 || (value[at] >= 'A' && value[at] <= 'Z');
+    char next = at + word.size() < value.size() ? value[at + word.size()] : '\0';
+    if (begins && (next < 'a' || next > 'z') && lower(value.substr(at, word.size())) == word) return true;
+  }
+  return false;
+}
+
 // Returns whether the name that ends at `end` is not that of a secret: either a page puts such a value into its own
 // forms, or the name only contains a word such as "key" or "token", as in "partition_key" and "page_token".
-bool has_harmless_name(std::string_view text, size_t end) {
+bool has_harmless_name(std::string_view text, size_t end, std::string_view value, bool quoted) {
   std::string name = whole_name(text, end);
   if (name == "value") name = whole_name(text, end);
+  bool small = std::ranges::any_of(text.substr(end, name.size()), [](char c) { return c >= 'a' && c <= 'z'; });
   for (std::string_view each : {"csrf", "xsrf", "authenticity", "requestverification", "antiforgery"})
     if (name.find(each) != name.npos) return true;
-  size_t word = 0;
+  size_t at = 0;
   for (std::string_view each : {"secret", "token", "pass", "key", "auth", "credential", "pwd", "api"})
-    if (size_t at = name.rfind(each); at != name.npos && (word == 0 || at < word)) word = at;
-  name.resize(word);
-  while (!name.empty() && (name.back() == '_' || name.back() == '-')) name.pop_back();
-  return is_harmless_name(name);
+    if (size_t found = name.rfind(each); found != name.npos && (at == 0 || found < at)) at = found;
+  if (is_key_id(name, value) || name == "streamtoken") return true;
+  std::string word = name.substr(at);
+  for (std::string_view each : {"key", "token"})
+    if (!quoted && word.ends_with(each) && names_variable(value, each)) return true;
+  name.resize(at);
+  std::erase_if(name, [](char c) { return c == '_' || c == '-'; });
+  if (word == "key" && name == "s3" && is_file(value)) return true;
+  if (is_harmless_name(name)) return true;
+  return small && (is_harmless_small_name(name, word) || is_harmless_uuid(name, word, value));
 }
 
 // Returns whether the value is one that vendors mean to be public: it identifies a project in a browser.
@@ -109,6 +176,14 @@ bool is_public(std::string_view value) {
   for (std::string_view each : {"phc_", "pk_live_", "pk_test_", "pk.eyJ", "sb_publishable_"})
     if (value.starts_with(each)) return true;
   return false;
+}
+
+// Returns whether the value is a small hexadecimal number, as of a constant in C.
+bool is_number(std::string_view value) {
+  constexpr size_t kMostDigits = 8;
+  if (value.starts_with('-')) value.remove_prefix(1);
+  if (!value.starts_with("0x") || value.size() > 2 + kMostDigits) return false;
+  return std::ranges::all_of(value.substr(2), [](char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; });
 }
 
 // Returns whether the value without quotes, which looks random, is an expression of a program and not text.
@@ -119,7 +194,8 @@ bool is_code(std::string_view value) {
                                                  "result.", "session.", "user.",   "data."};
   if (std::ranges::any_of(kOwners, [&](std::string_view each) { return value.starts_with(each); })) return true;
   std::string_view without = value.substr(0, value.find_last_not_of(")]}:.") + 1);
-  return without.size() < value.size() && !looks_random(without);
+  if (without.size() < value.size() && !looks_random(without)) return true;
+  return is_number(value);
 }
 
 // Returns where the value after the type of a variable begins, as in `key: &str = "…"`, or `at` if there is none.
@@ -182,7 +258,7 @@ Found assignment(const Text& text, size_t end) {
   text.look(kNameWork);
   if ((!quoted && is_code(written)) || is_public(written) || written.ends_with("/aws4_request")) return {};
   if (text.substr(0, sign).ends_with(":secret") && before(text, sign, 80, "arn:")) return {};  // the name of a secret
-  return has_harmless_name(text, sign) ? Found() : value;
+  return has_harmless_name(text, sign, written, quoted) ? Found() : value;
 }
 
 }  // namespace bottle::scan

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text/lower.h"
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/stand_in.h"
@@ -84,16 +85,26 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
                              [](char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); });
 }
 
-// Returns whether the value at a position is a trace's id of a span, such as in "span_id":"4539148803436467". Some of
-// these ids of 16 hexadecimal digits have no letters.
-bool is_span_id(std::string_view text, size_t at) {
+// Returns whether the value at a position is an id that has 16 digits, such as in "span_id":"4539148803436467". The ids
+// of spans have 16 hexadecimal digits, some of them without letters. The ids of Meta are numbers.
+bool is_other_id(std::string_view text, size_t at) {
+  static constexpr std::string_view kOwners[] = {"span", "page",     "ad",    "adset", "campaign", "creative",
+                                                 "post", "business", "photo", "video", "album",    "pixel"};
+  constexpr size_t kLongest = 8;  // of these words
   size_t end = text.substr(0, at).find_last_not_of("\"' \\:=");
   if (end == text.npos || end + 1 == at) return false;
   std::string_view name = text.substr(0, end + 1);
   if (!name.ends_with("id") && !name.ends_with("Id") && !name.ends_with("ID")) return false;
   name.remove_suffix(2);
   if (name.ends_with('_') || name.ends_with('-') || name.ends_with('.')) name.remove_suffix(1);
-  return name.ends_with("span") || name.ends_with("Span") || name.ends_with("SPAN");
+  std::string owner = lower(name.substr(name.size() - std::min(name.size(), kLongest)));
+  return std::ranges::any_of(kOwners, [&](std::string_view each) {
+    if (!owner.ends_with(each)) return false;
+    // "upload_id" does not name an ad.
+    size_t begin = name.size() - each.size();
+    return begin == 0 || each == "span" || is_upper(name[begin]) || !is_part_of_word(name[begin - 1]) ||
+           name[begin - 1] == '_';
+  });
 }
 
 // Returns how long the account numbers of a country are, or 0 if it has none. Takes the two letters of its code.
@@ -191,7 +202,7 @@ size_t card_at(std::string_view text, size_t at) {
     if (!sentence) return 0;
   }
   bool split = end - at != digits.size();
-  if (!split && digits.size() == 16 && is_span_id(text, at)) return 0;
+  if (!split && digits.size() == 16 && is_other_id(text, at)) return 0;
   if (split && digits.size() == 16 && end - at != 19) return 0;  // four groups
   return is_card(digits) && distinct(digits) >= kFewestKinds ? end : 0;
 }

@@ -103,6 +103,23 @@ bool names_itself(std::string_view text) {
   return false;
 }
 
+// Counts how often the case of letters turns, and the vowels. camelCase has capitals only at the beginning of words.
+// Random text has them everywhere, with single small letters between them.
+struct Turns {
+  size_t count = 0, vowels = 0;
+};
+Turns turns_of(std::string_view letters) {
+  Turns turns;
+  for (size_t i = 1; i < letters.size(); ++i) {
+    turns.count += is_upper(letters[i]) && is_lower(letters[i - 1]);
+    turns.count +=
+        i + 1 < letters.size() && is_lower(letters[i]) && is_upper(letters[i - 1]) && is_upper(letters[i + 1]);
+  }
+  static constexpr Set kVowels = set_of("aeiouyAEIOUY");
+  turns.vowels = count_of(letters, kVowels);
+  return turns;
+}
+
 // Returns whether the part is a word, a version or part of a name: letters of one case or capitalized, with at most a
 // few digits.
 bool is_word(std::string_view part) {
@@ -110,16 +127,8 @@ bool is_word(std::string_view part) {
   while (letters < part.size() && is_letter(part[letters])) ++letters;
   bool digits = std::all_of(part.begin() + static_cast<std::ptrdiff_t>(letters), part.end(), is_digit);
   if (!digits || part.size() - letters > 4) return false;
-  // camelCase has capitals only at the beginning of words. Random text has them everywhere, with single small letters
-  // between them.
-  size_t turns = 0;
-  for (size_t i = 1; i < letters; ++i) {
-    turns += is_upper(part[i]) && is_lower(part[i - 1]);
-    turns += i + 1 < letters && is_lower(part[i]) && is_upper(part[i - 1]) && is_upper(part[i + 1]);
-  }
-  static constexpr Set kVowels = set_of("aeiouyAEIOUY");
-  size_t vowels = count_of(part, kVowels);
-  return turns * 4 <= letters + 4 && (turns < 2 || vowels * 4 >= letters);
+  Turns turns = turns_of(part.substr(0, letters));
+  return turns.count * 4 <= letters + 4 && (turns.count < 2 || turns.vowels * 4 >= letters);
 }
 
 bool is_monotonous(std::string_view token, size_t distinct) {
@@ -220,7 +229,9 @@ bool is_no_password(std::string_view value, unsigned kinds, size_t distinct) {
        "user",        "username",    "pw",          "null",    "none",        "true",
        "false",       "undefined",   "credentials", "key",     "string",      "mypassword",
        "my_password", "my-password", "hunter2",     "letmein", "admin",       "root",
-       "test",        "postgres",    "guest",       "pass123", "password123", "mysecretpassword"});
+       "test",        "postgres",    "guest",       "pass123", "password123", "mysecretpassword",
+       "mypass",      "qwerty",      "opensesame",  "xyz",     "nothing",     "pwd1",
+       "pwd2"});
   if (value.size() < 3 || std::string_view("$<>{}%*[]()`").contains(value.front()) || value.starts_with("..."))
     return true;
   // These are variables of shells and of templates.
@@ -238,6 +249,24 @@ bool is_no_password(std::string_view value, unsigned kinds, size_t distinct) {
 }  // namespace
 
 bool is_no_password(std::string_view value) { return is_no_password(value, kinds_in(value), distinct(value)); }
+
+bool is_identifier(std::string_view value) {
+  constexpr size_t kLongestNumber = 5;
+  std::string letters;
+  for (size_t at = 0; at < value.size();) {
+    size_t begin = at;
+    while (at < value.size() && is_letter(value[at])) ++at;
+    // A word after a number begins with a capital.
+    bool is_word = at >= begin + 2 && (begin == 0 || (is_upper(value[begin]) && is_lower(value[begin + 1])));
+    if (!is_word && (begin > 0 || at == begin)) return false;
+    letters += value.substr(begin, at - begin);
+    size_t number = at;
+    while (at < value.size() && is_digit(value[at])) ++at;
+    if (at - number > kLongestNumber || (at == number && at < value.size())) return false;
+  }
+  Turns turns = turns_of(letters);
+  return turns.count * 4 <= letters.size() + 4 && turns.vowels * 4 >= letters.size();
+}
 
 bool looks_random(std::string_view value) {
   if (value.size() < 8) return false;

@@ -19,6 +19,10 @@ bool is_no_password(std::string_view value);
 // letters, digits and signs. Words, names in code, paths, addresses and numbers do not look random.
 bool looks_random(std::string_view value);
 
+// Returns whether the value is an identifier of a program that is made of words, which may have numbers between them,
+// as in "testEd25519PrivateKey". Some passwords that people make look like this, too.
+bool is_identifier(std::string_view value);
+
 // Returns the bits per byte, computed from the frequencies of the first 512 bytes.
 double entropy(std::string_view text);
 
