@@ -35,6 +35,13 @@ size_t longest_run(std::string_view value) {
 
 std::string reversed(std::string_view text) { return {text.rbegin(), text.rend()}; }
 
+// Returns the text as it is in an HTML form, but without percent escapes.
+std::string in_form(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace(out, ' ', '+');
+  return out;
+}
+
 std::string hex_of(std::string_view value) {
   std::string out;
   for (unsigned char c : value) out.append({"0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]});
@@ -50,6 +57,21 @@ std::string base32_core(std::string_view value, size_t shift) {
       digit = digit << 1 | (static_cast<unsigned char>(value[i / 8 - shift]) >> (7 - i % 8) & 1u);
     out += "abcdefghijklmnopqrstuvwxyz234567"[digit];
   }
+  return out;
+}
+
+struct Character {
+  uint32_t code = 0;
+  size_t size = 1;  // in bytes
+};
+// Returns the character of UTF-8 that begins at `at`. Bytes that are not UTF-8 give any character.
+Character character_at(std::string_view value, size_t at) {
+  auto byte = [&](size_t i) { return i < value.size() ? static_cast<unsigned char>(value[i]) : 0u; };
+  unsigned first = byte(at);
+  if (first < 0xc0) return {first};
+  size_t more = first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+  Character out{first & (0x3fu >> more), more + 1};
+  for (size_t i = at + 1; i <= at + more; ++i) out.code = out.code << 6 | (byte(i) & 63);
   return out;
 }
 
@@ -75,15 +97,19 @@ std::vector<std::string> escaped(std::string_view value) {
       if (c == '"' || c == '\\') json += '\\';
       json += value[at];
     } else if (c >= 0xc0) {
-      size_t more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-      unsigned code = c & (0x3fu >> more);
-      for (size_t i = at + 1; i <= at + more; ++i) code = code << 6 | (byte(i) & 63);
+      uint32_t code = character_at(value, at).code;
       // Characters above U+FFFF are written as a pair of surrogates (RFC 8259 §7).
       if (code >= 0x10000) add_unit(0xd800 + ((code - 0x10000) >> 10 & 0x3ff));
       add_unit(code < 0x10000 ? code : 0xdc00 + (code & 0x3ff));
     }
   }
-  return {json, url, bytes};
+  std::string form;
+  for (size_t at = 0; at < url.size();) {
+    bool is_space = url.compare(at, 3, "%20") == 0;
+    form += is_space ? '+' : url[at];
+    at += is_space ? 3 : 1;
+  }
+  return {json, url, form, bytes};
 }
 
 // Returns the value as it is in JSON within `depth` JSON texts. Without `quotes`, only backslashes are escaped.
@@ -97,9 +123,26 @@ std::string in_json(std::string_view value, unsigned depth, bool quotes) {
   return out;
 }
 
+// Returns the value in UTF-16.
+std::string utf16(std::string_view value, bool big_endian) {
+  std::string out;
+  auto add = [&](uint32_t unit) {
+    char high = static_cast<char>(unit >> 8), low = static_cast<char>(unit);
+    out += big_endian ? high : low;
+    out += big_endian ? low : high;
+  };
+  for (size_t at = 0; at < value.size();) {
+    auto [code, size] = character_at(value, at);
+    if (code >= 0x10000) add(0xd800 + ((code - 0x10000) >> 10 & 0x3ff));
+    add(code < 0x10000 ? code : 0xdc00 + (code & 0x3ff));
+    at += size;
+  }
+  return out;
+}
+
 // Returns other bytes for a value that is UTF-8 with characters beyond ASCII: Latin-1, if that has all of the value's
-// characters, and UTF-8 of each single byte. The decoder makes the latter from escapes of bytes, such as "\xc3\xbc"
-// in Python and "\303\274" in git.
+// characters, and otherwise UTF-16, from which the decoder makes Latin-1; and UTF-8 of each single byte. The decoder
+// makes the last one from escapes of bytes, such as "\xc3\xbc" in Python and "\303\274" in git.
 std::vector<std::string> other_bytes(std::string_view value) {
   std::string latin, of_bytes;
   bool fits = true;
@@ -120,6 +163,7 @@ std::vector<std::string> other_bytes(std::string_view value) {
   std::vector<std::string> out;
   if (of_bytes == value) return out;
   if (fits) out.push_back(std::move(latin));
+  else out.insert(out.end(), {utf16(value, false), utf16(value, true)});
   out.push_back(std::move(of_bytes));
   return out;
 }
@@ -165,6 +209,8 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
     dictionary_.add_exactly(secret, piece);
     dictionary_.add_exactly(secret, reversed(piece));
     dictionary_.add_exactly(secret, rot13(std::string(piece)));
+    // A form that has no percent escapes is not decoded.
+    if (piece.find(' ') != piece.npos) dictionary_.add_exactly(secret, in_form(piece));
   };
   add_encoded(secret, value);
   // A few escaped quotes and backslashes do not make a text that is worth decoding. Where they are beside others that

@@ -1,6 +1,7 @@
-// Checks what the detector finds in compressed data, and in compressed data that is encoded.
+// Checks what the detector finds in compressed data, encoded or not, in dumps, and in other forms of known secrets.
 #include <gtest/gtest.h>
 
+#include "base/text/json.h"
 #include "base/text/lower.h"
 #include "scan/content/compress_test.h"
 #include "scan/disguise_test.h"
@@ -127,6 +128,28 @@ TEST(Detector, FindsCompressedDataInBase64WithFewEscapes) {
       }
       for (const std::string& each : {"GET /search?q=" + in_query + "&page=2", "{\"a\": \"" + in_json + "\"}"})
         EXPECT_NE(found(each).find("github-token"), std::string::npos) << format << ": " << each;
+    }
+  }
+}
+
+// The decoder of UTF-16 drops only zeros, so it would leave other bytes in such a secret.
+TEST(Detector, FindsKnownSecretsBeyondLatin1InUtf16) {
+  const std::string value = "\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87-\xe2\x82\xac-9Kq7";
+  const std::u16string wide = u"\u043a\u043b\u044e\u0447-\u20ac-9Kq7";
+  auto catalog = *Catalog::builtin();
+  catalog.add_known("pass", value);
+  catalog.build();
+  for (bool big : {false, true}) {
+    std::string text;
+    for (char16_t c : wide) {
+      char high = static_cast<char>(c >> 8), low = static_cast<char>(c);
+      text += big ? std::string{high, low} : std::string{low, high};
+    }
+    std::string sentence = utf16("the phrase is ", big) + text + utf16(" and more", big);
+    for (const std::string& hidden : {sentence, text, "x " + base64(sentence), "x " + base64(text)}) {
+      auto findings = Detector(&catalog).scan(hidden).findings;
+      ASSERT_EQ(findings.size(), 1u) << big << hidden;
+      EXPECT_EQ(findings[0].name, "pass");
     }
   }
 }
