@@ -339,7 +339,7 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
       return scan_hex_pairs(view, at.begin, at.end);
     case Shape::wide:
       if (!may_work(size * work::kPair)) return;
-      return scan_decoded(view, narrowed(view.text, at.begin, at.end), "utf-16");
+      return scan_decoded(view, narrowed(view.text, at.begin, at.end), at.period == 4 ? "utf-32" : "utf-16");
     case Shape::escapes:
       if (!may_work(size * work::kEscape)) return;
       return scan_escaped(view, unescaped(view.text, at.begin, at.end), at, "escapes");

@@ -132,6 +132,21 @@ TEST(Detector, FindsCompressedDataInBase64WithFewEscapes) {
   }
 }
 
+TEST(Detector, FindsWideCharactersOfFourBytes) {
+  auto catalog = *Catalog::builtin();
+  for (const char* secret : {"hQ7#x9Lw", "p@ss/W0rd+x=9\"", "two words 77"}) catalog.add_known("pass", secret);
+  catalog.build();
+  for (std::string text : {"hQ7#x9Lw", "p@ss/W0rd+x=9\"", "two words 77", "the key is hQ7#x9Lw, and more"})
+    for (bool big : {false, true})
+      for (size_t before : {0, 1, 2, 3, 50, 61}) {
+        std::string wide(before, 'x');
+        for (char c : text) wide += big ? std::string{'\0', '\0', '\0', c} : std::string{c, '\0', '\0', '\0'};
+        auto findings = Detector(&catalog).scan(wide + "and more").findings;
+        ASSERT_EQ(findings.size(), 1u) << text << big << before;
+        EXPECT_EQ(findings[0].encoding, "utf-32");
+      }
+}
+
 // The decoder of UTF-16 drops only zeros, so it would leave other bytes in such a secret.
 TEST(Detector, FindsKnownSecretsBeyondLatin1InUtf16) {
   const std::string value = "\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87-\xe2\x82\xac-9Kq7";

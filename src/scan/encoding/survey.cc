@@ -323,11 +323,30 @@ class Survey {
       every &= every >> step | after << (64 - step);
       after &= after >> step;
     }
+    if (every) return wide_spot(at + static_cast<size_t>(std::countr_zero(every)), 2);
+    // In UTF-32, three zeros come before or after each character.
+    every = low & (low >> 1 | high << 63) & (low >> 2 | high << 62) & ~(low >> 3 | high << 61);
     if (!every) return;
-    size_t begin = at + static_cast<size_t>(std::countr_zero(every)), end = begin;
+    after = high & high >> 1 & high >> 2 & ~(high >> 3);
+    for (unsigned step : {4u, 8u, 8u}) {
+      every &= every >> step | after << (64 - step);
+      after &= after >> step;
+    }
+    if (every) wide_spot(at + static_cast<size_t>(std::countr_zero(every)), 4);
+  }
+
+  // Adds the characters of `size` bytes, all but one of them zero. The zeros of the first one begin at `begin`.
+  void wide_spot(size_t begin, uint16_t size) {
+    size_t end = begin;
     if (begin > 0) --begin;
-    while (end < text_.size() && byte(end) == 0 && byte(end + 1) != 0) end += 2;
+    auto is_character = [&] {
+      for (size_t i = 0; i + 1 < size; ++i)
+        if (byte(end + i) != 0) return false;
+      return byte(end + size - 1) != 0;
+    };
+    while (end < text_.size() && is_character()) end += size;
     add(Shape::wide, begin, std::min(end, text_.size()));
+    spots_.back().period = size;
     wide_end_ = end;
   }
 

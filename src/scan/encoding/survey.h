@@ -14,7 +14,7 @@ namespace bottle::scan {
 enum class Shape : uint8_t {
   run,         // 16 or more characters of Base64 or Base64url, which includes hex, Base32 and long words
   hex_pairs,   // 8 or more pairs of hexadecimal digits at equal distances
-  wide,        // every other byte is zero, as in UTF-16
+  wide,        // every other byte is zero, as in UTF-16, or three of four, as in UTF-32
   escapes,     // backslash escapes or entities of the characters of credentials
   percent,     // percent escapes of those characters
   decimals,    // a list of numbers
@@ -29,7 +29,7 @@ enum class Shape : uint8_t {
 struct Spot {
   Shape shape = Shape::run;
   bool lines = false;   // a run of several lines
-  uint16_t period = 0;  // of groups
+  uint16_t period = 0;  // of groups and of wide characters
   uint32_t begin = 0, end = 0;
 };
 
