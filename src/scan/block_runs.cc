@@ -70,6 +70,12 @@ bool is_varied(std::string_view run) {
   return false;
 }
 
+// Returns whether the run may be binary digits in hexadecimal, which has only three characters.
+bool may_be_hex_of_bits(std::string_view run) {
+  constexpr size_t kShortest = 128;  // 64 digits
+  return run.size() >= kShortest && run.find_first_not_of("013") == run.npos;
+}
+
 struct Format {
   Compression compression;
   std::string_view name;
@@ -91,7 +97,8 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
   auto [begin, end] = std::pair(at.begin, at.end);
   if (!may_work(work::kRun + (end - begin) * work::kOfRun)) return;
   scan_binary(view, begin, end);
-  if (!is_varied(view.text.substr(begin, end - begin))) return;
+  std::string_view run = view.text.substr(begin, end - begin);
+  if (!is_varied(run) && !may_be_hex_of_bits(run)) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
   if (as_long_as_wif && !may_work(work::kWif)) return;
   if (!catalog_.wifs_.empty() && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))
@@ -130,9 +137,13 @@ bool BlockScan::scan_parts_of_run(const View& view, size_t begin, size_t end) {
 }
 
 // Scans a run of the digits 0 and 1. Eight of them are a byte, and a text of 8 bytes is the shortest that is scanned.
+// In groups, the end of a word may come before them.
 void BlockScan::scan_binary(const View& view, size_t begin, size_t end) {
-  constexpr size_t kShortest = 64;
-  if (end - begin < kShortest || view.text.substr(begin, kShortest).find_first_not_of("01") != view.text.npos) return;
+  constexpr size_t kShortest = 64, kLongestWord = 8;
+  size_t word = view.groups ? view.text.substr(begin, kLongestWord).find_first_of("01") : 0;
+  if (word == view.text.npos || end - begin < kShortest + word) return;
+  begin += word;
+  if (view.text.substr(begin, kShortest).find_first_not_of("01") != view.text.npos) return;
   scan_decoded(view, binary_run(view.text, begin, end), "binary");
 }
 

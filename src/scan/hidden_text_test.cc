@@ -132,6 +132,18 @@ TEST(Detector, FindsCompressedDataInBase64WithFewEscapes) {
   }
 }
 
+// Binary digits of ASCII characters have a first digit that is the same in all of them.
+TEST(Detector, FindsBinaryDigitsWithSeparators) {
+  std::string token = filled("ghp_<alnum 36>", 7);
+  for (std::string_view before : {"", "bits: ", "this is "})
+    for (std::string_view mark : {" ", ", ", ",", "\n", "\\n", "-", "\", \"", " 0b", ", 0b"}) {
+      std::string bits = lines(each_bit(token), 8, mark);
+      std::string text = std::string(before) + (mark.ends_with("0b") ? "0b" : "") + bits;
+      EXPECT_EQ(found(text), "github-token (binary in groups)") << text;
+    }
+  EXPECT_EQ(found(each(each_bit(token), "%02x")), "github-token (binary in hex)");
+}
+
 TEST(Detector, FindsWideCharactersOfFourBytes) {
   auto catalog = *Catalog::builtin();
   for (const char* secret : {"hQ7#x9Lw", "p@ss/W0rd+x=9\"", "two words 77"}) catalog.add_known("pass", secret);

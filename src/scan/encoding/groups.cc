@@ -83,6 +83,7 @@ class Columns {
       for (size_t i = period_ - 1; i-- > 0;) drop_[i] |= same_[i] && drop_[i + 1];
       if (period_ > 1) drop_[0] |= same_[0] && drop_[period_ - 1];
     }
+    keep_bits();
     drop_counters();
   }
   bool drops(size_t column) const { return drop_[column]; }
@@ -101,6 +102,20 @@ class Columns {
     for (size_t row = 1; row < rows_; ++row)
       if (text_[first_ + row * period_ + column] != text_[first_ + column]) return false;
     return true;
+  }
+
+  // Binary digits are the same in all groups if they are the first ones of ASCII characters. Keeps those beside the
+  // others.
+  void keep_bits() {
+    auto is_bit = [&](size_t column) {
+      for (size_t row = 0; row < rows_; ++row)
+        if ((text_[first_ + row * period_ + column] | 1) != '1') return false;
+      return true;
+    };
+    for (size_t i = 0; i < period_; ++i)
+      if (!drop_[i] && !is_bit(i)) return;
+    for (size_t i = 1; i < period_; ++i) drop_[i] &= drop_[i - 1] || !is_bit(i);
+    for (size_t i = period_ - 1; i-- > 0;) drop_[i] &= drop_[i + 1] || !is_bit(i);
   }
 
   void drop_counters() {
