@@ -246,6 +246,31 @@ void BlockScan::scan_base32(const View& view, size_t begin, size_t end) {
   }
 }
 
+// Scans a text with percent escapes as one of an HTML form, in which '+' stands for a space. Only known secrets and
+// rules can have spaces, so nothing more is decoded.
+void BlockScan::scan_form(const View& view, const Spot& at) {
+  size_t size = at.end - at.begin;
+  if (view.text.substr(at.begin, size).find('+') == view.text.npos || !may_work(size * work::kEscape)) return;
+  Decoded form = percent(view.text, at.begin, at.end, true);
+  if (!is_worth_a_look(form.text)) return;
+  text_left_ += form.text.size();  // the limit counts the bytes of the other reading
+  scan_view({.text = form.text,
+             .outer = &view,
+             .map = &form,
+             .encoding = "percent",
+             .depth = Detector::kDeepest,
+             .joined = view.joined});
+}
+
+// Scans a text without its escapes, and with those of bytes as bytes if compressed data may begin among them.
+void BlockScan::scan_escapes(const View& view, const Spot& at) {
+  Decoded decoded = unescaped(view.text, at.begin, at.end);
+  scan_escaped(view, decoded, at, "escapes");
+  if (!may_be_packed_bytes(decoded.text) || !may_work((at.end - at.begin) * work::kEscape)) return;
+  if (Decoded bytes = unescaped_bytes(view.text, at.begin, at.end); has_packed(bytes.text))
+    scan_decoded(view, bytes, "escapes");
+}
+
 void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding) {
   if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";

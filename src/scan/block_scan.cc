@@ -342,10 +342,11 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
       return scan_decoded(view, narrowed(view.text, at.begin, at.end), at.period == 4 ? "utf-32" : "utf-16");
     case Shape::escapes:
       if (!may_work(size * work::kEscape)) return;
-      return scan_escaped(view, unescaped(view.text, at.begin, at.end), at, "escapes");
+      return scan_escapes(view, at);
     case Shape::percent:
       if (!may_work(size * work::kEscape)) return;
-      return scan_escaped(view, percent(view.text, at.begin, at.end), at, "percent");
+      scan_escaped(view, percent(view.text, at.begin, at.end), at, "percent");
+      return scan_form(view, at);
     case Shape::decimals:
       if (!may_work(size * work::kNumber)) return;
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;

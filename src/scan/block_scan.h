@@ -128,6 +128,8 @@ class BlockScan {
   void scan_binary(const View& view, size_t begin, size_t end);
   bool is_worth_a_look(std::string_view decoded) const;
   void scan_escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
+  void scan_form(const View& view, const Spot& spot);
+  void scan_escapes(const View& view, const Spot& spot);
   void find_mnemonics(const View& view, const Spot& spot);
   void find_numbers(const View& view, const Spot& spot);
   void scan_compressed(const View& view, const Spot& spot);

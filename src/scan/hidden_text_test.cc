@@ -132,6 +132,33 @@ TEST(Detector, FindsCompressedDataInBase64WithFewEscapes) {
   }
 }
 
+// Writes bytes like repr() of Python, or all of them in octal.
+std::string literal(std::string_view bytes, bool octal) {
+  std::string out;
+  for (char c : bytes) {
+    auto byte = std::string_view(&c, 1);
+    if (octal) out += each(byte, "\\%03o");
+    else if (c == '\\' || c == '\'') out += {'\\', c};
+    else if (c == '\n' || c == '\r' || c == '\t') out += {'\\', c == '\n' ? 'n' : c == '\r' ? 'r' : 't'};
+    else out += c >= ' ' && c < 0x7f ? std::string(byte) : each(byte, "\\x%02x");
+  }
+  return out;
+}
+
+TEST(Detector, FindsCompressedDataInLiterals) {
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    std::string text =
+        "the token is " + filled("ghp_<alnum 36>", seed) + ", and these words follow it " + filled("<alnum 90>", seed);
+    for (int window : {31, 15})
+      for (bool octal : {false, true}) {
+        std::string bytes = "b'" + literal(deflated(text, window), octal) + "'";
+        std::string expected = window == 31 ? "github-token (gzip in escapes)" : "github-token (deflate in escapes)";
+        EXPECT_EQ(found("print(" + bytes + ")\n"), expected) << bytes;
+        EXPECT_EQ(found(nlohmann::json{{"out", "x = " + bytes}}.dump()), expected) << bytes;
+      }
+  }
+}
+
 // Binary digits of ASCII characters have a first digit that is the same in all of them.
 TEST(Detector, FindsBinaryDigitsWithSeparators) {
   std::string token = filled("ghp_<alnum 36>", 7);
@@ -157,6 +184,29 @@ TEST(Detector, FindsWideCharactersOfFourBytes) {
         ASSERT_EQ(findings.size(), 1u) << text << big << before;
         EXPECT_EQ(findings[0].encoding, "utf-32");
       }
+}
+
+TEST(Detector, FindsSecretsInForms) {
+  auto catalog = *Catalog::builtin();
+  catalog.add_known("phrase", "correct horse 42 battery staple");
+  catalog.add_known("foreign", "gr\xc3\xbc\xc3\x9f gott 77");
+  catalog.build();
+  auto names = [&](const std::string& text) {
+    std::string out;
+    for (const auto& each : Detector(&catalog).scan(text).findings) out += each.name + " ";
+    return out;
+  };
+  EXPECT_EQ(names("pw=correct+horse+42+battery+staple"), "phrase ");
+  EXPECT_EQ(names("pw=Correct+Horse+42+battery+staple&x=%2B"), "phrase ");
+  EXPECT_EQ(names("pw=gr%C3%BC%C3%9F+gott+77&a=1"), "foreign ");
+  EXPECT_EQ(names("h=Authorization%3A+Bearer+" + filled("<alnum 40>", 3) + "&a=1"), "http-bearer ");
+  EXPECT_EQ(names("a=1&h=machine+git.example.net+login+me+password+" + filled("<alnum 20>", 3) + "%0A"), "netrc ");
+  std::string key = filled("-----BEGIN+ENCRYPTED+PRIVATE+KEY-----%0D%0A<alnum 64>%0D%0A<alnum 64>%0D%0A", 3);
+  auto found = Detector(&catalog).scan("key=" + key + "-----END+ENCRYPTED+PRIVATE+KEY-----").findings;
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].name, "private-key");
+  EXPECT_EQ(found[0].begin, 4u);
+  EXPECT_GE(found[0].end, key.size() - 6);
 }
 
 // The decoder of UTF-16 drops only zeros, so it would leave other bytes in such a secret.

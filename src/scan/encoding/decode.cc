@@ -256,7 +256,7 @@ size_t percent_step(std::string_view text, size_t at, size_t end, std::string& o
   return at + 1;
 }
 
-Decoded percent(std::string_view text, size_t begin, size_t end) {
+Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form) {
   Decoded out;
   out.form = Decoded::Form::percent;
   out.end = end;
@@ -277,6 +277,7 @@ Decoded percent(std::string_view text, size_t begin, size_t end) {
       size_t next = std::min(end, text.find('%', at));
       out.anchor(at);
       out.text.append(text, at, next - at);
+      if (in_form) std::replace(out.text.end() - static_cast<std::ptrdiff_t>(next - at), out.text.end(), '+', ' ');
       at = next;
       continue;
     }

@@ -103,11 +103,17 @@ Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // Sets `to` to what the digits decode to, which must all be hexadecimal. A last single digit counts as the first one
 // of a pair.
 void hex_digits(std::string_view digits, std::string& to);
-// Decodes %41, even if the '%' is itself escaped, any number of times. '+' is unchanged.
-Decoded percent(std::string_view text, size_t begin, size_t end);
+// Decodes %41, even if the '%' is itself escaped, any number of times. A '+' is a space in HTML forms, and otherwise
+// unchanged.
+Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form = false);
 // Decodes \u0041, \x41, \101, \/, \", &#65;, &#x41;, &amp; and similar escapes. \n and similar ones become spaces.
 Decoded unescaped(std::string_view text, size_t begin, size_t end);
-// Returns the low bytes of UTF-16 in either byte order.
+// Decodes the same backslash escapes as bytes, as Python and C do in strings of bytes. The other function makes UTF-8
+// of those above 127.
+Decoded unescaped_bytes(std::string_view text, size_t begin, size_t end);
+// Returns whether compressed bytes may begin in that text. Takes what unescaped() returns.
+bool may_be_packed_bytes(std::string_view unescaped);
+// Returns the low bytes of UTF-16 or UTF-32 in either byte order.
 Decoded narrowed(std::string_view text, size_t begin, size_t end);
 // Each decodes one character or escape at `at`, appends it to `out`, and returns where the next one begins.
 size_t percent_step(std::string_view text, size_t at, size_t end, std::string& out);

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "scan/encoding/decode.h"
+
 namespace bottle::scan {
 void Unescaper::put(uint8_t byte, uint16_t length, Outs& outs) {
   if (size_ == 0 && byte != introducer(notation_)) return outs.add(byte, length);
@@ -150,6 +152,75 @@ void Unescaper::emit(Outs& outs) {
     add(0x80 | (code_ >> 6 & 0x3f));
     add(0x80 | (code_ & 0x3f));
   }
+}
+
+namespace {
+
+bool is_hex_digit(char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; }
+bool is_octal_digit(char c) { return c >= '0' && c <= '7'; }
+
+// Returns how many backslashes begin an escape in the text: more than one if the text is itself a string in JSON.
+size_t escape_depth(std::string_view text) {
+  for (size_t at = text.find('\\'); at != text.npos; at = text.find('\\', at)) {
+    size_t end = std::min(text.find_first_not_of('\\', at), text.size());
+    if (end < text.size() && is_octal_digit(text[end])) return end - at;
+    if (end + 1 < text.size() && text[end] == 'x' && is_hex_digit(text[end + 1])) return end - at;
+    at = end;
+  }
+  return 1;
+}
+
+// Appends the byte of the escape whose backslashes end at `at`, and returns where the next character begins.
+size_t byte_step(std::string_view text, size_t at, std::string& out) {
+  constexpr std::string_view kLetters = "nrtabfv", kBytes = "\n\r\t\a\b\f\v";
+  bool is_hex = text[at] == 'x', is_octal = is_octal_digit(text[at]);
+  if (!is_hex && !is_octal) {
+    size_t letter = kLetters.find(text[at]);
+    out += letter == kLetters.npos ? text[at] : kBytes[letter];
+    return at + 1;
+  }
+  size_t begin = is_hex ? at + 1 : at, end = begin, limit = std::min(text.size(), begin + (is_hex ? 2 : 3));
+  unsigned code = 0;
+  while (end < limit && (is_hex ? is_hex_digit(text[end]) : is_octal_digit(text[end])))
+    code = code * (is_hex ? 16 : 8) + static_cast<unsigned>(hex_digit(static_cast<uint8_t>(text[end++])));
+  if (end > begin) out += static_cast<char>(code);
+  return end;
+}
+
+}  // namespace
+
+bool may_be_packed_bytes(std::string_view unescaped) {
+  constexpr std::string_view kZstd = "(\xc2\xb5/\xc3\xbd", kGzip = "\x1f\xc2\x8b";
+  bool has_bytes = unescaped.find('\xc2') != unescaped.npos || unescaped.find('\xc3') != unescaped.npos;
+  if (!has_bytes) return false;
+  if (unescaped.find(kGzip) != unescaped.npos || unescaped.find(kZstd) != unescaped.npos) return true;
+  // The second byte of zlib depends on the level of compression. Compressed bytes, few of which are text, must follow.
+  for (std::string_view second : {"\xc2\x9c", "\xc3\x9a", "\1", "^"})
+    for (size_t at = unescaped.find(second); at != unescaped.npos; at = unescaped.find(second, at + 1)) {
+      constexpr size_t kFollowing = 8;
+      auto is_text = [](char c) { return c >= ' ' && c < 0x7f; };
+      bool goes_on = !std::ranges::all_of(unescaped.substr(at + second.size(), kFollowing), is_text);
+      if (at > 0 && unescaped[at - 1] == 'x' && goes_on) return true;
+    }
+  return false;
+}
+
+Decoded unescaped_bytes(std::string_view text, size_t begin, size_t end) {
+  Decoded out;
+  out.end = end;
+  text = text.substr(0, end);
+  size_t depth = escape_depth(text.substr(begin));
+  for (size_t at = begin; at < end;) {
+    out.anchor(at);
+    size_t first = std::min(text.find('\\', at), end);
+    out.text.append(text, at, first - at);
+    at = std::min(text.find_first_not_of('\\', first), end);
+    size_t count = at - first;
+    out.text.append(count / (2 * depth), '\\');
+    if (at == end) break;
+    if (count % (2 * depth) >= depth) at = byte_step(text, at, out.text);
+  }
+  return out;
 }
 
 }  // namespace bottle::scan
