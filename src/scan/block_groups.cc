@@ -12,6 +12,21 @@
 #include "scan/join.h"
 
 namespace bottle::scan {
+namespace {
+
+// Returns where the line end after the '=' at `at` ends, or `at` if none follows. It may be escaped.
+size_t past_soft_line_end(std::string_view text, size_t at) {
+  size_t end = at + 1;
+  for (char letter : {'r', 'n'}) {
+    size_t next = std::min(text.find_first_not_of('\\', end), text.size());
+    char plain = letter == 'r' ? '\r' : '\n';
+    if (next < text.size() && text[next] == (next > end ? letter : plain)) end = next + 1;
+    else if (letter == 'n') return at;
+  }
+  return end;
+}
+
+}  // namespace
 
 std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
   if (!outer) return {begin, end};
@@ -75,14 +90,64 @@ void BlockScan::scan_assembled(const View& outer, const Decoded& text, std::stri
   if (result_.findings.size() > found) seen_[true].forget(hash);
 }
 
-// Scans a dump. Each of its lines has groups, so without `dump_end`, it would be scanned again from each line on.
-void BlockScan::scan_dumps(const View& view, size_t begin) {
+// Scans the text of a mail in quoted-printable without its soft line ends, which may be anywhere in a word (RFC 2045
+// §6.7). The mail may be in a string of JSON.
+void BlockScan::scan_soft_line_ends(const View& outer, const std::vector<Region>& regions) {
+  auto is_mail = [&](const Region& each) {
+    constexpr std::string_view kName = "quoted-printable";
+    return outer.text.substr(each.begin, each.end - each.begin).find(kName) != outer.text.npos;
+  };
+  if (std::ranges::none_of(regions, is_mail)) return;
+  std::string_view text = outer.text;
+  Decoded whole;
+  whole.form = Decoded::Form::parts;
+  whole.end = text.size();
+  size_t from = 0;
+  auto add = [&](size_t to) {
+    whole.add_anchor(whole.text.size(), from);
+    whole.text.append(text, from, to - from);
+  };
+  for (size_t at = text.find('='); at != text.npos; at = text.find('=', at + 1)) {
+    size_t end = past_soft_line_end(text, at);
+    if (end == at) continue;
+    add(at);
+    from = end;
+  }
+  if (from == 0 || !may_work(text.size() * work::kOfLines)) return;
+  add(text.size());
+  text_left_ += whole.text.size();  // the limit counts the bytes of the other text
+  scan_view({.text = whole.text,
+             .outer = &outer,
+             .map = &whole,
+             .encoding = "quoted-printable",
+             .depth = Detector::kDeepest});
+}
+
+// Scans the dump that has a word at `begin`, and returns whether there is one. Each of its lines has groups, so without
+// `dump_end`, it would be scanned again from each line on.
+bool BlockScan::scan_dump(const View& view, size_t begin) {
+  bool found = false;
   for (bool little_endian : {false, true}) {
     Decoded dump = dumped(view.text, begin, little_endian);
-    if (dump.text.empty()) return;
+    if (dump.text.empty()) break;
+    found = true;
     view.dump_end = dump.end;
     scan_decoded(view, dump, "dump");
     if (!little_endian) view.dump = std::move(dump);
+  }
+  return found;
+}
+
+// Scans the dump that the groups belong to. Words of the lines before it may be at the same distances as those of the
+// dump, and then the groups begin there.
+void BlockScan::scan_dumps(const View& view, const Spot& groups) {
+  constexpr int kMostLines = 4;
+  size_t from = groups.begin;
+  for (int lines = 0; lines < kMostLines && from >= view.dump_end && !scan_dump(view, from); ++lines) {
+    std::string_view rest = view.text.substr(from, groups.end - from);
+    size_t end = std::min(rest.find('\n'), rest.find("\\n"));
+    if (end == rest.npos) return;
+    from += end + (rest[end] == '\\' ? 2 : 1);
   }
 }
 
@@ -100,7 +165,7 @@ void BlockScan::scan_hex_pairs(const View& view, size_t begin, size_t end) {
 void BlockScan::collect_groups(const View& view, const Spot& at, GroupTexts& texts) {
   // Groups in a text that was itself put together are chance.
   if (view.joined) return;
-  if (at.begin >= view.dump_end) scan_dumps(view, at.begin);
+  scan_dumps(view, at);
   // Groups are normally short. Longer ones are cut off here, because they would take as long as the rest of the
   // block.
   size_t end = std::min<size_t>(at.end, at.begin + grouped_left_ / at.period * at.period);

@@ -201,7 +201,10 @@ void BlockScan::scan_view(const View& each) {
   }
   if (each.depth == Detector::kDeepest) return;
   if (begun_size_ == 0 && !each.joined && each.depth <= 2) scan_joined(each, regions);
-  if (begun_size_ == 0 && !each.joined) scan_zip_entries(each);
+  if (begun_size_ == 0 && !each.joined) {
+    scan_zip_entries(each);
+    scan_soft_line_ends(each, regions);
+  }
   scan_spots(each, regions);
 }
 

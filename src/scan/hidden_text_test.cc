@@ -159,6 +159,36 @@ TEST(Detector, FindsCompressedDataInLiterals) {
   }
 }
 
+TEST(Detector, FindsDumpsAfterSentences) {
+  std::string token = filled("ghp_<alnum 36>", 7),
+              file = "the token is " + token + ", and this is the rest of the file\n";
+  for (std::string_view before :
+       {"Here is the dump of the file:\n", "This is what the file has in it:\n", "Here it is, as one of us saw it:\n\n",
+        "It is a lot.\nHere is the dump of the file:\n"})
+    for (const std::string& dump :
+         {dump(file, "%08zx:", 2, true), dump(file, "%08zx ", 1, true), dump(file, "%07zo", 1, false)}) {
+      EXPECT_EQ(found(std::string(before) + dump), "github-token (dump)") << before << dump;
+      EXPECT_EQ(found(lines_in_json(std::string(before) + dump)), "github-token (dump)") << before << dump;
+    }
+}
+
+TEST(Detector, FindsSecretsAtSoftLineEndsOfMails) {
+  std::string token = filled("github_pat_<alnum 22>_<alnum 59>", 7);
+  std::string header = "Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
+  for (size_t cut = 1; cut < token.size(); cut += 7)
+    for (std::string_view end : {"=\r\n", "=\n"}) {
+      std::string mail = header;
+      mail.append("The token is ").append(token);
+      mail.insert(mail.size() - token.size() + cut, end);
+      std::string body = mail + "\r\nand more\r\n";
+      EXPECT_EQ(found(body), "github-fine-grained-token (quoted-printable)") << body;
+      EXPECT_EQ(found(nlohmann::json{{"raw", body}}.dump()), "github-fine-grained-token (quoted-printable)") << body;
+      EXPECT_EQ(found(base64(body)), "github-fine-grained-token (quoted-printable in base64)") << body;
+    }
+  std::string program = "x = \"quoted-printable\"\nif token ==\ny =\n" + token.substr(0, 40);
+  EXPECT_EQ(found(program), "");
+}
+
 // Binary digits of ASCII characters have a first digit that is the same in all of them.
 TEST(Detector, FindsBinaryDigitsWithSeparators) {
   std::string token = filled("ghp_<alnum 36>", 7);
