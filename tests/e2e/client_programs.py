@@ -96,6 +96,22 @@ with sync_playwright() as p:
     print(page.content())
 """ % URL
 
+# Reads in small pieces, as Go does for each answer that it decompresses. Each of them causes two frames of HTTP/2.
+GO_READ = """package main
+import ("fmt"; "net/http"; "os")
+func main() {
+  answer, err := http.Get(os.Args[1])
+  if err != nil { panic(err) }
+  piece, total := make([]byte, 4096), 0
+  for err == nil {
+    var n int
+    n, err = answer.Body.Read(piece)
+    total += n
+  }
+  fmt.Println(answer.Proto, total, err)
+}
+"""
+
 PACKAGE = {"package.json": "{}", ".npmrc": "cafile=/nowhere/left.pem\n"}  # a repository's own authority must not interfere
 PROGRAMS = {
     "curl": Program(["curl", "-sS", URL]),
@@ -135,6 +151,8 @@ url = "%s/simple/"
         {"build.gradle": GRADLE}, {"GRADLE_USER_HOME": "{directory}/gradle"}, seconds=240),
     "go": Program(["go", "list", "-m", "-json", "example.org/left@v1.0.0"], "v1.0.0", {"/example.org/left/@v/v1.0.0.info": '{"Version": "v1.0.0"}'},
                   env={"GOPROXY": URL, "GOSUMDB": "off", "GOPATH": "{directory}/go", "GOFLAGS": "-mod=mod -modcacherw", "GOTOOLCHAIN": "local"}),
+    "go run": Program(["go", "run", "read.go", URL + "/large"], "HTTP/2.0 41943040 EOF", {"/large": b"x" * (40 << 20)}, {"read.go": GO_READ},
+                      env={"GOCACHE": os.path.expanduser("~/.cache/go-build"), "GOTOOLCHAIN": "local"}, seconds=240),
     "cargo": shell("RUSTUP_HOME=%s cargo generate-lockfile && grep -A1 'name = \"left\"' Cargo.lock" % os.path.expanduser("~/.rustup"), want="1.0.0", pages={
         "/index/config.json": json.dumps({"dl": URL + "/dl"}), "/index/le/ft/left": CRATE}, files={
         "Cargo.toml": '[package]\nname = "x"\nversion = "1.0.0"\nedition = "2021"\n[lib]\npath = "x.rs"\n[dependencies]\n'
