@@ -251,8 +251,8 @@ def require_way_to(path, group=None):
         with contextlib.suppress(FileNotFoundError):
             status = os.stat(path)
             if not status.st_mode & (0o010 if status.st_gid == group else 0o001):
-                die("QEMU does not run as root, and other users cannot enter %s: choose another directory with XDG_STATE_HOME, XDG_CACHE_HOME "
-                    "or options.image, or let other users enter this one" % path, NOT_SET_UP)
+                die("QEMU does not run as root, and other users cannot enter %s: let them enter it (chmod o+x), or choose another directory "
+                    "with XDG_STATE_HOME, XDG_CACHE_HOME or options.image" % path, NOT_SET_UP)
 
 
 def unprivileged(directory, paths, group):

@@ -23,7 +23,7 @@ def vm_ready_s(bench):
     os.makedirs(run_dir, mode=0o700)
     config = {"bottles": {"b": {"runtime": "runc", "workspace": "clone", "egress": {"allow": ["allowed.example.org"]}}}, "agents": {"a": {"bottle": "b", "provider": "shell"}},
               "vms": {"lab": {"provider": "qemu", "cpus": 2, "memory": "2g"}}}
-    env = {**w.environment(config, home=home), "XDG_RUNTIME_DIR": run_dir, "XDG_CACHE_HOME": os.path.join(world.CACHE, "xdg")}
+    env = {**w.qemu_environment(w.environment(config, home=home)), "XDG_RUNTIME_DIR": run_dir}
     # A failed session may have left its VM for the next command to destroy.
     bench.stack.callback(lambda: subprocess.run(w.command("vm", "destroy", "--all"), env=env, capture_output=True, cwd=w.dir))
     bench.progress("the first disk, and `bottle vm bake` (minutes where the processor is emulated)")

@@ -13,7 +13,8 @@ def test_a_vm_is_created_used_and_confirmed_gone(world, operator, lab):  # noqa:
     config["vms"] = {"lab": {"provider": "qemu", "ttl": "30m", "idle": "10m", "cpus": 2, "memory": "2g", "options": {"accel": "tcg"}}}
     run_dir = os.path.join(operator.home, "run")
     os.makedirs(run_dir, mode=0o700)
-    env = {"XDG_CACHE_HOME": lab.env["XDG_CACHE_HOME"], "XDG_RUNTIME_DIR": run_dir}
+    cache = world.qemu_environment(world.environment(home=operator.home))["XDG_CACHE_HOME"]
+    env = {"XDG_CACHE_HOME": cache, "XDG_RUNTIME_DIR": run_dir}
     script = ('[ "$BOTTLE_TEST" = inside ] || exit 99\nuname -r; nproc; cat /proc/self/personality /proc/1/personality; echo made >made.txt; curl -sS https://allowed.example.org/; '
               "curl -sS -o /dev/null https://forbidden.example.net/; exit 6")
     done = operator.bottle("start", "a", "--yes", "--headless", "--json", "-p", script, "--vm", "lab", config=config, env=env, timeout=900)

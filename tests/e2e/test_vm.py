@@ -15,8 +15,6 @@ import world as world_module
 from look import kill, kill_for_sure, standing
 from operators import wait_for
 
-CACHE = os.path.join(world_module.CACHE, "xdg")
-
 
 class Lab:
     """An operator with a manifest of VMs, and functions to look at them."""
@@ -24,7 +22,7 @@ class Lab:
     def __init__(self, world):
         self.world, self.home = world, world.path("vmhome")
         manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "90s", "cpus": 2, "memory": "2g", "options": {"accel": "tcg"}}}}
-        self.env = {**world.environment(config=manifest, home=self.home, token=False), "XDG_CACHE_HOME": CACHE}
+        self.env = world.qemu_environment(world.environment(config=manifest, home=self.home, token=False))
         self.vms = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "vms")
         self.machines = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "qemu", "vms")
 
@@ -269,13 +267,14 @@ def test_a_vm_is_listed_with_its_reaper(machine):
     assert 0 < vm["age"] < 3600 and vm["ends_in"] <= 1800
 
 
-def test_qemu_does_not_get_the_operators_environment(machine):
+def test_qemu_has_neither_the_operators_environment_nor_root(machine):
     for pid, words in machine.lab.processes().items():
         if os.path.basename(words[0]) == "qemu-system-x86_64":
             env = open("/proc/%d/environ" % pid, errors="replace").read()
             assert "HOME=" not in env and "DOCKER_HOST" not in env
             status = open("/proc/%d/status" % pid).read()
             assert "Seccomp:\t2" in status
+            assert int(re.search(r"^Uid:\t(\d+)", status, re.M).group(1)) != 0, status
             return
     pytest.fail("no qemu")
 
