@@ -83,12 +83,16 @@ std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string&
 Found describe(const Listed& item, const Ask& whom, const std::string& owner, const std::vector<Record>& records,
                const Directories& directories, std::map<std::string, std::string>& unread) {
   Found found;
-  auto record = std::ranges::find_if(
-      records, [&](const Record& r) { return r.vm.wanted.provider == whom.provider && r.vm.name == item.name; });
+  // Names are unique only within an owner, and a provider may not know the owner of a damaged VM.
+  auto is_of_item = [&](const Record& r) {
+    return r.vm.wanted.provider == whom.provider && r.vm.name == item.name &&
+           (item.owner.empty() || item.owner == r.vm.owner);
+  };
+  auto record = std::ranges::find_if(records, is_of_item);
   // The record may have been written in the meantime. A VM that is being made is not lost.
   auto later = load(item.name, directories);
   if (record != records.end()) found = of_record(*record, directories);
-  else if (later && later->vm.wanted.provider == whom.provider) found = of_record(*later, directories);
+  else if (later && is_of_item(*later)) found = of_record(*later, directories);
   found.provider = whom.provider;
   found.options = whom.options;
   found.listed = item;
@@ -154,7 +158,7 @@ Result<Inventory> take_inventory(const Directories& directories, const Environme
   for (const auto& record : records)
     // VMs that are recorded but not listed come last: their provider does not list them, or did not answer.
     if (std::ranges::none_of(inventory.all, [&](const Found& f) {
-          return f.provider == record.vm.wanted.provider && f.listed.name == record.vm.name;
+          return f.record && f.provider == record.vm.wanted.provider && f.record->vm.name == record.vm.name;
         }))
       inventory.all.push_back(of_record(record, directories));
   return inventory;

@@ -18,6 +18,7 @@
 #include "base/os/signals.h"
 #include "base/unique_fd.h"
 #include "machine/vm.h"
+#include "session/console/terminal.h"
 
 namespace bottle::app {
 namespace {
@@ -28,7 +29,7 @@ struct VmOptions {
   std::string name;
   std::vector<std::string> agents;
   bool all = false, keep = false;
-  std::string ttl, idle;
+  std::string ttl, idle, owner;
   Output output;
 };
 
@@ -57,12 +58,56 @@ Result<int> list_vms(const VmOptions& o) {
   return complete ? 0 : 125;
 }
 
+// Asks whether to destroy things that have another owner's label: another machine, another user or a colleague made
+// them, and they may be in use there. With --owner, the operator has named the owner and is not asked.
+Result<> check_others(const VmOptions& o, const std::vector<const machine::Found*>& others) {
+  const machine::Found& first = *others.front();
+  for (const auto* other : others)
+    if (other->listed.owner != first.listed.owner)
+      return fail(Code::conflict, "several owners have a VM named " + o.name,
+                  "choose one of " + first.listed.owner + " and " + other->listed.owner + " with --owner OWNER");
+  if (!o.owner.empty()) return {};
+  for (const auto* other : others) {
+    VmRow row = row_of(*other, true);
+    say(row.kind + " " + (row.name.empty() ? row.id : row.name) + " at " + row.provider +
+        " belongs to another owner, " + (other->listed.owner.empty() ? "who is not known" : other->listed.owner) +
+        ": session " + (row.session.empty() ? "unknown" : row.session) + ", " +
+        (row.age ? "created " + age(*row.age) + " ago" : "of unknown age"));
+  }
+  auto answer = session::ask("destroy it, with the work on it? [y/N]", session::Echo::on);
+  if (!answer && answer.error().code == Code::unavailable)
+    return fail(Code::denied, o.name + " belongs to another owner, and there is no terminal to ask on",
+                first.listed.owner.empty()
+                    ? "run bottle in a terminal"
+                    : "if nobody uses it, run `bottle vm destroy " + o.name + " --owner " + first.listed.owner + "`");
+  TRY(std::move(answer));
+  if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "nothing was destroyed");
+  return {};
+}
+
+// Returns what the command names: the operator's own things, or those of the owner that --owner names. Another owner's
+// things are meant only by their whole name or id, and only if the operator has nothing of that name.
+Result<std::vector<const machine::Found*>> what_is_meant(const VmOptions& o, const machine::Inventory& inventory) {
+  std::vector<const machine::Found*> own, others;
+  for (const auto& found : inventory.all) {
+    bool named = o.all || found.listed.name == o.name || found.listed.id == o.name;
+    if (!named || (!o.owner.empty() && found.listed.owner != o.owner)) continue;
+    (found.mine() ? own : others).push_back(&found);
+  }
+  if (o.all || !own.empty() || others.empty()) return own;
+  TRY(check_others(o, others));
+  return others;
+}
+
 // Destroys one VM or all, whether their owners are alive or not: the operator has named them.
 Result<int> destroy_vms(const VmOptions& o) {
   // Exactly one of the two must be given.
   if (o.all == !o.name.empty())
     return fail(Code::invalid, "vm destroy needs either a name or --all",
                 "run `bottle vm destroy NAME` or `bottle vm destroy --all`; `bottle vm list` shows the VMs");
+  if (o.all && !o.owner.empty())
+    return fail(Code::invalid, "--all destroys only your own VMs, so it cannot be used with --owner",
+                "run `bottle vm destroy NAME --owner OWNER`");
   auto env = hook_environment();
   auto places = Directories::from(env);
   machine::DestroyOptions options;
@@ -75,22 +120,19 @@ Result<int> destroy_vms(const VmOptions& o) {
   };
   auto known = TRY(machine::recorded(places));
   // If the VM has a record, there is no need to ask every provider.
-  if (!o.all && std::ranges::find(known, o.name) != known.end()) {
+  if (!o.all && o.owner.empty() && std::ranges::find(known, o.name) != known.end()) {
     record(machine::destroy_vm(o.name, "", places, options, tell), o.name);
   } else {
     auto inventory = TRY(machine::take_inventory(places, env, TRY(whom_to_ask()), options.limits, {}));
-    bool any = false;
-    for (const auto& found : inventory.all) {
-      bool meant = o.all || found.listed.name == o.name || found.listed.id == o.name;
-      // Other operators' VMs at the same provider are listed, but never destroyed.
-      if (!meant || !found.mine()) continue;
-      any = true;
-      record(machine::destroy_found(found, places, options, tell),
-             found.listed.name.empty() ? found.listed.id : found.listed.name);
-    }
+    auto meant = TRY(what_is_meant(o, inventory));
+    for (const auto* found : meant)
+      record(machine::destroy_found(*found, places, options, tell),
+             found->listed.name.empty() ? found->listed.id : found->listed.name);
     clean = tell_complete(inventory) && clean;
-    if (!any && !o.all) return fail(Code::not_found, "you have no VM named " + o.name, "see `bottle vm list`");
-    if (!any && clean && !o.output.json) print("no VMs");
+    if (meant.empty() && !o.all)
+      return fail(Code::not_found, (o.owner.empty() ? "you have" : o.owner + " has") + (" no VM named " + o.name),
+                  "see `bottle vm list`");
+    if (meant.empty() && clean && !o.output.json) print("no VMs");
   }
   if (o.output.json) print_json(receipts);
   return clean ? 0 : 125;
@@ -192,6 +234,7 @@ void add_vm(Command app, int& exit) {
   Command destroy_command = group.command("destroy");
   destroy_command.option("name", o->name);
   destroy_command.flag("--all", o->all);
+  destroy_command.option("--owner", o->owner);
   destroy_command.flag("--json", o->output.json);
   destroy_command.runs(does(destroy_vms));
 }

@@ -99,6 +99,48 @@ TEST_F(VmCommands, start_refuses_the_name_of_a_session_whose_vm_was_kept) {
       << answer.err;
 }
 
+// Its machine may be lost, or it may be a colleague's.
+TEST_F(VmCommands, another_owners_vm_is_destroyed_only_by_its_name_and_owner) {
+  hook("list", R"sh([ -e "$HOME/vm" ] || { echo '{"machines": []}'; exit; }
+echo '{"machines": [{"id": "7", "name": "bottle-fix", "session": "fix", "owner": "aa11",
+"created": "2026-01-01T00:00:00Z", "status": "running"}]}')sh");
+  hook("destroy", R"sh(echo "$BOTTLE_VM_ID $BOTTLE_VM_NAME $BOTTLE_OWNER" >>"$HOME/destroyed"
+[ "$BOTTLE_OWNER" != aa11 ] || rm -f "$HOME/vm"; echo '{"status": "gone"}')sh");
+  write("vm", "");
+  auto destroyed = [&] { return read_file(home() + "/destroyed").value_or(""); };
+  EXPECT_EQ(bottle({"vm", "list", "--json"}).json()[0].value("owner", ""), "aa11");
+  EXPECT_EQ(bottle({"vm", "destroy", "--all"}).out, "no VMs\n");
+  bottle({"cleanup"});
+  EXPECT_EQ(bottle({"vm", "destroy", "--all", "--owner", "aa11"}).status, 125);
+  Answer answer = bottle({"vm", "destroy", "bottle-fix"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_NE(answer.err.find("belongs to another owner, aa11: session fix, created "), std::string::npos) << answer.err;
+  EXPECT_NE(answer.err.find("bottle vm destroy bottle-fix --owner aa11"), std::string::npos) << answer.err;
+  answer = bottle({"vm", "destroy", "bottle-fix", "--owner", "bb22"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_NE(answer.err.find("bb22 has no VM named bottle-fix"), std::string::npos) << answer.err;
+  EXPECT_EQ(destroyed(), "");
+  answer = bottle({"vm", "destroy", "bottle-fix", "--owner", "aa11"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  EXPECT_EQ(destroyed(), "7 bottle-fix aa11\n");
+}
+
+// A record and a colleague's VM may have the same name.
+TEST_F(VmCommands, a_record_is_not_that_of_another_owners_vm) {
+  hook("list", R"sh(echo '{"machines": [{"id": "7", "name": "bottle-fix", "session": "fix", "owner": "aa11",
+"status": "running"}]}')sh");
+  hook("destroy", R"sh(echo "$BOTTLE_VM_ID" >>"$HOME/destroyed"; echo '{"status": "gone"}')sh");
+  record("bottle-fix", false);
+  auto rows = bottle({"vm", "list", "--json"}).json();
+  ASSERT_EQ(rows.size(), 2u) << rows;
+  EXPECT_EQ(rows[0].value("id", ""), "7");
+  EXPECT_FALSE(rows[0].value("mine", true));
+  EXPECT_TRUE(rows[1].value("mine", false));
+  bottle({"cleanup"});
+  EXPECT_EQ(read_file(home() + "/destroyed").value_or(""), "id-bottle-fix\n")
+      << "through the record, which has its own id";
+}
+
 // Building an image takes minutes.
 TEST_F(VmCommands, a_stop_ends_a_bake_while_the_engine_works) {
   write(".config/bottle/bottle.yaml",

@@ -55,6 +55,7 @@ VmRow row_of(const machine::Found& found, bool asked) {
             .kind = found.listed.kind,
             .state = state_of(found, asked),
             .session = found.listed.session,
+            .owner = found.listed.owner,
             .cost_per_hour = found.listed.cost_per_hour,
             .mine = found.mine(),
             .reaper = found.reaper,
@@ -67,17 +68,12 @@ VmRow row_of(const machine::Found& found, bool asked) {
 }
 
 json to_json(const VmRow& row) {
-  return {{"name", row.name},
-          {"id", row.id},
-          {"provider", row.provider},
-          {"kind", row.kind},
-          {"state", row.state},
-          {"session", row.session},
-          {"mine", row.mine},
-          {"reaper", row.reaper},
-          {"cost_per_hour", row.cost_per_hour},
-          {"age", as_json(row.age)},
-          {"ends_in", as_json(row.ends_in)},
+  return {{"name", row.name},         {"id", row.id},
+          {"provider", row.provider}, {"kind", row.kind},
+          {"state", row.state},       {"session", row.session},
+          {"owner", row.owner},       {"mine", row.mine},
+          {"reaper", row.reaper},     {"cost_per_hour", row.cost_per_hour},
+          {"age", as_json(row.age)},  {"ends_in", as_json(row.ends_in)},
           {"keep", row.keep}};
 }
 

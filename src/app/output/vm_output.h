@@ -15,7 +15,7 @@ namespace bottle::app {
 
 // Describes one row of `bottle vm list`. An empty text means that the fact is not known.
 struct VmRow {
-  std::string name, id, provider, kind, state, session, cost_per_hour;
+  std::string name, id, provider, kind, state, session, owner, cost_per_hour;
   bool mine = false, reaper = false, keep = false;
   std::optional<int64_t> age, ends_in;  // in seconds; `ends_in` is negative when the time is up
 };
