@@ -61,8 +61,8 @@ class DeliveryPoint {
   UniqueFd listener_;
 };
 
-// Reads one delivery from a descriptor. Exposed for tests and the fuzzer. Fails with Code::limit or Code::timed_out if
-// it exceeds `bounds`.
+// Reads one delivery from a descriptor, or until `is_gone` returns true. Exposed for tests and the fuzzer. Fails with
+// Code::limit or Code::timed_out if it exceeds `bounds`.
 Result<> read_delivery(
     int fd, const std::function<Result<>(const std::string& to, const Source& source)>& put, int patience_ms,
     const std::function<bool()>& is_gone = [] { return false; }, const Bounds& bounds = {});

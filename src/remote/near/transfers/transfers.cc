@@ -9,7 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kCheckpoint = 60s;
 constexpr auto kIdle = 10s;  // after output, a checkpoint is due when there was no more output for this long
 
 }  // namespace
@@ -50,16 +49,19 @@ std::optional<Result<bool>> Transfers::poll_checkpoint(const FarSide* side) {
   }
   if (!side || job_.plan.workspace_mode == manifest::WorkspaceMode::none) return std::nullopt;
   bool idle = dirty_ && now - last_output_ > kIdle && now - last_checkpoint_ > 2 * kIdle;
-  if (now - last_checkpoint_ < kCheckpoint && !idle) return std::nullopt;
+  if (now - last_checkpoint_ < checkpoint_every_ && !idle) return std::nullopt;
   // The flag is reset before the checkpoint begins, so that output in the meantime leads to another one.
   dirty_ = false;
   checkpoint_ = std::async(std::launch::async,
-                           [fetcher = &fetcher(), side = *side]() mutable { return fetcher->checkpoint(side); });
+                           [fetcher = &fetcher(), side = *side, stop = checkpoints_end_.get_token()]() mutable {
+                             return fetcher->checkpoint(side, stop);
+                           });
   return std::nullopt;
 }
 
 WorkFetcher& Transfers::idle_fetcher() {
   // The fetcher is not safe for use by two threads, and a checkpoint may be using it.
+  checkpoints_end_.request_stop();
   if (checkpoint_.valid()) checkpoint_.wait();
   return fetcher();
 }

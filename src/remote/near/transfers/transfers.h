@@ -19,8 +19,14 @@ namespace bottle::remote {
 // Runs transfers in separate threads. No function blocks unless its comment says so. `job` must outlive this object.
 class Transfers {
  public:
-  explicit Transfers(const Job& job) : job_(job) {}
-  ~Transfers() { delivery_ends_.request_stop(); }  // the destructor then waits for the thread
+  // `checkpoint_every` is the time between two checkpoints.
+  explicit Transfers(const Job& job, std::chrono::seconds checkpoint_every = std::chrono::seconds(60))
+      : job_(job), checkpoint_every_(checkpoint_every) {}
+  // The destructor then waits for the threads.
+  ~Transfers() {
+    delivery_ends_.request_stop();
+    checkpoints_end_.request_stop();
+  }
 
   // Begins to send the workspace. `begins_from` is called from another thread with the commit that the work will begin
   // from, before there is any work.
@@ -43,7 +49,9 @@ class Transfers {
   // checkpoint once: whether it brought something new.
   std::optional<Result<bool>> poll_checkpoint(const FarSide* side);
 
-  // Returns the fetcher, for the end of the session. Blocks while a checkpoint is under way.
+  // Returns the fetcher, for the end of the session. Ends a checkpoint that is under way, because a hostile machine can
+  // make it take a day, and a slow connection would only bring again what the last fetch brings. Blocks until what has
+  // come of it is sorted.
   WorkFetcher& idle_fetcher();
 
  private:
@@ -51,8 +59,9 @@ class Transfers {
   WorkFetcher& fetcher() { return fetcher_ ? *fetcher_ : fetcher_.emplace(job_, base_); }
 
   const Job& job_;
+  std::chrono::seconds checkpoint_every_;
   std::string base_;
-  std::stop_source delivery_ends_;
+  std::stop_source delivery_ends_, checkpoints_end_;
   std::future<Delivered> delivery_;
   std::optional<WorkFetcher> fetcher_;
   std::future<Result<bool>> checkpoint_;  // declared after everything that its thread uses

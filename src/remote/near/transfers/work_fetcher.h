@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <variant>
 #include <vector>
@@ -42,10 +43,12 @@ class WorkFetcher {
                              const std::function<Result<>(const std::string& name, const Source& source)>& put)>;
 
   // Fetches the present workspace to the session's refs. Nothing is transferred if nothing has changed. Returns whether
-  // something new came. Fails with Code::limit if there is no room for more checkpoints in this session. Blocks.
+  // something new came. Fails with Code::limit if there is no room for more checkpoints in this session, and with
+  // Code::canceled if `stop` is requested while the delivery comes. Blocks.
   Result<bool> checkpoint(const Fetch& from);
-  Result<bool> checkpoint(FarSide& far) {
-    return checkpoint([&](const auto& words, const auto& put) { return far.fetch(words, put); });
+  Result<bool> checkpoint(FarSide& far, const std::stop_token& stop) {
+    auto stops = [&] { return stop.stop_requested(); };
+    return checkpoint([&](const auto& words, const auto& put) { return far.fetch(words, put, stops); });
   }
 
   // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
