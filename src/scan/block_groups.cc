@@ -138,17 +138,28 @@ bool BlockScan::scan_dump(const View& view, size_t begin) {
   return found;
 }
 
-// Scans the dump that the groups belong to. Words of the lines before it may be at the same distances as those of the
-// dump, and then the groups begin there.
+// Scans the dump that the groups belong to. They may begin in the middle of its lines, or before it: words of other
+// lines may be at the same distances as those of the dump.
 void BlockScan::scan_dumps(const View& view, const Spot& groups) {
-  constexpr int kMostLines = 4;
-  size_t from = groups.begin;
-  for (int lines = 0; lines < kMostLines && from >= view.dump_end && !scan_dump(view, from); ++lines) {
-    std::string_view rest = view.text.substr(from, groups.end - from);
-    size_t end = std::min(rest.find('\n'), rest.find("\\n"));
-    if (end == rest.npos) return;
-    from += end + (rest[end] == '\\' ? 2 : 1);
-  }
+  constexpr size_t kMostBefore = 320, kMostLines = 4;
+  if (groups.begin < view.dump_end) return;
+  // What was searched before is not searched again.
+  size_t from = std::max<size_t>(view.searched_for_dump, groups.begin - std::min<size_t>(groups.begin, kMostBefore));
+  view.searched_for_dump = std::max<size_t>(view.searched_for_dump, groups.begin);
+  auto scan_lines = [&](size_t end, size_t most) {
+    for (size_t lines = 0; lines < most && from < end; ++lines) {
+      std::string_view rest = view.text.substr(from, end - from);
+      size_t line = std::min(rest.find('\n'), rest.find("\\n"));
+      if (line == rest.npos) return false;
+      from += line + (rest[line] == '\\' ? 2 : 1);
+      if (scan_dump(view, from) && view.dump_end > groups.begin) return true;
+    }
+    return false;
+  };
+  if (from == 0 && scan_dump(view, 0) && view.dump_end > groups.begin) return;
+  if (scan_lines(groups.begin, SIZE_MAX) || scan_dump(view, groups.begin)) return;
+  from = groups.begin;
+  scan_lines(groups.end, kMostLines);
 }
 
 // Scans pairs of digits. Those in a line of a dump need not be scanned again.

@@ -63,6 +63,7 @@ struct View {
   int depth = 0;
   bool joined = false;                             // assembled from pieces of `outer`
   mutable size_t dump_end = 0;                     // where the last dump that was scanned ends in the text
+  mutable size_t searched_for_dump = 0;            // lines before this were searched for the beginning of a dump
   mutable Decoded dump;                            // what it decodes to
   std::vector<ShortTexts>* short_texts = nullptr;  // gathers short texts to which it decodes, by encoding, if not null
 

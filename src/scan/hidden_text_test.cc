@@ -170,6 +170,15 @@ TEST(Detector, FindsDumpsAfterSentences) {
       EXPECT_EQ(found(std::string(before) + dump), "github-token (dump)") << before << dump;
       EXPECT_EQ(found(lines_in_json(std::string(before) + dump)), "github-token (dump)") << before << dump;
     }
+  // The groups may begin anywhere in the lines of the dump, which have two spaces in their middle.
+  file = filled("the token is github_pat_<alnum 22>_<alnum 59>\n", 7);
+  std::string lines = dump(file, "%08zx ", 1, false), prose = "software for all its users\nand other kinds of works";
+  for (size_t line = 0; line < lines.size(); line = lines.find('\n', line) + 1) lines.insert(line + 33, " ");
+  for (size_t before = 0; before < 64; ++before)
+    for (size_t size = 10; size < prose.size(); size += 5) {
+      std::string text = std::string(before, '.') + " " + prose.substr(0, size) + "\n" + lines;
+      EXPECT_EQ(found(text), "github-fine-grained-token (dump)") << text;
+    }
 }
 
 TEST(Detector, FindsSecretsAtSoftLineEndsOfMails) {
