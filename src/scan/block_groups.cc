@@ -8,6 +8,7 @@
 #include <cctype>
 
 #include "scan/block_scan.h"
+#include "scan/encoding/escapes.h"
 #include "scan/encoding/groups.h"
 #include "scan/join.h"
 
@@ -24,6 +25,38 @@ size_t past_soft_line_end(std::string_view text, size_t at) {
     else if (letter == 'n') return at;
   }
   return end;
+}
+
+// Returns whether the pairs of digits are those of a line of the dump, perhaps with some digits of an offset before and
+// after them that are no part of a text.
+bool is_in_dump(std::string_view text, const Decoded& dump, size_t begin, size_t end) {
+  constexpr size_t kOfOffset = 3;  // two digits, and the byte after them
+  auto digit = [&](size_t at) { return hex_digit(static_cast<uint8_t>(text[at])); };
+  auto is_pair = [&](size_t at) { return at + 1 < end && digit(at) >= 0 && digit(at + 1) >= 0; };
+  auto byte = [&](size_t at) { return static_cast<unsigned char>(digit(at) * 16 + digit(at + 1)); };
+  // Of these, each is a control character, a space, '@' or '`'.
+  auto is_of_offset = [&](size_t at) { return is_pair(at) && (byte(at) & 0x9f) == 0; };
+  auto next = std::ranges::lower_bound(dump.anchors, begin, {}, [](const auto& each) { return each.from; });
+  if (next != dump.anchors.end() && next->from == begin + kOfOffset && is_of_offset(begin)) begin = next->from;
+  else if (next == dump.anchors.end() || next->from > begin) {
+    if (next == dump.anchors.begin()) return false;
+    --next;
+  }
+  size_t at = next->from, in_dump = next->at;
+  for (; at < begin; ++at) {
+    if (text[at] == ' ' || text[at] == '+') continue;
+    if (!is_pair(at)) return false;
+    ++in_dump, ++at;
+  }
+  for (; at < end; ++at) {
+    if (text[at] == ' ' || text[at] == '+') continue;
+    if (!is_pair(at)) break;
+    if (in_dump == dump.text.size() || byte(at) != static_cast<unsigned char>(dump.text[in_dump])) return false;
+    ++in_dump, ++at;
+  }
+  // The digits of the next offset come after the line end.
+  while (at < end && digit(at) < 0) ++at;
+  return at >= end || (at + kOfOffset >= end && is_of_offset(at));
 }
 
 }  // namespace
@@ -164,12 +197,9 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
 
 // Scans pairs of digits. Those in a line of a dump need not be scanned again.
 void BlockScan::scan_hex_pairs(const View& view, size_t begin, size_t end) {
-  Decoded pairs = hex_run(view.text, begin, end);
-  auto line = std::ranges::lower_bound(view.dump.anchors, begin, {}, [](const auto& each) { return each.from; });
-  if (line != view.dump.anchors.end() && line->from == begin &&
-      std::string_view(view.dump.text).substr(line->at).starts_with(pairs.text))
-    return;
-  scan_decoded(view, pairs, "hex");
+  if (!may_work((end - begin) * work::kCompared) || is_in_dump(view.text, view.dump, begin, end)) return;
+  if (!may_work((end - begin) * work::kPair)) return;
+  scan_decoded(view, hex_run(view.text, begin, end), "hex");
 }
 
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.

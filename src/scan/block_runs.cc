@@ -121,8 +121,14 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
 
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
 bool BlockScan::scan_parts_of_run(const View& view, size_t begin, size_t end) {
+  std::string_view run = view.text.substr(begin, end - begin);
+  if (run.size() >= kShortestHex && is_hex(run)) {  // as most runs, which need no list of parts
+    scan_hex(view, begin, end);
+    scan_binary(view, begin, end);
+    return true;
+  }
   std::vector<RunPart> parts;
-  parts_of_run(view.text.substr(begin, end - begin), parts);
+  parts_of_run(run, parts);
   for (const RunPart& part : parts) {
     auto [from, to] = std::pair(begin + part.begin, begin + part.end);
     if (!part.is_hex) {
@@ -131,7 +137,6 @@ bool BlockScan::scan_parts_of_run(const View& view, size_t begin, size_t end) {
     }
     scan_hex(view, from, to);
     scan_binary(view, from, to);
-    if (to - from == end - begin) return true;
   }
   return false;
 }
@@ -143,6 +148,7 @@ void BlockScan::scan_binary(const View& view, size_t begin, size_t end) {
   size_t word = view.groups ? view.text.substr(begin, kLongestWord).find_first_of("01") : 0;
   if (word == view.text.npos || end - begin < kShortest + word) return;
   begin += word;
+  if (view.text[begin] != '0' && view.text[begin] != '1') return;
   if (view.text.substr(begin, kShortest).find_first_not_of("01") != view.text.npos) return;
   scan_decoded(view, binary_run(view.text, begin, end), "binary");
 }
@@ -153,6 +159,9 @@ void BlockScan::scan_hex(const View& view, size_t begin, size_t end) {
   std::string_view digits = view.text.substr(begin, end - begin);
   auto has_mark = [&](size_t at) {
     constexpr size_t kDigits = 6;
+    // The first byte of a magic number is 1f, 28 or 78.
+    char first = digits[at], second = static_cast<char>(digits[at + 1] | 32);
+    if (!(first == '1' && second == 'f') && !((first == '2' || first == '7') && second == '8')) return false;
     hex_digits(digits.substr(at, kDigits), shifted_);
     return marked_format(shifted_).has_value();
   };
@@ -174,11 +183,12 @@ bool BlockScan::is_worth_a_look(std::string_view decoded) const {
 
 // `flat` is the run without line ends.
 void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::string_view flat) {
+  std::optional<Peek> peek;
   if (end - begin <= kPeekedRun) {
     // Most runs are short and hide nothing. Peeking at one costs no memory.
     std::string_view digits = view.text.substr(begin, end - begin);
     bool padded = digits.contains('=');
-    auto peek = peek_base64(padded ? digits : flat);
+    peek = peek_base64(padded ? digits : flat);
     if (!peek && !catalog_.known_.has_unlike()) peek = peek_base64_parts(digits);
     bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
     if (peek && !peek->hides && !tries) return scan_base64_in_path(view, begin, end);
@@ -191,6 +201,8 @@ void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::str
   // A '=' in the middle ends a text, and what follows begins anew, so the bits cannot simply be shifted.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
+    bool may_be_packed = padded && trials_left_ > 0;  // without a magic number, in the middle of the run
+    if (peek && !(peek->hides >> bits & 1) && !may_be_packed && !catalog_.known_.has_unlike()) continue;
     if (!padded) {
       if (!hides_when_shifted(aligned.text, bits)) continue;
       shift(aligned.text, bits, shifted_);

@@ -338,7 +338,6 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
     case Shape::run:
       return scan_run(view, at);
     case Shape::hex_pairs:
-      if (!may_work(size * work::kPair)) return;
       return scan_hex_pairs(view, at.begin, at.end);
     case Shape::wide:
       if (!may_work(size * work::kPair)) return;
@@ -353,6 +352,7 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
     case Shape::decimals:
       if (!may_work(size * work::kNumber)) return;
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
+      if (!may_work(size * work::kDecimal)) return;
       return scan_decoded(view, decimal_run(view.text, at.begin, at.end), "decimal");
     case Shape::words:
       if (!may_work(work::kWords)) return;

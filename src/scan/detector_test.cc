@@ -248,6 +248,22 @@ TEST(Detector, FindsDumpsInJsonWithinJson) {
     EXPECT_EQ(found(dump), "deploy (dump)") << dump;
 }
 
+// The secret is in two lines, and in a form, a plus stands for each space.
+TEST(Detector, FindsDumpsInForms) {
+  std::string padding = "0123456", lines = dump(padding + std::string(kKnown), "%08zx:", 2, true), form;
+  for (char c : lines)
+    form += c == ' '                                      ? "+"
+            : std::isalnum(static_cast<unsigned char>(c)) ? std::string(1, c)
+                                                          : each(std::string(1, c), "%%%02X");
+  EXPECT_EQ(found("content=" + form), "deploy (dump in percent)") << form;
+}
+
+TEST(Detector, FindsDumpsWithoutLineEnds) {
+  std::string lines = dump("0123456" + std::string(kKnown) + "0123456", "%07zo", 1, false);
+  std::ranges::replace(lines, '\n', ' ');
+  EXPECT_EQ(found("the dump is " + lines), "deploy (dump)") << lines;
+}
+
 TEST(Detector, FindsSecretsThatAreCutIntoGroups) {
   std::string token = filled("ghp_<alnum 36>", 7);
   for (std::string_view between : {" ", "-", ", ", "', '", "\n> ", "\\n- ", "<br>", "...", "\\u200b"})

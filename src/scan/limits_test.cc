@@ -236,6 +236,19 @@ TEST(Detector, ScansADumpOnce) {
   }
 }
 
+// The pairs of digits in a line of od(1) include two digits of an offset.
+TEST(Detector, ScansThePairsOfADumpOnce) {
+  std::string code;
+  for (uint32_t seed = 0; code.size() < 8 * 1024; ++seed)
+    code += filled("  if (<alpha 6>(<alpha 8>)) return <alpha 9>;\n", seed);
+  std::string text = dump(code, "%07zo", 1, false);
+  for (char space : {' ', '+'}) {
+    std::ranges::replace(text, ' ', space);
+    auto result = Detector(&catalog()).scan(text);
+    EXPECT_LE(result.decoded, 5 * code.size() / 2) << space;
+  }
+}
+
 std::string each_byte(std::string_view text) { return each(text, "%02x"); }
 
 // Short decoded texts are scanned together, but each is a text of its own.

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -25,19 +26,31 @@ inline uint64_t keyed_hash(std::string_view text) {
     return random % kPrime;
   }();
   __extension__ using Product = unsigned __int128;
-  constexpr size_t kStep = 7;
-  uint64_t sum = text.size();
-  auto add = [&](uint64_t coefficient) {
-    Product product = Product{sum} * point + coefficient;
-    sum = static_cast<uint64_t>(product & kPrime) + static_cast<uint64_t>(product >> 61);
-    if (sum >= kPrime) sum -= kPrime;
+  auto reduced = [](Product product) {
+    uint64_t sum = static_cast<uint64_t>(product & kPrime) + static_cast<uint64_t>(product >> 61);
+    return sum >= kPrime ? sum - kPrime : sum;
   };
-  size_t at = 0;
-  for (; at + sizeof(uint64_t) <= text.size(); at += kStep) {
+  constexpr size_t kStep = 7, kLanes = 4;
+  auto bytes_at = [&](size_t at) {
     uint64_t bytes;
     std::memcpy(&bytes, text.data() + at, sizeof bytes);
-    add(bytes & ((uint64_t{1} << 8 * kStep) - 1));
+    return bytes & ((uint64_t{1} << 8 * kStep) - 1);
+  };
+  uint64_t sum = text.size();
+  size_t at = 0;
+  // Four coefficients at a time do not wait for each other, because each has a power of the point as its factor.
+  static const std::array<uint64_t, kLanes + 1> powers = [reduced] {
+    std::array<uint64_t, kLanes + 1> list{1};
+    for (size_t i = 1; i < list.size(); ++i) list[i] = reduced(Product{list[i - 1]} * point);
+    return list;
+  }();
+  for (; at + kLanes * kStep + 1 <= text.size(); at += kLanes * kStep) {
+    Product all = reduced(Product{sum} * powers[kLanes]);
+    for (size_t i = 0; i < kLanes; ++i) all += Product{bytes_at(at + i * kStep)} * powers[kLanes - 1 - i];
+    sum = reduced(all);
   }
+  auto add = [&](uint64_t coefficient) { sum = reduced(Product{sum} * point + coefficient); };
+  for (; at + sizeof(uint64_t) <= text.size(); at += kStep) add(bytes_at(at));
   for (; at < text.size(); at += kStep) {
     uint64_t bytes = 0;
     std::memcpy(&bytes, text.data() + at, std::min(kStep, text.size() - at));

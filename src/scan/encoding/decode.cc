@@ -12,6 +12,7 @@
 
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/simd/masks.h"
+#include "scan/encoding/simd/wide.h"
 
 namespace bottle::scan {
 namespace {
@@ -30,12 +31,43 @@ constexpr Table kBase64 = kBase64Digits, kBase32 = base32_table();
 
 uint8_t byte_at(std::string_view text, size_t at) { return static_cast<uint8_t>(text[at]); }
 
+// Decodes digits of Base64 up to the first other byte, at most 64 of them. Writes kSpare bytes. Returns the number of
+// digits.
+constexpr size_t kSpare = 64;
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE size_t decode_some(std::string_view text, char* to) {
+  uint64_t digits = Wide(text.data(), std::min(text.size(), kSpare), 0xff).decode_base64(to);
+  return static_cast<size_t>(std::countr_one(digits));
+}
+#else
+size_t decode_some(std::string_view, char*) { return 0; }
+#endif
+
+// Decodes digits of Base64 from `at` on into `out.text`, from `size` on, as long as many are left and nothing else is
+// between them. Returns where it ended, which is after a whole number of bytes.
+size_t decode_many(std::string_view text, size_t at, size_t end, Decoded& out, size_t& size, size_t& next_anchor) {
+  constexpr size_t kFewest = 12;
+  while (at + kFewest <= end) {
+    bool is_anchor = size == next_anchor;
+    size_t room = (is_anchor ? Decoded::kStride : next_anchor - size) / 3 * 4;
+    size_t some = std::min(decode_some(text.substr(at, end - at), out.text.data() + size), room) / 4 * 4;
+    if (some == 0) break;
+    if (is_anchor) {
+      out.add_anchor(size, at);
+      next_anchor += Decoded::kStride;
+    }
+    size += some / 4 * 3;
+    at += some;
+  }
+  return at;
+}
+
 // Decodes digits of `width` bits each as one sequence of bits.
 Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_t begin, size_t end, unsigned skip) {
   Decoded out;
   out.end = end;
   out.form = width == 6 ? Decoded::Form::base64 : Decoded::Form::base32;
-  out.text.resize((end - begin) * width / 8 + 1);
+  out.text.resize((end - begin) * width / 8 + 1 + kSpare);
   out.anchors.reserve(out.text.size() / Decoded::kStride + 1);
   char* to = out.text.data();
   size_t size = 0, next_anchor = 0;
@@ -43,6 +75,9 @@ Decoded bits_of(const Table& table, unsigned width, std::string_view text, size_
   uint32_t bits = 0;
   unsigned count = 0;
   for (size_t at = begin; at < end; ++at) {
+    if (use_wide && width == 6 && skip == 0 && count == 0)
+      if (size_t next = decode_many(text, at, end, out, size, next_anchor); next > at)
+        at = next, previous = at - 1, before = at - 2;
     // Decodes four digits of Base64 at a time, while nothing else is between them.
     for (; width == 6 && skip == 0 && at + 4 <= end && count < 8; at += 4) {
       int all = table[byte_at(text, at)] << 18 | table[byte_at(text, at + 1)] << 12 |

@@ -161,21 +161,28 @@ class Dump {
   Decoded read(size_t at) {
     size_t line = begin_of_line(at);
     // The lines before this one are not needed, because a search from their words finds them.
-    uint64_t expected = 0;
+    Offset before;
     size_t lines = 0;
     for (size_t from = 0; line < text_.size(); ++lines) {
       size_t words = line;
       auto offset = offset_at(words);
       if (!offset) break;
-      if (lines > 0 && !follows(*offset, expected, from)) break;
+      if (lines > 0) {
+        size_t count = bytes_between(before, *offset, out_.text.size() - from);
+        if (count == 0) break;
+        out_.text.resize(from + count);  // without characters that look like one more word
+      }
       from = out_.text.size();
-      expected = *offset;
+      before = *offset;
       if (!words_at(words)) {
         ++lines;
         break;
       }
-      out_.end = end_of_line(words);
       line = next_line(words);
+      out_.end = end_of_line(words);
+      // Where line ends were escaped, spaces stand for them in the text without escapes.
+      size_t rest = past_spaces(words);
+      if (!is_next(line, before, from) && is_next(rest, before, from)) line = out_.end = rest;
     }
     // A single line may be chance, and a word of one byte has no byte order.
     if (lines < 2 || (little_endian_ && width_ < 4)) return {};
@@ -185,6 +192,8 @@ class Dump {
  private:
   static constexpr size_t kLongestLine = 160;
 
+  // A form has a plus in the place of each space.
+  static bool is_space(char c) { return c == ' ' || c == '+'; }
   bool ends_line(size_t at) const {
     return text_[at] == '\n' || text_[at] == '\r' ||
            (text_[at] == '\\' && at + 1 < text_.size() && std::string_view("nr\\").contains(text_[at + 1]));
@@ -192,17 +201,22 @@ class Dump {
   // Returns where the line of a dump begins that has a word at `at`.
   size_t begin_of_line(size_t at) const {
     size_t begin = at, limit = at - std::min<size_t>(at, 24);
-    while (begin > limit && (digit_of(text_[begin - 1]) >= 0 || text_[begin - 1] == ' ' || text_[begin - 1] == ':'))
+    while (begin > limit && (digit_of(text_[begin - 1]) >= 0 || is_space(text_[begin - 1]) || text_[begin - 1] == ':'))
       --begin;
     // Other words may come before the offset.
     for (size_t offset = begin; offset < at; ++offset)
-      if (size_t words = offset; digit_of(text_[offset]) >= 0 && (offset == begin || text_[offset - 1] == ' '))
+      if (size_t words = offset; digit_of(text_[offset]) >= 0 && (offset == begin || is_space(text_[offset - 1])))
         if (offset_digits(words)) return offset;
     return begin;
   }
   size_t end_of_line(size_t at) const {
     size_t limit = std::min(text_.size(), at + kLongestLine);
     while (at < limit && !ends_line(at)) ++at;
+    return at;
+  }
+  size_t past_spaces(size_t at) const {
+    size_t limit = std::min(text_.size(), at + kLongestLine);
+    while (at < limit && is_space(text_[at])) ++at;
     return at;
   }
   // Returns where the next line begins, or the end of the text if none is near.
@@ -214,7 +228,7 @@ class Dump {
       ++at;
     }
     // A dump may be indented, as in a quotation.
-    while (at < limit && text_[at] == ' ') ++at;
+    while (at < limit && is_space(text_[at])) ++at;
     return at < limit ? at : text_.size();
   }
 
@@ -225,48 +239,52 @@ class Dump {
     if (end - at < 4) return {};
     std::string_view digits = text_.substr(at, end - at);
     if (end < text_.size() && text_[end] == ':') ++end;
-    if (end < text_.size() && text_[end] != ' ' && !ends_line(end)) return {};
-    while (end < text_.size() && text_[end] == ' ') ++end;
+    if (end < text_.size() && !is_space(text_[end]) && !ends_line(end)) return {};
+    while (end < text_.size() && is_space(text_[end])) ++end;
     at = end;
     return digits;
   }
-  // Reads the offset of a line, in both bases, because its digits do not say which one it has.
-  std::optional<uint64_t> offset_at(size_t& at) {
+  // Holds an offset in both bases, because its digits do not say which one it has.
+  struct Offset {
+    uint64_t hex = 0, octal = 0;
+  };
+  // Reads the offset at `at`, and moves `at` to the words.
+  std::optional<Offset> offset_at(size_t& at) const {
     auto digits = offset_digits(at);
     if (!digits) return {};
-    uint64_t hex = 0, octal = 0;
+    Offset offset;
     bool is_octal = true;
     for (char c : *digits) {
       auto digit = static_cast<uint64_t>(digit_of(c));
-      hex = hex * 16 + digit;
-      octal = octal * 8 + digit;
+      offset.hex = offset.hex * 16 + digit;
+      offset.octal = offset.octal * 8 + digit;
       is_octal &= digit < 8;
     }
-    octal_ = is_octal ? octal : hex;
-    return hex;
+    if (!is_octal) offset.octal = offset.hex;
+    return offset;
   }
-  // Returns whether the offset is that of the line after the one that began at `from` in the output.
-  bool follows(uint64_t offset, uint64_t before, size_t from) {
-    uint64_t octal_step = octal_ - octal_before_, step = offset - before;
-    size_t read = out_.text.size() - from;
-    // od(1) writes offsets in octal. A single line does not show whether its digits are octal or hexadecimal.
-    uint64_t count = step > 0 && step <= read ? step : octal_step;
-    if (count == 0 || count > read) return false;
-    out_.text.resize(from + count);  // without characters that look like one more word
-    return true;
+  // Returns the number of bytes between two offsets, or 0 if it is more than `most`. od(1) writes offsets in octal. A
+  // single line does not show whether its digits are octal or hexadecimal.
+  static size_t bytes_between(const Offset& before, const Offset& offset, size_t most) {
+    uint64_t step = offset.hex - before.hex, count = step > 0 && step <= most ? step : offset.octal - before.octal;
+    return count <= most ? count : 0;
+  }
+  // Returns whether the line after the one that began at `from` in the output begins at `at`.
+  bool is_next(size_t at, const Offset& before, size_t from) const {
+    auto offset = offset_at(at);
+    return offset && bytes_between(before, *offset, out_.text.size() - from) > 0;
   }
 
   // Appends the words of a line of a dump. Returns whether there are any. A word has an even number of digits, and no
   // more than the first word of the dump.
   bool words_at(size_t& at) {
-    octal_before_ = octal_;
     size_t before = out_.text.size(), limit = std::min(text_.size(), at + kLongestLine);
     for (;;) {
       size_t end = at;
       while (end < limit && end < at + 16 && digit_of(text_[end]) >= 0) ++end;
       size_t digits = end - at;
       if (digits == 0 || digits % 2 ||
-          (end < text_.size() && text_[end] != ' ' && !ends_line(end) && text_[end] != '"'))
+          (end < text_.size() && !is_space(text_[end]) && !ends_line(end) && text_[end] != '"'))
         break;
       if (width_ == 0) width_ = digits;
       if (little_endian_ && width_ < 4) break;
@@ -278,7 +296,7 @@ class Dump {
       for (; at < end; at += 2) out_.text += static_cast<char>(digit_of(text_[at]) * 16 + digit_of(text_[at + 1]));
       if (little_endian_) std::reverse(out_.text.begin() + static_cast<ptrdiff_t>(begin), out_.text.end());
       size_t spaces = at;
-      while (spaces < limit && spaces < at + 2 && text_[spaces] == ' ') ++spaces;
+      while (spaces < limit && spaces < at + 2 && is_space(text_[spaces])) ++spaces;
       at = spaces;
       if (out_.text.size() - before > 64) break;
     }
@@ -289,7 +307,6 @@ class Dump {
   bool little_endian_;
   Decoded out_;
   size_t width_ = 0;  // digits of a word
-  uint64_t octal_ = 0, octal_before_ = 0;
 };
 
 }  // namespace

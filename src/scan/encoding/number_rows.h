@@ -21,6 +21,7 @@ struct NumberMasks {
 };
 // The length of twelve numbers of one digit, with one byte between each two of them.
 inline constexpr size_t kShortestNumbers = 23;
+inline constexpr size_t kWidestGap = 3;  // bytes between two numbers of a list
 
 // Returns the masks of the block whose digits are given, and those of the blocks before and after it. Numbers that end
 // after the block count as readable if `next` is not known (0).
@@ -31,8 +32,8 @@ inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t 
   auto is = [&](uint8_t from, uint8_t count) {
     return mask_of(block, [=](const Lanes& c) { return within(c, from, count); });
   };
-  // Of the numbers with one digit, only 0 (a zero byte) and 9 (a tab) are readable. None from 20 to 29 or from 200 on
-  // is.
+  // Of the numbers with one digit, only 0 (a zero byte) and 9 (a tab) are readable, and of those from 11 to 29, only 13
+  // (a line end). None from 130 on is.
   uint64_t nines = is('9', 1), single = first & ~second & ~(nines | is('0', 1)) & ~(uint64_t{1} << 63);
   uint64_t twenties = first & second & is('2', 1), large = first & second & third & is('3', 7);
   auto exactly = [&](uint64_t begins, char tens, char ones) {
@@ -41,8 +42,34 @@ inline NumberMasks number_masks(const uint8_t* bytes, uint64_t before, uint64_t 
   // Without `next`, it is not known where the last numbers end.
   uint64_t several = first & (second | uint64_t{1} << 63), two = several & ~third;
   uint64_t three = several & (third | uint64_t{3} << 62);
+  uint64_t teens = two & is('1', 1) & ~(is('0', 1) >> 1 | is('3', 1) >> 1) & ~(uint64_t{3} << 62);
+  uint64_t hundreds = first & second & third & is('1', 1) & is('3', 7) >> 1;
   uint64_t packed = exactly(two, '3', '1') | exactly(two, '4', '0') | exactly(two, '8', '0') | exactly(three, '1', '2');
-  return {~(single | twenties | large), packed};
+  return {~(single | teens | twenties | hundreds | large), packed};
+}
+
+// Returns whether a row of twelve readable numbers may begin in the first of two blocks, of which these are the
+// positions near digits without those of unreadable numbers.
+inline bool has_long_row(uint64_t low, uint64_t high) {
+  static_assert(kShortestNumbers == 23);
+  uint64_t eight = rows(low, high, 8), eight_after = rows(high, 0, 8);
+  return (eight & (eight >> 8 | eight_after << 56) & (eight >> 15 | eight_after << 49)) != 0;
+}
+
+// Returns whether the numbers from `at` on may be the first bytes of a gzip, zstd or zlib stream, or of a zip file.
+inline bool numbers_begin_packed(std::string_view text, size_t at) {
+  auto is_digit = [&](size_t i) { return i < text.size() && within(static_cast<uint8_t>(text[i]), '0', 10); };
+  auto number = [&] {
+    unsigned value = 0;
+    for (size_t i = 0; i < 3 && is_digit(at); ++i) value = value * 10 + static_cast<unsigned>(text[at++] - '0');
+    return value;
+  };
+  unsigned first = number();
+  if (first != 0x1f && first != 0x28 && first != 0x78 && first != 'P') return false;
+  for (size_t gap = 0; gap < kWidestGap && !is_digit(at); ++gap) ++at;
+  unsigned second = number();
+  return (first == 0x1f && second == 0x8b) || (first == 0x28 && second == 0xb5) || (first == 'P' && second == 'K') ||
+         (first == 0x78 && packs_zlib(static_cast<uint8_t>(second)));
 }
 
 // Finds sequences of numbers with one to three other bytes between them. The blocks of a text must come in order.
@@ -56,14 +83,9 @@ class NumberRows {
     uint64_t before = 0;
     if (at >= kBlock)
       before = mask_of(load_block(text_.block(at - kBlock)), [](const Lanes& c) { return within(c, '0', 10); });
-    auto is_long = [](uint64_t low, uint64_t high) {
-      static_assert(kShortestNumbers == 23);
-      uint64_t eight = rows(low, high, 8), eight_after = rows(high, 0, 8);
-      return (eight & (eight >> 8 | eight_after << 56) & (eight >> 15 | eight_after << 49)) != 0;
-    };
     uint64_t near_before = near_digits(before, 0), near = near_digits(digits, before);
     uint64_t near_after = near_digits(next, digits);
-    if (!is_long(near_before, near) && !is_long(near, near_after)) return false;
+    if (!has_long_row(near_before, near) && !has_long_row(near, near_after)) return false;
     if (all_) return true;
     if (numbers_at_ != at) numbers_ = number_masks(text_.block(at), before, digits, next);
     NumberMasks after = number_masks(text_.block(at + kBlock), digits, next, 0);
@@ -71,7 +93,7 @@ class NumberRows {
     if (numbers_before_at_ + kBlock == at) near_before &= numbers_before_.row;
     else if (before) found = packs(at - kBlock, number_masks(text_.block(at - kBlock), 0, before, digits).packed);
     found = found || packs(at, numbers_.packed) || packs(at + kBlock, after.packed) ||
-            is_long(near_before, near & numbers_.row) || is_long(near & numbers_.row, near_after & after.row);
+            has_long_row(near_before, near & numbers_.row) || has_long_row(near & numbers_.row, near_after & after.row);
     numbers_before_ = numbers_, numbers_before_at_ = at;
     numbers_ = after, numbers_at_ = at + kBlock;
     return found;
@@ -95,26 +117,10 @@ class NumberRows {
   }
 
  private:
-  static constexpr size_t kWidestGap = 3;  // bytes between two numbers
-
   bool packs(size_t block, uint64_t mask) const {
     for (; mask; mask &= mask - 1)
-      if (begins_packed(block + static_cast<size_t>(std::countr_zero(mask)))) return true;
+      if (numbers_begin_packed(text_.text(), block + static_cast<size_t>(std::countr_zero(mask)))) return true;
     return false;
-  }
-
-  // Returns whether the numbers from `at` on may be the first bytes of a gzip, zstd or zlib stream, or of a zip file.
-  bool begins_packed(size_t at) const {
-    auto number = [&] {
-      unsigned value = 0;
-      for (size_t i = 0; i < 3 && within(text_.byte(at), '0', 10); ++i) value = value * 10 + (text_.byte(at++) - '0');
-      return value;
-    };
-    unsigned first = number();
-    for (size_t gap = 0; gap < kWidestGap && !within(text_.byte(at), '0', 10); ++gap) ++at;
-    unsigned second = number();
-    return (first == 0x1f && second == 0x8b) || (first == 0x28 && second == 0xb5) || (first == 'P' && second == 'K') ||
-           (first == 0x78 && packs_zlib(static_cast<uint8_t>(second)));
   }
 
   // Returns where a gap begins after `at` that is too wide to belong to the sequence of numbers.

@@ -12,8 +12,10 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "scan/encoding/decode.h"
+#include "scan/encoding/number_rows.h"
 #include "scan/encoding/simd/survey_masks.h"
 
 namespace bottle::scan {
@@ -150,7 +152,26 @@ struct HexMasks {
   uint64_t readable = 0;  // the digit may be the first one of a readable byte
   uint64_t packed = 0;    // a magic number begins with the digit
 };
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE HexMasks wide_hex_masks(const uint8_t* digits) {
+  const Wide c[] = {Wide(digits).with(32), Wide(digits + 1).with(32), Wide(digits + 2).with(32),
+                    Wide(digits + 3).with(32)};
+  auto are = [&](size_t k, uint8_t first, uint8_t second)
+                 SCAN_WIDE { return c[k].equal(first) & c[k + 1].equal(second); };
+  HexMasks masks{.readable = c[0].within('2', 6) | c[0].equal('0')};
+  if (uint64_t gzip = are(0, '1', 'f')) masks.packed |= gzip & are(2, '8', 'b');
+  if (uint64_t zstd = are(0, '2', '8')) masks.packed |= zstd & are(2, 'b', '5');
+  if (uint64_t zip = are(0, '5', '0')) masks.packed |= zip & are(2, '4', 'b');
+  if (uint64_t zlib = are(0, '7', '8'))
+    masks.packed |= zlib & (are(2, '0', '1') | are(2, '5', 'e') | are(2, '9', 'c') | are(2, 'd', 'a'));
+  return masks;
+}
+#endif
+
 HexMasks hex_masks(const uint8_t* digits) {
+#ifdef SCAN_HAS_WIDE
+  if (use_wide) return wide_hex_masks(digits);
+#endif
   HexMasks masks;
   for (size_t i = 0; i < kBlock; i += sizeof(Lanes)) {
     std::array<Lanes, 4> c;
@@ -220,6 +241,55 @@ class Numbers {
 
   uint8_t before_ = 0;
   size_t readable_ = 0, zeros_ = 0;
+};
+
+bool is_digit(char c) { return within(static_cast<uint8_t>(c), '0', 10); }
+
+// Looks at a list of numbers in blocks, one after the other.
+class DecimalBlocks {
+ public:
+  explicit DecimalBlocks(std::string_view text) : text_(text) { next_ = masks(0, 0, digits_at(0)); }
+  void go_to(size_t at) {
+    before_ = std::exchange(now_, std::exchange(next_, masks(at + kBlock, next_.digits, after_)));
+    at_ = at;
+  }
+  uint64_t digits() const { return now_.digits; }
+  // Returns whether a number of the block may be one of twelve readable numbers in a row.
+  bool may_be_readable() const { return has_long_row(before_.row, now_.row) || has_long_row(now_.row, next_.row); }
+  // Returns whether two numbers of which the first begins in the block are a magic number.
+  bool begins_packed() const {
+    constexpr size_t kMost = 3;  // digits of a number
+    for (uint64_t mask = now_.packed; mask; mask &= mask - 1)
+      if (numbers_begin_packed(text_, at_ + static_cast<size_t>(std::countr_zero(mask)))) return true;
+    // Several numbers may stand in one row of digits.
+    uint64_t low = now_.digits, high = next_.digits, four = low & (low >> 1 | high << 63);
+    four &= (low >> 2 | high << 62) & (low >> 3 | high << 61) & ~(low << 1 | before_.digits >> 63);
+    for (; four; four &= four - 1)
+      for (size_t at = at_ + static_cast<size_t>(std::countr_zero(four)) + kMost;
+           at < text_.size() && is_digit(text_[at]) && is_digit(text_[at - 1]) && is_digit(text_[at - 2]); at += kMost)
+        if (numbers_begin_packed(text_, at)) return true;
+    return false;
+  }
+
+ private:
+  struct Each {
+    uint64_t digits = 0, row = 0, packed = 0;
+  };
+  uint64_t digits_at(size_t at) {
+    return mask_of(load_block(padded<0>(text_, at, copy_)), [](const Lanes& c) { return within(c, '0', 10); });
+  }
+  // Returns the masks of the block at `at`. Reads the digits of the block after it.
+  Each masks(size_t at, uint64_t before, uint64_t digits) {
+    after_ = digits_at(at + kBlock);
+    NumberMasks masks = number_masks(padded<0>(text_, at, copy_), before, digits, after_);
+    return {digits, near_digits(digits, before) & masks.row, masks.packed};
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  Each before_, now_, next_;
+  uint64_t after_ = 0;  // the digits of the block after the next one
+  std::array<uint8_t, kBlock> copy_{};
 };
 
 }  // namespace
@@ -297,7 +367,8 @@ std::optional<Peek> peek_base64(std::string_view run) {
   std::string_view decoded(bytes.data(), run.size() * 3 / 4);
   Peek peek{.size = decoded.size()};
   std::memcpy(peek.first, bytes.data(), sizeof peek.first);
-  peek.hides = hides<0>(decoded) || hides<2>(decoded) || hides<4>(decoded) || hides<6>(decoded);
+  peek.hides = unsigned{hides<0>(decoded)} | unsigned{hides<2>(decoded)} << 2 | unsigned{hides<4>(decoded)} << 4 |
+               unsigned{hides<6>(decoded)} << 6;
   return peek;
 }
 
@@ -333,14 +404,14 @@ std::optional<Peek> peek_base64_parts(std::string_view run) {
   peek.hides = hides<0>({bytes.data(), size});
   // Only the text before the first padding has other alignments.
   size_t before = first * 6 / 8;
-  for (unsigned skip = 2; skip < 8 && !peek.hides; skip += 2) {
+  for (unsigned skip = 2; skip < 8; skip += 2) {
     size_t length = first > 0 ? (first * 6 - skip) / 8 : 0;
     for (size_t i = 0; i < length; ++i) {
       uint32_t next = i + 1 < before ? static_cast<uint8_t>(bytes[i + 1]) : rest;
       shifted[i] = static_cast<char>(static_cast<uint8_t>(bytes[i]) << skip | next >> (8 - skip));
     }
     std::copy(bytes.begin() + before, bytes.begin() + size, shifted.begin() + length);
-    peek.hides = hides<0>({shifted.data(), length + size - before});
+    peek.hides |= unsigned{hides<0>({shifted.data(), length + size - before})} << skip;
   }
   return peek;
 }
@@ -378,18 +449,27 @@ bool hex_hides(std::string_view digits) {
 }
 
 bool decimals_hide(std::string_view text) {
+  // Few blocks of a list of other numbers can be a part of a readable row. Only in these, the numbers are read.
+  DecimalBlocks blocks(text);
   Numbers numbers;
-  std::array<uint8_t, kBlock> copy;
   size_t done = 0;  // the bytes before it have been counted
   for (size_t at = 0; at < text.size(); at += kBlock) {
-    uint64_t digits = mask_of(load_block(padded<0>(text, at, copy)), [](const Lanes& c) { return within(c, '0', 10); });
+    blocks.go_to(at);
+    if (blocks.begins_packed()) return true;
+    if (!blocks.may_be_readable()) {
+      numbers = {};
+      continue;
+    }
+    uint64_t digits = blocks.digits();
     if (done > at) digits = done - at < kBlock ? digits & ~uint64_t{0} << (done - at) : 0;
     while (digits) {
       auto first = static_cast<size_t>(std::countr_zero(digits));
       size_t begin = at + first, end = begin + static_cast<size_t>(std::countr_one(digits >> first));
       digits &= digits + (uint64_t{1} << first);  // without the row of ones that begins there
       if (end >= at + kBlock)
-        while (end < text.size() && within(static_cast<uint8_t>(text[end]), '0', 10)) ++end;
+        while (end < text.size() && is_digit(text[end])) ++end;
+      if (first == 0)  // the number may begin in a block that was not read
+        while (begin > done && is_digit(text[begin - 1])) --begin;
       done = end;
       if (numbers.add(text, begin, end)) return true;
     }

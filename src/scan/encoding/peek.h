@@ -17,7 +17,7 @@ bool has_packed(std::string_view bytes);
 struct Peek {
   size_t size = 0;     // of the decoded text, without skipped bits
   char first[3]{};     // its first bytes
-  bool hides = false;  // whether it may hide something at any alignment, as in hides_when_shifted()
+  unsigned hides = 0;  // one bit for each number of skipped bits (0, 2, 4, 6): whether the rest may hide something
 };
 inline constexpr size_t kPeekedRun = 192;
 // Returns nothing if the run is longer than kPeekedRun or shorter than 12 characters, or has others than those of

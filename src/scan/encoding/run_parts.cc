@@ -2,10 +2,12 @@
 // bits are the parts.
 #include "scan/encoding/run_parts.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
 
+#include "scan/encoding/escapes.h"
 #include "scan/encoding/simd/survey_masks.h"
 
 namespace bottle::scan {
@@ -70,11 +72,27 @@ void each_row(const RunMasks& masks, uint64_t Alphabets::* alphabet, size_t shor
   }
 }
 
+#ifdef SCAN_HAS_WIDE
+SCAN_WIDE bool wide_is_hex(std::string_view run) {
+  for (size_t at = 0; at < run.size(); at += kBlock) {
+    Wide c(run.data() + at, std::min(run.size() - at, kBlock), '0');
+    if ((c.within('0', 10) | c.with(32).within('a', 6)) != ~uint64_t{0}) return false;
+  }
+  return true;
+}
+#endif
+
 }  // namespace
 
+bool is_hex(std::string_view run) {
+#ifdef SCAN_HAS_WIDE
+  if (use_wide) return wide_is_hex(run);
+#endif
+  return std::ranges::all_of(run, [](char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; });
+}
+
 void parts_of_run(std::string_view run, std::vector<RunPart>& parts) {
-  // 24 digits are 12 bytes, the shortest text that has_text() looks for.
-  constexpr size_t kShortestHex = 24, kShortestBase32 = 20, kOfOneCase = 64;
+  constexpr size_t kShortestBase32 = 20, kOfOneCase = 64;
   parts.clear();
   static thread_local RunMasks masks;
   masks.clear();

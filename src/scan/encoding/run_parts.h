@@ -15,6 +15,9 @@ struct RunPart {
   bool is_hex = false;        // otherwise, it is Base32
   bool operator==(const RunPart&) const = default;
 };
+inline constexpr size_t kShortestHex = 24;  // digits; these are 12 bytes, the shortest text that has_text() looks for
+// Returns whether the run has only hexadecimal digits.
+bool is_hex(std::string_view run);
 // Sets `parts` to the parts of the run. If all of the run is hexadecimal, it is the only part.
 void parts_of_run(std::string_view run, std::vector<RunPart>& parts);
 

@@ -303,9 +303,12 @@ class Survey {
   void pair_spot(size_t begin, size_t period) {
     auto is_pair = [&](size_t i) { return hex_digit(byte(i)) >= 0 && hex_digit(byte(i + 1)) >= 0; };
     auto is_written = [&](size_t i) { return is_pair(i) || (byte(i) == '0' && (byte(i + 1) | 32) == 'x'); };
-    while (begin >= period && is_written(begin - period)) begin -= period;
+    // A digit between two pairs belongs to something else, such as the offset of a line.
+    auto is_apart = [&](size_t i) { return !is_pair(i) || hex_digit(byte(i + 2)) < 0; };
+    while (begin >= period && is_written(begin - period) && is_apart(begin - period)) begin -= period;
     size_t end = begin;
-    while (end + 1 < text_.size() && is_written(end)) end += period;
+    for (bool goes_on = true; goes_on && end + 1 < text_.size() && is_written(end); end += period)
+      goes_on = is_apart(end);
     end = std::min(end, text_.size());
     pairs_end_ = end;
     // Pairs with a '%' before each are found as percent escapes.
@@ -350,15 +353,27 @@ class Survey {
     wide_end_ = end;
   }
 
+  // Returns the positions where a row of fifteen digits may begin that has at most one space or dash between two of
+  // them, but not within a list of numbers.
+  uint64_t card_begins(size_t at, uint64_t low, uint64_t high) {
+    auto is_between = [](const Lanes& c) { return equal(c, ' ') | equal(c, '-'); };
+    Block block = load_block(bytes(at));
+    uint64_t spaces = mask_of(block, [](const Lanes& c) { return equal(c, ' '); });
+    uint64_t of_low = low | (mask_of(block, is_between) & (low << 1 | 1));
+    uint64_t of_high = high | (mask_of(load_block(bytes(at + kBlock)), is_between) & (high << 1 | low >> 63));
+    uint64_t eight = rows(of_low, of_high, 8), eight_after = rows(of_high, 0, 8);
+    return low & eight & (eight >> 7 | eight_after << 57) & ~(spaces << 1 & low << 2);
+  }
+
   void digits(size_t at, const Masks& now, const Masks& next) {
     uint64_t low = now.digit, high = next.digit, starts = low & ~(low << 1);
     auto among = [&](unsigned first, unsigned bytes) {
       uint64_t from_here = first ? low >> first | high << (kBlock - first) : low;
       return std::popcount(from_here & ((uint64_t{1} << bytes) - 1));
     };
-    // A card number never begins within a word or after one of these marks.
-    for (uint64_t left = starts & ~(now.run << 1); left; left &= left - 1) {
+    for (uint64_t left = starts & ~(now.run << 1); left && (left &= card_begins(at, low, high)); left &= left - 1) {
       auto first = static_cast<unsigned>(std::countr_zero(left));
+      // A card number never begins after one of these marks.
       uint8_t before = at + first > 0 ? byte(at + first - 1) : uint8_t{' '};
       if (before == '.' || before == '%' || before == '#') continue;
       if (among(first, 24) >= 13 && may_begin_card(text_, at + first)) add(Shape::digits, at + first, at + first + 1);

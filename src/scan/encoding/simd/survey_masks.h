@@ -27,6 +27,7 @@ const uint8_t* padded(std::string_view text, size_t at, std::array<uint8_t, kBlo
 class PaddedText {
  public:
   explicit PaddedText(std::string_view text) : text_(text) {}
+  std::string_view text() const { return text_; }
   size_t size() const { return text_.size(); }
   uint8_t byte(size_t at) const { return at < text_.size() ? static_cast<uint8_t>(text_[at]) : kNoClass; }
   // Returns kBlock bytes from `at` on and the byte after them: in the text itself, or in a copy of its end, which is
