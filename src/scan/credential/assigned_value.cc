@@ -103,7 +103,7 @@ bool is_uuid(std::string_view value) {
       value, kForm, [](char c, char form) { return form == '-' ? c == '-' : hex_digit(static_cast<uint8_t>(c)) >= 0; });
 }
 
-// Returns whether a value of this form identifies a request or a lock if it has such a name. The clients of AWS make
+// Returns whether the value is a UUID whose name says that it identifies a request or a lock. The clients of AWS make
 // these values. Other services give their secrets the same names, but other forms.
 bool is_harmless_uuid(std::string_view name, std::string_view word, std::string_view value) {
   static constexpr std::string_view kNames[] = {"client", "clientrequest", "creation", "lock", "change"};
@@ -149,9 +149,19 @@ bool names_variable(std::string_view value, std::string_view word) {
   return false;
 }
 
+// Returns whether a program may assign the name of a variable to the name in [begin, sign). Files of settings and
+// shells have no spaces beside the sign, and may have passwords that look like such names. The
+// name of a member, which has a '.' before it, is always that of a program.
+bool may_be_assigned_in_program(std::string_view text, size_t begin, size_t sign) {
+  if (sign >= text.size() || (text[sign] != '=' && text[sign] != ':')) return false;
+  bool has_spaces = text[sign] == ':' || is_blank(text[sign - 1]) || text.substr(sign + 1).starts_with(' ');
+  return has_spaces || (begin > 0 && text[begin - 1] == '.');
+}
+
 // Returns whether the name that ends at `end` is not that of a secret: either a page puts such a value into its own
 // forms, or the name only contains a word such as "key" or "token", as in "partition_key" and "page_token".
 bool has_harmless_name(std::string_view text, size_t end, std::string_view value, bool quoted) {
+  size_t sign = end;
   std::string name = whole_name(text, end);
   if (name == "value") name = whole_name(text, end);
   bool small = std::ranges::any_of(text.substr(end, name.size()), [](char c) { return c >= 'a' && c <= 'z'; });
@@ -162,8 +172,10 @@ bool has_harmless_name(std::string_view text, size_t end, std::string_view value
     if (size_t found = name.rfind(each); found != name.npos && (at == 0 || found < at)) at = found;
   if (is_key_id(name, value) || name == "streamtoken") return true;
   std::string word = name.substr(at);
+  // The names of variables of an environment are in capitals, and those of programs seldom are.
+  bool in_program = small && !quoted && may_be_assigned_in_program(text, end, sign);
   for (std::string_view each : {"key", "token"})
-    if (!quoted && word.ends_with(each) && names_variable(value, each)) return true;
+    if (in_program && word.ends_with(each) && names_variable(value, each)) return true;
   name.resize(at);
   std::erase_if(name, [](char c) { return c == '_' || c == '-'; });
   if (word == "key" && name == "s3" && is_file(value)) return true;
@@ -178,7 +190,7 @@ bool is_public(std::string_view value) {
   return false;
 }
 
-// Returns whether the value is a small hexadecimal number, as of a constant in C.
+// Returns whether the value is a hexadecimal number of up to 8 digits, such as a constant in C.
 bool is_number(std::string_view value) {
   constexpr size_t kMostDigits = 8;
   if (value.starts_with('-')) value.remove_prefix(1);
