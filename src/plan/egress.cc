@@ -72,8 +72,10 @@ void allow_provider(Plan& plan) {
       own.back().inspect = true;
       // A limit counts all hosts of its rule's pattern, and these as well.
       own.back().limit = {};
-      // A rule for every host is not meant for the provider, which works without any rule. Its reactions apply.
-      if (pattern == "*") own.back().ports = {443}, own.back().methods.clear(), own.back().paths.clear();
+      // A rule for every host is not meant for the provider, which works without any rule. Its `on_secret` would end
+      // the session as soon as the agent has read a secret, or send secrets to the model in clear.
+      if (pattern == "*")
+        own.back() = {.host = host, .ports = {443}, .inspect = true, .on_injection = rule.on_injection};
     }
     if (own.empty()) own.push_back({.host = host, .ports = {443}, .inspect = true});
     allow.insert(allow.begin(), own.begin(), own.end());

@@ -127,13 +127,17 @@ TEST(Egress, TheOperatorsWiderRulesApplyToTheProvidersApi) {
     EXPECT_EQ(allow[i].limit, manifest::Limit()) << "the pattern's counts";
   }
   EXPECT_EQ(allow[2].limit.requests, 5u);
-  // This one is for every host. The agent does not work without its API.
-  allow = rules("{host: \"*\", methods: [GET], on_secret: redact}");
-  ASSERT_EQ(allow.size(), 2u);
-  EXPECT_EQ(allow[0].host, "api.anthropic.com");
-  EXPECT_TRUE(allow[0].methods.empty());
-  EXPECT_EQ(allow[0].ports, std::vector<uint16_t>{443});
-  EXPECT_EQ(allow[0].on_secret, policy::OnSecret::redact);
+  // This one is for every host. The agent does not work without its API, nor if secrets block requests to it.
+  for (const char* on_secret : {"block", "warn"}) {
+    allow = rules(
+        "{host: \"*\", methods: [GET], paths: [/a], on_injection: block, on_secret: " + std::string(on_secret) + "}");
+    ASSERT_EQ(allow.size(), 2u);
+    EXPECT_EQ(allow[0].host, "api.anthropic.com");
+    EXPECT_TRUE(allow[0].inspect && allow[0].methods.empty() && allow[0].paths.empty());
+    EXPECT_EQ(allow[0].ports, std::vector<uint16_t>{443});
+    EXPECT_EQ(allow[0].on_secret, std::nullopt) << on_secret;
+    EXPECT_EQ(allow[0].on_injection, policy::OnInjection::block);
+  }
 }
 
 TEST(SignIn, AKeyOfGeminiSignsInToAModel) {
