@@ -237,12 +237,11 @@ Result<> check_own_tree(const std::string& path) {
   std::error_code error;
   fs::path real = fs::canonical(path, error);
   if (error) return {};
-  // Links are not followed: where one leads is checked as another path.
+  // Only directories and regular files are sent to the bottle (agent_home.cc).
   for (fs::recursive_directory_iterator entry(real, error), end; !error && entry != end; entry.increment(error)) {
     struct stat st{};
     if (::lstat(entry->path().c_str(), &st) != 0) return fail_errno("looking at " + entry->path().string());
-    TRY(check_entry(path, entry->path(), st));
-    if (S_ISLNK(st.st_mode)) TRY(check_own_path(entry->path()));
+    if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) TRY(check_entry(path, entry->path(), st));
   }
   if (error && error != std::errc::not_a_directory)
     return fail(Code::invalid, "looking into " + path + ": " + error.message());

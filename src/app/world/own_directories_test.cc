@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,19 +47,36 @@ TEST(OwnDirectories, SkillsThatEveryoneCanWriteToAreRefused) {
   auto directories = Directories::from({{"HOME", home}});
   fs::create_directories(skill + "/more");
   ASSERT_TRUE(write_file_atomically(skill + "/more/notes.md", "x"));
-  ASSERT_TRUE(write_file_atomically(home + "/shared.md", "x"));
-  fs::create_symlink(home + "/shared.md", skill + "/SKILL.md");
+  fs::create_directory_symlink(skill, home + "/linked");
   EXPECT_TRUE(check_own_tree(skill));
-  EXPECT_TRUE(check_own_tree(home + "/shared.md")) << "a single file";
+  EXPECT_TRUE(check_own_tree(home + "/linked"));
+  EXPECT_TRUE(check_own_tree(skill + "/more/notes.md")) << "a single file";
   EXPECT_TRUE(check_own_directories(directories));
-  for (const std::string& open : {skills, skill, skill + "/more", skill + "/more/notes.md", home + "/shared.md"}) {
+  for (const std::string& open : {skills, skill, skill + "/more", skill + "/more/notes.md"}) {
     fs::permissions(open, fs::perms::others_write, fs::perm_options::add);
-    auto checked = check_own_tree(skill);
-    EXPECT_FALSE(checked) << open;
-    if (!checked) EXPECT_NE(checked.error().what.find(open + " is writable by everyone"), std::string::npos);
+    for (const std::string& way : {skill, home + "/linked"}) {
+      auto checked = check_own_tree(way);
+      EXPECT_FALSE(checked) << way << " " << open;
+      if (!checked) EXPECT_NE(checked.error().what.find(open + " is writable by everyone"), std::string::npos);
+    }
     EXPECT_EQ(check_own_directories(directories).has_value(), open != skills);
     fs::permissions(open, fs::perms::others_write, fs::perm_options::remove);
   }
+  fs::remove_all(place);
+}
+
+TEST(OwnDirectories, WhatIsNeverSentWithASkillIsNotChecked) {
+  char place[] = "/tmp/bottle-own-places.XXXXXX";
+  std::string home = ::mkdtemp(place), skill = home + "/sk", shared = home + "/shared";
+  fs::create_directories(skill);
+  fs::create_directories(shared);
+  fs::permissions(shared, fs::perms::others_write, fs::perm_options::add);
+  fs::create_symlink("/dev/null", skill + "/off.conf");
+  fs::create_directory_symlink(shared, skill + "/shared");
+  ASSERT_EQ(::mkfifo((skill + "/watcher").c_str(), 0777), 0);
+  fs::permissions(skill + "/watcher", fs::perms::others_write, fs::perm_options::add);
+  auto checked = check_own_tree(skill);
+  EXPECT_TRUE(checked) << checked.error().what;
   fs::remove_all(place);
 }
 
