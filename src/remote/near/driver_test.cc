@@ -12,6 +12,8 @@
 
 #include "base/files/file.h"
 #include "session/ledger/info.h"
+#include "ssh/stand_in_test.h"
+#include "transfer/delivery.h"
 
 namespace bottle::remote {
 namespace {
@@ -122,6 +124,37 @@ TEST_F(Vms, TheResultTellsThatTheVmWasDestroyedWhileTheConnectionWasDown) {
   EXPECT_EQ(result->exit, 125);
   ASSERT_TRUE(result->receipt.vm);
   EXPECT_TRUE(result->receipt.vm->confirmed);
+}
+
+// A near side waits 20 seconds for work that is held, and 5 minutes for a connection.
+TEST_F(Vms, AFetchTellsWorkThatIsHeldFromAConnectionThatBroke) {
+  ssh::StandIn ssh;
+  std::string delivery;
+  transfer::DeliveryWriter writer([&](std::string_view bytes) -> Result<> {
+    delivery += bytes;
+    return {};
+  });
+  ASSERT_TRUE(writer.begin(transfer::kHeld) && writer.data("no engine answers") && writer.end_archive() &&
+              writer.finish());
+  ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery));
+  ssh.does("exit 0", "cat " + root_ + "/delivery");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  NearRecord record{.far = {}, .vm_name = "", .directory = job_.directories.session("one")};
+  Conclusion conclusion(job_, record, clients, &*side, std::nullopt);
+  WorkFetcher fetcher(job_, "");
+  auto fetch = [&] {
+    Input input = conclusion.fetch({}, fetcher);
+    EXPECT_TRUE(std::holds_alternative<input::FetchFailed>(input));
+    return std::get<input::FetchFailed>(input);
+  };
+  auto held = fetch();
+  EXPECT_TRUE(held.held) << held.error.what;
+  EXPECT_NE(held.error.what.find("no engine answers"), std::string::npos) << held.error.what;
+  ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery.substr(0, delivery.size() / 2)));
+  auto broken = fetch();
+  EXPECT_FALSE(broken.held) << broken.error.what;
 }
 
 // A later near side, and programs that connect to the VM themselves, read the address in the ledger.
