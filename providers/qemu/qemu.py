@@ -109,6 +109,16 @@ def meta_data(directory):
         return {}
 
 
+def remove(directory):
+    """Removes a VM's files: the disk first, and vm.json last, so that a removal that ends halfway can be repeated."""
+    try:
+        for name in sorted(os.listdir(directory), key=lambda name: (name != "disk.qcow2", name == "vm.json")):
+            os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
+    except OSError as error:
+        die("removing its files failed: %s" % error)
+
+
 def vm_of(directory):
     """Returns what is known about a VM. If its vm.json cannot be read, that is its name and perhaps its id."""
     name = os.path.basename(directory)
@@ -391,7 +401,8 @@ def create():
         if vm and state(directory, vm) != "pending":
             return created(vm)  # running or ended: a name has only one VM
         kill(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+        if os.path.exists(directory):
+            remove(directory)
         os.makedirs(directory, 0o700)
         disk = max(number("BOTTLE_VM_DISK_GB"), 8)
         vm = {"id": "qemu-" + os.urandom(6).hex(), "name": name, "session": env("BOTTLE_SESSION"), "owner": env("BOTTLE_OWNER"), "image": template,
@@ -439,9 +450,7 @@ def destroy():
             directory = find()  # in the meantime, another owner may have made a VM of this name
             if directory:
                 kill(directory)
-                shutil.rmtree(directory, ignore_errors=True)
-                if os.path.exists(directory):
-                    die("removing its files failed: " + directory)
+                remove(directory)
             if not os.path.exists(os.path.join(VMS, name)):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(VMS, name + ".lock"))

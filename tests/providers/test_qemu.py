@@ -116,6 +116,31 @@ def test_a_vm_whose_file_was_lost_is_not_gone(qemu, capsys, monkeypatch):
     assert ask(qemu, "destroy", capsys) == {"status": "gone"} and not os.path.exists(directory)
 
 
+@pytest.mark.parametrize("kept", ["disk.qcow2", "meta-data", "vm.json"])
+def test_a_destroy_that_ends_halfway_can_be_repeated(qemu, capsys, monkeypatch, kept):
+    """One file cannot be removed at first, and then the hook is called again, as after one that was killed."""
+    directory = os.path.join(qemu.VMS, "lab")
+    with open(os.path.join(directory, "meta-data"), "w") as file:
+        json.dump({"instance-id": "qemu-1", "local-hostname": "lab"}, file)
+    unlink = os.unlink
+
+    def fails(path, *rest, **named):
+        if os.path.basename(path) == kept:
+            raise PermissionError("not now: " + path)
+        return unlink(path, *rest, **named)
+    with monkeypatch.context() as now, pytest.raises(SystemExit) as ended:
+        now.setattr(os, "unlink", fails)
+        qemu.main("destroy")
+    assert ended.value.code == 1 and "removing its files failed" in capsys.readouterr().err
+    for vm_id in ("qemu-1", ""):
+        monkeypatch.setenv("BOTTLE_VM_ID", vm_id)
+        assert ask(qemu, "status", capsys) == {"status": "stopped"}
+        monkeypatch.setenv("BOTTLE_OWNER", "another")
+        assert ask(qemu, "destroy", capsys) == {"status": "gone"} and os.path.exists(os.path.join(directory, "vm.json"))
+        monkeypatch.setenv("BOTTLE_OWNER", "0a1b2c3d")
+    assert ask(qemu, "destroy", capsys) == {"status": "gone"} and os.listdir(qemu.VMS) == []
+
+
 def test_what_a_create_left_that_was_killed_early_is_removed(qemu, capsys, monkeypatch):
     os.makedirs(os.path.join(qemu.VMS, "early"))
     open(os.path.join(qemu.VMS, "early.lock"), "w").close()
