@@ -93,8 +93,11 @@ TEST_F(Credentials, ShortValuesOfScanSecretsAreTold) {
   }
   ASSERT_EQ(warnings("winter-otter\nhunter2\n").size(), 1u);
   EXPECT_NE(warnings("winter-otter\nhunter2\n")[0].find("line 2"), std::string::npos);
-  for (const std::string text : {"TOKEN=winter-otter\nNODE_ENV=test\nAUTH=true\n",
-                                 "-----BEGIN KEY-----\nabcdefghijklmnop\nabcd\n-----END KEY-----\n"})
+  ASSERT_EQ(warnings("PIN_KEY=4711\nTOKEN=winter-otter\n").size(), 1u);
+  for (const std::string text :
+       {"TOKEN=winter-otter\nNODE_ENV=test\nAUTH=true\n", "AUTH_PORT=8443\nMAX_TOKENS=4096\nTOKEN=winter-otter\n",
+        R"({"auth":{"port":8443,"id":"4711"},"max_tokens":4096,"token":"winter-otter"})",
+        "-----BEGIN KEY-----\nabcdefghijklmnop\nabcd\n-----END KEY-----\n"})
     EXPECT_TRUE(warnings(text).empty()) << text;
   EXPECT_TRUE(warnings_of_short_values({"/nonexistent", "/dev/null"}).empty());
 }
@@ -103,6 +106,17 @@ TEST(KnownValues, ANumberWhoseNameSoundsSecretIsOne) {
   using Map = std::map<std::string, std::string>;
   EXPECT_EQ(known_values("f", R"({"pin_secret": 12345678901234, "port": 12345678})").value_or(Map()),
             (Map{{"f:pin_secret", "12345678901234"}}));
+  EXPECT_EQ(known_values("f", R"({"pins": {"secret": 12345678, "apiTokens": [23456789]}})").value_or(Map()),
+            (Map{{"f:pins.secret", "12345678"}, {"f:pins.apiTokens.0", "23456789"}}));
+}
+
+// The guard would refuse each request with such a number, and would put a marker into what the model reads.
+TEST(KnownValues, ANumberThatIsASettingOrAReferenceIsNone) {
+  for (const char* text :
+       {R"({"token_ttl": 86400000})", R"({"author": {"id": 12345678, "since": 20240101}})", R"({"keyId": 12345678})",
+        R"({"auth": {"ports": [80808080]}})", R"({"max_tokens": 10000000})", R"({"tokenExpiresAt": 1767225600})",
+        R"({"AUTH_CACHE_SIZE": 16777216})"})
+    EXPECT_FALSE(known_values("f", text)) << text;
 }
 
 TEST(KnownValues, AFileHasOneOfThreeForms) {

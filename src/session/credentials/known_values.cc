@@ -59,6 +59,32 @@ bool sounds_secret(std::string_view name) {
   return std::ranges::any_of(kWords, [&](std::string_view word) { return upper.find(word) != upper.npos; });
 }
 
+// Returns the last name of a path with dots. The elements of a list have the list's name.
+std::string_view last_name(std::string_view path) {
+  auto is_number = [](std::string_view text) { return text.find_first_not_of("0123456789") == text.npos; };
+  size_t dot = path.rfind('.');
+  for (; dot != path.npos && is_number(path.substr(dot + 1)); dot = path.rfind('.')) path = path.substr(0, dot);
+  return dot == path.npos ? path : path.substr(dot + 1);
+}
+
+// Returns whether a number of this name is a setting or names something, as token_ttl, maxTokens and AUTH_PORT do.
+bool names_setting(std::string_view name) {
+  static constexpr std::string_view kFirst[] = {"max", "min", "num"};
+  static constexpr std::string_view kLast[] = {"age",  "at",      "count", "days",   "expiration", "expires",  "expiry",
+                                               "id",   "ids",     "in",    "length", "limit",      "lifetime", "max",
+                                               "min",  "ms",      "port",  "ports",  "rounds",     "seconds",  "size",
+                                               "time", "timeout", "ttl",   "version"};
+  std::vector<std::string> words = {""};
+  bool was_lower = false;
+  for (unsigned char c : name) {
+    if (!std::isalnum(c) || (std::isupper(c) && was_lower)) words.emplace_back();
+    if (std::isalnum(c)) words.back() += static_cast<char>(std::tolower(c));
+    was_lower = std::islower(c) != 0;
+  }
+  return std::ranges::find(kFirst, words.front()) != std::end(kFirst) ||
+         std::ranges::find(kLast, words.back()) != std::end(kLast);
+}
+
 // Returns whether any program may send such a value: a word, a number, a path, or an address without a password.
 bool is_ordinary(std::string_view value) {
   auto count = [&](auto is) { return std::ranges::count_if(value, [&](unsigned char c) { return is(c) != 0; }); };
@@ -149,9 +175,14 @@ class Reader {
     for (const auto& [key, value] : node.items()) {
       std::string inner = prefix + key;
       if (value.is_string()) leaf(inner, value.get_ref<const std::string&>());
-      else if (value.is_number_integer()) choose(inner, value.dump());
+      else if (value.is_number_integer()) number(inner, value.dump());
       else if (value.is_structured()) branch(value, inner, depth + 1);
     }
+  }
+
+  // Most numbers are ordinary, so those below a name such as "author" count only if their own name sounds secret.
+  void number(const std::string& name, const std::string& value) {
+    if (sounds_secret(last_name(name)) && !names_setting(last_name(name))) choose(name, value);
   }
 
   // Each line of a key with several lines is a value, because any line can leave by itself.
@@ -194,6 +225,8 @@ class Reader {
   void note_if_short(std::string_view name, std::string_view value) {
     static constexpr std::string_view kSettings[] = {"true", "false", "yes", "no", "on", "off", "null", "none"};
     if (value.size() < kShortestTold || value.size() >= kShortest || too_short_.size() == kMostKnownValues) return;
+    bool is_number = value.find_first_not_of("0123456789") == value.npos;
+    if (is_number && names_setting(last_name(name))) return;
     if (std::ranges::find(kSettings, value) == std::end(kSettings))
       too_short_.emplace_back(name.substr(0, kLongestName));
   }
