@@ -158,8 +158,13 @@ TEST_F(Trial, ATrialThatCannotBeRemovedStaysOnRecord) {
 // The engine is slow: it finds no container to remove, and makes it a moment later.
 TEST_F(Trial, AContainerThatMayStillAppearStaysOnRecord) {
   for (Fault fault : {Fault::late, Fault::lost, Fault::refused}) {
-    docker.set_fault([&](const FakeCall& call) { return call.method == "create container" ? fault : Fault::none; });
+    docker.set_fault([&](const FakeCall& call) {
+      if (call.method != "create container") return Fault::none;
+      age_graves(scratch.path + "/graves");
+      return fault;
+    });
     EXPECT_FALSE(ensure());
+    EXPECT_TRUE(are_graves_new(scratch.path + "/graves")) << "otherwise, the next sweep drops it too early";
     docker.catch_up();
     EXPECT_EQ(docker.world().containers.size(), fault == Fault::late ? 1u : 0u);
     EXPECT_EQ(has_grave(), fault != Fault::refused) << "only a refusal proves that nothing will appear";

@@ -84,10 +84,12 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
                         ? "it did not answer within " + std::to_string(patience_ms / 1000) + " s"
                         : tried.error().what;
   else if (*tried != 0) trial.problem = "its program exited with status " + std::to_string(*tried);
-  if (auto gone = engine.remove_container(name); !gone)
+  auto gone = engine.remove_container(name);
+  if (may_appear) keep_grave(directories, session);
+  else if (gone) remove_grave(directories, session);
+  if (!gone)
     trial.problem +=
         (trial.problem.empty() ? "" : "; ") + gone.error().what + " (run `bottle cleanup` later to remove it)";
-  else if (!may_appear) remove_grave(directories, session);
   return trial;
 }
 

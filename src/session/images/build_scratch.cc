@@ -62,7 +62,8 @@ BuildScratch::~BuildScratch() {
   // The container goes first, because an image that a container uses cannot be removed. If one fails, or may appear
   // later, the record stays.
   bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);
-  if (gone && !may_appear_) remove_grave(directories_, session_);
+  if (may_appear_) keep_grave(directories_, session_);
+  else if (gone) remove_grave(directories_, session_);
 }
 
 template <class T>

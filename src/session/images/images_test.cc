@@ -81,7 +81,11 @@ TEST_F(ImagesOfAnEngine, WhatABuildMayStillMakeStaysOnRecord) {
   ASSERT_TRUE(tar.finish());
   for (const char* method : {"import image", "create container"})
     for (Fault fault : {Fault::none, Fault::refused, Fault::late}) {
-      docker.set_fault([&](const FakeCall& call) { return call.method == method ? fault : Fault::none; });
+      docker.set_fault([&](const FakeCall& call) {
+        if (call.method != method) return Fault::none;
+        age_graves(graves);
+        return fault;
+      });
       {
         BuildScratch build(*engine, scratch.directories);
         EXPECT_EQ(build.take(archive) && build.finish(), fault == Fault::none);
@@ -93,6 +97,7 @@ TEST_F(ImagesOfAnEngine, WhatABuildMayStillMakeStaysOnRecord) {
       bool appears = fault == Fault::late && std::string(method) == "import image";
       EXPECT_EQ(world.images.size() + world.containers.size(), appears ? 1u : 0u) << method;
       EXPECT_EQ(std::filesystem::is_empty(graves), fault != Fault::late) << method;
+      EXPECT_TRUE(are_graves_new(graves)) << "otherwise, the next sweep drops it while the engine still works";
       docker.with_world([](FakeWorld& left) { left = {}; });
       std::filesystem::remove_all(graves);
     }

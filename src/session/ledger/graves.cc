@@ -36,6 +36,10 @@ void remove_grave(const Directories& directories, const std::string& session) {
   ::rmdir(grave.c_str());
 }
 
+void keep_grave(const Directories& directories, const std::string& session) {
+  ::utimensat(AT_FDCWD, (graves_in(directories) + "/" + session + "/" + kLedger).c_str(), nullptr, 0);
+}
+
 bool may_still_be_done(const Error& error) {
   switch (error.code) {
     // These stand for an answer, or the request was never sent.
@@ -54,7 +58,7 @@ Result<> bury(const Directories& directories, const std::string& session, const 
   std::string grave = graves_in(directories) + "/" + session;
   TRY(make_directories(graves_in(directories)));
   if (std::rename(directory.c_str(), grave.c_str()) != 0) return fail_errno("creating " + grave);
-  ::utimensat(AT_FDCWD, (grave + "/" + kLedger).c_str(), nullptr, 0);
+  keep_grave(directories, session);
   return {};
 }
 

@@ -18,6 +18,8 @@ std::string graves_in(const Directories& directories);
 // would survive a power failure. remove_grave() removes the record, once nothing is left.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things);
+// keep_grave() keeps it because something may still appear; the age of the grave then counts from now.
+void keep_grave(const Directories& directories, const std::string& session);
 void remove_grave(const Directories& directories, const std::string& session);
 
 // Returns whether the engine may still carry out a request to make something that failed with `error`, because it did

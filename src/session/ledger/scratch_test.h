@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -34,6 +36,23 @@ struct Scratch {
     return directory;
   }
 };
+
+// Makes the ledger of each grave as old as after a request without an answer, which takes up to 10 minutes.
+inline void age_graves(const std::string& graves) {
+  for (const auto& grave : std::filesystem::directory_iterator(graves))
+    std::filesystem::last_write_time(grave.path() / "ledger",
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::minutes(10));
+}
+
+// Returns whether each grave is so new that a sweep that finds nothing keeps it.
+inline bool are_graves_new(const std::string& graves) {
+  std::filesystem::directory_iterator all(graves);
+  return std::ranges::all_of(all, [](const auto& grave) {
+    auto age =
+        std::filesystem::file_time_type::clock::now() - std::filesystem::last_write_time(grave.path() / "ledger");
+    return age < std::chrono::minutes(1);
+  });
+}
 
 inline constexpr const char* kMakes =
     R"({"make":[{"kind":"network","name":"bottle-x1"},{"kind":"container","name":"bottle-x1-agent"}]})";
