@@ -15,16 +15,14 @@
 namespace bottle::scan {
 namespace {
 
-// Returns where the line end after the '=' at `at` ends, or `at` if none follows. It may be escaped.
-size_t past_soft_line_end(std::string_view text, size_t at) {
-  size_t end = at + 1;
-  for (char letter : {'r', 'n'}) {
-    size_t next = std::min(text.find_first_not_of('\\', end), text.size());
-    char plain = letter == 'r' ? '\r' : '\n';
-    if (next < text.size() && text[next] == (next > end ? letter : plain)) end = next + 1;
-    else if (letter == 'n') return at;
-  }
-  return end;
+// Returns whether the text has the name of the encoding, which may have capitals (RFC 2045 §6.1).
+bool names_quoted_printable(std::string_view text) {
+  constexpr std::string_view kName = "quoted-printable";
+  for (char first : {'q', 'Q'})
+    for (size_t at = text.find(first); at != text.npos; at = text.find(first, at + 1))
+      if (std::ranges::equal(text.substr(at, kName.size()), kName, {}, [](unsigned char c) { return std::tolower(c); }))
+        return true;
+  return false;
 }
 
 // Returns whether the pairs of digits are those of a line of the dump, perhaps with some digits of an offset before and
@@ -123,35 +121,18 @@ void BlockScan::scan_assembled(const View& outer, const Decoded& text, std::stri
   if (result_.findings.size() > found) seen_[true].forget(hash);
 }
 
-// Scans the text of a mail in quoted-printable without its soft line ends, which may be anywhere in a word (RFC 2045
-// §6.7). The mail may be in a string of JSON.
-void BlockScan::scan_soft_line_ends(const View& outer, const std::vector<Region>& regions) {
+// Scans the text of a mail in quoted-printable, whose soft line ends may be anywhere in a word.
+void BlockScan::scan_quoted_printable(const View& outer, const std::vector<Region>& regions) {
   auto is_mail = [&](const Region& each) {
-    constexpr std::string_view kName = "quoted-printable";
-    return outer.text.substr(each.begin, each.end - each.begin).find(kName) != outer.text.npos;
+    return names_quoted_printable(outer.text.substr(each.begin, each.end - each.begin));
   };
-  if (std::ranges::none_of(regions, is_mail)) return;
-  std::string_view text = outer.text;
-  Decoded whole;
-  whole.form = Decoded::Form::parts;
-  whole.end = text.size();
-  size_t from = 0;
-  auto add = [&](size_t to) {
-    whole.add_anchor(whole.text.size(), from);
-    whole.text.append(text, from, to - from);
-  };
-  for (size_t at = text.find('='); at != text.npos; at = text.find('=', at + 1)) {
-    size_t end = past_soft_line_end(text, at);
-    if (end == at) continue;
-    add(at);
-    from = end;
-  }
-  if (from == 0 || !may_work(text.size() * work::kOfLines)) return;
-  add(text.size());
-  text_left_ += whole.text.size();  // the limit counts the bytes of the other text
-  scan_view({.text = whole.text,
+  if (std::ranges::none_of(regions, is_mail) || !may_work(outer.text.size() * work::kOfLines)) return;
+  Decoded decoded = quoted_printable(outer.text);
+  if (decoded.text.size() == outer.text.size()) return;
+  text_left_ += decoded.text.size();  // the text counts only once toward the limit
+  scan_view({.text = decoded.text,
              .outer = &outer,
-             .map = &whole,
+             .map = &decoded,
              .encoding = "quoted-printable",
              .depth = Detector::kDeepest});
 }

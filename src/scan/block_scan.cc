@@ -61,7 +61,7 @@ bool is_of_both_cases(std::string_view text) {
 
 // Returns whether `size` bytes that come from there are as they were before the text was decoded.
 bool is_plain(Decoded::Form form, size_t size, const Origin& origin) {
-  bool unescaped = form == Decoded::Form::percent || form == Decoded::Form::escapes;
+  bool unescaped = form == Decoded::Form::percent || form == Decoded::Form::escapes || form == Decoded::Form::quoted;
   return form == Decoded::Form::lines || (unescaped && origin.end - origin.begin == size);
 }
 
@@ -203,7 +203,7 @@ void BlockScan::scan_view(const View& each) {
   if (begun_size_ == 0 && !each.joined && each.depth <= 2) scan_joined(each, regions);
   if (begun_size_ == 0 && !each.joined) {
     scan_zip_entries(each);
-    scan_soft_line_ends(each, regions);
+    scan_quoted_printable(each, regions);
   }
   scan_spots(each, regions);
 }

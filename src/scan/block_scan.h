@@ -136,7 +136,7 @@ class BlockScan {
   void scan_compressed(const View& view, const Spot& spot);
   void scan_zip_entries(const View& view);
   void collect_groups(const View& view, const Spot& spot, GroupTexts& texts);
-  void scan_soft_line_ends(const View& view, const std::vector<Region>& regions);
+  void scan_quoted_printable(const View& view, const std::vector<Region>& regions);
   bool scan_dump(const View& view, size_t begin);
   void scan_dumps(const View& view, const Spot& groups);
 

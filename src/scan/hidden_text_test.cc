@@ -185,8 +185,10 @@ TEST(Detector, FindsSecretsAtSoftLineEndsOfMails) {
   std::string token = filled("github_pat_<alnum 22>_<alnum 59>", 7);
   std::string header = "Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
   for (size_t cut = 1; cut < token.size(); cut += 7)
-    for (std::string_view end : {"=\r\n", "=\n"}) {
+    for (std::string_view end : {"=\r\n", "=\n", "= \r\n", "= \t \n"}) {
       std::string mail = header;
+      if (cut % 2 == 0)
+        mail.replace(mail.find("quoted-printable"), 16, cut % 4 ? "Quoted-Printable" : "QUOTED-PRINTABLE");
       mail.append("The token is ").append(token);
       mail.insert(mail.size() - token.size() + cut, end);
       std::string body = mail + "\r\nand more\r\n";
@@ -196,6 +198,28 @@ TEST(Detector, FindsSecretsAtSoftLineEndsOfMails) {
     }
   std::string program = "x = \"quoted-printable\"\nif token ==\ny =\n" + token.substr(0, 40);
   EXPECT_EQ(found(program), "");
+}
+
+TEST(Detector, FindsSecretsAmongTheDigitsOfMails) {
+  std::string header = "Content-Transfer-Encoding: Quoted-Printable\r\n\r\n", token = filled("<alnum 36>", 7);
+  std::string mail = header + "<a href=3D\"x\">ghp=5F" + token + "</a>\r\n";
+  auto findings = Detector(&catalog()).scan(mail).findings;
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].name + findings[0].encoding, "github-tokenquoted-printable");
+  EXPECT_EQ(mail.substr(findings[0].begin, findings[0].end - findings[0].begin), "ghp=5F" + token);
+  // Outside of the digits, the token is as it was.
+  EXPECT_EQ(found(header + "x=3Dy ghp_" + token + "\r\n"), "github-token");
+
+  auto secrets = *Catalog::builtin();
+  secrets.add_known("pass", "hunter=2secretlongword77=");
+  secrets.build();
+  for (std::string_view text : {"hunter=3D2secretlongword77=3D", "hunter=3d2secret=\r\nlongword77=3D"}) {
+    mail = header;
+    mail.append("It is ").append(text).append(".\r\n");
+    findings = Detector(&secrets).scan(mail).findings;
+    ASSERT_EQ(findings.size(), 1u) << mail;
+    EXPECT_EQ(mail.substr(findings[0].begin, findings[0].end - findings[0].begin), text);
+  }
 }
 
 // Binary digits of ASCII characters have a first digit that is the same in all of them.

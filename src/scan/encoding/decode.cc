@@ -323,6 +323,47 @@ Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form) {
   return out;
 }
 
+// Servers may add blanks between the '=' and the line end.
+size_t quoted_step(std::string_view text, size_t at, size_t end, std::string& out) {
+  if (text[at] == '=' && at + 2 < end) {
+    int high = hex_digit(byte_at(text, at + 1)), low = hex_digit(byte_at(text, at + 2));
+    if ((high | low) >= 0) {
+      out += static_cast<char>(high * 16 + low);
+      return at + 3;
+    }
+  }
+  if (text[at] == '=') {
+    size_t past = at + 1;
+    // Moves `past` over the character, or over its escape.
+    auto skips = [&](char plain, char letter) {
+      size_t next = std::min(text.find_first_not_of('\\', past), end);
+      bool is_next = next < end && text[next] == (next > past ? letter : plain);
+      if (is_next) past = next + 1;
+      return is_next;
+    };
+    while (skips(' ', ' ') || skips('\t', 't')) continue;
+    skips('\r', 'r');
+    if (skips('\n', 'n')) return past;
+  }
+  out += text[at];
+  return at + 1;
+}
+
+Decoded quoted_printable(std::string_view text) {
+  Decoded out;
+  out.form = Decoded::Form::quoted;
+  out.end = text.size();
+  out.text.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    out.anchor(at);
+    size_t plain = std::min(text.substr(at, Decoded::kStride).find('='), Decoded::kStride);
+    out.text.append(text, at, plain);
+    at = std::min(at + plain, text.size());
+    if (at < text.size() && text[at] == '=') at = quoted_step(text, at, text.size(), out.text);
+  }
+  return out;
+}
+
 size_t escape_step(std::string_view text, size_t at, size_t end, std::string& out) {
   int64_t code = -1;
   size_t next = at;

@@ -27,6 +27,7 @@ struct Decoded {
     base32,
     hex,
     percent,
+    quoted,
     escapes,
     wide,
     decimals,
@@ -106,6 +107,9 @@ void hex_digits(std::string_view digits, std::string& to);
 // Decodes %41, even if the '%' is itself escaped, any number of times. A '+' is a space in HTML forms, and otherwise
 // unchanged.
 Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form = false);
+// Decodes quoted-printable (RFC 2045 §6.7): =41, and line ends after '=', which it drops. The text may be in a string
+// of JSON, which has escapes in the place of line ends.
+Decoded quoted_printable(std::string_view text);
 // Decodes \u0041, \x41, \101, \/, \", &#65;, &#x41;, &amp; and similar escapes. \n and similar ones become spaces.
 Decoded unescaped(std::string_view text, size_t begin, size_t end);
 // Decodes the same backslash escapes as bytes, as Python and C do in strings of bytes. The other function makes UTF-8
@@ -117,6 +121,7 @@ bool may_be_packed_bytes(std::string_view unescaped);
 Decoded narrowed(std::string_view text, size_t begin, size_t end);
 // Each decodes one character or escape at `at`, appends it to `out`, and returns where the next one begins.
 size_t percent_step(std::string_view text, size_t at, size_t end, std::string& out);
+size_t quoted_step(std::string_view text, size_t at, size_t end, std::string& out);
 size_t escape_step(std::string_view text, size_t at, size_t end, std::string& out);
 size_t letter_step(std::string_view text, size_t at, size_t end, std::string& out);
 // Decodes a list of numbers up to 255, such as "[65, 66, 67]". Larger ones become 255.

@@ -56,6 +56,8 @@ size_t step(Form form, std::string_view text, size_t at, size_t end, std::string
   switch (form) {
     case Form::percent:
       return percent_step(text, at, end, out) - at;
+    case Form::quoted:
+      return quoted_step(text, at, end, out) - at;
     case Form::escapes:
       return escape_step(text, at, end, out) - at;
     case Form::letters:
