@@ -160,17 +160,24 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
   // What was searched before is not searched again.
   size_t from = std::max<size_t>(view.searched_for_dump, groups.begin - std::min<size_t>(groups.begin, kMostBefore));
   view.searched_for_dump = std::max<size_t>(view.searched_for_dump, groups.begin);
+  // Returns whether a dump begins at `from` and reaches the groups. One that ends before them is not scanned again from
+  // its other lines.
+  auto reaches_groups = [&] {
+    if (!scan_dump(view, from)) return false;
+    from = std::max(from, view.dump_end);
+    return view.dump_end > groups.begin;
+  };
   auto scan_lines = [&](size_t end, size_t most) {
     for (size_t lines = 0; lines < most && from < end; ++lines) {
       std::string_view rest = view.text.substr(from, end - from);
       size_t line = std::min(rest.find('\n'), rest.find("\\n"));
       if (line == rest.npos) return false;
       from += line + (rest[line] == '\\' ? 2 : 1);
-      if (scan_dump(view, from) && view.dump_end > groups.begin) return true;
+      if (reaches_groups()) return true;
     }
     return false;
   };
-  if (from == 0 && scan_dump(view, 0) && view.dump_end > groups.begin) return;
+  if (from == 0 && reaches_groups()) return;
   if (scan_lines(groups.begin, SIZE_MAX) || scan_dump(view, groups.begin)) return;
   from = groups.begin;
   scan_lines(groups.end, kMostLines);

@@ -236,6 +236,18 @@ TEST(Detector, ScansADumpOnce) {
   }
 }
 
+// The dumps end before the groups that let the scan search for a dump.
+TEST(Detector, ScansShortDumpsOnce) {
+  std::string offsets;
+  for (char at = 0; at < 40; at += 2) offsets += at;
+  std::string lines = each(offsets, "%04x 41 42\n");
+  lines += "a b c d e f g h i j k l m n o p q r s t u v w x y z\n";
+  std::string text = many(lines, 32 * 1024);
+  auto result = Detector(&catalog()).scan(text);
+  EXPECT_FALSE(result.incomplete);
+  EXPECT_LE(result.work, 13 * text.size());
+}
+
 // The pairs of digits in a line of od(1) include two digits of an offset.
 TEST(Detector, ScansThePairsOfADumpOnce) {
   std::string code;
