@@ -159,6 +159,46 @@ TEST(Detector, FindsCompressedDataInLiterals) {
   }
 }
 
+TEST(Detector, FindsCompressedDataAfterOtherEscapes) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    std::string text =
+        "the token is " + filled("ghp_<alnum 36>", seed) + ", and these words follow it " + filled("<alnum 90>", seed);
+    for (int window : {31, 15}) {
+      std::string bytes = "b'" + literal(deflated(text, window), false) + "'";
+      std::string expected = window == 31 ? "github-token (gzip in escapes)" : "github-token (deflate in escapes)";
+      std::string program = "x = re.sub(\"(a)\", \"\\\\1\", y)\n", code = "y = re.sub('(a)', '\\\\1', 'x')";
+      EXPECT_EQ(found(program + "print(" + bytes + ")\n"), expected) << bytes;
+      EXPECT_EQ(found(nlohmann::json{{"cmd", code}, {"out", bytes}}.dump()), expected) << bytes;
+    }
+  }
+}
+
+// Writes one literal for each `size` bytes, as pprint() of Python does.
+std::string literals(std::string_view bytes, size_t size, std::string_view begin, std::string_view end) {
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += size) {
+    out += out.empty() ? "" : "\n    ";
+    out.append(begin).append(literal(bytes.substr(at, size), false)).append(end);
+  }
+  return out;
+}
+
+TEST(Detector, FindsCompressedDataInAdjacentLiterals) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    std::string text =
+        "the token is " + filled("ghp_<alnum 36>", seed) + ", and these words follow it " + filled("<alnum 90>", seed);
+    for (size_t size : {8, 13, 40})
+      for (auto [begin, end] : {std::pair("b'", "'"), std::pair("\"", "\"")}) {
+        // literal() does not escape double quotes.
+        std::string packed = deflated(text, 31);
+        if (*begin == '"' && packed.contains('"')) continue;
+        std::string lines = "(" + literals(packed, size, begin, end) + ")\n";
+        EXPECT_EQ(found(lines), "github-token (gzip in escapes)") << lines;
+        EXPECT_EQ(found(nlohmann::json{{"out", lines}}.dump()), "github-token (gzip in escapes)") << lines;
+      }
+  }
+}
+
 TEST(Detector, FindsDumpsAfterSentences) {
   std::string token = filled("ghp_<alnum 36>", 7),
               file = "the token is " + token + ", and this is the rest of the file\n";

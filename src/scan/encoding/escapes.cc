@@ -159,17 +159,6 @@ namespace {
 bool is_hex_digit(char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; }
 bool is_octal_digit(char c) { return c >= '0' && c <= '7'; }
 
-// Returns how many backslashes begin an escape in the text: more than one if the text is itself a string in JSON.
-size_t escape_depth(std::string_view text) {
-  for (size_t at = text.find('\\'); at != text.npos; at = text.find('\\', at)) {
-    size_t end = std::min(text.find_first_not_of('\\', at), text.size());
-    if (end < text.size() && is_octal_digit(text[end])) return end - at;
-    if (end + 1 < text.size() && text[end] == 'x' && is_hex_digit(text[end + 1])) return end - at;
-    at = end;
-  }
-  return 1;
-}
-
 // Appends the byte of the escape whose backslashes end at `at`, and returns where the next character begins.
 size_t byte_step(std::string_view text, size_t at, std::string& out) {
   constexpr std::string_view kLetters = "nrtabfv", kBytes = "\n\r\t\a\b\f\v";
@@ -185,6 +174,47 @@ size_t byte_step(std::string_view text, size_t at, std::string& out) {
     code = code * (is_hex ? 16 : 8) + static_cast<unsigned>(hex_digit(static_cast<uint8_t>(text[end++])));
   if (end > begin) out += static_cast<char>(code);
   return end;
+}
+
+// Returns how many backslashes begin an escape in the text: more than one if the text is itself a string in JSON. Text
+// before the compressed data may have escapes of another depth, such as those of a regular expression, so the first
+// escape of a byte that is not text decides.
+size_t escape_depth(std::string_view text) {
+  size_t depth = 0;
+  std::string byte;
+  for (size_t at = text.find('\\'); at != text.npos; at = text.find('\\', at)) {
+    size_t end = std::min(text.find_first_not_of('\\', at), text.size()), count = end - at;
+    bool is_octal = end < text.size() && is_octal_digit(text[end]);
+    bool is_hex = end + 1 < text.size() && text[end] == 'x' && is_hex_digit(text[end + 1]);
+    if (is_octal || is_hex) {
+      byte.clear();
+      byte_step(text, end, byte);
+      auto code = static_cast<unsigned char>(byte[0]);
+      if (code >= 0x80 || code == 0x1f || (code == 1 && at > 0 && text[at - 1] == 'x')) return count;
+      if (depth == 0) depth = count;
+    }
+    at = end;
+  }
+  return std::max<size_t>(depth, 1);
+}
+
+// Returns where the literal that follows the one that ends with the quote at `at` has its first byte, or `at` if none
+// follows. Compilers and Python put adjacent literals together. The text may be in a string of JSON.
+size_t past_joint(std::string_view text, size_t at) {
+  size_t next = at + 1;
+  auto past_backslashes = [&] { return std::min(text.find_first_not_of('\\', next), text.size()); };
+  for (;;) {
+    size_t end = past_backslashes();
+    if (end == text.size()) return at;
+    if (!std::string_view(" \t\r\n").contains(text[end]) &&
+        (end == next || !std::string_view("nrt").contains(text[end])))
+      break;
+    next = end + 1;
+  }
+  if (next == at + 1) return at;
+  if (text[next] == 'b') ++next;
+  next = past_backslashes();
+  return next < text.size() && text[next] == text[at] ? next + 1 : at;
 }
 
 }  // namespace
@@ -212,8 +242,13 @@ Decoded unescaped_bytes(std::string_view text, size_t begin, size_t end) {
   size_t depth = escape_depth(text.substr(begin));
   for (size_t at = begin; at < end;) {
     out.anchor(at);
-    size_t first = std::min(text.find('\\', at), end);
+    size_t first = std::min(text.find_first_of("\\'\"", at), end);
     out.text.append(text, at, first - at);
+    if (first < end && text[first] != '\\') {
+      at = past_joint(text, first);
+      if (at == first) out.text += text[at++];
+      continue;
+    }
     at = std::min(text.find_first_not_of('\\', first), end);
     size_t count = at - first;
     out.text.append(count / (2 * depth), '\\');
