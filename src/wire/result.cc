@@ -42,7 +42,7 @@ void fields(Object& o, EgressResult& egress) {
 void fields(Object& o, ReceivedBelow& below) {
   o.words("path", below.path, kPath);
   o.texts("refs", below.refs, kMany, kPath);
-  o.number("commits", below.commits);
+  o.number_or_null("commits", below.commits);
   o.number("files", below.files);
   o.text("patch", below.patch, kPath);
 }
@@ -57,7 +57,7 @@ void fields(Object& o, WorkResult& back) {
   if (!o.optional("refs", back.sorted.has_value())) return;
   auto& sorted = back.sorted ? *back.sorted : back.sorted.emplace();
   o.texts("refs", sorted.refs, kFew, kPath);
-  o.number("commits", sorted.commits);
+  o.number_or_null("commits", sorted.commits);
   o.number("files", sorted.files);
   o.text("patch", sorted.patch, kPath);
   if (o.optional("below", !sorted.below.empty())) o.objects("below", sorted.below, kFew);

@@ -56,7 +56,8 @@ void fields(Object& o, EgressResult& egress);
 struct ReceivedBelow {
   std::string path;  // in the workspace
   std::vector<std::string> refs;
-  uint64_t commits = 0, files = 0;
+  std::optional<uint64_t> commits;  // absent if their number is unknown
+  uint64_t files = 0;
   std::string patch;
 };
 void fields(Object& o, ReceivedBelow& below);
@@ -64,7 +65,8 @@ void fields(Object& o, ReceivedBelow& below);
 // Names the refs and files that contain the agent's work.
 struct ReceivedWork {
   std::vector<std::string> refs;
-  uint64_t commits = 0, files = 0;
+  std::optional<uint64_t> commits;  // absent if their number is unknown
+  uint64_t files = 0;
   std::string patch;                 // path; empty if nothing changed
   std::vector<ReceivedBelow> below;  // of the other repositories in the workspace
   std::string bundle;                // path of a bundle with what no repository could accept; empty if there is nothing

@@ -92,6 +92,8 @@ TEST_F(LocalFailures, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
       take_with("unpack-objects", "echo 'error: unable to create temporary file: Read-only file system' >&2; exit 128");
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_TRUE(back->is_incomplete);
+  EXPECT_FALSE(back->commits) << *back->commits;
+  EXPECT_TRUE(says(*back, "an unknown number of commits.")) << back->text;
   EXPECT_TRUE(flagged(*back, "refs/bottle/s1/heads/z: ")) << back->text;
   ASSERT_NE(back->bundle, "") << back->text;
   git("fetch -q " + back->bundle + " 'refs/bottle/*:refs/bottle/*'");

@@ -138,12 +138,14 @@ class Reception {
   // Adds up what the repositories brought, and writes the files that name it.
   Result<ReceivedWork> finish() {
     ReceivedWork back;
+    back.commits = 0;
     uint64_t ignored_bytes = 0;
     bool ignored = false;
     for (const auto& home : all_) {
       const auto& q = home->quarantine();
       const auto& left = home->agent_changes();
-      back.commits += home->commits();
+      if (auto commits = home->commits(); commits && back.commits) *back.commits += *commits;
+      else back.commits.reset();
       back.files += left.files();
       back.skipped += q.skipped;
       if (q.place.empty()) back.refs = home->refs(), back.patch = home->patch();

@@ -166,7 +166,7 @@ std::string Conclusion::where_work_is() const {
   if (const auto& sorted = back_->sorted) {
     // The best place comes first. A ref has everything, a patch has only the files, and an archive must still be
     // sorted.
-    if ((sorted->commits || sorted->files) && !sorted->refs.empty()) return sorted->refs[0];
+    if ((sorted->commits != 0 || sorted->files) && !sorted->refs.empty()) return sorted->refs[0];
     if (!sorted->patch.empty()) return sorted->patch;
   }
   return back_->archive;

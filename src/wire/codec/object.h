@@ -148,6 +148,11 @@ class Object {
     if (enters_or_null(key, value.has_value())) object(key, value ? *value : value.emplace());
     else value.reset();
   }
+  template <class T>
+  void number_or_null(const char* key, std::optional<T>& value) {
+    if (enters_or_null(key, value.has_value())) number(key, value ? *value : value.emplace());
+    else value.reset();
+  }
 
   // Reads or writes the version of the message. Refuses another version, with both numbers in the error, whatever else
   // is in the message.

@@ -68,14 +68,15 @@ struct Incoming {
 struct ReceivedBelow {
   std::string path;  // path of the repository in the workspace
   std::vector<std::string> refs;
-  uint64_t commits = 0, files = 0;
+  std::optional<uint64_t> commits;  // absent if their number is unknown
+  uint64_t files = 0;
   std::string patch;
 };
 
 // Says what came back, and where it is now.
 struct ReceivedWork {
   std::vector<std::string> refs;     // refs in the operator's repository
-  uint64_t commits = 0;              // number of the agent's commits
+  std::optional<uint64_t> commits;   // number of the agent's commits; absent if it is unknown
   uint64_t files = 0;                // number of files that differ from what was sent
   std::string patch;                 // path; empty if no file changed
   std::vector<ReceivedBelow> below;  // the other repositories in the workspace in which something changed

@@ -21,6 +21,10 @@ std::string counted(uint64_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
+std::string counted_commits(std::optional<uint64_t> count) {
+  return count ? counted(*count, "commit") : "an unknown number of commits";
+}
+
 std::string some_of(const std::vector<std::string>& names) {
   std::string text;
   for (size_t i = 0; i < names.size() && i < kMostNamed; ++i) text += (i ? ", " : "") + one_line(names[i], 200);
@@ -42,7 +46,7 @@ class Writer {
     ways_ = 0;
     if (!place.empty())
       add("In " + one_line(place) + ": " + counted(home.agent_changes().files(), "file") + " changed, " +
-          counted(home.commits(), "commit") + ".");
+          counted_commits(home.commits()) + ".");
     for (size_t i = 0; i < home.refs().size(); ++i) {
       if (i == kMostRefs) {
         add("  and " + std::to_string(home.refs().size() - i) + " more");
@@ -244,7 +248,7 @@ std::string advice(const Incoming& in, const ReceivedWork& back, const std::vect
   Writer out(in);
   const Homecoming& top = *all[0];
   if (top.has_changes() || !back.below.empty())
-    out.add(counted(back.files, "file") + " changed, " + counted(back.commits, "commit") +
+    out.add(counted(back.files, "file") + " changed, " + counted_commits(back.commits) +
             ". Your working tree has not changed.");
   if (top.has_changes()) {
     if (top.is_repository()) out.of_repository(top);

@@ -263,7 +263,8 @@ Result<> Homecoming::take_refs() {
   // unknown, but a broken history must not keep the others from coming home.
   auto counted = git_.ask(count, q_.at());
   if (!counted && counted.error().code != Code::unavailable) return std::unexpected(std::move(counted.error()));
-  commits_ = counted ? std::strtoull(counted->c_str(), nullptr, 10) : 0;
+  commits_.reset();
+  if (counted) commits_ = std::strtoull(counted->c_str(), nullptr, 10);
   return {};
 }
 

@@ -71,7 +71,7 @@ class Homecoming {
   const std::string& prefix() const { return prefix_; }
   const std::vector<std::string>& refs() const { return refs_; }
   const std::vector<Ref>& encoded() const { return encoded_; }
-  uint64_t commits() const { return commits_; }
+  std::optional<uint64_t> commits() const { return commits_; }  // nothing if their number is unknown
   const std::string& patch() const { return patch_; }
   const std::string& bundle() const { return bundle_; }
   const std::string& unwritable() const { return unwritable_; }  // why the bundle contains something
@@ -100,7 +100,7 @@ class Homecoming {
   // The only branch with commits of the agent, if the agent had not checked it out at the end; otherwise empty.
   const std::string& only_branch() const { return only_branch_; }
   bool continues() const { return continues_; }  // can be merged, because its history continues the base
-  bool has_changes() const { return changes_.files() > 0 || commits_ > 0 || !refs_.empty() || !bundle_.empty(); }
+  bool has_changes() const { return changes_.files() > 0 || commits_ != 0 || !refs_.empty() || !bundle_.empty(); }
 
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
@@ -140,7 +140,8 @@ class Homecoming {
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_;
   std::vector<Ref> encoded_, homeless_;
   std::vector<Staged> staged_;
-  uint64_t commits_ = 0, ignored_bytes_ = 0;
+  std::optional<uint64_t> commits_ = 0;
+  uint64_t ignored_bytes_ = 0;
   bool continues_ = true;
   std::optional<Inspection> inspection_;
   AgentChanges changes_;
