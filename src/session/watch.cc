@@ -55,6 +55,7 @@ class Watch {
   void take_output();
   void check_disk();
   void resize();
+  void tell_dropped_input(AgentInput::When when);
   void stop(int seconds = 3);
   bool is_ending() const { return ended_ || stopped_; }
   Result<> tell_end(wire::SessionResult& result);
@@ -160,6 +161,7 @@ Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result
     if (poller.readable(running_.guard.fd())) take_audit();
     if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
     clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
+    tell_dropped_input(AgentInput::When::running);
     // A near side is not kept waiting, because its other frames matter, so it is told.
     if (job_.far && input_.must_tell(Clock::now()))
       clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
@@ -175,6 +177,7 @@ Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result
   guard_.end();                                // what it starts uses members of this object
   if (guard_.is_starting()) take_new_guard();  // it may have let something through
   running_.disk->end();
+  tell_dropped_input(AgentInput::When::at_end);
   // Until here, the agent may have used the network, so the record stays open.
   auto ended = tell_end(result);
   end_record(result);
@@ -232,6 +235,10 @@ void Watch::resize() {
 // If the engine does not stop the agent, the next request to stop tries again.
 void Watch::stop(int seconds) {
   if (!stopped_) stopped_ = engine_.stop_container(names_.agent, seconds).has_value();
+}
+
+void Watch::tell_dropped_input(AgentInput::When when) {
+  if (std::string text = input_.news(when); !text.empty()) clients_.event(wire::Warning{text});
 }
 
 // Waits for the end of the agent's container, and says in `result` how it ended.

@@ -2,6 +2,7 @@
 #include "session/watch.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/os/descriptors.h"
 #include "session/agent/agent_input.h"
 #include "session/console/client.h"
 #include "session/session_world_test.h"
@@ -79,6 +81,29 @@ TEST_F(Working, InputThatTheAgentDoesNotReadKeepsNothingWaiting) {
     waited.set_value();
     launcher.send(FrameType::input, "end\n");
     launcher.await_output("heard " + std::to_string(kParts * kPart));
+  });
+  EXPECT_TRUE(outcome.result);
+}
+
+TEST_F(Working, InputThatTheAgentDoesNotGetIsToldOnce) {
+  int room = 0;
+  socklen_t size = sizeof room;
+  ASSERT_EQ(::getsockopt(open_socket(AF_UNIX, SOCK_STREAM).get(), SOL_SOCKET, SO_SNDBUF, &room, &size), 0);
+  std::promise<void> told;
+  session.agent = [this, told = told.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
+    session.work(process);
+    process.write("ready\n");
+    told.wait();
+    return 0;
+  };
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    launcher.await_output("ready");
+    // This fills the agent's socket and what is kept for it. The launcher's own socket has room for the rest.
+    for (size_t sent = 0; sent < AgentInput::kMost + static_cast<size_t>(room); sent += 16 << 10)
+      launcher.send(FrameType::input, std::string(16 << 10, 'x'));
+    auto warning = launcher.await_event<wire::Warning>("a warning");
+    EXPECT_TRUE(warning.what.starts_with("the agent does not read its input, so ")) << warning.what;
+    told.set_value();
   });
   EXPECT_TRUE(outcome.result);
 }

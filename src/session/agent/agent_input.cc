@@ -11,6 +11,7 @@ namespace bottle::session {
 
 void AgentInput::add(int fd, std::string_view bytes, Time now) {
   if (kept_.size() + bytes.size() <= kMostEver) kept_ += bytes;
+  else dropped_ += bytes.size();
   flush(fd, now);
 }
 
@@ -40,8 +41,18 @@ void AgentInput::flush(int fd, Time now) {
     sent_ = 0;
   } else if (now - *full_since_ >= kPatience) {
     full_since_.reset();
+    dropped_ += kept_.size();
     kept_.clear();
   }
+}
+
+std::string AgentInput::news(When when) {
+  if (dropped_ == told_dropped_ || (when == When::running && told_dropped_ > 0)) return {};
+  bool is_first = told_dropped_ == 0;
+  told_dropped_ = dropped_;
+  std::string bytes = std::to_string(dropped_) + " bytes";
+  return is_first ? "the agent does not read its input, so " + bytes + " of it were dropped"
+                  : "in all, " + bytes + " of the agent's input were dropped, because the agent did not read them";
 }
 
 }  // namespace bottle::session

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,12 @@ class AgentInput {
   void flush(int fd, Time now);
 
   bool empty() const { return kept_.empty(); }
+  // Returns how many bytes were dropped because the agent did not read them.
+  uint64_t dropped() const { return dropped_; }
+  // Returns what to tell the operator about dropped input, or nothing: while the agent runs, once, and at the end, the
+  // total if it has grown since then.
+  enum class When { running, at_end };
+  std::string news(When when);
   // Returns whether the caller must add nothing more for now, so that a client that sends much waits for the agent.
   bool is_full() const { return kept_.size() >= kMost; }
   // Returns whether those who cannot be kept waiting must be told what is_full() returns: when it changes, and every
@@ -34,6 +41,7 @@ class AgentInput {
 
  private:
   std::string kept_;
+  uint64_t dropped_ = 0, told_dropped_ = 0;
   size_t sent_ = 0;                 // bytes since full_since_
   std::optional<Time> full_since_;  // begins again when the agent has read kLeast
   std::optional<Time> told_full_;

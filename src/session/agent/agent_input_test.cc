@@ -59,8 +59,13 @@ TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   EXPECT_FALSE(input.is_full());
   EXPECT_FALSE(input.empty()) << "the agent reads";
   (void)fill();
+  EXPECT_EQ(input.dropped(), 0u);
   input.flush(ours.get(), now += AgentInput::kPatience);
   EXPECT_TRUE(input.empty());
+  EXPECT_GE(input.dropped(), AgentInput::kMost);
+  EXPECT_TRUE(input.news(AgentInput::When::running).starts_with("the agent does not read its input"));
+  EXPECT_EQ(input.news(AgentInput::When::running), "");
+  EXPECT_EQ(input.news(AgentInput::When::at_end), "") << "nothing has been dropped since";
   (void)read_all();
   input.add(ours.get(), "later", now);
   EXPECT_EQ(read_all(), "later");
@@ -91,11 +96,13 @@ TEST_F(AgentInputTest, IsDroppedIfTheAgentReadsHardlyAnything) {
 TEST_F(AgentInputTest, IsBoundedEvenIfSomeoneGoesOn) {
   std::string part(1 << 20, 'x');
   for (int i = 0; i < 40; ++i) input.add(ours.get(), part, now);
+  uint64_t dropped = input.dropped();
   size_t kept = 0;
   for (std::string got; !(got = read_all()).empty(); input.flush(ours.get(), now)) kept += got.size();
   EXPECT_TRUE(input.empty());
   EXPECT_GE(kept, AgentInput::kMostEver - part.size());
   EXPECT_LE(kept, AgentInput::kMostEver + part.size()) << "what was in the socket";
+  EXPECT_EQ(kept + dropped, 40 * part.size());
 }
 
 TEST_F(AgentInputTest, ItIsToldThatItWaits) {
@@ -114,6 +121,7 @@ TEST_F(AgentInputTest, IsDroppedAtOnceIfTheAgentHasEnded) {
   agent.reset();
   input.flush(ours.get(), now);
   EXPECT_TRUE(input.empty());
+  EXPECT_EQ(input.dropped(), 0u) << "it did not refuse to read";
 }
 
 }  // namespace
