@@ -5,6 +5,7 @@
 
 #include "base/files/file.h"
 #include "session/audit/audit_file.h"
+#include "session/collect/reach_work.h"
 #include "session/ledger/graves.h"
 #include "session/session_world_test.h"
 
@@ -41,6 +42,30 @@ class DeadSession : public ::testing::Test {
 
   Moment moment;
 };
+
+// Whoever reads the work may die while the engine makes the container, which may then appear later.
+TEST_F(DeadSession, ALedgerNamesTheRequestForAContainerThatShowsTheWork) {
+  TestSession session(Side::far);
+  FakeDocker docker;
+  session.go_to(moment, docker, false);
+  docker.with_world([](docker::FakeWorld& world) { (void)world.remove_container("bottle-x1-agent"); });
+  auto asked = [&] { return read_ledger(session.scratch.directories, "x1")->asked; };
+  auto before = asked();
+  std::vector<uint64_t> at_request;
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.method == "create container") at_request = asked();
+    return Fault::none;
+  });
+  auto view = read_ledger(session.scratch.directories, "x1");
+  ASSERT_TRUE(view && view->work);
+  std::string directory = session.scratch.directories.session("x1");
+  auto engine = docker.connect();
+  auto shown = reach_work(*engine, belongings_of("x1", *view), directory, view->work->workdir,
+                          [&](uint64_t end) { return note_asked(directory, end); });
+  ASSERT_TRUE(shown && *shown) << shown.error().what;
+  ASSERT_EQ(at_request.size(), before.size() + 1);
+  EXPECT_EQ(asked(), at_request);
+}
 
 TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {
   std::vector<std::pair<std::string, Fault>> failures;

@@ -62,7 +62,9 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
     if (!engine) return std::unexpected(engine.error());
     session::Belongings whose = session::belongings_of(session, *view);
     if (!view->work) return session::find_own(**engine, whose, {session::ThingKind::container, Names(session).agent});
-    return session::reach_work(**engine, whose, world.directories.session(session), view->work->workdir);
+    std::string directory = world.directories.session(session);
+    return session::reach_work(**engine, whose, directory, view->work->workdir,
+                               [&](uint64_t end) { return session::note_asked(directory, end); });
   };
   auto container = found();
   if (container && *container) {

@@ -1,19 +1,27 @@
 // The work is in a volume, which the engine reads only through a container that mounts it.
 #include "session/collect/reach_work.h"
 
+#include <fcntl.h>
+
+#include "base/defer.h"
+#include "base/files/file.h"
 #include "docker/answers.h"
 #include "session/images/guard_image.h"
+#include "session/ledger/files.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
 
 Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,
-                                              const std::string& directory, const std::string& workdir) {
+                                              const std::string& directory, const std::string& workdir,
+                                              std::function<Result<>(uint64_t end)> note) {
   Names names(whose.session);
   if (auto id = TRY(find_own(engine, whose, {ThingKind::container, names.agent}))) return id;
   if (!TRY(find_own(engine, whose, {ThingKind::volume, names.work}))) return std::nullopt;
   // The transcript is in the home. A volume that does not exist must not be named, because the engine would make it.
   bool has_home = TRY(find_own(engine, whose, {ThingKind::volume, names.home})).has_value();
+  engine.note_creates(std::move(note));
+  Defer no_more_notes([&] { engine.note_creates({}); });
   auto made = [&]() -> Result<std::string> {
     auto mounts = nlohmann::json::array();
     auto mount = [&](const std::string& volume, const std::string& target) {
@@ -40,6 +48,13 @@ Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belo
                                .during("the container " + names.agent + " is gone, and the volume " + names.work +
                                        ", which has the work, cannot be read without another"));
   return *made;
+}
+
+Result<> note_asked(const std::string& directory, uint64_t end) {
+  std::string path = directory + "/" + kLedger;
+  UniqueFd ledger(::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
+  if (!ledger) return fail_errno("opening " + path);
+  return write_all(ledger.get(), wire::encode(LedgerRecord{.asked = end}) + "\n");
 }
 
 Result<> stop_container_with_work(docker::Engine& engine, const std::string& container) {

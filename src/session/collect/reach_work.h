@@ -1,6 +1,8 @@
 // Finds what still has the work of a session that has ended.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -12,10 +14,15 @@ namespace bottle::session {
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with
 // the work is still there, makes a container of the same name, which never starts: the ledger names it already. Returns
-// nothing if neither exists. `directory` is the session's. Fails if this cannot be known or done; even then, there may
-// be work. Blocks.
+// nothing if neither exists. `directory` is the session's. `note` records the connection of a create request before it
+// is sent (Engine::note_creates); it is empty if the session has no ledger. Fails if this cannot be known or done; even
+// then, there may be work. Blocks.
 Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,
-                                              const std::string& directory, const std::string& workdir);
+                                              const std::string& directory, const std::string& workdir,
+                                              std::function<Result<>(uint64_t end)> note);
+
+// Records the connection in the ledger of a session whose owner has ended, as Ledger::will_ask() does for its owner.
+Result<> note_asked(const std::string& directory, uint64_t end);
 
 // Stops that container, so that nothing changes the work while it is collected. Succeeds if it does not run. Fails if
 // it may still run. Blocks.

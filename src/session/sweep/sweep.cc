@@ -114,13 +114,12 @@ std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const
 std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, SweepLock& lock,
                                            std::vector<uint64_t>& asked) {
   const Work& work = *orphan.view->work;
-  engine.note_creates([&](uint64_t end) -> Result<> {
+  auto note = [&](uint64_t end) -> Result<> {
     asked.push_back(end);
     lock.note({.asked = end});
     return {};
-  });
-  auto there = reach_work(engine, belongings_of(orphan.session, *orphan.view), orphan.directory, work.workdir);
-  engine.note_creates({});
+  };
+  auto there = reach_work(engine, belongings_of(orphan.session, *orphan.view), orphan.directory, work.workdir, note);
   // The engine did not answer or could not show the work, so there may still be some.
   if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
   if (!*there) return account_of_lost_work(orphan, work.results);

@@ -82,7 +82,7 @@ std::optional<wire::WorkResult> save_work(const Directories& directories, docker
   Names names(what.session);
   if (!std::ranges::count(what.things, Thing{ThingKind::volume, names.work}))
     return std::nullopt;  // bind mode has no volume
-  auto id = reach_work(engine, what, "", "/workspace");
+  auto id = reach_work(engine, what, "", "/workspace", {});
   if (!id) return wire::WorkResult{.error = id.error().what, .held = true};
   if (!*id) return std::nullopt;
   if (auto stopped = stop_container_with_work(engine, **id); !stopped)
