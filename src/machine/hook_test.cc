@@ -289,6 +289,50 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   EXPECT_EQ(run(), "") << "only for those who want it";
 }
 
+// No record names what a faulty create makes for another owner, so only the check itself can destroy it.
+TEST_F(Machine, TheConformanceTestsDestroyWhatTheyMakeForAnotherOwner) {
+  good();
+  ConformanceOptions options;
+  options.directories = directories_;
+  options.environment = environment_;
+  options.limits = limits_;
+  options.ssh = false;
+  options.boot_ms = 2000;
+  std::string create = *read_file(directories_.config + "/providers/fake/create");
+  std::string destroy = *read_file(directories_.config + "/providers/fake/destroy");
+  auto for_others = [&](const std::string& does) {
+    hook("create", R"sh(f="$CLOUD/$BOTTLE_VM_NAME"
+if [ -e "$f" ] && ! grep -q "|$BOTTLE_OWNER|" "$f"; then )sh" +
+                       does + "; fi\n" + create);
+    auto checks = test_provider("fake", options, {}, {});
+    EXPECT_TRUE(checks) << checks.error().what;
+    std::string failed;
+    for (const auto& check : checks.value_or(std::vector<Check>()))
+      if (!check.ok) failed += check.name + ": " + check.detail + "\n";
+    return failed;
+  };
+  EXPECT_EQ(for_others("exit 1"), "");
+  for (const char* status : {"73", "77", "78"})
+    EXPECT_NE(for_others(std::string("exit ") + status).find("another owner's calls"), std::string::npos)
+        << status << " proves nothing";
+
+  // The second machine is destroyed by name, and only by the second call.
+  hook("destroy", R"sh(s="$CLOUD/$BOTTLE_VM_NAME-2"
+if grep -qs "|$BOTTLE_OWNER|" "$s"; then
+  [ -e "$CLOUD/../tried" ] || { : >"$CLOUD/../tried"; exit 1; }
+  rm "$s"
+fi
+)sh" + destroy);
+  for (const char* end : {"exit 1", "echo '{\"id\": \"second\"}'; exit 0"}) {
+    std::filesystem::remove(root_ / "tried");
+    std::string failed = for_others(std::string(R"(echo "2||$BOTTLE_OWNER|running" >"$f-2"; )") + end);
+    EXPECT_EQ(failed.find("another owner's calls") != std::string::npos, std::string(end) != "exit 1") << failed;
+    EXPECT_TRUE(std::filesystem::is_empty(cloud())) << end;
+    std::filesystem::remove_all(cloud());
+    std::filesystem::create_directories(cloud());
+  }
+}
+
 // A user whose pipes already hold much gets pipes that hold little (pipe(7), /proc/sys/fs/pipe-user-pages-soft).
 TEST_F(Machine, ASecretMayBeLargerThanAPipe) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become a user with many pipes";
