@@ -267,7 +267,8 @@ std::string other_place(const Node& document, const std::string& bottle, const s
         if (std::ranges::find(names, base.text) == names.end()) names.push_back(base.text);
     Node copy = document;
     if (i > 0 && holder_of(copy, names[i], host))
-      return "the rule is in the bottle '" + names[i] + "': run this with `--save --bottle " + names[i] + "`";
+      return "the rule is in the bottle '" + names[i] + "': run the same command with `--save --bottle " + names[i] +
+             "` and without a session";
   }
   return "write the rule into bottles." + bottle +
          ".egress.allow yourself, with its limit and only with the ports, methods and paths that it needs";

@@ -117,7 +117,9 @@ TEST(Edit, NoRuleIsProposedForAHostWhoseRuleIsElsewhere) {
       "[{host: A.org, methods: [GET]}]}}}\n";
   for (auto [host, todo] : std::vector<std::array<std::string, 2>>{
            {"registry.npmjs.org", "the rule comes from the preset npm: limit the whole session"},
-           {"a.org", "the rule is in the bottle 'base': run this with `--save --bottle base`"},
+           {"a.org",
+            "the rule is in the bottle 'base': run the same command with `--save --bottle base` and without "
+            "a session"},
            {"b.org", "write the rule into bottles.web.egress.allow yourself, with its limit and only with"}}) {
     auto edited = with_limits({"/c/bottle.yaml", text}, "web", host, {{"requests", "5"}});
     ASSERT_FALSE(edited);

@@ -76,8 +76,8 @@ void show_lower_limits(const manifest::Bottle& bottle, const wire::LimitChange& 
     if (change.host.empty() || rule.host != lower(change.host)) continue;
     auto look = [&](const char* name, const std::optional<uint64_t>& saved, uint64_t other) {
       if (saved && other && other < *saved)
-        say("bottle: another rule for " + rule.host + ", which may be inherited, has a lower limit of " + name +
-            ", which stays");
+        say("bottle: another rule for " + rule.host + ", perhaps an inherited one, has a lower limit of " + name +
+            ", and that one still applies");
     };
     look("requests", change.requests, rule.limit.requests);
     look("bytes_up", change.bytes_up, rule.limit.bytes_up);

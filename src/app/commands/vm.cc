@@ -65,7 +65,7 @@ Result<> check_others(const VmOptions& o, const std::vector<const machine::Found
   for (const auto* other : others)
     if (other->listed.owner != first.listed.owner)
       return fail(Code::conflict, "several owners have a VM named " + o.name,
-                  "choose one of " + first.listed.owner + " and " + other->listed.owner + " with --owner OWNER");
+                  "name the owner with --owner OWNER; `bottle vm list --json` shows the owners");
   if (!o.owner.empty()) return {};
   for (const auto* other : others) {
     VmRow row = row_of(*other, true);

@@ -61,8 +61,8 @@ class CandidatePolicy {
   std::shared_ptr<guard::Config> config_;
 };
 
-// Fails for a plan that a session would only refuse after its containers are made: the guard refuses the policy, or
-// other users can change a skill.
+// Fails if the guard would refuse the policy, which a session finds out only after its containers are made, or if other
+// users can change a skill.
 Result<> check_plan(const plan::Plan& plan);
 
 }  // namespace bottle::app

@@ -72,7 +72,7 @@ constexpr Key kKeys[] = {
      kOptional, false, Type::env_name},
     {"bottle", "secrets", Shape::map, Type::section, "secret",
      "Values that the agent can use but never sees. The agent holds a placeholder, and the guard inserts the value "
-     "into requests to the bound hosts. A value has 8 bytes to 16 KB of UTF-8 on one line, without control "
+     "into requests to the bound hosts. A value is 8 bytes to 16 KB of UTF-8 on one line, without control "
      "characters."},
     {"bottle", "scan", Shape::one, Type::section, "scan",
      "What the guard looks for in addition to secrets and the credentials that it recognizes by their form."},

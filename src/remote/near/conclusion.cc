@@ -258,7 +258,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
     if (fetch_error_.empty()) fetch_error_ = "the VM was destroyed before the work was fetched";
   }
   wire::SessionResult result = so_far();
-  if (vm_gone_ && !far_result_) result.what = "the VM was destroyed while the agent ran";
+  if (vm_gone_ && !far_result_) result.what = "the VM was gone before the session's end was known";
   result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;
