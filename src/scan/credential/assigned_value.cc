@@ -150,8 +150,8 @@ bool names_variable(std::string_view value, std::string_view word) {
 }
 
 // Returns whether a program may assign the name of a variable to the name in [begin, sign). Files of settings and
-// shells have no spaces beside the sign, and may have passwords that look like such names. The
-// name of a member, which has a '.' before it, is always that of a program.
+// shells have no spaces beside the sign, and may have passwords that look like such names. The name of a member, which
+// has a '.' before it, is always that of a program.
 bool may_be_assigned_in_program(std::string_view text, size_t begin, size_t sign) {
   if (sign >= text.size() || (text[sign] != '=' && text[sign] != ':')) return false;
   bool has_spaces = text[sign] == ':' || is_blank(text[sign - 1]) || text.substr(sign + 1).starts_with(' ');
