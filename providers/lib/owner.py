@@ -7,6 +7,6 @@ SESSION, OWNER, VM = "bottle-session", "bottle-owner", "bottle-vm"
 
 
 def ours(labels):
-    """Returns whether the labels of a thing say that bottle made it, and for the owner that asks now. Nothing is ours
+    """Returns whether the labels of a thing say that bottle made it for the owner that asks now. Nothing is ours
     if no owner asks."""
     return SESSION in labels and labels.get(OWNER, "") == os.environ.get("BOTTLE_OWNER")

@@ -387,7 +387,7 @@ def create():
     name = name_of_request()
     if not shutil.which(QEMU):
         die(QEMU + " is missing: apt-get install qemu-system-x86", NOT_SET_UP)
-    if os.geteuid() == 0:  # before the minutes that the disk takes
+    if os.geteuid() == 0:  # checked now, because making the disk takes minutes
         require_way_to(VMS)
         require_way_to(os.path.abspath(env("BOTTLE_OPT_IMAGE", IMAGES)))
     template = image()

@@ -23,8 +23,8 @@ namespace {
 
 using namespace bottle::app;
 
-// Returns whether the command may read the operator's directories. A word that is no command may have been meant as
-// one that does.
+// Returns whether the command may read the operator's directories. An unknown word may be a misspelled command that
+// does.
 bool reads_places(const std::vector<std::string>& arguments) {
   if (arguments.empty() || arguments[0].starts_with('-')) return false;
   auto all = commands();

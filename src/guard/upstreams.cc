@@ -46,7 +46,7 @@ struct Upstreams::Shared {
   bool is_settling(int64_t now) const { return !over && !session.settled() && now - made_at < kForSettings; }
   Waker waker;
   std::weak_ptr<Upstreams> owner;
-  std::string host;  // for the record
+  std::string host;  // for the audit
   uint16_t port;
   int64_t made_at;
   Stream stream;

@@ -61,7 +61,7 @@ TEST(Credentials, ANameIsListedOnlyAsAWhole) {
     EXPECT_FALSE(is_listed_credential(name)) << name;
 }
 
-TEST(Credentials, InProtocolsOfAWebSocketAreRemoved) {
+TEST(Credentials, InWebSocketProtocolsAreRemoved) {
   const std::string random = "a1B2c3D4e5F6g7H8";
   for (const std::string& each :
        {std::string("openai-insecure-api-key.mine"), std::string("OpenAI-Insecure-API-Key.mine"),
@@ -72,7 +72,7 @@ TEST(Credentials, InProtocolsOfAWebSocketAreRemoved) {
   }
 }
 
-TEST(Credentials, ProtocolsOfAWebSocketWithoutOnePass) {
+TEST(Credentials, WebSocketProtocolsWithoutOnePass) {
   for (const char* each :
        {"", "graphql-transport-ws", "graphql-ws", "v12.stomp, v11.stomp", "wamp.2.json", "ocpp2.0.1", "mqttv3.1",
         "v5.channel.k8s.io", "SPDY/3.1+portforward.k8s.io", "v1.kernel.websocket.jupyter.org", "actioncable-v1-json",

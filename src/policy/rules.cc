@@ -158,7 +158,7 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
     if (!decision.allowed) break;
     if (other.allowed && !other.target.empty()) decision.target = other.target;
     if (other.allowed) continue;
-    // The agent chose the method, so it is cut before it goes into the record.
+    // The agent chose the method, so it is cut before it goes into the audit.
     other.reason =
         std::string(kQueryRefused) + "the method " + std::string(name.substr(0, 40)) + ", and " + other.reason;
     decision = std::move(other);

@@ -121,7 +121,7 @@ void BlockScan::scan_assembled(const View& outer, const Decoded& text, std::stri
   if (result_.findings.size() > found) seen_[true].forget(hash);
 }
 
-// Scans the text of a mail in quoted-printable, whose soft line ends may be anywhere in a word.
+// Scans the text of an email in quoted-printable, whose soft line breaks may be anywhere in a word.
 void BlockScan::scan_quoted_printable(const View& outer, const std::vector<Region>& regions) {
   auto is_mail = [&](const Region& each) {
     return names_quoted_printable(outer.text.substr(each.begin, each.end - each.begin));

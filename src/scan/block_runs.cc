@@ -122,7 +122,7 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
 // Scans the parts of the run that use a smaller alphabet. Returns whether they cover the whole run.
 bool BlockScan::scan_parts_of_run(const View& view, size_t begin, size_t end) {
   std::string_view run = view.text.substr(begin, end - begin);
-  if (run.size() >= kShortestHex && is_hex(run)) {  // as most runs, which need no list of parts
+  if (run.size() >= kShortestHex && is_hex(run)) {  // as in most runs, which need no list of parts
     scan_hex(view, begin, end);
     scan_binary(view, begin, end);
     return true;

@@ -52,7 +52,7 @@ TEST(Detector, FindsCompressedNumbersAtEveryPosition) {
     }
 }
 
-TEST(Detector, FindsASecretInAFrameOfZstdAfterMarksOfIt) {
+TEST(Detector, FindsASecretInAZstdFrameAfterManyMagicNumbers) {
   std::string marks = many(std::string("\x28\xb5\x2f\xfd\x08 some text", 15), 3 * 1024);
   std::string secret = "value=" + std::string(kKnown) + filled("<hex 600>", 5);
   EXPECT_EQ(found(marks + zstd(secret)), "deploy (zstd)");
@@ -132,7 +132,7 @@ TEST(Detector, FindsCompressedDataInBase64WithFewEscapes) {
   }
 }
 
-// Writes bytes like repr() of Python, or all of them in octal.
+// Writes bytes like Python's repr(), or all of them in octal.
 std::string literal(std::string_view bytes, bool octal) {
   std::string out;
   for (char c : bytes) {
@@ -221,7 +221,7 @@ TEST(Detector, FindsDumpsAfterSentences) {
     }
 }
 
-TEST(Detector, FindsSecretsAtSoftLineEndsOfMails) {
+TEST(Detector, FindsSecretsAtSoftLineBreaksOfEmail) {
   std::string token = filled("github_pat_<alnum 22>_<alnum 59>", 7);
   std::string header = "Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n";
   for (size_t cut = 1; cut < token.size(); cut += 7)

@@ -367,14 +367,14 @@ TEST(NoWork, ADeadSessionKeepsItsTranscriptAndHasAResult) {
     EXPECT_TRUE(result->back && result->back->error.empty());
     EXPECT_TRUE(result->receipt.confirmed);
     EXPECT_EQ(result->audit.size(), 1u);
-    EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << "the record looks cut off";
+    EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << "the audit looks cut off";
     EXPECT_EQ(read_file(results + "/transcript/1.jsonl").value_or("none"), "{\"said\":\"hello\"}\n");
     std::filesystem::remove_all(moment->directory);
   }
 }
 
 // The supervisor died before the agent began.
-TEST(NoWork, TheRecordOfALaunchThatDiedIsEnded) {
+TEST(NoWork, TheAuditOfALaunchThatDiedIsEnded) {
   TestSession session;
   FakeDocker docker;
   session.furnish(docker);
@@ -385,7 +385,7 @@ TEST(NoWork, TheRecordOfALaunchThatDiedIsEnded) {
   std::string whole = *read_file(record);
   ASSERT_TRUE(write_file_atomically(record, whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1)));
   ASSERT_EQ(session.sweep_all(docker).size(), 1u);
-  EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << "the record looks cut off";
+  EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << "the audit looks cut off";
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ class Watch {
   AgentInput input_;
   bool ended_ = false;      // its stream has ended
   bool stopped_ = false;    // the engine was asked to stop it, and obeyed
-  std::string over_limit_;  // why it was to be stopped, if it exceeded a limit
+  std::string over_limit_;  // why it had to be stopped, if it exceeded a limit
   wire::Resize size_;       // of the operator's terminal
   int size_attempts_ = 0;   // how often the engine may still be asked for it
   Clock::time_point size_at_;

@@ -455,12 +455,12 @@ TEST_F(RefsAndRepositories, RefsOfTheAgentBelowOurOwnNameComeHome) {
   EXPECT_EQ(refs(), "refs/bottle/s1/other/bottle/mine") << back.text;
 }
 
-TEST_F(RefsAndRepositories, BranchesThatDifferInCapitalsDoNotReplaceEachOther) {
+TEST_F(RefsAndRepositories, BranchesThatDifferOnlyInCaseDoNotReplaceEachOther) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   sh("cd " + inside + " && for b in fix Fix FIX; do git branch $b $(git -c user.name=a -c user.email=a@b commit-tree " +
      "-m $b HEAD^{tree}); done");
-  git("config core.ignorecase true");  // git sets this where the file system does not distinguish capitals
+  git("config core.ignorecase true");  // git sets this where the file system ignores case
   auto back = come_home(sent.base);
   std::string names = lower(refs());
   std::vector<std::string> lines;

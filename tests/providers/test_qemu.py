@@ -141,7 +141,7 @@ def test_a_destroy_that_ends_halfway_can_be_repeated(qemu, capsys, monkeypatch, 
     assert ask(qemu, "destroy", capsys) == {"status": "gone"} and os.listdir(qemu.VMS) == []
 
 
-def test_what_a_create_left_that_was_killed_early_is_removed(qemu, capsys, monkeypatch):
+def test_what_a_create_that_was_killed_early_left_is_removed(qemu, capsys, monkeypatch):
     os.makedirs(os.path.join(qemu.VMS, "early"))
     open(os.path.join(qemu.VMS, "early.lock"), "w").close()
     monkeypatch.setenv("BOTTLE_VM_NAME", "early")

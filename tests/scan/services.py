@@ -239,7 +239,7 @@ const tokens: Map<string, Token> = new Map2();
 
 
 def tokens(t):
-    """Values whose names end in "token" or "key" and that are no secrets."""
+    """Values that are not secrets although their names end in "token" or "key"."""
     params = f"Action=RunInstances&ImageId=ami-{t.hex(17)}&ClientToken={t.uuid()}&Version=2016-11-15"
     base, digits = "https://graph.microsoft.com/v1.0/me/messages/delta?$", string.digits
     values = {

@@ -66,7 +66,7 @@ Result<> check_prices(const std::string& bottle, const wire::LimitChange& change
   auto found = manifest.bottles.find(bottle);
   if (found == manifest.bottles.end() || !found->second.egress.prices.empty()) return {};
   return fail(Code::invalid,
-              "nothing was changed: the bottle " + bottle + " has no prices to estimate costs by (egress.prices)",
+              "nothing was changed: the bottle " + bottle + " has no prices to estimate costs with (egress.prices)",
               "add egress.prices, such as prices: {\"some-model-*\": {input: 3, output: 15}}, per million tokens");
 }
 

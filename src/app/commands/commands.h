@@ -17,7 +17,7 @@ using Add = void (*)(Command app, int& exit);
 struct CommandEntry {
   const char* name;
   Add add;
-  bool reads_places;  // who can write to the operator's directories is checked before it runs
+  bool reads_places;  // check who can write to the operator's directories before it runs
 };
 
 // Returns the commands in the order of help.

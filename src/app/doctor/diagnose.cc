@@ -99,7 +99,7 @@ bool uses(const Health& h, const char* provider) {
   return std::ranges::find(h.providers, provider) != h.providers.end();
 }
 
-// Returns whether an image contains a package of npm's.
+// Returns whether an image contains a package from npm.
 bool uses_npm(const Health& h) { return uses(h, "claude") || uses(h, "codex"); }
 
 // Judges the programs that build images and carry workspaces.

@@ -35,7 +35,7 @@ TEST(Doctor, FindsNoFaultOnAHealthyMachine) {
   }
 }
 
-// Only the images of claude and codex contain a package of npm's.
+// Only the images of claude and codex contain a package from npm.
 TEST(Doctor, NpmIsNotNeededForOtherAgents) {
   Health health = healthy();
   health.tools.npm = false;

@@ -133,7 +133,7 @@ std::string about_limit(const wire::LimitReached& reached) {
                      ") is reached for " + (reached.host.empty() ? "the session" : reached.host) +
                      ". The guard refuses further requests until you raise it";
   double more = std::min(reached.most * 2, highest(reached.limit));
-  // NaN is not more either.
+  // The negation also covers NaN, which is not greater than any number.
   if (!(more > reached.most)) return text + ".";
   if (!is_plain(reached.session) || !is_plain(reached.host) || !is_plain(reached.limit)) return text + ".";
   // A star would be expanded by a shell.

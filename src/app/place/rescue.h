@@ -26,8 +26,8 @@ std::string tell_held(const machine::Record& record);
 void check_vms(const Progress& progress);
 
 // Removes the record of a session on a VM if the owner is dead and the VM is gone or was never made. If the VM had work
-// that was not fetched, writes that to the session's results first, and says it with `progress`. Returns false if it is
-// not such a session, or if the results cannot be written.
+// that was not fetched, first writes that to the session's results and reports it with `progress`. Returns false if it
+// is not such a session, or if the results cannot be written.
 bool forget_session_without_vm(const std::string& session, const Progress& progress);
 
 }  // namespace bottle::app

@@ -37,7 +37,7 @@ bool leads_into(const std::string& path, const std::string& directory);
 
 // Checks one file or directory, and all directories above it, in the same way.
 Result<> check_own_path(const std::string& path);
-// Checks also the directories and regular files in the directory, but not links, sockets and the like, because no agent
+// Also checks the directories and regular files in the directory, but not links, sockets and the like, because no agent
 // gets those. Fails if it cannot be read.
 Result<> check_own_tree(const std::string& path);
 

@@ -26,7 +26,8 @@ Result<manifest::AllowRule> rule_from(const std::string& host, const std::vector
 // defines. The built-in agents and their bottle exist only without a manifest.
 std::string about_built_in(const std::string& bottle);
 
-// Holds the path of a file of the operator's, and whether it was changed. It is not if it says the same already.
+// Holds the path of one of the operator's files, and whether it was changed. It is unchanged if it already says the
+// same.
 struct Saved {
   std::string path;
   bool changed = false;

@@ -330,7 +330,7 @@ Step Answer::step_body() {
   std::string fault(up.source->fault());  // the guard ended the connection
   return core_.fail_with({502, "cut_short",
                           fault.empty() ? "the server ended the connection in the middle of its answer"
-                                        : "the server sent in the middle of its answer what is not valid: " + fault});
+                                        : "the server sent invalid data in the middle of its answer: " + fault});
 }
 
 // -- the search

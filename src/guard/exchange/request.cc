@@ -261,8 +261,8 @@ bool is_forwarded(const http::Head& head, const Request& request, const http::He
   return !replaces_header(secrets, header.name);
 }
 
-// Returns what is left of the value of a header without the credentials of the agent's own that must not accompany one
-// of the operator's, or null if it has none. An empty rest means that the header must not pass.
+// Returns the value of a header without the agent's own credentials, which must not accompany one of the operator's, or
+// null if it has none of them. An empty value means that the header must not pass.
 std::optional<std::string> without_other_credentials(const HostSecrets& secrets, const Outgoing::Line& line) {
   bool is_credential = policy::presents_credentials(line.name);
   if (line.holds_secret || (!is_credential && policy::folded_header(line.name) != "sec_websocket_protocol")) return {};

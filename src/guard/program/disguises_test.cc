@@ -74,7 +74,7 @@ const std::vector<Disguise>& disguises() {
   static const std::vector<Disguise> all = {
       {"as it is", [](const Text& s) { return s; }},
       {"in capitals", [](const Text& s) { return cased(s, true); }},
-      {"in small letters", [](const Text& s) { return cased(s, false); }},
+      {"in lowercase letters", [](const Text& s) { return cased(s, false); }},
       {"backwards", [](const Text& s) { return Text(s.rbegin(), s.rend()); }},
       {"ROT13", [](const Text& s) { return rot13(s); }},
       {"Base64", [](const Text& s) { return base64(s); }},
@@ -86,7 +86,7 @@ const std::vector<Disguise>& disguises() {
       {"Base64 in lines of JSON", [](const Text& s) { return lines(base64(s), 20, "\\n"); }, true},
       {"Base64 twice", [](const Text& s) { return base64(base64("a" + s)); }},
       {"Base32", [](const Text& s) { return base32(s); }},
-      {"Base32 in small letters", [](const Text& s) { return cased(base32("ab" + s), false); }},
+      {"Base32 in lowercase letters", [](const Text& s) { return cased(base32("ab" + s), false); }},
       {"hexadecimal", [](const Text& s) { return to_hex(s); }},
       {"brotli in hexadecimal", [](const Text&) { return to_hex(*from_base64(kBrotli)); }},
       {"hexadecimal in capitals", [](const Text& s) { return cased(to_hex(s), true); }},

@@ -248,9 +248,9 @@ TEST_F(Http2Test, AFloodEndsTheConnectionAndIsRecorded) {
   EXPECT_NE(line["reason"], "") << line;
 }
 
-// The request must not be sent again to such a server, and neither the operator nor the agent be told that the server
-// has closed the connection.
-TEST_F(Http2Test, AFloodOfAServerEndsTheConnectionAndIsRecorded) {
+// The request must not be sent again to such a server, and neither the operator nor the agent may be told that the
+// server has closed the connection.
+TEST_F(Http2Test, AFloodFromAServerEndsTheConnectionAndIsRecorded) {
   uint16_t port = 0;
   UniqueFd listener = listen_on_loopback(port);
   std::atomic<int> accepted = 0;

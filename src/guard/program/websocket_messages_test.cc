@@ -177,7 +177,7 @@ TEST_F(MessagesTest, AndChunksThatEndLikeASecretDoNotWait) {
 }
 
 // A page in a browser can sign in to a WebSocket with no other header.
-TEST_F(MessagesTest, AreNotAskedForWithTheAgentsCredentialsAndTheOperators) {
+TEST_F(MessagesTest, AreNotRequestedWithCredentialsOfBothAgentAndOperator) {
   config_["secrets"][1]["header"] = "X-Service: {}";
   auto db = origin("db.test"), model = origin("model.test"), other = origin("other.test");
   start();

@@ -230,9 +230,8 @@ constexpr Key kKeys[] = {
     {"agent", "skills", Shape::words, Type::name, "",
      "Directories under `~/.config/bottle/skills` or `~/.claude/skills` to copy into the bottle."},
     {"agent", "prompt", Shape::one, Type::text, "",
-     "What the agent is told before your prompt: for `claude` a part of its system prompt, for `codex` the beginning "
-     "of "
-     "the prompt. Not for `shell` and `command`."},
+     "What the agent is told before your prompt. For `claude`, it becomes a part of the system prompt; for `codex`, "
+     "the beginning of the prompt. It cannot be used with `shell` and `command`."},
     {"agent", "command", Shape::list, Type::text, "", "The program and its arguments, for `provider: command`."},
     {"agent", "description", Shape::one, Type::text, "", "One line of text, shown in lists."},
 
@@ -251,7 +250,7 @@ constexpr Key kKeys[] = {
 
     {"vm", "provider", Shape::one, Type::name, "",
      "The provider that creates the VM, such as `qemu`; see [providers.md](providers.md).", kRequired},
-    {"vm", "ttl", Shape::one, Type::duration, "", "The longest that the VM may exist. Default `8h`."},
+    {"vm", "ttl", Shape::one, Type::duration, "", "The longest time that the VM may exist. Default `8h`."},
     {"vm", "idle", Shape::one, Type::duration, "",
      "How long the VM may exist with no session and no work left to fetch. Default `1h`."},
     {"vm", "cpus", Shape::one, Type::number, "", "Processors."},

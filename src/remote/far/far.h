@@ -24,7 +24,7 @@ namespace bottle::remote {
 struct FarWorld {
   Directories directories;
   // The error says why there is no engine.
-  Result<std::string> engine_socket = fail(Code::unavailable, "no engine was looked for");
+  Result<std::string> engine_socket = fail(Code::unavailable, "nothing has looked for an engine yet");
   std::string path_to_self;
   // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock).
   std::optional<double> engine_at = {};

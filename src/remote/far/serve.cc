@@ -97,7 +97,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
     TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
-    // An sshd drops a variable without an error, and no token is as short as that.
+    // An sshd drops a variable without an error, and no token is that short.
     if (sent.size() < 8) return fail(Code::unavailable, "the token did not arrive with ssh's SendEnv");
     job.values.secrets[job.token.name] = sent;
   } else if (job.token.via == Token::Via::provider) {

@@ -127,7 +127,7 @@ TEST_F(Vms, TheResultTellsThatTheVmWasDestroyedWhileTheConnectionWasDown) {
 }
 
 // A near side waits 20 seconds for work that is held, and 5 minutes for a connection.
-TEST_F(Vms, AFetchTellsWorkThatIsHeldFromAConnectionThatBroke) {
+TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ssh::StandIn ssh;
   std::string delivery;
   transfer::DeliveryWriter writer([&](std::string_view bytes) -> Result<> {

@@ -87,7 +87,7 @@ bool is_harmless_name(std::string_view name) {
 // Does the same for names that mean a secret if they are written in capitals, as those of variables of an environment
 // are. `word` is what follows `name`.
 bool is_harmless_small_name(std::string_view name, std::string_view word) {
-  // These are places in lists and in streams, and the tasks whose progress LSP and MCP report.
+  // These name places in lists and in streams, and the tasks whose progress LSP and MCP report.
   static constexpr std::string_view kTokens[] = {"skip",     "delta",      "rewrite",  "sequence",    "forward",
                                                  "backward", "progress",   "workdone", "prev",        "previous",
                                                  "paging",   "pagination", "starting", "idempotency", "partialresult"};
@@ -111,7 +111,7 @@ bool is_harmless_uuid(std::string_view name, std::string_view word, std::string_
 }
 
 // Returns whether the value is the id of a key, as in "kms_master_key_id". The ids of access keys have other forms, and
-// they are halves of logins.
+// each is half of a login.
 bool is_key_id(std::string_view name, std::string_view value) {
   bool of_key = name.ends_with("key_id") || name.ends_with("keyid") || name.ends_with("key-id");
   return of_key && (is_uuid(value) || name == "api_key_id" || name == "apikeyid");

@@ -55,7 +55,7 @@ bool is_harmless(std::string_view name) {
 // Returns whether the characters are of the kinds that random Base64 has. Most values fail here, such as hashes.
 bool is_mixed(std::string_view value) {
   constexpr int kFewestOfKind = 3, kMostMarks = 3;
-  constexpr unsigned kLongestRow = 9;  // of small letters
+  constexpr unsigned kLongestRow = 9;  // of lowercase letters
   std::array<uint8_t, kLongest> bytes{};
   std::memcpy(bytes.data(), value.data(), value.size());
   Block block = load_block(bytes.data());

@@ -51,7 +51,7 @@ bool repeats(std::string_view text) {
   return false;
 }
 
-// The words that name a stand-in, in small letters and in capitals, in the order of their codes.
+// The words that name a stand-in, in lowercase letters and in capitals, in the order of their codes.
 constexpr std::array kWords = std::to_array<std::string_view>(
     {"example",  "xxxx",      "your",      "placeholder", "changeme", "change_me",  "change-me", "redacted", "dummy",
      "sample",   "fake",      "00000000",  "11111111",    "....",     "****",       "insert",    "replace",  "abcdefgh",
@@ -103,8 +103,8 @@ bool names_itself(std::string_view text) {
   return false;
 }
 
-// Counts how often the case of letters turns, and the vowels. camelCase has capitals only at the beginning of words.
-// Random text has them everywhere, with single small letters between them.
+// Counts the vowels, and how often the case of the letters changes. camelCase has capitals only at the beginning of
+// words. Random text has them everywhere, with single lowercase letters between them.
 struct Turns {
   size_t count = 0, vowels = 0;
 };

@@ -192,7 +192,7 @@ class Dump {
  private:
   static constexpr size_t kLongestLine = 160;
 
-  // A form has a plus in the place of each space.
+  // A form has a plus in place of each space.
   static bool is_space(char c) { return c == ' ' || c == '+'; }
   bool ends_line(size_t at) const {
     return text_[at] == '\n' || text_[at] == '\r' ||

@@ -9,7 +9,7 @@ namespace bottle::scan {
 
 // Stands for a part of a run of Base64 that uses a smaller alphabet: 24 or more hexadecimal digits, or 20 or more
 // digits of Base32, of which the first 64 have one case. Longer parts do not cover it. A part of Base32 goes on where
-// the case changes, and at most one that begins in capitals and one that begins in small letters cover a digit.
+// the case changes. At most one part that begins in capitals and one that begins in lowercase letters cover a digit.
 struct RunPart {
   size_t begin = 0, end = 0;  // in the run
   bool is_hex = false;        // otherwise, it is Base32

@@ -88,7 +88,7 @@ class Vocabulary {
     }
   }
 
-  // Returns 0 for a word that is in no order and no frame. `word` has small letters only.
+  // Returns 0 for a word that is in no order and no frame. `word` has lowercase letters only.
   uint32_t bits_of(std::string_view word) const {
     auto letter = static_cast<size_t>(word[0] - 'a');
     if (word.size() >= 32 || !(lengths_[letter] >> word.size() & 1)) return 0;

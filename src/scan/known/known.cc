@@ -64,7 +64,7 @@ struct Character {
   uint32_t code = 0;
   size_t size = 1;  // in bytes
 };
-// Returns the character of UTF-8 that begins at `at`. Bytes that are not UTF-8 give any character.
+// Returns the character of UTF-8 that begins at `at`. Bytes that are not UTF-8 may give any character.
 Character character_at(std::string_view value, size_t at) {
   auto byte = [&](size_t i) { return i < value.size() ? static_cast<unsigned char>(value[i]) : 0u; };
   unsigned first = byte(at);

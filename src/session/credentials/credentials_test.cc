@@ -81,7 +81,7 @@ TEST_F(Credentials, AVariableThatMustNotLeaveHasAtLeast8Bytes) {
   EXPECT_TRUE(resolve(plan, {{"GIVEN", "hunter2"}}, answer));
 }
 
-TEST_F(Credentials, ShortValuesOfScanSecretsAreTold) {
+TEST_F(Credentials, ShortValuesOfScanSecretsGiveAWarning) {
   auto warnings = [&](const std::string& text) { return warnings_of_short_values({file(text)}); };
   for (const std::string text :
        {"DB_PASSWORD=hunter2\nOTHER_TOKEN=winter-otter\n", R"({"DB_PASSWORD":"hunter2","other":"winter-otter"})",

@@ -20,7 +20,7 @@ using Values = std::map<std::string, std::string>;
 
 // Names become part of audit lines and messages, so they are kept short and plain.
 constexpr size_t kShortest = 8, kLongestName = 100;
-// Shorter values, such as "1" and "{}", are settings or marks.
+// Shorter values, such as "1" and "{}", are settings or punctuation.
 constexpr size_t kShortestTold = 4;
 // This bounds the recursion into JSON.
 constexpr int kDeepest = 16;

@@ -57,7 +57,7 @@ TEST(SshAgent, AnotherProgramOnItsSocketIsNotSignaled) {
   ::waitpid(child, nullptr, 0);
   EXPECT_TRUE(end_agent(socket)) << "nobody listens any more";
   EXPECT_FALSE(std::filesystem::exists(socket));
-  EXPECT_TRUE(end_agent(socket)) << "twice is once";
+  EXPECT_TRUE(end_agent(socket)) << "a second call changes nothing";
   std::filesystem::remove_all(directory);
 }
 

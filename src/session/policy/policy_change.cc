@@ -29,8 +29,8 @@ std::string normal_pattern(const std::string& pattern) {
   return (below ? "*." : "") + normal_name(below ? pattern.substr(2) : pattern);
 }
 
-// Adds what a rule or a denial sets for all hosts of its pattern: of each limit the smallest, of each reaction the
-// strictest, and whether the guard inspects them.
+// Adds what a rule or a denial sets for all hosts of its pattern: the smallest value of each limit, the strictest of
+// each reaction, and whether the guard inspects them.
 void add_settings(wire::GuardRule& to, const wire::GuardRule& from) {
   for (size_t i = 0; i < to.limit.most.size(); ++i) {
     uint64_t& most = to.limit.most[i];
@@ -143,7 +143,7 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
     return fail(Code::invalid, "a limit of names is at most " + std::to_string(manifest::kMostNames));
   // A limit that can never be reached would look like protection.
   if (change.cost.value_or(0) > 0 && egress.prices.empty())
-    return fail(Code::invalid, "the session has no prices to estimate costs by (egress.prices)");
+    return fail(Code::invalid, "the session has no prices to estimate costs with (egress.prices)");
   if (change.host.empty()) return apply(egress.limit), egress;
   std::string host = normal_pattern(change.host);
   // A denial has the limits of the rules that it replaced.

@@ -39,7 +39,7 @@ TEST(LivePolicy, AddsRevokesAndForbids) {
   EXPECT_FALSE(rules[1].inspect);
   rules = *changed_rules(rules, deny("a.example.org"));
   EXPECT_EQ(rules, std::vector<wire::GuardRule>({rules[0], {.host = "a.example.org", .deny = true}}));
-  EXPECT_EQ(*changed_rules(rules, deny("a.example.org")), rules) << "twice is once";
+  EXPECT_EQ(*changed_rules(rules, deny("a.example.org")), rules) << "a second denial changes nothing";
   rules = *changed_rules(rules, allow("1", {.host = "a.example.org", .methods = {"GET"}}));
   EXPECT_TRUE(rules.back().inspect);
   for (const auto& rule : rules) EXPECT_FALSE(rule.deny);

@@ -47,7 +47,7 @@ TEST(ChangedLimits, ADenialKeepsTheSettingsOfTheRulesThatItReplaces) {
                                .reads_usage = true};
   egress.allow = *changed_rules(egress.allow, {.deny = "*.a.test"});
   ASSERT_EQ(egress.allow, (std::vector<wire::GuardRule>{egress.allow[0], denial}));
-  EXPECT_EQ(*changed_rules(egress.allow, {.deny = "*.a.test"}), egress.allow) << "twice is once";
+  EXPECT_EQ(*changed_rules(egress.allow, {.deny = "*.a.test"}), egress.allow) << "a second denial changes nothing";
   auto raised = changed_limits(egress, {.host = "*.a.test", .requests = 10});
   ASSERT_TRUE(raised);
   EXPECT_EQ(raised->allow[1].limit, (wire::GuardLimit{{10, 7}}));

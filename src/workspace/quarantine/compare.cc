@@ -173,8 +173,8 @@ class Comparison {
   // recorded bytes.
   Result<> read_before() {
     std::set<std::string> wanted = changed();
-    // A hard link to an unchanged file has that file's content, so that file is needed, too, and what was sent in the
-    // place of the link.
+    // A hard link to an unchanged file has that file's content, so that file is needed, too, and so is what was
+    // sent in place of the link.
     auto aliases = q_.all<Quarantine::Alias>();
     for (const auto& path : aliases) wanted.insert({path, q_.as<Quarantine::Alias>(path)->path});
     for (const auto& [path, entry] : moved_)

@@ -71,7 +71,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   std::string own = is_worktree ? name.substr(slash + 1) : name;
   if (own == "logs/HEAD") {
     std::string last = TRY(log(body));
-    // HEAD may have left this commit for a branch without commits, of which git writes nothing in the log.
+    // HEAD may have left this commit for a branch without commits, about which git writes nothing to the log.
     if (git::is_object_id(last)) left_.push_back(std::move(last));
     return {};
   }
@@ -231,8 +231,8 @@ Result<std::string> RefFiles::log(const Source& body) {
     line.remove_prefix(std::min(old.size() + 1, line.size()));
     std::string_view now = line.substr(0, line.find(' '));
     if (!git::is_object_id(old)) return;
-    // The first commit of a branch without commits (`git switch --orphan`) follows on nothing. What HEAD left for that
-    // branch is only in the line before.
+    // The first commit of a branch without commits (`git switch --orphan`) has no commit before it. What HEAD left for
+    // that branch is only in the line before.
     if (old != last && git::is_object_id(last)) left_.push_back(last);
     last = now;
     if (old == now) return;

@@ -192,8 +192,8 @@ void Homecoming::find_removed_refs() {
         removed_refs_.push_back(name);
 }
 
-// Chooses the names below the prefix for refs of the agent. Where the file system does not distinguish capitals, a ref
-// whose name differs from an earlier one only in them gets another name, because it would replace that one.
+// Chooses the names below the prefix for refs of the agent. Where the file system ignores case, a ref whose name
+// differs from an earlier one only in its case gets another name, because it would replace that one.
 std::map<std::string, std::string> Homecoming::names_of(const std::map<std::string, std::string>& wanted) const {
   constexpr std::string_view kStash = "refs/stash@";
   bool folds = origin_.repository->settings.capitals == git::Settings::Capitals::ignored;

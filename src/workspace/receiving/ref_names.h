@@ -12,7 +12,7 @@ namespace bottle::workspace {
 std::string name_for(std::string_view name);
 
 // Returns another name for the same ref, below "encoded/". It ends with a hash of the whole name, so that it also
-// differs from the names of other refs where capitals do not count. Pure.
+// differs from the names of other refs where the file system ignores case. Pure.
 std::string distinct_name_for(std::string_view name);
 
 // Returns a path of the workspace as one component of such a name.

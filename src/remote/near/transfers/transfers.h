@@ -50,8 +50,8 @@ class Transfers {
   std::optional<Result<bool>> poll_checkpoint(const FarSide* side);
 
   // Returns the fetcher, for the end of the session. Ends a checkpoint that is under way, because a hostile machine can
-  // make it take a day, and a slow connection would only bring again what the last fetch brings. Blocks until what has
-  // come of it is sorted.
+  // make it take a day, and over a slow connection it would bring only what the last fetch brings as well. Blocks until
+  // the part of the checkpoint that has arrived is sorted.
   WorkFetcher& idle_fetcher();
 
  private:

@@ -44,7 +44,7 @@ class WorkFetcher {
 
   // Fetches the present workspace to the session's refs. Nothing is transferred if nothing has changed. Returns whether
   // something new came. Fails with Code::limit if there is no room for more checkpoints in this session, and with
-  // Code::canceled if `stop` is requested while the delivery comes. Blocks.
+  // Code::canceled if `stop` is requested while the delivery arrives. Blocks.
   Result<bool> checkpoint(const Fetch& from);
   Result<bool> checkpoint(FarSide& far, const std::stop_token& stop) {
     auto stops = [&] { return stop.stop_requested(); };
