@@ -61,27 +61,17 @@ bool bring_home(const Record& record) {
   return !hold_unfetched(*now);
 }
 
-// Writes to the results that the work of a session was lost with its VM. Otherwise only the session's ledger says so,
-// and that is removed next. Returns false if this cannot be written.
-bool account_for_loss(const session::LedgerView& view, const std::string& session, const Progress& progress) {
-  std::string results = directories().results_of(session), path = results + "/" + session::kResult;
-  auto earlier = session::read_result(results);
-  // A supervisor may have brought the work home and died before the ledger said so.
-  if (earlier && earlier->back && (earlier->back->sorted || !earlier->back->archive.empty())) return true;
-  auto result = earlier.value_or(wire::SessionResult{.session = session,
-                                                     .bottle = view.plan ? view.plan->bottle : "",
-                                                     .exit = view.exit.value_or(125),
-                                                     .what = "the session's supervisor died"});
-  result.back =
-      remote::lost_with_vm(view.vm->name, session, results, "the VM was destroyed before the work was fetched");
-  result.receipt.session = session;
-  result.receipt.machine = view.remote->target.to_string();
-  result.receipt.confirmed = true;
-  result.receipt.left.clear();
-  result.receipt.vm =
-      wire::VmReceipt{.name = view.vm->name, .confirmed = true, .confirmed_by = "the command that destroyed it"};
+// Writes to the results how a session ended whose VM is gone. Otherwise only the session's ledger says that the work
+// was lost, and that is removed next. Returns false if this cannot be written.
+bool account_for_vm(const session::LedgerView& view, const std::string& session, const Progress& progress) {
+  std::string results = directories().results_of(session);
+  auto [result, home] =
+      remote::end_without_vm(view, session, results, "the VM was destroyed before the work was fetched");
   auto written = make_directories(results);
-  if (written) written = write_file_durably(path, wire::encode(result, wire::Layout::pretty));
+  if (written)
+    written = write_file_durably(results + "/" + session::kResult, wire::encode(result, wire::Layout::pretty));
+  // An earlier result has the work already.
+  if (home) return true;
   progress("session " + session + ": " + (written ? result.back->text : written.error().what));
   return written.has_value();
 }
@@ -122,7 +112,7 @@ bool forget_session_without_vm(const std::string& session, const Progress& progr
   if (vm.empty() && !nowhere) return false;
   // A record is removed only after the provider has confirmed that the VM is gone.
   if (!vm.empty() && machine::is_recorded(vm, directories())) return false;
-  if (!vm.empty() && view->running && !view->home && !account_for_loss(*view, session, progress)) return false;
+  if (!vm.empty() && view->running && !view->home && !account_for_vm(*view, session, progress)) return false;
   // Removes only an empty directory: then the agent never ran.
   ::rmdir(directories().results_of(session).c_str());
   session::remove_session_directory(directory);

@@ -5,7 +5,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <thread>
 
 #include "base/files/durable.h"
@@ -32,13 +34,49 @@ std::string about_part(const std::string& results) {
   return " The part of the workspace that arrived is in the archive " + part + ".";
 }
 
-}  // namespace
-
+// Returns the account of work that went with its VM.
 wire::WorkResult lost_with_vm(const std::string& vm, const std::string& session, const std::string& results,
                               const std::string& why) {
   return {.text = "The VM " + vm + " is gone, and so is the work that was not fetched. If refs/bottle/" + session +
                   " exists, it is from the last checkpoint." + about_part(results),
           .error = why};
+}
+
+// Returns whether a result has work.
+bool has_work(const wire::SessionResult& result) {
+  return result.back && (result.back->sorted || !result.back->archive.empty());
+}
+
+}  // namespace
+
+EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& session, const std::string& results,
+                            const std::string& why, std::optional<wire::SessionResult> known) {
+  auto earlier = session::read_result(results);
+  // A near side may have brought the work home and died before the ledger said so. If there was nothing to bring, its
+  // result has no error either.
+  bool home = view.home || (earlier && (has_work(*earlier) || (earlier->back && earlier->back->error.empty())));
+  EndWithoutVm end{.result = {}, .home = home};
+  if (earlier && (home || !known)) {
+    end.result = std::move(*earlier);
+  } else if (known) {
+    end.result = std::move(*known);
+  } else {
+    end.result.bottle = view.plan ? view.plan->bottle : "";
+    end.result.exit = view.exit.value_or(125);
+    if (!view.exit) end.result.what = "the VM was gone before the session's end was known";
+  }
+  end.result.session = session;
+  if (!home) end.result.back = lost_with_vm(view.vm->name, session, results, why);
+  auto& receipt = end.result.receipt;
+  receipt.session = session;
+  receipt.machine = view.remote->target.to_string();
+  receipt.confirmed = true;
+  receipt.left.clear();
+  // The provider's own statement says more.
+  if (!receipt.vm || !receipt.vm->confirmed)
+    receipt.vm =
+        wire::VmReceipt{.name = view.vm->name, .confirmed = true, .confirmed_by = "the command that destroyed it"};
+  return end;
 }
 
 // Copies those parts of the far side's receipt that the far side can confirm. Without a result, the receipt starts as
@@ -104,8 +142,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     reconnecting_helps = false;
   }
   fetch_error_ = back.error().what;
-  vm_gone_ = is_gone();
-  return input::FetchFailed{!reconnecting_helps, vm_gone_, std::move(back.error())};
+  return input::FetchFailed{!reconnecting_helps, is_gone(), std::move(back.error())};
 }
 
 // Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never
@@ -176,30 +213,20 @@ std::string Conclusion::where_work_is() const {
 wire::WorkResult Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
-  std::string results = job_.directories.results_of(session);
-  if (vm_gone_) return lost_with_vm(record_.vm_name, session, results, fetch_error_);
   return {.text = "The work is still on " + record_.far.target.to_string() +
                   ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it." +
-                  about_part(results),
+                  about_part(job_.directories.results_of(session)),
           .error = fetch_error_};
 }
 
-// Says what happened to the VM: it was gone already, or destroy_vm() has recorded what its provider confirmed, or it
-// stays.
+// Says what happened to the VM: destroy_vm() has recorded what its provider confirmed, or it stays.
 void Conclusion::add_vm_to_receipt() {
-  if (vm_gone_) {
-    receipt_.confirmed = true;
-    receipt_.left.clear();
-    receipt_.vm = wire::VmReceipt{.name = record_.vm_name,
-                                  .confirmed = true,
-                                  .confirmed_by = "the command that destroyed it before the session ended"};
-  } else if (!receipt_.vm) {
-    receipt_.vm = wire::VmReceipt{
-        .name = record_.vm_name,
-        .kept = true,
-        .why = is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
-    if (!hold_error_.empty()) receipt_.vm->why += "; its record on this machine could not be written: " + hold_error_;
-  }
+  if (receipt_.vm) return;
+  receipt_.vm =
+      wire::VmReceipt{.name = record_.vm_name,
+                      .kept = true,
+                      .why = is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
+  if (!hold_error_.empty()) receipt_.vm->why += "; its record on this machine could not be written: " + hold_error_;
 }
 
 // Seals the far guard's record in the state in which it came home, unless the far side said how it ended.
@@ -209,7 +236,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
     if (auto found = session::seal_as_found(job_.directories.results_of(job_.plan.session) + "/" + session::kAudit))
       seals.push_back(*found);
   // The session may continue, and then the broker's record continues with it.
-  if (!is_home() && !vm_gone_) return seals;
+  if (!is_home()) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
   auto before = result_before();
   for (auto& seal : near_audit.close(before ? std::move(before->audit) : std::vector<wire::AuditSeal>()))
@@ -220,7 +247,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
 // Returns what an earlier near side brought home.
 std::optional<wire::WorkResult> Conclusion::came_before() const {
   auto before = result_before();
-  if (!before || !before->back || (!before->back->sorted && before->back->archive.empty())) return std::nullopt;
+  if (!before || !has_work(*before)) return std::nullopt;
   return std::move(before->back);
 }
 
@@ -252,13 +279,9 @@ wire::SessionResult Conclusion::so_far() {
 }
 
 wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
-  if (!is_home() && vm_is_gone(job_, record_)) {
-    vm_gone_ = true;
-    back_ = came_before();
-    if (fetch_error_.empty()) fetch_error_ = "the VM was destroyed before the work was fetched";
-  }
+  // Its time may be up since the last attempt to fetch the work. The record stays, so a later command accounts for it.
+  if (!is_home() && vm_is_gone(job_, record_)) return account_for_vm(near_audit).result;
   wire::SessionResult result = so_far();
-  if (vm_gone_ && !far_result_) result.what = "the VM was gone before the session's end was known";
   result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;
@@ -267,6 +290,28 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   // If the disk is full, the clients still get the result.
   (void)write_file_atomically(path_of_result(), wire::encode(result, wire::Layout::pretty));
   return result;
+}
+
+Conclusion::Accounted Conclusion::account_for_vm(NearAudit& near_audit) {
+  if (fetch_error_.empty()) fetch_error_ = "the VM was destroyed before the work was fetched";
+  auto known = far_result_ ? std::optional(so_far()) : std::nullopt;
+  auto ledger = session::read_ledger(job_.directories, job_.plan.session);
+  session::LedgerView view = ledger.value_or(session::LedgerView());
+  view.vm.emplace().name = record_.vm_name;
+  view.remote = record_.far;
+  auto [result, home] = end_without_vm(view, job_.plan.session, job_.directories.results_of(job_.plan.session),
+                                       fetch_error_, std::move(known));
+  if (result.bottle.empty()) result.bottle = job_.plan.bottle;
+  // The session cannot continue, so the broker's record ends. The far guard's record has ended already.
+  auto near_seals = near_audit.close(result.audit);
+  if (far_result_ && !home) result.audit = far_result_->audit;
+  std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file == session::kNearAudit; });
+  std::ranges::move(near_seals, std::back_inserter(result.audit));
+  auto written = write_file_durably(path_of_result(), wire::encode(result, wire::Layout::pretty));
+  if (home) written = {};  // the earlier result has the work already
+  // Without the ledger, it is not known whether the work is lost.
+  else if (!ledger) written = std::unexpected(std::move(ledger.error()));
+  return {std::move(result), home, std::move(written)};
 }
 
 }  // namespace bottle::remote

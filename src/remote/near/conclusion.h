@@ -11,14 +11,22 @@
 #include "remote/near/state/session_state.h"
 #include "remote/near/transfers/work_fetcher.h"
 #include "session/console/clients.h"
+#include "session/ledger/ledger.h"
 #include "wire/result.h"
 
 namespace bottle::remote {
 
-// Returns the account of a session whose VM was destroyed before its work was fetched, and why it was not. `results` is
-// the session's directory for results.
-wire::WorkResult lost_with_vm(const std::string& vm, const std::string& session, const std::string& results,
-                              const std::string& why);
+// Says how a session ended whose VM is gone.
+struct EndWithoutVm {
+  wire::SessionResult result;
+  bool home = false;  // the work came home before
+};
+// Finds out how a session ended whose VM is gone, from its ledger and from the result that an earlier near side wrote.
+// If the work is home, that result stands. If it is not, the result says that the work is lost, and `why` it was not
+// fetched. `known` is what the far side said about the end; without it, the earlier result or the ledger says that.
+// `view` must name the VM and its machine. Reads the session's results in `results`, and writes nothing.
+EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& session, const std::string& results,
+                            const std::string& why, std::optional<wire::SessionResult> known = {});
 
 using session::Clients;
 
@@ -45,6 +53,14 @@ class Conclusion {
   // Closes the broker's record, unless the session may continue. Writes the session's result into the results
   // directory, and returns it for the clients.
   wire::SessionResult save_result(NearAudit& near_audit);
+  // Does that for a session whose VM is gone. `written` fails if the work is lost and the result that says so would not
+  // survive a power failure.
+  struct Accounted {
+    wire::SessionResult result;
+    bool home = false;  // the work came home before
+    Result<> written = {};
+  };
+  Accounted account_for_vm(NearAudit& near_audit);
   // Returns the ref, the patch or the archive with the work that was brought home, or an empty string if there is none.
   std::string where_work_is() const;
 
@@ -69,7 +85,6 @@ class Conclusion {
   wire::Receipt receipt_;
   std::optional<wire::WorkResult> back_;  // what was brought home
   std::string fetch_error_, hold_error_;
-  bool vm_gone_ = false;
 };
 
 }  // namespace bottle::remote

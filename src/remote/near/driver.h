@@ -88,6 +88,7 @@ class Driver {
   void answer_guard();
   void pass_to_clients();
   void save_result();
+  void account_for_vm();
   Result<> make_services(Job& there);
   void open_services();
   void offer_services();

@@ -80,6 +80,8 @@ void Driver::perform(Do action) {
       return remove_session_directory(record_.directory);
     case Do::save_result:
       return save_result();
+    case Do::account_for_vm:
+      return account_for_vm();
     case Do::tell_result:
       return clients_.send(FrameType::result, wire::encode(*result_));
   }
@@ -151,6 +153,14 @@ void Driver::save_result() {
   // The broker's last decisions come when it ends, and must be in the record before that is closed.
   services_.reset();
   result_ = conclusion().save_result(audit_);
+}
+
+void Driver::account_for_vm() {
+  services_.reset();  // as in save_result()
+  auto accounted = conclusion().account_for_vm(audit_);
+  result_ = std::move(accounted.result);
+  if (accounted.written) lead_to(input::Accounted{accounted.home});
+  else lead_to(input::NotAccounted{std::move(accounted.written.error())});
 }
 
 Conclusion& Driver::conclusion() {

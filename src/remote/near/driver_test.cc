@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "session/ledger/files.h"
 #include "session/ledger/info.h"
 #include "ssh/stand_in_test.h"
 #include "transfer/delivery.h"
@@ -67,6 +68,26 @@ class Vms : public ::testing::Test {
   }
   std::string calls() const { return read_file(root_ + "/calls").value_or(""); }
 
+  // Leaves the ledger of a session whose near side died, and whose VM has no record any more.
+  void abandon_without_vm(const std::vector<wire::LedgerRecord>& notes) {
+    session::Owner dead = session::Owner::self();
+    dead.process.start_time = "1";
+    auto ledger = Ledger::create(job_.directories.session("one"), dead);
+    ASSERT_TRUE(ledger) << ledger.error().what;
+    job_.remote->far.target = {.host = "127.0.0.1", .port = 1};
+    ASSERT_TRUE(ledger->note({.session = "one", .remote = job_.remote->far, .plan = job_.plan}));
+    ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-one", "fake", {}}}));
+    ASSERT_TRUE(ledger->note({.running = true}));
+    for (const auto& note : notes) ASSERT_TRUE(ledger->note(note));
+    job_.remote->task = wire::RemoteJob::Task::adopt;
+  }
+  void leave_result(const wire::SessionResult& result) {
+    std::string results = job_.directories.results_of("one");
+    ASSERT_TRUE(make_directories(results));
+    ASSERT_TRUE(write_file_atomically(results + "/" + session::kResult, wire::encode(result)));
+  }
+  Result<wire::SessionResult> result() const { return session::read_result(job_.directories.results_of("one")); }
+
   std::string root_;
   Job job_;
 };
@@ -102,28 +123,119 @@ TEST_F(Vms, AStartThatCannotBeOpenedDoesNotAskForAVm) {
 
 // The ledger is removed, so only the results can say that work was lost.
 TEST_F(Vms, TheResultTellsThatTheVmWasDestroyedWhileTheConnectionWasDown) {
-  {
-    session::Owner dead = session::Owner::self();
-    dead.process.start_time = "1";
-    auto ledger = Ledger::create(job_.directories.session("one"), dead);
-    ASSERT_TRUE(ledger) << ledger.error().what;
-    job_.remote->far.target = {.host = "127.0.0.1", .port = 1};
-    ASSERT_TRUE(ledger->note({.session = "one", .remote = job_.remote->far, .plan = job_.plan}));
-    ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-one", "fake", {}}}));
-    ASSERT_TRUE(ledger->note({.running = true}));
-  }
-  job_.remote->task = wire::RemoteJob::Task::adopt;
+  abandon_without_vm({});
   std::string told = told_until_over();
   EXPECT_NE(told.find("the VM bottle-one is gone"), std::string::npos) << told;
   EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
-  auto result = session::read_result(job_.directories.results_of("one"));
-  ASSERT_TRUE(result) << result.error().what;
-  ASSERT_TRUE(result->back);
-  EXPECT_NE(result->back->text.find("so is the work"), std::string::npos) << result->back->text;
-  EXPECT_NE(result->back->error, "");
-  EXPECT_EQ(result->exit, 125);
-  ASSERT_TRUE(result->receipt.vm);
-  EXPECT_TRUE(result->receipt.vm->confirmed);
+  auto saved = result();
+  ASSERT_TRUE(saved) << saved.error().what;
+  ASSERT_TRUE(saved->back);
+  EXPECT_NE(saved->back->text.find("so is the work"), std::string::npos) << saved->back->text;
+  EXPECT_NE(saved->back->error, "");
+  EXPECT_EQ(saved->exit, 125);
+  EXPECT_EQ(saved->what, "the VM was gone before the session's end was known");
+  ASSERT_TRUE(saved->receipt.vm);
+  EXPECT_TRUE(saved->receipt.vm->confirmed);
+}
+
+// The near side died after the work was home, and its reaper destroyed the VM.
+TEST_F(Vms, ASessionWhoseWorkIsHomeKeepsItsResultWhenItsVmGoes) {
+  abandon_without_vm({{.ended = 0}, {.home = true}});
+  wire::SessionResult earlier{.session = "one", .bottle = "web", .exit = 0, .limit = "time"};
+  earlier.egress = wire::EgressResult{.allowed = 7};
+  earlier.audit = {{.file = session::kAudit, .lines = 7, .head = std::string(64, 'a')}};
+  earlier.back = wire::WorkResult{.text = "Nothing changed."};
+  leave_result(earlier);
+  std::string told = told_until_over();
+  EXPECT_EQ(told.find("not fetched"), std::string::npos) << told;
+  EXPECT_NE(told.find("Nothing changed."), std::string::npos) << told;
+  EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
+  auto saved = result();
+  ASSERT_TRUE(saved) << saved.error().what;
+  EXPECT_EQ(saved->exit, 0);
+  EXPECT_EQ(saved->what, "");
+  EXPECT_EQ(saved->limit, "time");
+  ASSERT_TRUE(saved->egress);
+  EXPECT_EQ(saved->egress->allowed, 7u);
+  ASSERT_EQ(saved->audit.size(), 1u);
+  EXPECT_EQ(saved->audit[0].head, std::string(64, 'a'));
+  ASSERT_TRUE(saved->back);
+  EXPECT_EQ(saved->back->text, "Nothing changed.");
+  EXPECT_EQ(saved->back->error, "");
+  EXPECT_TRUE(saved->receipt.confirmed);
+}
+
+// It died between the result and the ledger's note.
+TEST_F(Vms, AResultWithTheWorkCountsAlthoughTheLedgerDoesNotCallItHome) {
+  abandon_without_vm({{.ended = 3}});
+  wire::SessionResult earlier{.session = "one", .exit = 3};
+  earlier.back = wire::WorkResult{.text = "Fetched.", .sorted = wire::ReceivedWork{}};
+  leave_result(earlier);
+  std::string told = told_until_over();
+  EXPECT_EQ(told.find("not fetched"), std::string::npos) << told;
+  auto saved = result();
+  ASSERT_TRUE(saved && saved->back);
+  EXPECT_EQ(saved->exit, 3);
+  EXPECT_EQ(saved->back->text, "Fetched.");
+}
+
+TEST_F(Vms, WorkThatAnEarlierResultCallsUnfetchedIsLostWithTheVm) {
+  abandon_without_vm({{.ended = 3}});
+  wire::SessionResult earlier{.session = "one", .exit = 3, .limit = "time"};
+  earlier.back = wire::WorkResult{.text = "The work is still there.", .error = "no connection"};
+  leave_result(earlier);
+  std::string told = told_until_over();
+  EXPECT_NE(told.find("not fetched"), std::string::npos) << told;
+  auto saved = result();
+  ASSERT_TRUE(saved && saved->back);
+  EXPECT_EQ(saved->exit, 3);
+  EXPECT_EQ(saved->what, "");
+  EXPECT_EQ(saved->limit, "time");
+  EXPECT_NE(saved->back->text.find("so is the work"), std::string::npos) << saved->back->text;
+}
+
+TEST_F(Vms, TheLedgersExitStatusCountsIfThereIsNoResult) {
+  abandon_without_vm({{.ended = 3}});
+  told_until_over();
+  auto saved = result();
+  ASSERT_TRUE(saved && saved->back);
+  EXPECT_EQ(saved->exit, 3);
+  EXPECT_EQ(saved->what, "");
+}
+
+// Otherwise, nothing on this machine would say that there was work.
+TEST_F(Vms, TheRecordStaysIfTheResultCannotBeWritten) {
+  abandon_without_vm({});
+  std::string path = job_.directories.results_of("one") + "/" + session::kResult;
+  ASSERT_TRUE(make_directories(path + "/in-the-way"));
+  std::string told = told_until_over();
+  EXPECT_NE(told.find("Is a directory"), std::string::npos) << told;
+  EXPECT_NE(told.find("bottle cleanup"), std::string::npos) << told;
+  EXPECT_TRUE(session::read_ledger(job_.directories, "one"));
+}
+
+// The far side said how the session ended, and the VM went before the work came.
+TEST_F(Vms, TheFarSidesResultStaysWhenTheWorkIsLost) {
+  abandon_without_vm({});
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  NearRecord record{job_.remote->far, "bottle-one", job_.directories.session("one")};
+  wire::SessionResult far{.session = "one", .exit = 4, .limit = "time"};
+  far.audit = {{.file = session::kAudit, .lines = 7, .head = std::string(64, 'a')}};
+  ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
+  NearAudit audit(job_.directories.results_of("one") + "/" + session::kNearAudit, clients);
+  Conclusion conclusion(job_, record, clients, nullptr, far);
+  auto accounted = conclusion.account_for_vm(audit);
+  EXPECT_TRUE(accounted.written) << accounted.written.error().what;
+  EXPECT_FALSE(accounted.home);
+  auto saved = result();
+  ASSERT_TRUE(saved && saved->back);
+  EXPECT_EQ(saved->exit, 4);
+  EXPECT_EQ(saved->limit, "time");
+  EXPECT_EQ(saved->audit.size(), 1u);
+  EXPECT_NE(saved->back->text.find("so is the work"), std::string::npos) << saved->back->text;
+
+  std::filesystem::remove_all(job_.directories.session("one"));
+  EXPECT_FALSE(conclusion.account_for_vm(audit).written) << "without its ledger, nobody knows whether it was home";
 }
 
 // A near side waits 20 seconds for work that is held, and 5 minutes for a connection.

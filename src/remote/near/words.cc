@@ -79,6 +79,9 @@ wire::Event event_of(const Tell& tell, const SessionNames& names) {
       return wire::Collecting{};
     case Notice::not_fetched_yet:
       return wire::LinkLost{"the work could not be fetched yet: " + why};
+    case Notice::not_accounted:
+      return wire::Warning{"the session's result could not be written, so its record stays: " + why +
+                           "; run `bottle cleanup` to try again"};
     case Notice::destroying:
       return wire::DestroyingVm{names.vm};
   }

@@ -67,7 +67,10 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
                             input::StopAnswered{false},
                             input::Fetched{},
                             input::VmDestroyed{true},
-                            input::VmDestroyed{false}};
+                            input::VmDestroyed{false},
+                            input::Accounted{true},
+                            input::Accounted{false},
+                            input::NotAccounted{error}};
   for (bool attached : {false, true})
     for (bool delivered : {false, true}) all.push_back(input::FarRuns{attached, delivered});
   for (bool gone : {false, true}) {
@@ -115,6 +118,7 @@ std::string state_key(const Node& node) {
   }
   if (auto* forgetting = std::get_if<phase::Forgetting>(&node.state.phase)) key += failure_key(forgetting->failure);
   if (auto* destroying = std::get_if<phase::DestroyingVm>(&node.state.phase)) key += failure_key(destroying->failure);
+  if (auto* gone = std::get_if<phase::AccountingForVm>(&node.state.phase)) key += failure_key(gone->failure);
   const auto& deadlines = node.state.deadlines;
   add(node.state.services_ended), add(deadlines.is_stopping());
   passed([&](double time) { return deadlines.grace_is_over(time); });
@@ -204,6 +208,8 @@ class Explorer {
       if (failed->vm_gone && in(phase::Reconnecting{})) lose(seen);
     if (const auto* failed = std::get_if<input::FetchFailed>(&input))
       if (failed->vm_gone && in(phase::Fetching{})) lose(seen);
+    // Writing the result may fail, so the action alone tells nobody.
+    if (std::holds_alternative<input::Accounted>(input) && in(phase::AccountingForVm{})) seen.lost_untold = false;
   }
 
   static void lose(Observed& seen) { seen.lost_untold |= std::exchange(seen.holds_work, false); }
@@ -221,7 +227,6 @@ class Explorer {
       if (does(action, loses)) EXPECT_FALSE(seen.holds_work) << name_of(loses) << " while there is work";
     if (does(action, Note::never_ran)) EXPECT_FALSE(seen.holds_work) << "note_never_ran while there is work";
     if (does(action, Do::destroy_vm)) EXPECT_NE(kind_.machine, Machine::standing);
-    if (does(action, Do::save_result)) seen.lost_untold = false;
     if (does(action, Do::remove_record)) {
       EXPECT_FALSE(seen.lost_untold) << "only the record says that the work is lost";
       seen.record_removed = true;
@@ -275,6 +280,7 @@ Input good_answer(const Phase& phase) {
   if (const auto* fetching = std::get_if<phase::Fetching>(&phase))
     return fetching->is_here ? Input(input::HomeNoted{}) : Input(input::Fetched{});
   if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{true, true};
+  if (std::holds_alternative<phase::AccountingForVm>(phase)) return input::Accounted{};
   return input::VmDestroyed{true};
 }
 
@@ -288,6 +294,7 @@ Input bad_answer(const Phase& phase, int attempts) {
   if (std::holds_alternative<phase::Fetching>(phase)) return input::FetchFailed{false, false, error};
   if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{false, false};
   if (std::holds_alternative<phase::DestroyingVm>(phase)) return input::VmDestroyed{false};
+  if (std::holds_alternative<phase::AccountingForVm>(phase)) return input::NotAccounted{error};
   return input::Tick{};
 }
 

@@ -438,15 +438,35 @@ class Stepper {
 
   // Ends a session whose VM was destroyed in the meantime, because its time was up or by hand.
   void end_without_vm(std::optional<Failure> failure) {
-    // The agent may have worked. Once the record is removed, only the result says that the work is lost.
-    if (failure) perform(Do::close_link, Do::end_delivery, Do::save_result);
-    end(std::move(failure), Remains::nothing);
+    perform(Do::close_link, Do::end_delivery, Do::account_for_vm);
+    become(phase::AccountingForVm{std::move(failure)});
+  }
+
+  void on(const input::Accounted& accounted) {
+    auto* accounting = in<phase::AccountingForVm>();
+    if (!accounting) return;
+    if (accounted.home) accounting->failure.reset();  // then nothing has failed
+    tell_end(Do::remove_record, std::move(accounting->failure), Remains::nothing);
+  }
+
+  // Only the record says that the work is lost. It stays, and a later command tries again.
+  void on(const input::NotAccounted& failed) {
+    auto* accounting = in<phase::AccountingForVm>();
+    if (!accounting) return;
+    perform(Tell{Notice::not_accounted, failed.error});
+    tell_end(Show::left_behind, std::move(accounting->failure), Remains::nothing);
   }
 
   void end(std::optional<Failure> failure, Remains remains) {
+    if (!failure) perform(Do::save_result);
     Action record = remains == Remains::nothing ? Action(Do::remove_record) : Action(Show::left_behind);
-    if (failure) perform(record, TellFailure{std::move(*failure), remains});
-    else perform(Do::save_result, record, Do::tell_result);
+    tell_end(record, std::move(failure), remains);
+  }
+
+  void tell_end(Action record, std::optional<Failure> failure, Remains remains) {
+    perform(std::move(record));
+    if (failure) perform(TellFailure{std::move(*failure), remains});
+    else perform(Do::tell_result);
     become(phase::Over{});
   }
 

@@ -71,7 +71,7 @@ struct Reconnecting {
 struct StoppingThere {
   Failure failure;
 };
-// In this state and the two that follow, `failure` is empty if the session has a result.
+// In this state and the three that follow, `failure` is empty if the session has a result.
 struct Fetching {
   double since = 0;  // in Now::awake
   int attempt = 0;
@@ -84,13 +84,18 @@ struct Forgetting {
 struct DestroyingVm {
   std::optional<Failure> failure;
 };
+// The VM was destroyed in the meantime. Unless the work came home before, only the session's record says that it is
+// lost.
+struct AccountingForVm {
+  std::optional<Failure> failure;
+};
 struct Over {};
 }  // namespace phase
 
-using Phase =
-    std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello, phase::AwaitingLauncher,
-                 phase::Recording, phase::Starting, phase::Asking, phase::Running, phase::Reconnecting,
-                 phase::StoppingThere, phase::Fetching, phase::Forgetting, phase::DestroyingVm, phase::Over>;
+using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello,
+                           phase::AwaitingLauncher, phase::Recording, phase::Starting, phase::Asking, phase::Running,
+                           phase::Reconnecting, phase::StoppingThere, phase::Fetching, phase::Forgetting,
+                           phase::DestroyingVm, phase::AccountingForVm, phase::Over>;
 
 // Holds the whole state of a near side. A near side that adopts a session begins in Opening like any other.
 struct State {
@@ -198,15 +203,24 @@ struct Forgotten {
 struct VmDestroyed {
   bool confirmed = false;
 };
+// The result of a session without its VM would survive a power failure.
+struct Accounted {
+  bool home = false;  // an earlier near side brought the work home
+};
+// That result could not be written.
+struct NotAccounted {
+  Error error;
+};
 }  // namespace input
 
-using Input = std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent,
-                           input::JobFailed, input::Hello, input::MayRunNoted, input::HomeNoted, input::NoteFailed,
-                           input::Tick, input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame,
-                           input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke, input::FarNotice,
-                           input::FarGuardAsked, input::FarRuns, input::FarEnded, input::FarFailed, input::Delivered,
-                           input::DeliveryFailed, input::Checkpointed, input::CheckpointFailed, input::StopAnswered,
-                           input::Fetched, input::FetchFailed, input::Forgotten, input::VmDestroyed>;
+using Input =
+    std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent, input::JobFailed,
+                 input::Hello, input::MayRunNoted, input::HomeNoted, input::NoteFailed, input::Tick,
+                 input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame, input::LinkLost,
+                 input::LinkFailed, input::LinkBack, input::FarSpoke, input::FarNotice, input::FarGuardAsked,
+                 input::FarRuns, input::FarEnded, input::FarFailed, input::Delivered, input::DeliveryFailed,
+                 input::Checkpointed, input::CheckpointFailed, input::StopAnswered, input::Fetched, input::FetchFailed,
+                 input::Forgotten, input::VmDestroyed, input::Accounted, input::NotAccounted>;
 
 // These are the actions that the driver must perform. An action with an arrow leads to one of the inputs after the
 // arrow.
@@ -234,6 +248,7 @@ enum class Do {
   hold_vm,        // it has work that could not be fetched, so only the end of its time may destroy it
   remove_record,  // the session's record on this machine, because nothing is left on the other one
   save_result,
+  account_for_vm,  // saves the result of a session whose VM is gone → Accounted, NotAccounted
   tell_result,
 };
 
@@ -267,6 +282,7 @@ enum class Notice {
   does_not_stop,
   collecting,
   not_fetched_yet,
+  not_accounted,
   destroying,
 };
 // Holds a notice, with the error that led to it, if there is one.

@@ -146,8 +146,8 @@ TEST(SessionState, Runs) {
       {"not back, once", kKnown, phase::Reconnecting{}, input::LinkFailed{1}, "Reconnecting",
        "tell:link_trying connect"},
       {"not back, often", kKnown, phase::Reconnecting{}, input::LinkFailed{19}, "Reconnecting", "connect"},
-      {"the VM is gone", kVm, phase::Reconnecting{}, input::LinkFailed{1, true}, "Over",
-       "close_link end_delivery save_result remove_record failed:vm_gone:nothing"},
+      {"the VM is gone", kVm, phase::Reconnecting{}, input::LinkFailed{1, true}, "AccountingForVm",
+       "close_link end_delivery account_for_vm"},
       {"no checkpoint", kKnown, phase::Running{}, input::CheckpointFailed{kBroken}, "Running", ""},
       {"no checkpoint again", kKnown, phase::Reconnecting{1}, input::CheckpointFailed{kBroken}, "Reconnecting",
        "tell:no_checkpoints"},
@@ -185,8 +185,8 @@ TEST(SessionState, FetchesWorkAfterAStoppedStart) {
        "tell:not_fetched_yet fetch:500:again"},
       {"not fetched", kVm, phase::Fetching{79, 3, kStopped}, input::FetchFailed{false, false, kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
-      {"gone", kVm, fetching, input::FetchFailed{false, true, kBroken}, "Over",
-       "close_link end_delivery save_result remove_record failed:stopped:nothing"},
+      {"gone", kVm, fetching, input::FetchFailed{false, true, kBroken}, "AccountingForVm",
+       "close_link end_delivery account_for_vm"},
   });
 }
 
@@ -239,8 +239,22 @@ TEST(SessionState, BringsTheWorkHomeBeforeAnythingIsRemoved) {
        "tell:not_fetched_yet fetch:1000"},
       {"not reached for long", kVm, old, unreachable, "Over", "hold_vm save_result show_unfetched tell_result"},
       {"no VM", kKnown, old, unreachable, "Over", "save_result show_unfetched tell_result"},
-      {"the VM is gone", kVm, recent, input::FetchFailed{false, true, kBroken}, "Over",
-       "save_result remove_record tell_result"},
+      {"the VM is gone", kVm, recent, input::FetchFailed{false, true, kBroken}, "AccountingForVm",
+       "close_link end_delivery account_for_vm"},
+  });
+}
+
+// Once the record is removed, only the result says that the work is lost.
+TEST(SessionState, AccountsForAVmThatIsGone) {
+  phase::AccountingForVm ran{}, failed{kStopped};
+  check({
+      {"lost", kVm, ran, input::Accounted{false}, "Over", "remove_record tell_result"},
+      {"failed", kVm, failed, input::Accounted{false}, "Over", "remove_record failed:stopped:nothing"},
+      {"home before", kVm, failed, input::Accounted{true}, "Over", "remove_record tell_result"},
+      {"not written", kVm, ran, input::NotAccounted{kBroken}, "Over",
+       "tell:not_accounted show_left_behind tell_result"},
+      {"failed and not written", kVm, failed, input::NotAccounted{kBroken}, "Over",
+       "tell:not_accounted show_left_behind failed:stopped:nothing"},
   });
 }
 

@@ -10,19 +10,21 @@
 namespace bottle::remote {
 
 inline std::string name_of(const Phase& phase) {
-  static const char* const kNames[] = {"Opening",       "MakingVm", "SendingJob", "AwaitingHello", "AwaitingLauncher",
-                                       "Recording",     "Starting", "Asking",     "Running",       "Reconnecting",
-                                       "StoppingThere", "Fetching", "Forgetting", "DestroyingVm",  "Over"};
+  static const char* const kNames[] = {"Opening",          "MakingVm",     "SendingJob",      "AwaitingHello",
+                                       "AwaitingLauncher", "Recording",    "Starting",        "Asking",
+                                       "Running",          "Reconnecting", "StoppingThere",   "Fetching",
+                                       "Forgetting",       "DestroyingVm", "AccountingForVm", "Over"};
   static_assert(std::size(kNames) == std::variant_size_v<Phase>);
   return kNames[phase.index()];
 }
 
 inline std::string name_of(Do action) {
   static const char* const kNames[] = {
-      "make_vm",      "send_job",        "send_work",         "send_values",   "open_services", "end_services",
-      "answer_guard", "pass_to_clients", "pass_to_far",       "pass_hello",    "tell_engine",   "connect",
-      "attach",       "send_stop",       "begin_checkpoints", "close_link",    "end_delivery",  "stop_there",
-      "forget_there", "destroy_vm",      "hold_vm",           "remove_record", "save_result",   "tell_result"};
+      "make_vm",      "send_job",      "send_work",       "send_values",    "open_services",
+      "end_services", "answer_guard",  "pass_to_clients", "pass_to_far",    "pass_hello",
+      "tell_engine",  "connect",       "attach",          "send_stop",      "begin_checkpoints",
+      "close_link",   "end_delivery",  "stop_there",      "forget_there",   "destroy_vm",
+      "hold_vm",      "remove_record", "save_result",     "account_for_vm", "tell_result"};
   static_assert(std::size(kNames) == static_cast<size_t>(Do::tell_result) + 1);
   return kNames[static_cast<size_t>(action)];
 }
@@ -42,7 +44,8 @@ inline std::string name_of(Show show) {
 inline std::string name_of(Notice notice) {
   static const char* const kNames[] = {"connected_again", "agent_runs", "link_lost",       "link_trying",
                                        "link_back",       "checkpoint", "no_checkpoints",  "vm_time_nearly_up",
-                                       "does_not_stop",   "collecting", "not_fetched_yet", "destroying"};
+                                       "does_not_stop",   "collecting", "not_fetched_yet", "not_accounted",
+                                       "destroying"};
   static_assert(std::size(kNames) == static_cast<size_t>(Notice::destroying) + 1);
   return kNames[static_cast<size_t>(notice)];
 }
