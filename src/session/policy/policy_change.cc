@@ -43,6 +43,21 @@ void add_settings(wire::GuardRule& to, const wire::GuardRule& from) {
   to.reads_usage |= from.reads_usage;
 }
 
+// Returns whether something would be looser without these settings of a removed rule. Inspection concerns only what
+// the rule itself allowed, unless a rule in `rest` for a wider pattern now applies to the host instead.
+bool restricts(const wire::GuardRule& removed, const std::string& host, const std::vector<wire::GuardRule>& rest) {
+  if (removed.limit.any() || removed.on_secret || removed.on_injection) return true;
+  return removed.inspect && std::ranges::any_of(rest, [&](const wire::GuardRule& rule) {
+           return !rule.deny && manifest::covers(normal_pattern(rule.host), host);
+         });
+}
+
+auto needs_rule(const std::string& host) {
+  return fail(Code::invalid, "the denied rule for " + host + " has settings that only another rule can keep",
+              "allow the host without the port, with --methods or --paths for what it may do at ports 443 and 80 apart "
+              "from ssh; without both, everything");
+}
+
 // Returns whether an `allow` is about ssh alone, so that it needs no rule. Without a port, that is so if the host was
 // denied, because only the denial can then be undone. It is also so for an address, which cannot have a rule.
 bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<wire::GuardSshHost>& hosts) {
@@ -80,14 +95,14 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
     // Earlier rules of the same pattern stay, because rules add up.
     size_t before = allow.size();
     remove(spec.host, true);
+    auto name = policy::normalise_host(spec.host);
+    bool is_address = name && name->literal;
     if (is_for_ssh(spec, allow.size() < before, services.ssh)) {
-      if (removed == wire::GuardRule()) return allow;
+      if (is_address || !restricts(removed, spec.host, allow)) return allow;
       // The settings need a rule, and one for ssh's port would allow requests that no check of the host key sees.
-      if (!spec.ports.empty())
-        return fail(Code::invalid, "the denied rule for " + spec.host + " had limits or other settings to keep",
-                    "allow the host without a port, which also allows ports 443 and 80 with these settings");
+      if (!spec.ports.empty()) return needs_rule(spec.host);
     }
-    if (auto host = policy::normalise_host(spec.host); host && host->literal)
+    if (is_address)
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
     auto own = std::ranges::find_if(services.rules, [&](const auto& each) { return lower(each.host) == spec.host; });

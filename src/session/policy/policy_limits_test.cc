@@ -67,6 +67,33 @@ TEST(ChangedLimits, AHostOfSshKeepsItsSettingsOrStaysDenied) {
   EXPECT_EQ(again[1], (wire::GuardRule{.host = "git.a.test", .limit = {{5}}}));
 }
 
+// Most rules of presets are like this one. A rule in its place would allow any method and path.
+TEST(ChangedLimits, AHostOfSshNeedsNoRuleForWhatOnlyItsRemovedRuleAllowed) {
+  const Services services{.ssh = {{.host = "git.a.test", .port = 22}}};
+  const std::vector<wire::GuardRule> other = {{.host = "b.test"}};
+  auto denied = other;
+  denied.push_back({.host = "git.a.test", .methods = {"GET"}, .inspect = true, .reads_usage = true});
+  denied = *changed_rules(denied, {.deny = "git.a.test"});
+  for (const std::vector<uint16_t>& ports : {std::vector<uint16_t>{}, {22}}) {
+    auto again = changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test", .ports = ports}}, services);
+    ASSERT_TRUE(again) << again.error().what;
+    EXPECT_EQ(*again, other);
+  }
+  // Here, the wider rule would now apply to the host, without the inspection.
+  denied.push_back({.host = "*.a.test"});
+  EXPECT_FALSE(changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test", .ports = {22}}}, services));
+}
+
+TEST(ChangedLimits, AnAddressOfSshNeedsNoSettingsBecauseItCanHaveNoRule) {
+  const Services services{.ssh = {{.host = "10.0.0.5", .port = 22}}};
+  auto denied = *changed_rules({{.host = "10.0.0.5", .inspect = true, .limit = {{5}}}}, {.deny = "10.0.0.5"});
+  for (const std::vector<uint16_t>& ports : {std::vector<uint16_t>{}, {22}}) {
+    auto again = changed_rules(denied, {.allow = manifest::AllowRule{.host = "10.0.0.5", .ports = ports}}, services);
+    ASSERT_TRUE(again) << again.error().what;
+    EXPECT_TRUE(again->empty());
+  }
+}
+
 TEST(ChangedLimits, AreRefusedIfTheGuardWouldRefuseThem) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "a.test"}, {.host = "b.test", .deny = true}};
