@@ -273,6 +273,7 @@ GuardConfig guard_config() {
                      .ssh_agent = true};
   config.secrets = {{.name = "github",
                      .value = "ghp_0",
+                     .exposed = true,
                      .placeholder = "placeholder",
                      .hosts = {"api.github.com"},
                      .header = "Authorization: Bearer {}",

@@ -56,6 +56,7 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
   secret.beside = wanted.beside;
+  if (wanted.exposed) secret.visibility = Visibility::exposed;
   const std::string& header = wanted.header;
   const auto& in = wanted.in;
   auto has = [&](const char* place) { return std::ranges::find(in, place) != in.end(); };
@@ -133,10 +134,13 @@ bool Secrets::any_in(std::string_view text) const {
   return !finds.empty();
 }
 
-const Secret* Secrets::owner_of_value(const scan::Pattern& pattern) const {
-  for (const auto& owner : owners_[pattern.needle])
-    if (owner.is_value) return owner.secret;
-  return nullptr;
+const Secret* Secrets::hidden_owner(const scan::Pattern& pattern) const {
+  const Secret* hidden = nullptr;
+  for (const auto& owner : owners_[pattern.needle]) {
+    if (owner.is_value && owner.secret->visibility == Visibility::exposed) return nullptr;
+    if (owner.is_value && !hidden) hidden = owner.secret;
+  }
+  return hidden;
 }
 
 std::string Secrets::starred(std::string_view text) const {

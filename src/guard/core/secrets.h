@@ -15,6 +15,9 @@
 
 namespace bottle::guard {
 
+// Says whether the agent has the value of a secret.
+enum class Visibility : uint8_t { hidden, exposed };
+
 // Describes a secret of the configuration. compile_secret() makes it, and Secrets owns it.
 struct Secret {
   std::string name, value, placeholder;  // the value is empty if the near side has it and puts it in
@@ -23,6 +26,7 @@ struct Secret {
       template_after;  // the parts of "Authorization: Bearer {}"; an empty header means none
   bool in_header = true, in_query = false, in_body = false;  // where the value replaces the placeholder
   std::vector<std::string> beside;  // headers with the agent's own credentials that may accompany it
+  Visibility visibility = Visibility::hidden;
 
   // Returns whether the value replaces the placeholder in the header with this name.
   bool goes_in_header(std::string_view name) const;
@@ -96,8 +100,9 @@ class Secrets {
 
   // Returns whether the text contains any form of any value or placeholder.
   bool any_in(std::string_view text) const;
-  // Returns the secret if the pattern is a form of its value, or null if it is a form of a placeholder.
-  const Secret* owner_of_value(const scan::Pattern& pattern) const;
+  // Returns the secret whose value the agent must not get, if the pattern is a form of the value. Returns null for a
+  // placeholder, and for a value that the agent has, even if another secret has the same value.
+  const Secret* hidden_owner(const scan::Pattern& pattern) const;
   // Returns `text` with every value and placeholder replaced by asterisks, for audit lines.
   std::string starred(std::string_view text) const;
 

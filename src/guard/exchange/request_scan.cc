@@ -209,8 +209,8 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const SecretSighting
 }
 
 scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
-  const Secret* secret = secrets_.all->owner_of_value(sight.pattern);
-  // A placeholder tells the agent nothing new.
+  const Secret* secret = secrets_.all->hidden_owner(sight.pattern);
+  // A placeholder, or the value of an exposed secret, tells the agent nothing new.
   if (!secret) return {};
   // OnSecret is about requests. Whatever it says, the agent does not get the value.
   refusal_.reason = "secret \"" + secret->name + "\" in an answer to the agent";

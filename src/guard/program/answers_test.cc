@@ -105,6 +105,17 @@ TEST_F(AnswersTest, ContainNoValueWhateverOnSecretSays) {
     }
 }
 
+// The agent has the value, and quotes it to its model and in files that it edits.
+TEST_F(AnswersTest, MayContainTheValueOfAnExposedSecret) {
+  config_["secrets"][1]["exposed"] = true;
+  config_["secrets"].push_back({{"name", "again"}, {"value", kOther}, {"placeholder", "placeholder-of-again"}});
+  EXPECT_TRUE(got(plain("X-Echo: " + value_ + "\r\n", "v=" + value_)).ends_with("v=" + value_));
+  EXPECT_TRUE(got(plain("", base64(value_))).ends_with(base64(value_)));
+  // This secret is not exposed.
+  EXPECT_EQ(got(plain("", "v=" + std::string(kValue))).find(kValue), std::string::npos);
+  EXPECT_EQ(audited("secret_in_answer")["action"], "deny");
+}
+
 TEST_F(AnswersTest, KeepTrailersButNoChunkExtensionsAndNoValues) {
   std::string begin =
       "HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4;x=" + value_ + "\r\nbody\r\n0\r\n";

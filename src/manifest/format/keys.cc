@@ -137,7 +137,7 @@ constexpr Key kKeys[] = {
      "Single services of the local network, each under a name that exists only in the bottle."},
     {"egress", "on_secret", Shape::one, Type::choice, "block|redact|warn",
      "What happens to a request that carries a secret. Default `block`. An answer that contains the value of one of "
-     "`secrets` is always refused."},
+     "`secrets` is always refused, except with `expose`."},
     {"egress", "on_secret_for", Shape::map, Type::choice, "block|redact|warn",
      "The same for a single rule of [rules.md](rules.md) or a single secret, by name.", kOptional, false, Type::name},
     {"egress", "allowed_secrets", Shape::list, Type::fingerprint, "",
@@ -179,7 +179,8 @@ constexpr Key kKeys[] = {
      "With `true` or `full`, the guard inspects TLS connections to this host."},
     {"rule", "on_secret", Shape::one, Type::choice, "block|redact|warn",
      "What happens to a request to this host that carries a secret. Default: `egress.on_secret`. An answer that "
-     "contains the value of one of `secrets` is always refused. If this is set, the guard inspects the host."},
+     "contains the value of one of `secrets` is always refused, except with `expose`. If this is set, the guard "
+     "inspects the host."},
     {"rule", "on_injection", Shape::one, Type::choice, "block|warn",
      "What happens to an answer from this host that contains instructions to the agent. Default: "
      "`egress.on_injection`. If this is set, the guard inspects the host."},

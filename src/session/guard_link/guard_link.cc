@@ -134,6 +134,13 @@ std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
 
 namespace {
 
+// Returns whether the agent has the secret's value in a variable, as it does with `expose`.
+bool is_exposed(const plan::Plan& plan, const plan::Secret& secret) {
+  return std::ranges::any_of(plan.env, [&](const plan::EnvVar& variable) {
+    return variable.source.kind == secret.source.kind && variable.source.text == secret.source.text;
+  });
+}
+
 // Adds the secrets to a configuration. With a tunnel, the guard gets only the placeholders, and relays their hosts.
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
   for (const auto& secret : plan.secrets) {
@@ -148,6 +155,7 @@ void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::Gu
     config.secrets.push_back({.name = secret.name,
                               .value = settings.tunnel ? "" : value->second,
                               .relayed = settings.tunnel,
+                              .exposed = is_exposed(plan, secret),
                               .placeholder = secret.placeholder,
                               .hosts = secret.hosts,
                               .header = secret.header,

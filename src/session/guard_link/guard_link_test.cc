@@ -61,6 +61,17 @@ TEST(GuardLink, EndsTheGuardIfAMessageCannotBeSentWhole) {
   EXPECT_TRUE(link.read()) << "what it still says is read";
 }
 
+TEST(GuardConfig, SaysWhichValuesTheAgentHas) {
+  using Kind = plan::Source::Kind;
+  plan::Plan plan;
+  plan.env = {{"DB_URL", {Kind::env, "DB"}}, {"NAME", {Kind::literal, "TOKEN"}}};
+  plan.secrets = {{.name = "db", .source = {Kind::env, "DB"}}, {.name = "token", .source = {Kind::env, "TOKEN"}}};
+  auto config = guard_config(plan, {.secrets = {{"db", "value"}, {"token", "other"}}});
+  ASSERT_EQ(config.secrets.size(), 2u);
+  EXPECT_TRUE(config.secrets[0].exposed);
+  EXPECT_FALSE(config.secrets[1].exposed);
+}
+
 TEST(GuardRule, SaysForWhichHostsTokensAreCounted) {
   EXPECT_FALSE(guard_rule({.host = "a.test", .limit = {.requests = 1}}).reads_usage);
   EXPECT_TRUE(guard_rule({.host = "a.test", .limit = {.tokens = 1}}).reads_usage);

@@ -48,6 +48,7 @@ static void fields(Object& o, GuardSecret& secret) {
   // A relayed secret has no value in this guard.
   if (o.optional("value", !secret.value.empty())) o.text("value", secret.value, kValue);
   if (o.optional("relayed", secret.relayed)) o.flag("relayed", secret.relayed);
+  if (o.optional("exposed", secret.exposed)) o.flag("exposed", secret.exposed);
   text(o, "placeholder", secret.placeholder, kValue);
   texts(o, "hosts", secret.hosts);
   text(o, "header", secret.header);

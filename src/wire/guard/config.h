@@ -41,6 +41,7 @@ struct GuardSecret {
   std::string name;
   std::string value;     // empty if a broker has the value,
   bool relayed = false;  // and this guard only passes on the placeholder
+  bool exposed = false;  // whether the agent has the value, so that answers may contain it
   std::string placeholder;
   std::vector<std::string> hosts;
   std::string header;                        // "Authorization: Bearer {}"
