@@ -65,9 +65,12 @@ int Session::Callbacks::frame_recv(nghttp2_session*, const nghttp2_frame* frame,
   return result(of(user).frame_received(frame->hd.type, frame->hd.flags, frame->hd.stream_id));
 }
 
-int Session::Callbacks::invalid_frame(nghttp2_session*, const nghttp2_frame*, int error, void* user) {
+int Session::Callbacks::invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user) {
   Session& session = of(user);
   if (session.error_.empty()) session.error_ = nghttp2_strerror(error);
+  // nghttp2 resets the stream.
+  Stream* stream = session.find(frame->hd.stream_id);
+  if (stream && stream->in_state_ == Stream::In::nothing) stream->fault_ = "the head is not valid";
   return result(session.note_malformed(std::exchange(session.error_, {})));
 }
 

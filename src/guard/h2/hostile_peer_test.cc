@@ -406,6 +406,22 @@ TEST(HostileServerTest, SpacesAroundAValueAreRemoved) {
             "HTTP/1.1 200 \r\na: b\r\nc: d e\r\nf: \r\nTransfer-Encoding: chunked\r\n\r\n0\r\ng: h\r\n\r\n");
 }
 
+// nghttp2 itself reads these values, and resets the stream.
+TEST(HostileServerTest, SpacesAroundANumberAreAFault) {
+  for (const Fields& fields : {Fields{{":status", "200"}, {"content-length", "5 "}},
+                               Fields{{":status", "200"}, {"content-length", " 5"}}, Fields{{":status", "200 "}}}) {
+    Session session(Role::client);
+    auto stream = session.open();
+    stream->write("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    std::string out;
+    session.transmit(out, 1 << 20);
+    session.receive(frame(4, 0, 0, "") + headers(1, fields, false), 0);
+    session.transmit(out, 1 << 20);
+    EXPECT_TRUE(stream->broken());
+    EXPECT_FALSE(stream->fault().empty()) << fields.back().name;
+  }
+}
+
 TEST(HostileServerTest, ItsFaultIsTheReasonForAllRequests) {
   auto session = std::make_unique<Session>(Role::client);
   auto sent = session->open(), waiting = session->open();
