@@ -13,6 +13,7 @@
 
 #include "scan/block_scan.h"
 #include "scan/credential/checks.h"
+#include "scan/credential/names.h"
 #include "scan/credential/numbers.h"
 #include "scan/encoding/peek.h"
 #include "scan/encoding/run_parts.h"
@@ -258,20 +259,53 @@ void BlockScan::scan_base32(const View& view, size_t begin, size_t end) {
   }
 }
 
-// Scans a text with percent escapes as one of an HTML form, in which '+' stands for a space. Only known secrets and
-// rules can have spaces, so nothing more is decoded.
-void BlockScan::scan_form(const View& view, const Spot& at) {
-  size_t size = at.end - at.begin;
-  if (view.text.substr(at.begin, size).find('+') == view.text.npos || !may_work(size * work::kEscape)) return;
-  Decoded form = percent(view.text, at.begin, at.end, true);
-  if (!is_worth_a_look(form.text)) return;
-  text_left_ += form.text.size();  // the limit counts the bytes of the other reading
-  scan_view({.text = form.text,
-             .outer = &view,
-             .map = &form,
-             .encoding = "percent",
-             .depth = Detector::kDeepest,
-             .joined = view.joined});
+// Scans a text without its percent escapes, and as one of an HTML form, in which '+' stands for a space.
+void BlockScan::scan_percent(const View& view, const Spot& at) {
+  std::vector<uint32_t> pluses;
+  Decoded decoded = percent(view.text, at.begin, at.end, &pluses);
+  scan_escaped(view, decoded, at, "percent");
+  if (!pluses.empty()) scan_form(view, decoded, pluses);
+}
+
+// Only known secrets and rules can have spaces, so nothing more is decoded. The other reading differs only where it has
+// a '+', so the rules see only what is near those that may be in a credential.
+void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::vector<uint32_t>& pluses) {
+  constexpr size_t kBefore = 64, kAfter = 128, kLongest = 512;
+  if (!may_work(decoded.text.size() / work::kBytes + pluses.size() * work::kPlus)) return;
+  std::string text = decoded.text;
+  for (uint32_t at : pluses) text[at] = ' ';
+  std::vector<Region> regions;
+  for (uint32_t at : pluses) {
+    if (!regions.empty() && at < regions.back().end &&
+        (at + kAfter / 2 < regions.back().end || text[regions.back().end - 1] == '\n'))
+      continue;
+    // Rules of the operator may have spaces anywhere.
+    if (catalog_.matchers_.size() == 1 && !may_need_space(text, at)) continue;
+    // No pattern goes on in the next line. A name may be before a long value.
+    size_t begin = at;
+    for (size_t least = at - std::min<size_t>(at, kLongest); begin > least && text[begin - 1] > ' ';) --begin;
+    begin -= std::min(begin, kBefore);
+    size_t end = text.find('\n', at);
+    end = std::min({text.size(), at + kAfter, end == text.npos ? end : end + 1});
+    if (!regions.empty() && begin <= regions.back().end) regions.back().end = end;
+    else regions.push_back({begin, end});
+  }
+  bool has_known = catalog_.known_.has_spaces();
+  if (regions.empty() && !has_known) return;
+  View inside{.text = text, .outer = &view, .map = &decoded, .encoding = "percent", .depth = Detector::kDeepest};
+  inside.pluses = &pluses;
+  inside.joined = view.joined;
+  last_end_ = nullptr;  // as in scan_view()
+  if (begun_size_) return scan_open_end(inside);
+  uint64_t hash = keyed_hash(text);
+  if (seen_[view.joined].has(hash, Detector::kDeepest)) return;
+  seen_[view.joined].add(hash, Detector::kDeepest);
+  size_t size = 0, found = result_.findings.size();
+  for (const Region& each : regions) size += each.end - each.begin;
+  if (!may_work(regions.size() * work::kRegion + size * work::kDecodedText)) return;
+  if (has_known && may_work(text.size())) find_known(inside, 0, text.size());
+  find_credentials(inside, regions);
+  if (result_.findings.size() > found) seen_[view.joined].forget(hash);
 }
 
 // Scans a text without its escapes, and with those of bytes as bytes if compressed data may begin among them.

@@ -109,6 +109,18 @@ bool cuts_word(const View& view, const Match& match, Edge edge) {
   return (edge == Edge::alone && ends_within_word(view, match)) || begins_within_word(view, match);
 }
 
+// Returns whether the match, and what its rule looks at, are the same with '+' for the spaces of `view.pluses`.
+bool is_same_with_pluses(const View& view, const Rule& rule, const Match& match) {
+  if (!match.is_name && needs_context(rule)) return false;
+  auto plus = std::ranges::lower_bound(*view.pluses, match.begin);
+  if (plus == view.pluses->end()) return true;
+  if (*plus < match.end) return false;
+  if (!match.is_name) return true;
+  // A value may be on the next line if that begins with spaces.
+  size_t line_end = view.text.find('\n', match.end);
+  return line_end < *plus && line_end + 1 < *plus;
+}
+
 }  // namespace
 
 BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& result)
@@ -257,6 +269,7 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
         if (result_.full && !rule.warns) return;
         match.begin += begin;
         match.end += begin;
+        if (view.pluses && is_same_with_pluses(view, rule, match)) return;
         if (&rule == last_rule && match.end == last_end && !needs_beginning(rule)) return;
         last_rule = &rule;
         last_end = match.end;
@@ -347,8 +360,7 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
       return scan_escapes(view, at);
     case Shape::percent:
       if (!may_work(size * work::kEscape)) return;
-      scan_escaped(view, percent(view.text, at.begin, at.end), at, "percent");
-      return scan_form(view, at);
+      return scan_percent(view, at);
     case Shape::decimals:
       if (!may_work(size * work::kNumber)) return;
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;

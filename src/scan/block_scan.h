@@ -18,7 +18,7 @@ namespace bottle::scan {
 // measured it. The numbers were fitted to the times of 4,962 blocks (decision 011).
 namespace work {
 inline constexpr size_t kView = 1300, kSpot = 30, kRun = 130, kLines = 140, kLooked = 150, kDecoded = 300, kHex = 60,
-                        kTrial = 260;
+                        kTrial = 260, kRegion = 300, kPlus = 8;
 inline constexpr size_t kCore = 40, kMatch = 40, kName = 20, kOpenEnd = 3000, kWif = 100, kWords = 2100, kGroups = 300;
 inline constexpr size_t kPiece = 40, kFinding = 1230, kLayer = 700, kHash = 1400;
 inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1,
@@ -61,6 +61,7 @@ struct View {
   size_t fixed_begin = 0, fixed_end = 0;  // with `outer` and no map, the range that all of the text comes from
   std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
+  const std::vector<uint32_t>* pluses = nullptr;   // the spaces that are '+' in another view, which was scanned
   bool joined = false;                             // assembled from pieces of `outer`
   mutable size_t dump_end = 0;                     // where the last dump that was scanned ends in the text
   mutable size_t searched_for_dump = 0;            // lines before this were searched for the beginning of a dump
@@ -129,7 +130,8 @@ class BlockScan {
   void scan_binary(const View& view, size_t begin, size_t end);
   bool is_worth_a_look(std::string_view decoded) const;
   void scan_escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
-  void scan_form(const View& view, const Spot& spot);
+  void scan_percent(const View& view, const Spot& spot);
+  void scan_form(const View& view, const Decoded& decoded, const std::vector<uint32_t>& pluses);
   void scan_escapes(const View& view, const Spot& spot);
   void find_mnemonics(const View& view, const Spot& spot);
   void find_numbers(const View& view, const Spot& spot);

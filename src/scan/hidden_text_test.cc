@@ -312,6 +312,24 @@ TEST(Detector, FindsSecretsInForms) {
   EXPECT_GE(found[0].end, key.size() - 6);
 }
 
+// Only what is near some of the plus signs is read again.
+TEST(Detector, FindsValuesBesidePlusSigns) {
+  for (std::string text :
+       {"client_secret%3A%0A++%22<alnum 20>7%22%0A", "api_tokens%3A%0A++-+<alnum 20>7%0A",
+        "-+name%3A+DB_PASSWORD%0A++value%3A+<alnum 20>7%0A", "const+apiKey%3A+string+%3D+%22<alnum 20>7%22%3B",
+        "and+more%3A+SECRET_KEY_BASE%3D<hex 128>+and+then", "db.internal%3A5432%3Amain%3Aapp%3A<alnum 20>7+and+then"})
+    EXPECT_NE(found("content=" + filled(text, 3)).find("assignment"), std::string::npos) << text;
+  std::string examples;
+  while (examples.size() < 64 * 1024) examples += "password%3A+example%0A%23+the+password+of+the+user%0A";
+  EXPECT_FALSE(Detector([] {
+                 static auto catalog = *Catalog::builtin();
+                 catalog.build();
+                 return &catalog;
+               }())
+                   .scan(examples)
+                   .incomplete);
+}
+
 // The decoder of UTF-16 drops only zeros, so it would leave other bytes in such a secret.
 TEST(Detector, FindsKnownSecretsBeyondLatin1InUtf16) {
   const std::string value = "\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87-\xe2\x82\xac-9Kq7";

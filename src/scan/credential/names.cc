@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "scan/credential/stand_in.h"
+
 namespace bottle::scan {
 namespace {
 
@@ -202,7 +204,125 @@ class Name {
   Values values_;
 };
 
+// Returns whether the word that ends at `end` ends with a word that rules have before a space, or before a space and
+// other punctuation. Up to three other characters may follow in a name, as in "api_keys".
+bool ends_with_word(std::string_view text, size_t end, size_t most_others) {
+  static constexpr std::string_view kWords[] = {"secret", "token",   "passwd",   "password", "passphrase", "credential",
+                                                "pass",   "pwd",     "auth",     "key",      "begin",      "basic",
+                                                "bearer", "private", "ssws",     "salt",     "data",       "lines",
+                                                "heroku", "sshpass", "key_base", "keybase"};
+  // Has the last letters of the words.
+  static constexpr auto kLast = [] {
+    std::array<bool, 256> set{};
+    for (std::string_view each : kWords) set[static_cast<unsigned char>(each.back())] = true;
+    return set;
+  }();
+  for (size_t others = 0; others <= most_others && others + 2 < end; ++others) {
+    size_t to = end - others;
+    if (others > 0 && !of_name(text[to])) return false;
+    if (!kLast[static_cast<unsigned char>(text[to - 1] | 32)]) continue;
+    for (std::string_view each : kWords) {
+      if (static_cast<char>(text[to - 1] | 32) != each.back() || to < each.size()) continue;
+      if (std::ranges::equal(text.substr(to - each.size(), each.size()), each, {},
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 32) : c; }))
+        return true;
+    }
+  }
+  return false;
+}
+
+// Returns whether the text after a space begins with what rules have there.
+bool begins_after_space(std::string_view text) {
+  char first = text.empty() ? '\0' : text[0], next = text.size() > 1 ? text[1] : '\0';
+  if (first == '-') return next == 'u' || next == 'p' || next == 'h' || next == 'P' || next == '-';
+  auto begins = [&](std::string_view word) {
+    return std::ranges::equal(text.substr(0, word.size()), word, {}, [](char c) { return static_cast<char>(c | 32); });
+  };
+  if ((first | 32) == 'p') {
+    char after = text.size() > 4 ? text[4] : '\0';
+    return begins("psk") || (begins("pass") && !is_lower(static_cast<char>(after | 32)));
+  }
+  return (first | 32) == 'k' && begins("key");
+}
+
+constexpr std::array<bool, 256> kBetween = [] {  // a name and its value
+  std::array<bool, 256> set{};
+  for (char c : std::string_view("\"'\\:=>,|])`*")) set[static_cast<unsigned char>(c)] = true;
+  return set;
+}();
+bool is_between(char c) { return kBetween[static_cast<unsigned char>(c)]; }
+
+// Returns whether what follows a name and a sign, of which some may still come, is a word that stands in for a secret.
+bool begins_stand_in(std::string_view text, bool may_be_simple) {
+  constexpr size_t kMostBefore = 8, kLongest = 64;
+  size_t begin = 0;
+  while (begin < std::min(text.size(), kMostBefore) && std::string_view("=:>\"'\\ ").contains(text[begin])) ++begin;
+  char quote = begin > 0 ? text[begin - 1] : '\0';
+  bool is_quoted = quote == '"' || quote == '\'', is_escaped = is_quoted && begin > 1 && text[begin - 2] == '\\';
+  size_t end = begin, limit = std::min(text.size(), begin + kLongest);
+  auto ends = [&](char c) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\\') return true;
+    return is_quoted ? c == quote : std::string_view(" ;,\"'`&#").contains(c);
+  };
+  while (end < limit && !ends(text[end])) ++end;
+  if (end == limit || end == begin || (text[end] == '\\' && is_quoted && !is_escaped)) return false;
+  bool is_word = is_lower(static_cast<char>(text[begin] | 32)) || text[begin] == '<' || text[begin] == '$';
+  std::string_view value = text.substr(begin, end - begin), rest = text.substr(end, 2);
+  if (rest == " =" || rest == " |") return false;  // the type of a variable
+  return is_word && !looks_random(value) && (!may_be_simple || is_no_password(value));
+}
+
+// Returns whether a name with a space after it, which ends at `end`, may be before a value or part of a longer word
+// that rules have, although a small letter follows, as in most sentences.
+bool may_be_before_value(std::string_view text, size_t end, std::string_view after) {
+  constexpr size_t kOption = 40, kLogin = 300;
+  auto before = [&](size_t most) { return text.substr(end - std::min(end, most), std::min(end, most)); };
+  std::string_view name = before(kOption);
+  if (name.ends_with("authtoken")) return true;
+  for (std::string_view each : {"secret", "token", "password", "passwd", "passphrase", "credential", "key"})
+    if (name.ends_with(each) && !name.ends_with("api key"))
+      return name.contains("--") || after.starts_with("is") || after.starts_with("value") ||
+             (each == "password" && before(kLogin).contains("machine ")) || name.contains("uthorization");
+  return true;
+}
+
 }  // namespace
+
+bool may_need_space(std::string_view text, size_t at) {
+  constexpr size_t kFarthest = 512, kName = 20, kMostOthers = 3, kValue = 10;
+  std::string_view after = text.substr(at + 1);
+  char next = after.empty() ? '\0' : after[0], before = at > 0 ? text[at - 1] : '\0';
+  if (begins_after_space(after) || (before == ';' && (next | 32) == 'p')) return true;
+  if (next == '\'' && (before | 32) == 'y') return true;  // identified by '…'
+  size_t end = at, limit = at - std::min(at, kFarthest);
+  if (is_blank(before)) return false;                                       // as the space before
+  if (before == 'n' && end > limit + 1 && text[end - 2] == '\\') end -= 2;  // an escaped line end
+  while (end > limit && (text[end - 1] == '\n' || text[end - 1] == '\r')) --end;
+  if (end < at && after.substr(0, kName).contains("value")) return true;
+  // The space may be after a name, after a name and a sign, or after the value that follows these.
+  for (size_t part = 0; part < 2; ++part) {
+    size_t sign = end;
+    bool has_sign = part == 0 && (next == '=' || next == ':');
+    for (; end > limit && (is_between(text[end - 1]) || (end < sign && is_blank(text[end - 1]))); --end)
+      has_sign |= text[end - 1] == '=' || text[end - 1] == ':';
+    if (part > 0 && !has_sign) return false;
+    if (ends_with_word(text, end, has_sign || end < sign ? kMostOthers : 0)) {
+      if (!has_sign && end == sign) return !is_lower(next) || may_be_before_value(text, end, after);
+      if (!has_sign && part == 0 && after.substr(0, kValue).contains("value")) return true;  // of a pair
+      // After these, a value need not look random.
+      std::string_view name = text.substr(end - std::min(end, kName), std::min(end, kName));
+      bool may_be_simple = name.contains(';') || name.contains(":_") || name.ends_with("auth");
+      return !begins_stand_in(part == 0 ? after : text.substr(end), may_be_simple);
+    }
+    while (end > limit && static_cast<unsigned char>(text[end - 1]) > ' ' && !is_between(text[end - 1])) --end;
+    std::string_view word = text.substr(end, part > 0 ? at - end : 0);
+    if (word.size() > kName && (text.substr(0, at).substr(end - std::min(end, kName)).contains(":5432:"))) return true;
+    if (word.size() > kName && (text.substr(0, at).substr(end - std::min(end, kName)).contains("jdbc:oracle:")))
+      return true;
+    if (end == limit || !is_between(text[end - 1])) return false;
+  }
+  return false;
+}
 
 Values values_of_name(std::string_view text, size_t end) { return Name(text, end).values(); }
 

@@ -291,12 +291,13 @@ size_t percent_step(std::string_view text, size_t at, size_t end, std::string& o
   return at + 1;
 }
 
-Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form) {
+Decoded percent(std::string_view text, size_t begin, size_t end, std::vector<uint32_t>* pluses) {
   Decoded out;
   out.form = Decoded::Form::percent;
   out.end = end;
   out.anchor(begin);
   out.text.reserve(end - begin);
+  size_t plus = pluses ? text.find('+', begin) : text.npos;
   for (size_t at = begin; at < end;) {
     // This is the fast way for the common escape, which is neither escaped itself nor the last one.
     if (text[at] == '%' && at + 2 < end) {
@@ -311,8 +312,9 @@ Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form) {
     if (text[at] != '%') {
       size_t next = std::min(end, text.find('%', at));
       out.anchor(at);
+      for (; plus < next; plus = text.find('+', plus + 1))
+        pluses->push_back(static_cast<uint32_t>(out.text.size() + plus - at));
       out.text.append(text, at, next - at);
-      if (in_form) std::replace(out.text.end() - static_cast<std::ptrdiff_t>(next - at), out.text.end(), '+', ' ');
       at = next;
       continue;
     }

@@ -104,9 +104,9 @@ Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // Sets `to` to what the digits decode to, which must all be hexadecimal. A last single digit counts as the first one
 // of a pair.
 void hex_digits(std::string_view digits, std::string& to);
-// Decodes %41, even if the '%' is itself escaped, any number of times. A '+' is a space in HTML forms, and otherwise
-// unchanged.
-Decoded percent(std::string_view text, size_t begin, size_t end, bool in_form = false);
+// Decodes %41, even if the '%' is itself escaped, any number of times. '+' is unchanged. In HTML forms, it is a space,
+// unless it was escaped: adds the places that each other one has in the decoded text to `pluses` if that is not null.
+Decoded percent(std::string_view text, size_t begin, size_t end, std::vector<uint32_t>* pluses = nullptr);
 // Decodes quoted-printable (RFC 2045 §6.7): =41, and line ends after '=', which it drops. The text may be in a string
 // of JSON, which has escapes in the place of line ends.
 Decoded quoted_printable(std::string_view text);

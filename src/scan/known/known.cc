@@ -203,6 +203,7 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
   auto secret = static_cast<uint32_t>(names_.size());
   names_.push_back(std::move(name));
   all_text_ &= std::ranges::all_of(value, is_printable);
+  has_spaces_ |= value.contains(' ');
   std::string folded;
   fold(value, folded);
   auto add = [&](std::string_view piece) {

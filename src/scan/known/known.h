@@ -31,6 +31,8 @@ class KnownSecrets {
   bool empty() const { return names_.empty(); }
   // Returns whether all secrets are text, so that text_regions() misses none.
   bool all_text() const { return all_text_; }
+  // Returns whether a secret has a space.
+  bool has_spaces() const { return has_spaces_; }
   // Returns the name that was given to add().
   const std::string& name(uint32_t secret) const { return names_[secret]; }
 
@@ -64,7 +66,7 @@ class KnownSecrets {
 
   std::vector<std::string> names_;
   Dictionary dictionary_;
-  bool all_text_ = true, has_unlike_ = false;
+  bool all_text_ = true, has_unlike_ = false, has_spaces_ = false;
   std::string folded_;  // kept to allocate less
 };
 
