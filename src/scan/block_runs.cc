@@ -280,7 +280,7 @@ void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::v
         (at + kAfter / 2 < regions.back().end || text[regions.back().end - 1] == '\n'))
       continue;
     // Rules of the operator may have spaces anywhere.
-    if (catalog_.matchers_.size() == 1 && !may_need_space(text, at)) continue;
+    if (catalog_.matchers_.size() == 1 && !may_need_space(text, at) && !may_begin_number(text, at + 1)) continue;
     // No pattern goes on in the next line. A name may be before a long value.
     size_t begin = at;
     for (size_t least = at - std::min<size_t>(at, kLongest); begin > least && text[begin - 1] > ' ';) --begin;
@@ -305,6 +305,8 @@ void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::v
   if (!may_work(regions.size() * work::kRegion + size * work::kDecodedText)) return;
   if (has_known && may_work(text.size())) find_known(inside, 0, text.size());
   find_credentials(inside, regions);
+  for (uint32_t at : pluses)
+    if (may_begin_number(text, at + 1)) find_numbers(inside, {.begin = at + 1});
   if (result_.findings.size() > found) seen_[view.joined].forget(hash);
 }
 
@@ -423,10 +425,9 @@ bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
   return false;
 }
 
-// Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only
-// if text follows, because magic numbers also occur by chance. Sets `used` to the number of packed bytes that it took,
-// or to that of all if the text goes on after the bytes that it returns. What goes on is not scanned, so it must not
-// remain if a finding is replaced.
+// Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only if
+// text follows, because magic numbers also occur by chance. Sets `used` to the number of packed bytes that it took, or
+// of all if the text goes on. What goes on is not scanned, so it must not remain if a finding is replaced.
 std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most, size_t& used) {
   constexpr size_t kSample = 256;
   if (!may_work(work::kTrial)) return {};

@@ -1,11 +1,13 @@
 // Checks the format of rules, and the examples of the rules that the program carries.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <set>
 #include <tuple>
 
 #include "scan/compiler/compile.h"
 #include "scan/credential/builtin.h"
+#include "scan/credential/characters.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {
@@ -109,6 +111,43 @@ TEST(Rules, TheBuiltInRulesFindTheirExamples) {
   catalog->build();
   EXPECT_GE(catalog->rules().size(), 100u);
   for (const auto& problem : wrong_examples(*catalog, catalog->rules(), 20)) ADD_FAILURE() << problem;
+}
+
+// Returns the text as a field of a form. A browser writes a space as `+`, other programs as %20.
+std::string form_field(std::string_view text, std::string_view space) {
+  std::string out = "x=%3C";
+  for (char c : text) {
+    char escape[4];
+    std::snprintf(escape, sizeof escape, "%%%02X", static_cast<unsigned char>(c));
+    if (c == ' ') out += space;
+    else if (is_alnum(c)) out += c;
+    else out += escape;
+  }
+  return out;
+}
+
+// Only the text near some of the `+` of a form is read with spaces (names.h), and a new rule may need others.
+TEST(Rules, FormsWithEitherSpaceAreFound) {
+  auto catalog = Catalog::builtin();
+  ASSERT_TRUE(catalog) << catalog.error().what;
+  catalog->build();
+  auto found = [&](const std::string& text) {
+    std::set<std::string> names;
+    for (const Finding& each : Detector(&*catalog).scan(text).findings) names.insert(each.name);
+    return names;
+  };
+  size_t tried = 0;
+  for (const Rule& rule : catalog->rules())
+    for (const auto& example : rule.examples) {
+      std::string text = filled(example.text, 3);
+      // docs/guard.md names the words of wallets as not found.
+      if (!example.positive || text.find(' ') == text.npos || rule.check == Check::bip39 || rule.warns) continue;
+      if (!found(form_field(text, "%20")).contains(rule.id)) continue;
+      ++tried;
+      EXPECT_TRUE(found(form_field(text, "+")).contains(rule.id)) << rule.id << ": " << text;
+    }
+  EXPECT_GT(tried, 60u);
+  EXPECT_TRUE(found(form_field("pay to " + filled("<iban>", 3), "+")).contains("iban"));
 }
 
 TEST(Rules, ADatabaseOfOtherRulesIsRefused) {

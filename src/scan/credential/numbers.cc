@@ -207,6 +207,13 @@ size_t card_at(std::string_view text, size_t at) {
   return is_card(digits) && distinct(digits) >= kFewestKinds ? end : 0;
 }
 
+bool may_begin_number(std::string_view text, size_t at) {
+  constexpr size_t kLooked = 13;  // the shortest card number has as many digits
+  constexpr std::ptrdiff_t kDigits = 9;
+  std::string_view part = text.substr(at, kLooked);
+  return part.size() == kLooked && part[0] != ' ' && std::ranges::count_if(part, is_digit) >= kDigits;
+}
+
 size_t iban_at(std::string_view text, size_t at) {
   if (at + 15 > text.size() || !is_upper(text[at]) || !is_upper(text[at + 1]) || !is_digit(text[at + 2])) return 0;
   if (at > 0 && is_part_of_word(text[at - 1])) return 0;
