@@ -148,8 +148,10 @@ for _ in range(int(sys.argv[1])):
 
 def test_requests_without_an_answer_cost_the_supervisor_nothing(world, operator, ssh, until):
     """Each would keep a thread's stack, until no further thread could start and the supervisor would die."""
-    script = ("cat >/tmp/hang_up.py <<'end'\n%s\nend\npython3 /tmp/hang_up.py 10 && ssh-add -l >/tmp/first; while [ ! -e /tmp/go ]; do sleep 0.1; done; "
-              "python3 /tmp/hang_up.py 30 && ssh-add -l >/tmp/second; sleep 600" % HANG_UP)
+    # While many requests are being answered, the relay refuses further ones.
+    script = ("cat >/tmp/hang_up.py <<'end'\n%s\nend\nlists() { until ssh-add -l >$1; do sleep 0.2; done; }; "
+              "python3 /tmp/hang_up.py 10 && lists /tmp/first; while [ ! -e /tmp/go ]; do sleep 0.1; done; "
+              "python3 /tmp/hang_up.py 30 && lists /tmp/second; sleep 600" % HANG_UP)
     process = operator.background(script, ssh=ssh.hosts())
 
     def maps():
