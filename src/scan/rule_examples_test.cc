@@ -1,7 +1,6 @@
 // Checks the format of rules, and the examples of the rules that the program carries.
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <set>
 #include <tuple>
 
@@ -115,13 +114,13 @@ TEST(Rules, TheBuiltInRulesFindTheirExamples) {
 
 // Returns the text as a field of a form. A browser writes a space as `+`, other programs as %20.
 std::string form_field(std::string_view text, std::string_view space) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
   std::string out = "x=%3C";
   for (char c : text) {
-    char escape[4];
-    std::snprintf(escape, sizeof escape, "%%%02X", static_cast<unsigned char>(c));
+    auto byte = static_cast<unsigned char>(c);
     if (c == ' ') out += space;
     else if (is_alnum(c)) out += c;
-    else out += escape;
+    else out.append({'%', kDigits[byte >> 4], kDigits[byte & 15]});
   }
   return out;
 }
