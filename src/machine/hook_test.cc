@@ -233,25 +233,32 @@ TEST_F(Machine, AStoppedHookEndsAndIsNotCalledAgain) {
   EXPECT_EQ(status.get().error().code, Code::canceled);
 }
 
-TEST_F(Machine, TheConformanceTestsAcceptGoodProvidersAndFindFaults) {
-  good();
-  ConformanceOptions options;
-  options.directories = directories_;
-  options.environment = environment_;
-  options.limits = limits_;
-  options.ssh = false;
-  // A good provider needs no second try.
-  options.boot_ms = 2000;
-  options.gone_ms = 50;
-  auto run = [&] {
-    auto checks = test_provider("fake", options, {}, {});
-    std::string failed;
+class Conformance : public Machine {
+ protected:
+  Conformance() {
+    options_.ssh = false;
+    options_.boot_ms = 2000;  // a good provider needs no second try
+  }
+  // Returns the checks that failed.
+  std::string run() {
+    options_.directories = directories_;
+    options_.environment = environment_;
+    options_.limits = limits_;
+    auto checks = test_provider("fake", options_, {}, {});
     if (!checks) return "error: " + checks.error().what;
+    EXPECT_GT(checks->size(), 15u);
+    std::string failed;
     for (const auto& check : *checks)
       if (!check.ok) failed += check.name + ": " + check.detail + "\n";
-    EXPECT_GT(checks->size(), 15u);
     return failed;
-  };
+  }
+
+  ConformanceOptions options_;
+};
+
+TEST_F(Conformance, TheConformanceTestsAcceptGoodProvidersAndFindFaults) {
+  good();
+  options_.gone_ms = 50;
   EXPECT_EQ(run(), "");
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 
@@ -290,26 +297,15 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
 }
 
 // No record names what a faulty create makes for another owner, so only the check itself can destroy it.
-TEST_F(Machine, TheConformanceTestsDestroyWhatTheyMakeForAnotherOwner) {
+TEST_F(Conformance, TheConformanceTestsDestroyWhatTheyMakeForAnotherOwner) {
   good();
-  ConformanceOptions options;
-  options.directories = directories_;
-  options.environment = environment_;
-  options.limits = limits_;
-  options.ssh = false;
-  options.boot_ms = 2000;
   std::string create = *read_file(directories_.config + "/providers/fake/create");
   std::string destroy = *read_file(directories_.config + "/providers/fake/destroy");
   auto for_others = [&](const std::string& does) {
     hook("create", R"sh(f="$CLOUD/$BOTTLE_VM_NAME"
 if [ -e "$f" ] && ! grep -q "|$BOTTLE_OWNER|" "$f"; then )sh" +
                        does + "; fi\n" + create);
-    auto checks = test_provider("fake", options, {}, {});
-    EXPECT_TRUE(checks) << checks.error().what;
-    std::string failed;
-    for (const auto& check : checks.value_or(std::vector<Check>()))
-      if (!check.ok) failed += check.name + ": " + check.detail + "\n";
-    return failed;
+    return run();
   };
   EXPECT_EQ(for_others("exit 1"), "");
   for (const char* status : {"73", "77", "78"})

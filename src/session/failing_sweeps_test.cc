@@ -14,19 +14,26 @@ namespace {
 
 using docker::Fault, docker::FakeCall, docker::FakeDocker;
 
+// Runs the session, and returns the moment after its agent has ended and before its work is home.
+std::optional<Moment> moment_after_agent(TestSession& alive) {
+  std::optional<Moment> moment;
+  FakeDocker docker;
+  alive.furnish(docker);
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.method == "wait for container") moment = alive.moment(docker, call);
+    return Fault::none;
+  });
+  EXPECT_TRUE(alive.run(docker).result);
+  docker.set_fault({});
+  return moment;
+}
+
 // Provides a session whose process died after its agent had ended and before its work was home.
 class DeadSession : public ::testing::Test {
  protected:
   DeadSession() {
-    FakeDocker docker;
     TestSession alive(Side::far);
-    alive.furnish(docker);
-    docker.set_fault([&](const FakeCall& call) {
-      if (call.method == "wait for container") moment = alive.moment(docker, call);
-      return Fault::none;
-    });
-    EXPECT_TRUE(alive.run(docker).result);
-    docker.set_fault({});
+    if (auto found = moment_after_agent(alive)) moment = *found;
   }
   ~DeadSession() override { std::filesystem::remove_all(moment.directory); }
 
@@ -334,20 +341,13 @@ TEST(NoWork, ADeadSessionKeepsItsTranscriptAndHasAResult) {
   for (auto mode : {manifest::WorkspaceMode::none, manifest::WorkspaceMode::bind}) {
     std::optional<Moment> moment;
     {
-      FakeDocker docker;
       TestSession alive;
       alive.job.plan.workspace_mode = mode;
       alive.agent = [](docker::FakeProcess& process, const wire::Go&) {
         process.put("/home/agent/.claude/projects/p/1.jsonl", "{\"said\":\"hello\"}\n");
         return 0;
       };
-      alive.furnish(docker);
-      docker.set_fault([&](const FakeCall& call) {
-        if (call.method == "wait for container") moment = alive.moment(docker, call);
-        return Fault::none;
-      });
-      EXPECT_TRUE(alive.run(docker).result);
-      docker.set_fault({});
+      moment = moment_after_agent(alive);
     }
     ASSERT_TRUE(moment);
     TestSession session;
