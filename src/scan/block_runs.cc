@@ -268,30 +268,10 @@ void BlockScan::scan_percent(const View& view, const Spot& at) {
 }
 
 // Only known secrets and rules can have spaces, so nothing more is decoded. The other reading differs only where it has
-// a '+', so the rules see only what is near those that may be in a credential.
+// a '+', so only the patterns that may have a space are searched in it.
 void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::vector<uint32_t>& pluses) {
-  constexpr size_t kBefore = 64, kAfter = 128, kLongest = 512;
-  if (!may_work(decoded.text.size() / work::kBytes + pluses.size() * work::kPlus)) return;
   std::string text = decoded.text;
   for (uint32_t at : pluses) text[at] = ' ';
-  std::vector<Region> regions;
-  for (uint32_t at : pluses) {
-    if (!regions.empty() && at < regions.back().end &&
-        (at + kAfter / 2 < regions.back().end || text[regions.back().end - 1] == '\n'))
-      continue;
-    // Rules of the operator may have spaces anywhere.
-    if (catalog_.matchers_.size() == 1 && !may_need_space(text, at) && !may_begin_number(text, at + 1)) continue;
-    // No pattern goes on in the next line. A name may be before a long value.
-    size_t begin = at;
-    for (size_t least = at - std::min<size_t>(at, kLongest); begin > least && text[begin - 1] > ' ';) --begin;
-    begin -= std::min(begin, kBefore);
-    size_t end = text.find('\n', at);
-    end = std::min({text.size(), at + kAfter, end == text.npos ? end : end + 1});
-    if (!regions.empty() && begin <= regions.back().end) regions.back().end = end;
-    else regions.push_back({begin, end});
-  }
-  bool has_known = catalog_.known_.has_spaces();
-  if (regions.empty() && !has_known) return;
   View inside{.text = text, .outer = &view, .map = &decoded, .encoding = "percent", .depth = Detector::kDeepest};
   inside.pluses = &pluses;
   inside.joined = view.joined;
@@ -300,11 +280,10 @@ void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::v
   uint64_t hash = keyed_hash(text);
   if (seen_[view.joined].has(hash, Detector::kDeepest)) return;
   seen_[view.joined].add(hash, Detector::kDeepest);
-  size_t size = 0, found = result_.findings.size();
-  for (const Region& each : regions) size += each.end - each.begin;
-  if (!may_work(regions.size() * work::kRegion + size * work::kDecodedText)) return;
-  if (has_known && may_work(text.size())) find_known(inside, 0, text.size());
-  find_credentials(inside, regions);
+  size_t found = result_.findings.size();
+  if (!may_work(work::kRegion + text.size() * work::kForm)) return;
+  if (catalog_.known_.has_spaces() && may_work(text.size())) find_known(inside, 0, text.size());
+  find_credentials(inside, {{0, text.size()}});
   for (uint32_t at : pluses)
     if (may_begin_number(text, at + 1)) find_numbers(inside, {.begin = at + 1});
   if (result_.findings.size() > found) seen_[view.joined].forget(hash);

@@ -117,8 +117,8 @@ bool is_same_with_pluses(const View& view, const Rule& rule, const Match& match)
   if (*plus < match.end) return false;
   if (!match.is_name) return true;
   // A value may be on the next line if that begins with spaces.
-  size_t line_end = view.text.find('\n', match.end);
-  return line_end < *plus && line_end + 1 < *plus;
+  size_t line_end = view.text.substr(0, *plus).find('\n', match.end);
+  return line_end != view.text.npos && line_end + 1 < *plus;
 }
 
 }  // namespace
@@ -280,10 +280,13 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
           examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       };
       size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : (most_work_ - result_.work) / work::kCore, left = most;
-      bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left);
+      // Those without spaces match the same in the text with pluses.
+      bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left,
+                               view.pluses ? Patterns::with_spaces : Patterns::all);
       may_work((most - left) * work::kCore);
       result_.incomplete |= !done;
     }
+    if (view.pluses) continue;
     // These rules have no pattern, because it would begin to match in too many texts.
     for (const auto& [rules, find] :
          {std::pair(&catalog_.bearers_, &each_x_bearer), std::pair(&catalog_.discords_, &each_discord_token)})

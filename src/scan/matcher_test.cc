@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "scan/compiler/compile.h"
+#include "scan/compiler/spaces.h"
 #include "scan/compiler/split.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/numbers.h"
@@ -20,9 +21,10 @@ namespace {
 
 using Found = std::set<std::tuple<uint32_t, size_t, size_t>>;  // rule, begin and end
 
-Found found_by(Matcher& matcher, std::string_view text) {
+Found found_by(Matcher& matcher, std::string_view text, Patterns patterns = Patterns::all) {
   Found found;
-  EXPECT_TRUE(matcher.scan(text, [&](const Match& match) { found.emplace(match.rule, match.begin, match.end); }));
+  auto add = [&](const Match& match) { found.emplace(match.rule, match.begin, match.end); };
+  EXPECT_TRUE(matcher.scan(text, add, patterns));
   return found;
 }
 
@@ -91,6 +93,36 @@ void expect_same_when_split(const std::vector<Rule>& rules) {
 TEST(Matcher, FindsTheSameWithSplitPatterns) {
   expect_same_when_split(*parse_rules(credentials_text()));
   expect_same_when_split(rules_with_leads());
+}
+
+TEST(Matcher, TellsWhichPatternsMayHaveASpace) {
+  for (const char* each :
+       {"a b", "a[ ]?b", "a\\sb", "a\\ b", "a.b", "[^b]", "[^b\\n]", "[\t-~]", "[]a ]", "[a\\]b ]", "\\x20", "\\040",
+        "[\\x20]", "[a-\\x7f]", "[[:blank:]]", "(?i:a|\\W)", "[^\\w]", "[\\W]", "[^\\S]"})
+    EXPECT_TRUE(may_have_space(each)) << each;
+  for (const char* each : {"ab", "a[bc]{3,4}", "a\\.b", "[.]", "[a-z.]", "[^\\s]", "[^ a]", "[^a\\s]", "\\d\\w\\n",
+                           "[\\d\\n]", "a\\[b", "[]^\\]]", "(?i:a_?b)", "[!-~]", "\\$[./A-Za-z0-9$=,]{40}"})
+    EXPECT_FALSE(may_have_space(each)) << each;
+}
+
+TEST(Matcher, FindsEveryMatchWithASpaceAmongThePatternsWithSpaces) {
+  auto rules = *parse_rules(credentials_text());
+  Matcher matcher = matcher_of(rules, Whole::no);
+  Texts texts(rules);
+  size_t matches = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::string text = texts.next();
+    Found all = found_by(matcher, text), some = found_by(matcher, text, Patterns::with_spaces);
+    EXPECT_TRUE(std::ranges::includes(all, some));
+    for (const auto& match : all) {
+      const auto& [rule, begin, end] = match;
+      if (std::string_view(text).substr(begin, end - begin).contains(' ') && ++matches)
+        EXPECT_TRUE(some.contains(match)) << rules[rule].id << ": " << text;
+    }
+  }
+  EXPECT_GT(matches, 200u);
+  Matcher without = matcher_of("acme_[a-z]{20}");
+  EXPECT_TRUE(found_by(without, "acme_abcdefghijklmnopqrst", Patterns::with_spaces).empty());
 }
 
 TEST(Matcher, TellsWhichCoresHaveOneBeginning) {

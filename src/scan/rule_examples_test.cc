@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "scan/compiler/compile.h"
+#include "scan/compiler/spaces.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/characters.h"
 #include "scan/rule_examples.h"
@@ -125,7 +126,16 @@ std::string form_field(std::string_view text, std::string_view space) {
   return out;
 }
 
-// Only the text near some of the `+` of a form is read with spaces (names.h), and a new rule may need others.
+// Returns the ids of the rules of which a pattern can match a space.
+std::set<std::string> rules_with_spaces(const std::vector<Rule>& rules) {
+  std::set<std::string> ids;
+  for (const Rule& rule : rules)
+    for (const std::string& pattern : rule.patterns)
+      if (may_have_space(pattern)) ids.insert(rule.id);
+  return ids;
+}
+
+// Only the patterns that can have a space see a form with its spaces. Each of them needs an example with one.
 TEST(Rules, FormsWithEitherSpaceAreFound) {
   auto catalog = Catalog::builtin();
   ASSERT_TRUE(catalog) << catalog.error().what;
@@ -135,6 +145,7 @@ TEST(Rules, FormsWithEitherSpaceAreFound) {
     for (const Finding& each : Detector(&*catalog).scan(text).findings) names.insert(each.name);
     return names;
   };
+  std::set<std::string> untried = rules_with_spaces(catalog->rules());
   size_t tried = 0;
   for (const Rule& rule : catalog->rules())
     for (const auto& example : rule.examples) {
@@ -143,10 +154,29 @@ TEST(Rules, FormsWithEitherSpaceAreFound) {
       if (!example.positive || text.find(' ') == text.npos || rule.check == Check::bip39 || rule.warns) continue;
       if (!found(form_field(text, "%20")).contains(rule.id)) continue;
       ++tried;
+      untried.erase(rule.id);
       EXPECT_TRUE(found(form_field(text, "+")).contains(rule.id)) << rule.id << ": " << text;
     }
   EXPECT_GT(tried, 60u);
+  EXPECT_EQ(untried, std::set<std::string>()) << "an example with a space is missing";
   EXPECT_TRUE(found(form_field("pay to " + filled("<iban>", 3), "+")).contains("iban"));
+}
+
+// A rule says with its pattern alone that it has a space, in whichever way it writes that.
+TEST(Rules, OwnRulesWithASpaceAreFoundInForms) {
+  for (std::string space : {" ", "[ ]", "[ ]?", "\\s", "[\\s]", "\\x20", "[\\x20]", "\\h", "\\W", "\\D", ".", "[^a-z]",
+                            "[!-~ ]", "[\t-/]", "[[:space:]]", "[^\\S]", "(?: |_)"}) {
+    for (std::string mark : {"acmekey", "[a-z]{7}"}) {
+      auto rules =
+          *parse_rules("[acme]\nis: b\nyes: a\nno: b\npattern: " + mark + space + "(?:[A-Z0-9]{4}" + space + "){3}\n");
+      auto catalog = *Catalog::builtin();
+      ASSERT_TRUE(catalog.add(rules, *compile(rules))) << space;
+      catalog.build();
+      auto findings = Detector(&catalog).scan("a=%3Cacmekey+K3X9+7QPL+Z2M4+b").findings;
+      ASSERT_EQ(findings.size(), 1u) << mark << space;
+      EXPECT_EQ(findings[0].name, "acme");
+    }
+  }
 }
 
 TEST(Rules, ADatabaseOfOtherRulesIsRefused) {

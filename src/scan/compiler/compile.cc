@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 
+#include "scan/compiler/spaces.h"
 #include "scan/compiler/split.h"
 #include "scan/credential/matcher.h"
 
@@ -26,6 +27,7 @@ struct Expressions {
   std::vector<unsigned> flags, ids;
   std::vector<PatternInfo> infos;
   std::vector<CharacterSet> sets;
+  std::vector<size_t> numbers;      // which pattern of its rule each is
   std::vector<std::string> places;  // for errors
 };
 
@@ -100,8 +102,24 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
   all.flags.push_back(fixed ? kFlags : kFlags | HS_FLAG_SOM_LEFTMOST);
   all.ids.push_back(static_cast<unsigned>(all.ids.size()));
   all.infos.push_back(info);
+  all.numbers.push_back(number);
   all.places.push_back(place(rule, number));
   return {};
+}
+
+// Returns only the expressions of patterns that must see a form with its spaces. They keep their ids.
+Expressions with_spaces(const Expressions& all, const std::vector<Rule>& rules) {
+  Expressions some;
+  for (size_t i = 0; i < all.texts.size(); ++i) {
+    const Rule& rule = rules[all.infos[i].rule];
+    size_t number = all.numbers[i];
+    if (!reads_spaces(rule.check) && !may_have_space(rule.patterns[number])) continue;
+    some.texts.push_back(all.texts[i]);
+    some.flags.push_back(all.flags[i]);
+    some.ids.push_back(all.ids[i]);
+    some.places.push_back(all.places[i]);
+  }
+  return some;
 }
 
 struct FreeDatabase {
@@ -119,6 +137,17 @@ Result<std::unique_ptr<hs_database_t, FreeDatabase>> database_of(const Expressio
   if (result == HS_SUCCESS) return std::unique_ptr<hs_database_t, FreeDatabase>(database);
   bool known = error && error->expression >= 0;
   return refused(known ? all.places[static_cast<size_t>(error->expression)] : "", error, result);
+}
+
+Result<std::string> serialized_of(const Expressions& all) {
+  auto database = TRY(database_of(all));
+  char* bytes = nullptr;
+  size_t size = 0;
+  if (auto result = hs_serialize_database(database.get(), &bytes, &size); result != HS_SUCCESS)
+    return refused("", nullptr, result);
+  std::string out(bytes, size);
+  std::free(bytes);
+  return out;
 }
 
 Result<> compile_alone(const Rule& rule, Whole whole) {
@@ -140,17 +169,15 @@ Result<std::string> compile(const std::vector<Rule>& rules, const Progress& prog
   }
   if (all.texts.empty()) return std::string();
   if (progress) progress("compiling all patterns together");
-  auto database = TRY(database_of(all));
-  char* bytes = nullptr;
-  size_t size = 0;
-  hs_serialize_database(database.get(), &bytes, &size);
+  std::string serialized = TRY(serialized_of(all));
   DatabaseHead head{.patterns = static_cast<uint32_t>(all.infos.size()),
-                    .sets = static_cast<uint32_t>(all.sets.size())};
+                    .sets = static_cast<uint32_t>(all.sets.size()),
+                    .size = static_cast<uint32_t>(serialized.size())};
   std::string out(reinterpret_cast<const char*>(&head), sizeof head);
   out.append(reinterpret_cast<const char*>(all.infos.data()), all.infos.size() * sizeof(PatternInfo));
   out.append(reinterpret_cast<const char*>(all.sets.data()), all.sets.size() * sizeof(CharacterSet));
-  out.append(bytes, size);
-  std::free(bytes);
+  out.append(serialized);
+  if (Expressions some = with_spaces(all, rules); !some.texts.empty()) out.append(TRY(serialized_of(some)));
   return out;
 }
 

@@ -43,12 +43,23 @@ Result<Matcher> Matcher::load(std::string_view database) {
   matcher.before_.resize(head.sets);
   matcher.after_.resize(head.sets);
   matcher.last_.resize(head.patterns);
-  hs_database* made = nullptr;
-  if (hs_deserialize_database(database.data(), database.size(), &made) != HS_SUCCESS) return invalid();
-  matcher.database_.reset(made);
+  if (database.size() < head.size) return invalid();
+  auto read = [](std::string_view bytes, std::unique_ptr<hs_database, Free>& into) {
+    hs_database* made = nullptr;
+    if (hs_deserialize_database(bytes.data(), bytes.size(), &made) != HS_SUCCESS) return false;
+    into.reset(made);
+    return true;
+  };
+  std::string_view with_spaces = database.substr(head.size);
+  if (!read(database.substr(0, head.size), matcher.database_)) return invalid();
+  if (!with_spaces.empty() && !read(with_spaces, matcher.with_spaces_)) return invalid();
+  // Both use the same working memory, which grows to what the larger one needs.
   hs_scratch* scratch = nullptr;
-  if (hs_alloc_scratch(made, &scratch) != HS_SUCCESS) return fail(Code::limit, "no memory for scanning");
-  matcher.scratch_.reset(scratch);
+  for (hs_database* each : {matcher.database_.get(), matcher.with_spaces_.get()}) {
+    if (each && hs_alloc_scratch(each, &scratch) != HS_SUCCESS) return fail(Code::limit, "no memory for scanning");
+    (void)matcher.scratch_.release();
+    matcher.scratch_.reset(scratch);
+  }
   return matcher;
 }
 
@@ -82,13 +93,16 @@ int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long t
   return walk.matcher.stopped_;
 }
 
-bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most) {
+bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most,
+                   Patterns patterns) {
+  hs_database* database = patterns == Patterns::all ? database_.get() : with_spaces_.get();
+  if (!database) return true;
   if (block.size() > std::numeric_limits<unsigned>::max()) return false;
   ++scans_;
   stopped_ = false;
   Walk walk{*this, block, each, most};
   auto result =
-      hs_scan(database_.get(), block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match, &walk);
+      hs_scan(database, block.data(), static_cast<unsigned>(block.size()), 0, scratch_.get(), on_match, &walk);
   return result == HS_SUCCESS || (result == HS_SCAN_TERMINATED && stopped_);
 }
 

@@ -24,11 +24,12 @@ struct Match {
   bool is_name = false;  // of a name, not of a credential
 };
 
-// The header of a compiled database. A table of patterns, a table of sets, and vectorscan's serialized form follow
-// it.
+// The header of a compiled database. A table of patterns, a table of sets, and vectorscan's serialized forms of all
+// patterns and of those for Patterns::with_spaces follow it. The latter is empty if there are none.
 struct DatabaseHead {
-  static constexpr uint32_t kMagic = 0x626f7433;
+  static constexpr uint32_t kMagic = 0x626f7434;
   uint32_t magic = kMagic, patterns = 0, sets = 0;
+  uint32_t size = 0;  // of the serialized form of all patterns
 };
 
 // Holds a set of bytes, as one bit for each.
@@ -63,6 +64,12 @@ struct PatternInfo {
   std::array<char, kLongestLiteral> literal{};
 };
 
+// Which patterns to look for. The compiler finds out from a pattern whether it can match a space (compiler/spaces.h).
+enum class Patterns : uint8_t {
+  all,
+  with_spaces,  // only those of which a match, or what the rule's check looks at, may have a space
+};
+
 // Holds a loaded database and its working memory. Use it on one thread only, and do not scan with it in a callback of
 // its own scan.
 class Matcher {
@@ -77,10 +84,12 @@ class Matcher {
   // same beginning, reports the shortest. Returns false if it failed, and matches may be missing. `each` must not
   // call scan(), but may call stop(), which ends the scan. The cores count down `most`, whether they belong to a match
   // or not, and the scan ends and returns false if there are more.
-  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most);
-  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each) {
+  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most,
+                          Patterns patterns = Patterns::all);
+  [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each,
+                          Patterns patterns = Patterns::all) {
     size_t most = SIZE_MAX;
-    return scan(block, each, most);
+    return scan(block, each, most, patterns);
   }
   void stop() { stopped_ = true; }
 
@@ -105,7 +114,7 @@ class Matcher {
   static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
 
   Matcher() = default;
-  std::unique_ptr<hs_database, Free> database_;
+  std::unique_ptr<hs_database, Free> database_, with_spaces_;  // the second is null if no pattern belongs to it
   std::unique_ptr<hs_scratch, Free> scratch_;
   std::vector<PatternInfo> patterns_;
   std::vector<CharacterSet> sets_;

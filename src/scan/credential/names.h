@@ -25,8 +25,4 @@ struct Values {
 // at most 80 bytes around the name.
 Values values_of_name(std::string_view text, size_t end);
 
-// Returns whether the space at `at` may be needed to find a credential, because a name of a secret or a word that a
-// rule has beside a space is near it. Takes about as long as looking at the word before the space.
-bool may_need_space(std::string_view text, size_t at);
-
 }  // namespace bottle::scan

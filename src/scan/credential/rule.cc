@@ -208,6 +208,37 @@ bool needs_beginning(const Rule& rule) {
   }
 }
 
+// There is no default, so that a new check has to say it.
+bool reads_spaces(Check check) {
+  switch (check) {
+    case Check::assigned:
+    case Check::assignment:
+    case Check::connection:
+    case Check::netrc:
+    case Check::pem:
+    case Check::putty:
+    case Check::jwk:
+      return true;
+    case Check::token:
+    case Check::crc32_base62:
+    case Check::aws_key_id:
+    case Check::last:
+    case Check::userinfo:
+    case Check::basic:
+    case Check::docker_auth:
+    case Check::jwt:
+    case Check::discord:
+    case Check::x_bearer:
+    case Check::wif:
+    case Check::bip39:
+    case Check::luhn:
+    case Check::iban:
+    case Check::random:
+      return false;
+  }
+  return true;
+}
+
 Result<std::vector<Rule>> parse_rules(std::string_view text) { return Reader().read(text); }
 
 }  // namespace bottle::scan

@@ -71,6 +71,9 @@ struct Rule {
 // Returns whether the rule's check must know where a match begins, and not only where it ends.
 bool needs_beginning(const Rule& rule);
 
+// Returns whether the check also looks at spaces outside of the match, such as those before a value.
+bool reads_spaces(Check check);
+
 inline constexpr size_t kMostRules = 1000, kLongestRuleLine = 2000;
 
 // Fails with Code::invalid, and names the line and what is wrong with it. compile() checks whether the patterns are
