@@ -12,7 +12,6 @@
 #include <openssl/err.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "guard/core/judge.h"
 #include "guard/protocol/client_hello.h"
@@ -71,12 +70,11 @@ Task<Opening> see_opening(Connection& c) {
 }
 
 // Records that the client speaks something else. It gets no answer, because it would not understand one.
-bool refuse_opening(Connection& c) {
+void refuse_opening(Connection& c) {
   c.audit({.action = Action::deny,
            .kind = Kind::tls,
            .code = "tls_only",
            .reason = "the first bytes in the tunnel are neither a TLS ClientHello nor HTTP"});
-  return false;
 }
 
 // Says whether the ClientHello names the host of the CONNECT, as it must.
@@ -143,7 +141,7 @@ bool blind_allowed(const Config& config, const policy::Host& host, uint16_t port
 // Serves HTTP without TLS in a tunnel, which Node and WebSocket clients use for http:// hosts. The rules for http://
 // apply to each request. The connection that was dialed for the tunnel is used, unless a parent proxy expects another
 // kind of request. `counted` is the account in which the tunnel counts as a request, or null.
-Task<bool> plain(Connection& c, Budget::Account* counted) {
+Task<void> plain(Connection& c, Budget::Account* counted) {
   if (counted) c.context.budget.take_back_request(*counted);
   if (c.port == 443) co_return refuse_opening(c);
   // Bytes that arrived before a request cannot be the answer to it.
@@ -151,29 +149,31 @@ Task<bool> plain(Connection& c, Budget::Account* counted) {
   // For the requests that follow, the connection counts as one that leads to their host.
   c.reached.host = c.host;
   c.reached.port = c.port;
-  co_return co_await serve_requests(c);
+  co_await serve_requests(c);
 }
 
-// Establishes the tunnel. If the client speaks TLS in it, returns nothing, and the first bytes stay in `c.client.in`.
-// Otherwise, serves or refuses what the client speaks, and returns the result of that. `counted` is the account in
-// which the tunnel counts as a request, or null.
-Task<std::optional<bool>> serve_all_but_tls(Connection& c, Budget::Account* counted) {
+// Establishes the tunnel. Returns true if the client speaks TLS in it; its first bytes then stay in `c.client.in`.
+// Otherwise, has served or refused what the client speaks. `counted` is the account in which the tunnel counts as a
+// request, or null.
+Task<bool> client_speaks_tls(Connection& c, Budget::Account* counted) {
   if (!co_await establish(c)) co_return false;
   switch (co_await see_opening(c)) {
     case Opening::none:
       co_return false;
     case Opening::other:
       if (counted) c.context.budget.take_back_request(*counted);
-      co_return refuse_opening(c);
+      refuse_opening(c);
+      co_return false;
     case Opening::http:
-      co_return co_await plain(c, counted);
+      co_await plain(c, counted);
+      co_return false;
     case Opening::tls:
-      co_return std::nullopt;
+      co_return true;
   }
   co_return false;
 }
 
-Task<bool> inspect_tls(Connection& c);
+Task<void> inspect_tls(Connection& c);
 
 // Counts a tunnel that is not inspected. Returns null, and records why, if a limit has been reached.
 Budget::Account* admit(Connection& c, Kind kind) {
@@ -184,9 +184,9 @@ Budget::Account* admit(Connection& c, Kind kind) {
 }
 
 // Refuses a tunnel, where the client still waits for an answer.
-Task<bool> refuse_by_limit(Connection& c) {
+Task<void> refuse_by_limit(Connection& c) {
   c.answer(403, kLimitReached, true);
-  return finish(c);
+  co_await finish(c);
 }
 
 // Records the end of a tunnel.
@@ -200,18 +200,18 @@ void end_tunnel(Connection& c, Kind kind, const Budget::Account& account, std::s
 }
 
 // Serves a tunnel that is not inspected, unless its ClientHello names no host.
-Task<bool> blind(Connection& c) {
+Task<void> blind(Connection& c) {
   // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
   // another kind of request for http://.
   bool late = c.port == 80;
   Budget::Account* account = late ? nullptr : admit(c, Kind::connect);
   if (!late && !account) co_return co_await refuse_by_limit(c);
   if (!late && !co_await reach(c, Kind::connect)) co_return co_await finish(c);
-  if (auto served = co_await serve_all_but_tls(c, account)) co_return *served;
+  if (!co_await client_speaks_tls(c, account)) co_return;
   auto hello = co_await check_hello(c);
   if (hello == Hello::bad) {
     if (account) c.context.budget.take_back_request(*account);
-    co_return false;
+    co_return;
   }
   if (hello == Hello::nameless) {
     // A server may serve any of its hosts on a connection whose ClientHello has no name. An inspected connection can
@@ -221,22 +221,21 @@ Task<bool> blind(Connection& c) {
     co_return co_await inspect_tls(c);
   }
   // The client's TLS waits in the tunnel, where an answer in plain text would mean nothing to it.
-  if (late && (!(account = admit(c, Kind::connect)) || !co_await reach(c, Kind::connect))) co_return false;
+  if (late && (!(account = admit(c, Kind::connect)) || !co_await reach(c, Kind::connect))) co_return;
   c.audit({.action = Action::allow, .kind = Kind::connect, .code = "allowed"});
-  if (!co_await is_recorded(c, Kind::connect)) co_return false;
+  if (!co_await is_recorded(c, Kind::connect)) co_return;
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms,
                              [&](const Config& config) { return blind_allowed(config, c.host, c.port); });
   end_tunnel(c, Kind::connect, *account, why);
-  co_return true;
 }
 
 // Serves a tunnel to a host of `ssh`, as long as the server shows the right key.
-Task<bool> ssh(Connection& c, const SshHost& host) {
+Task<void> ssh(Connection& c, const SshHost& host) {
   Budget::Account* account = admit(c, Kind::ssh);
   if (!account) co_return co_await refuse_by_limit(c);
   if (!co_await reach(c, Kind::ssh)) co_return co_await finish(c);
   c.audit({.action = Action::allow, .kind = Kind::ssh, .code = "allowed"});
-  if (!co_await establish(c) || !co_await is_recorded(c, Kind::ssh)) co_return false;
+  if (!co_await establish(c) || !co_await is_recorded(c, Kind::ssh)) co_return;
   // Until the key has been seen, bytes pass in both directions, because the key exchange needs both sides. The bytes
   // that the client can send before, and the time, are bounded.
   SshWatch watch(host.key);
@@ -249,7 +248,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
       auto state = watch.feed(c.upstream.in);
       if (state == SshWatch::State::refused) {
         c.audit({.action = Action::deny, .kind = Kind::ssh, .code = "ssh_key", .reason = watch.why()});
-        co_return false;
+        co_return;
       }
       c.client.out.append(c.upstream.in);
       c.upstream.in.clear();
@@ -258,7 +257,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
     progress |= c.client.fill();
     if (!c.context.budget.add_bytes(*account, c.client.in.size())) {
       end_tunnel(c, Kind::ssh, *account, kNoBytesLeft);
-      co_return false;
+      co_return;
     }
     from_client += c.client.in.size();
     c.upstream.out.append(c.client.in);
@@ -273,7 +272,7 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
                .code = "ssh_key",
                .reason = "the connection ended before the server sent its host key",
                .totals = true});
-      co_return false;
+      co_return;
     }
     if (!progress) co_await c.wait(deadline);
   }
@@ -284,7 +283,6 @@ Task<bool> ssh(Connection& c, const SshHost& host) {
   };
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms, may_go_on);
   end_tunnel(c, Kind::ssh, *account, why);
-  co_return true;
 }
 
 // Records that the client's handshake failed, or that it is still `waiting` although its time is up.
@@ -305,7 +303,7 @@ void record_failed_handshake(Connection& c, bool waiting) {
 }
 
 // Terminates the client's TLS, whose first bytes are in `c.client.in`.
-Task<bool> inspect_tls(Connection& c) {
+Task<void> inspect_tls(Connection& c) {
   c.audit({.action = Action::allow, .kind = Kind::connect, .code = "inspected"});
   // The certificate arrives right after the first configuration. A faster client waits for it.
   for (int64_t until = c.now() + kCertificatePatience; !c.context.ca->certified() && c.now() < until;)
@@ -313,7 +311,7 @@ Task<bool> inspect_tls(Connection& c) {
   auto ssl = c.context.ca->accept(c.host, c.config->http2 ? Offer::http1_and_2 : Offer::http1);
   if (!ssl) {
     c.audit({.action = Action::close, .kind = Kind::tls, .code = "internal", .reason = ssl.error().what});
-    co_return false;
+    co_return;
   }
   // The library reads from the source, so the ClientHello must be put back there.
   c.client.source->unread(std::exchange(c.client.in, {}));
@@ -329,7 +327,7 @@ Task<bool> inspect_tls(Connection& c) {
     bool waiting = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
     if (!waiting || c.now() >= deadline) {
       record_failed_handshake(c, waiting);
-      co_return false;
+      co_return;
     }
     co_await c.wait(deadline);
   }
@@ -337,17 +335,15 @@ Task<bool> inspect_tls(Connection& c) {
   if (speaks_http2(c.client.ssl.get())) co_await serve_http2(c);
   else co_await serve_requests(c);
   c.audit({.action = Action::close, .kind = Kind::connect, .totals = true});
-  co_return true;
 }
 
-Task<bool> inspected(Connection& c) {
-  if (auto served = co_await serve_all_but_tls(c, nullptr)) co_return *served;
-  co_return co_await inspect_tls(c);
+Task<void> inspected(Connection& c) {
+  if (co_await client_speaks_tls(c, nullptr)) co_await inspect_tls(c);
 }
 
 }  // namespace
 
-Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
+Task<void> serve_connect(Connection& c, std::string target, bool named_alike) {
   auto refuse = [&](int status, std::string_view code, std::string_view reason) {
     // The record should name the target as the client sent it, even if it is not a host.
     if (c.host.name.empty()) c.host.name = target;
@@ -388,7 +384,6 @@ Task<bool> serve_connect(Connection& c, std::string target, bool named_alike) {
     case ConnectJudgement::Way::blind:
       co_return co_await blind(c);
   }
-  co_return false;
 }
 
 }  // namespace bottle::guard

@@ -28,12 +28,12 @@ Detached serve_stream(Context& context, std::shared_ptr<h2::Stream> stream, poli
     co_await finish(c);
     co_return;
   }
-  if (co_await serve_requests(c)) c.upstreams->give_back(c);
+  if (co_await serve_requests(c) == Ended::between_requests) c.upstreams->give_back(c);
   c.upstream.end_tls();
 }
 
 // Serves the client until the session ends or is idle for too long.
-Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_ptr<Upstreams>& upstreams) {
+Task<void> serve_session(Connection& c, h2::Session& session, const std::shared_ptr<Upstreams>& upstreams) {
   int64_t last = c.now();
   uint64_t malformed = 0, served = 0;
   int rounds = 0;
@@ -63,12 +63,11 @@ Task<bool> serve_session(Connection& c, h2::Session& session, const std::shared_
     c.client.rest();
     co_await c.wait(last + patience);
   }
-  co_return true;
 }
 
 }  // namespace
 
-Task<bool> serve_http2(Connection& c) {
+Task<void> serve_http2(Connection& c) {
   auto upstreams = std::make_shared<Upstreams>(c.context);
   h2::Session session(h2::Role::server, count_of_held());
   session.on_work = [&c] { c.waker.wake(); };
@@ -81,9 +80,9 @@ Task<bool> serve_http2(Connection& c) {
   session.cut();
   upstreams->close();
   c.upstream.received += upstreams->received();
-  if (session.why().empty()) co_return true;
+  if (session.why().empty()) co_return;
   c.audit({.action = Action::close, .kind = Kind::http, .code = "bad_http2", .reason = session.why()});
-  co_return co_await finish(c);
+  co_await finish(c);
 }
 
 }  // namespace bottle::guard

@@ -109,7 +109,7 @@ Task<Parse> next_head(Connection& c, bool first) {
 
 // Sends the answer, and reads the rest of a request that was refused or answered early. Many clients read an answer
 // only after they have sent their whole body, and a reset would discard it. Then ends the client's stream.
-Task<bool> finish_request(Connection& c, http::Body& body) {
+Task<void> finish_request(Connection& c, http::Body& body) {
   constexpr int64_t kQuiet = 5 * 1000, kLinger = 120 * 1000;
   Stream& client = c.client;
   int64_t last = c.now(), end = c.now() + kLinger;
@@ -129,14 +129,14 @@ Task<bool> finish_request(Connection& c, http::Body& body) {
       co_await c.wait(std::min(end, last + kQuiet));
     }
   }
-  co_return co_await finish(c);
+  co_await finish(c);
 }
 
 // Refuses a request that cannot be recorded. None of it has gone upstream.
-Task<bool> refuse_unrecorded(Connection& c, http::Body& body, std::string_view why) {
+Task<void> refuse_unrecorded(Connection& c, http::Body& body, std::string_view why) {
   c.audit({.action = Action::close, .kind = Kind::http, .code = "unrecorded", .reason = why});
   c.answer(503, "unrecorded", true);
-  co_return co_await finish_request(c, body);
+  co_await finish_request(c, body);
 }
 
 // Answers a request that is not allowed. Returns true if the client may send another.
@@ -220,25 +220,27 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
 
 }  // namespace
 
-Task<bool> serve_requests(Connection& c) {
+Task<Ended> serve_requests(Connection& c) {
   for (bool first = true;; first = false) {
     // A client that has already sent its next requests must not use up all turns, nor fill the memory with audit lines.
     if (!first) co_await c.turn();
-    if (!co_await room_in_record(c)) co_return false;
+    if (!co_await room_in_record(c)) co_return Ended::between_requests;
     // A request that names no valid host must not be recorded under the host of the one before it.
     if (!c.tunneled) c.host = {}, c.port = 0;
     Parse parsed = co_await next_head(c, first);
-    if (parsed == Parse::incomplete) co_return true;
+    if (parsed == Parse::incomplete) co_return Ended::between_requests;
     if (parsed == Parse::bad) {
       c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = g_head.why});
       c.answer(400, "bad_request", true);
-      co_return co_await finish(c);
+      co_await finish(c);
+      co_return Ended::between_requests;
     }
     c.refresh();
     http::Body body = http::Body::of_request(g_head);
     if (auto why = cannot_record(c); !why.empty()) {
       c.client.in.erase(0, g_head.size);
-      co_return co_await refuse_unrecorded(c, body, why);
+      co_await refuse_unrecorded(c, body, why);
+      co_return Ended::between_requests;
     }
     Request request;
     std::string head;
@@ -246,7 +248,7 @@ Task<bool> serve_requests(Connection& c) {
     std::string target = request.target.empty() ? std::string(g_head.target) : request.target;
     c.client.in.erase(0, g_head.size);
     if (!verdict.allowed) {
-      if (!co_await refuse(c, verdict, request, std::move(target), std::move(body))) co_return true;
+      if (!co_await refuse(c, verdict, request, std::move(target), std::move(body))) co_return Ended::between_requests;
       continue;
     }
     // The line is written before the request is sent, and make_request() waits until the kernel has it.
@@ -256,7 +258,7 @@ Task<bool> serve_requests(Connection& c) {
              .path = request.target,
              .code = "allowed",
              .reason = request.removed});
-    if (!co_await make_request(c, request, head)) co_return false;
+    if (!co_await make_request(c, request, head)) co_return Ended::within_a_request;
   }
 }
 

@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kHeadPatience = 60 * 1000;
 
 // Sends an answer that ends when the guard ends, so that its reader notices immediately.
-Task<bool> show_life(Connection& c) {
+Task<void> show_life(Connection& c) {
   c.client.out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
   int64_t deadline = c.now() + c.config->idle_ms;
   while (c.now() < deadline && !c.client.eof && !c.client.failed) {
@@ -27,25 +27,24 @@ Task<bool> show_life(Connection& c) {
     c.client.rest();
     co_await c.wait(deadline);
   }
-  co_return true;
 }
 
 // Refuses the first request of a connection.
-Task<bool> refuse(Connection& c, Kind kind, std::string_view reason) {
+Task<void> refuse(Connection& c, Kind kind, std::string_view reason) {
   c.audit({.action = Action::deny, .kind = kind, .code = "bad_request", .reason = reason});
   c.answer(400, "bad_request", true);
-  co_return co_await finish(c);
+  co_await finish(c);
 }
 
 // Reads the first head of a connection, which decides what the connection becomes: a tunnel (CONNECT), a series of
-// requests for http://, or one of the guard's own paths. Returns whether the connection may be kept.
-Task<bool> run(Connection& c) {
+// requests for http://, or one of the guard's own paths.
+Task<void> run(Connection& c) {
   int64_t deadline = c.now() + kHeadPatience;
   static http::Head head;  // used only between awaits
   http::ArrivingHead arriving;
   Parse parsed = Parse::incomplete;
   // Every request leads to a line in the record, so no request is read while lines wait.
-  if (!co_await room_in_record(c)) co_return false;
+  if (!co_await room_in_record(c)) co_return;
   while (true) {
     if (c.client.fill()) {
       if (!c.client.in.empty())
@@ -53,10 +52,10 @@ Task<bool> run(Connection& c) {
       if (parsed != Parse::incomplete || c.client.failed || c.client.eof) break;
       continue;
     }
-    if (c.now() >= deadline) co_return false;
+    if (c.now() >= deadline) co_return;
     co_await c.wait(deadline);
   }
-  if (parsed == Parse::incomplete) co_return false;
+  if (parsed == Parse::incomplete) co_return;
   if (parsed == Parse::bad) co_return co_await refuse(c, Kind::http, head.why);
   if (head.method == "CONNECT") {
     std::string target(head.target);
@@ -83,7 +82,7 @@ Task<bool> run(Connection& c) {
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\nbottle guard\n";
     co_return co_await finish(c);
   }
-  co_return co_await serve_requests(c);
+  co_await serve_requests(c);
 }
 
 }  // namespace

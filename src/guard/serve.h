@@ -2,6 +2,7 @@
 // requests, and the health answer.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "guard/connection/connection.h"
@@ -15,14 +16,17 @@ Detached serve(Context& context, int fd);
 // Serves a CONNECT to `target`, whose head has been taken from the client's stream (connect.cc). `named_alike` says
 // whether the Host header names the same host. TLS in the tunnel is passed or inspected; HTTP is served like http://
 // requests.
-Task<bool> serve_connect(Connection& connection, std::string target, bool named_alike);
+Task<void> serve_connect(Connection& connection, std::string target, bool named_alike);
 
-// Serves requests on an established client stream until it ends (requests.cc). Returns true if it ended between
-// requests, so that `upstream` may carry another.
-Task<bool> serve_requests(Connection& connection);
+// Says where the requests on a client stream ended, as the server sees them. After `between_requests`, `upstream` may
+// carry another.
+enum class Ended : uint8_t { between_requests, within_a_request };
+
+// Serves requests on an established client stream until it ends (requests.cc).
+Task<Ended> serve_requests(Connection& connection);
 
 // Serves a client that speaks HTTP/2 in an inspected tunnel, until it ends (http2.cc).
-Task<bool> serve_http2(Connection& connection);
+Task<void> serve_http2(Connection& connection);
 
 // Connects c.upstream to c.host. Uses TLS if the client speaks TLS, and then offers the HTTP versions in `offer`
 // (requests.cc).

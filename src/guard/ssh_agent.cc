@@ -47,7 +47,7 @@ Task<bool> flush_all(Connection& c) {
 
 }  // namespace
 
-Task<bool> serve_ssh_agent(Connection& c) {
+Task<void> serve_ssh_agent(Connection& c) {
   Context& context = c.context;
   if (!c.config->ssh_agent || context.agent_calls.size() >= kMostConnections) {
     c.audit({.action = Action::deny,
@@ -79,7 +79,6 @@ Task<bool> serve_ssh_agent(Connection& c) {
   context.agent_calls.erase(number);
   // The other side closes its connection to the ssh-agent, and with it the binding to a host.
   tell(context, number, std::nullopt);
-  co_return true;
 }
 
 void end_agent_calls(Context& context) {

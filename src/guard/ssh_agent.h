@@ -18,7 +18,7 @@ struct AgentCall {
 };
 
 // Serves `GET /ssh-agent` on a client connection until one side ends. Refuses it if the configuration has no ssh_agent.
-Task<bool> serve_ssh_agent(Connection& connection);
+Task<void> serve_ssh_agent(Connection& connection);
 
 // Takes a message from the control channel. If it has no answer, closes the connection.
 void take_agent_answer(Context& context, const wire::AgentAnswer& message);

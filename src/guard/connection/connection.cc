@@ -122,7 +122,7 @@ Task<bool> recorded(Connection& c) {
   co_return true;
 }
 
-Task<bool> finish(Connection& c) {
+Task<void> finish(Connection& c) {
   constexpr int64_t kLinger = 2000;
   int64_t deadline = c.now() + kLinger;
   Stream& s = c.client;
@@ -131,7 +131,7 @@ Task<bool> finish(Connection& c) {
     co_await c.wait(deadline);
     s.flush();
   }
-  if (s.failed || !s.flushed()) co_return false;
+  if (s.failed || !s.flushed()) co_return;
   s.end_tls();
   s.source->shut();
   // Closing with unread bytes would reset the connection and discard the answer.
@@ -141,7 +141,6 @@ Task<bool> finish(Connection& c) {
     s.in.clear();
     if (!s.fill()) co_await c.wait(deadline);
   }
-  co_return true;
 }
 
 }  // namespace bottle::guard

@@ -80,6 +80,6 @@ std::string_view cannot_record(const Connection& connection);
 
 // Writes what is queued and ends the client's stream. Then reads for a moment longer, so that no reset discards the
 // answer.
-Task<bool> finish(Connection& connection);
+Task<void> finish(Connection& connection);
 
 }  // namespace bottle::guard

@@ -9,15 +9,27 @@
 
 namespace bottle::guard {
 
+// Keeps what a Task returns until the coroutine that awaits it takes it.
+template <typename T>
+struct TaskResult {
+  std::optional<T> value;
+  void return_value(T result) { value.emplace(std::move(result)); }
+  T take() { return std::move(*value); }
+};
+template <>
+struct TaskResult<void> {
+  void return_void() {}
+  void take() {}
+};
+
 template <typename T>
 class [[nodiscard]] Task {
  public:
   // The compiler requires this type of a coroutine. When the coroutine returns, `then`, which awaits it, continues
   // directly on the same stack (symmetric transfer), so that a chain of returns does not use up the stack. An
   // exception ends the process, because none may cross a coroutine.
-  struct promise_type {
+  struct promise_type : TaskResult<T> {
     std::coroutine_handle<> then;
-    std::optional<T> value;
     // A Task runs only when it is awaited, and keeps its frame until it is destroyed, because the result is in it.
     Task get_return_object() { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
@@ -31,7 +43,6 @@ class [[nodiscard]] Task {
       };
       return Final{};
     }
-    void return_value(T result) { value.emplace(std::move(result)); }
     void unhandled_exception() { std::abort(); }
   };
 
@@ -48,7 +59,7 @@ class [[nodiscard]] Task {
     handle_.promise().then = caller;
     return handle_;
   }
-  T await_resume() { return std::move(*handle_.promise().value); }
+  T await_resume() { return handle_.promise().take(); }
 
  private:
   std::coroutine_handle<promise_type> handle_;
