@@ -179,9 +179,9 @@ Result<Launch::Guard> Launch::make_guard() {
   Subnet subnet = TRY(std::move(created));
   Values values = TRY(control_.await_values());
   auto networks = TRY(host_networks());
-  auto config = guard_config(
-      job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.far, job_.tunnel, job_.relay_all,
-                  networks, known_secrets(job_.plan, values.env, values.known), job_.own_rules});
+  auto config = guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets,
+                                         job_.side() == wire::Side::far, job_.tunnel, job_.relay_all, networks,
+                                         known_secrets(job_.plan, values.env, values.known), job_.own_rules});
   config.ssh_agent = !job_.ssh_keys.empty();
   auto root = TRY(root_.get());
   GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root, control_.stop()));

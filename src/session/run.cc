@@ -34,7 +34,7 @@
 namespace bottle::session {
 namespace {
 
-using transfer::DeliveryPoint, wire::FrameType, wire::Job;
+using transfer::DeliveryPoint, wire::FrameType, wire::Job, wire::Side;
 
 void tell_failure(Clients& clients, const Error& error) {
   clients.refuse_attaches(error.what);
@@ -82,7 +82,7 @@ class Session {
         name_(job.plan.session),
         directory_(job.directories.session(name_)),
         results_(job.directories.results_of(name_)),
-        control_(clients, job.values, job.far) {}
+        control_(clients, job.values, job.side() == Side::far) {}
 
   void run();
 
@@ -154,7 +154,7 @@ Result<> Session::open() {
   ledger_ = TRY(Ledger::create(directory_, owner_, job_.id));
   // A session of this name may have ended here, and its near side may be away and have fetched nothing yet. The name is
   // ours now, so no other session can put anything there.
-  if (job_.far) TRY(check_unused(results_));
+  if (job_.side() == Side::far) TRY(check_unused(results_));
   TRY(ledger_->will_use(job_.engine));  // a sweep needs the socket of the engine to remove anything
   TRY(ledger_->will_make(things_of(job_)));
   engine_ = TRY(asked.get());
@@ -176,10 +176,10 @@ void Session::abandon(Error error) {
 
 Result<> Session::prepare() {
   TRY(make_directories(results_));
-  if (job_.far) TRY(claim_results(results_, job_.id));
+  if (job_.side() == Side::far) TRY(claim_results(results_, job_.id));
   // From now on, other processes can reach this session, for example to stop its launch.
   TRY(clients_.listen(directory_ + "/" + kSocket));
-  if (job_.far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/" + kDelivery));
+  if (job_.side() == Side::far) delivery_ = TRY(DeliveryPoint::listen(directory_ + "/" + kDelivery));
   return {};
 }
 
@@ -201,7 +201,7 @@ Result<> Session::watch(Running& running) {
   clients_.answer_attaches();
   auto ended = session::watch(*engine_, job_, running, clients_, control_.take_early(), result_);
   // The near side may be reconnecting and arrive after this process has ended.
-  if (job_.far) (void)clients_.log().save(results_ + "/output");
+  if (job_.side() == Side::far) (void)clients_.log().save(results_ + "/output");
   (void)ledger_->note({.ended = result_.exit});
   if (result_.egress->recorded) write_recorded(job_, *result_.egress->recorded);
   return ended;

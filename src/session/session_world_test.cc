@@ -110,7 +110,7 @@ TestSession::TestSession(Side side) {
   job.plan.headless = true;
   job.directories = scratch.directories;
   job.engine = "/run/fake-engine.sock";
-  job.far = side == Side::far;
+  job.from_near_side = side == Side::far;
   EXPECT_TRUE(make_directories(job.plan.workspace));
   EXPECT_TRUE(write_file_atomically(job.plan.workspace + "/a.txt", "one\n"));
   agent = [this](docker::FakeProcess& process, const wire::Go&) {
@@ -196,10 +196,10 @@ Outcome TestSession::run(docker::FakeDocker& docker, const std::function<void(La
   int ends[2];
   EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   Launcher launcher{UniqueFd(ends[1])};
-  if (job.far) launcher.send(FrameType::values, wire::encode(Values{}));
+  if (job.side() == Side::far) launcher.send(FrameType::values, wire::encode(Values{}));
   std::atomic<bool> over = false;
   auto near = std::async(std::launch::async, [&] {
-    if (job.far) deliver(over);
+    if (job.side() == Side::far) deliver(over);
     if (take_part) take_part(launcher);
   });
   {

@@ -68,8 +68,7 @@ struct Moment {
 
 inline constexpr const char* kWork = "what the agent made";
 
-// Says where the operator of a session is: on the engine's machine, or on another one.
-enum class Side { local, far };
+using wire::Side;
 
 // Provides a session for tests: its job, its directories, and what its agent does. Tests may run several at the same
 // time.

@@ -39,7 +39,7 @@
 namespace bottle::session {
 namespace {
 
-using wire::Frame, wire::FrameType, wire::Job, wire::kInputGoes, wire::kInputWaits;
+using wire::Frame, wire::FrameType, wire::Job, wire::Side, wire::kInputGoes, wire::kInputWaits;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kMostSizeAttempts = 5;
@@ -113,14 +113,14 @@ class Watch {
   UsageBook usage_;
   uint64_t allowed_ = 0;
   Clock::time_point networks_at_;
-  LivePolicy policy_{running_.guard_config,
-                     {.rules = lan_rules(job_.plan), .have_routes = !job_.far, .ssh = ssh_hosts(job_.plan)},
-                     [this](const wire::GuardConfig& config) -> Result<> {
-                       if (!guard_.is_up())
-                         return fail(Code::unavailable, "the guard is restarting; try again in a moment");
-                       return running_.guard.send(wire::Configure{config});
-                     },
-                     [this](const wire::Event& event) { clients_.event(event); }};
+  LivePolicy policy_{
+      running_.guard_config,
+      {.rules = lan_rules(job_.plan), .have_routes = job_.side() == Side::local, .ssh = ssh_hosts(job_.plan)},
+      [this](const wire::GuardConfig& config) -> Result<> {
+        if (!guard_.is_up()) return fail(Code::unavailable, "the guard is restarting; try again in a moment");
+        return running_.guard.send(wire::Configure{config});
+      },
+      [this](const wire::Event& event) { clients_.event(event); }};
 
   // -- the near side
   uint32_t near_side_ = 0;  // the near side that the guard was told about
@@ -137,7 +137,7 @@ Watch::Watch(docker::Engine& engine, const Job& job, Running& running, Clients& 
       names_(job.plan.session),
       audit_(job.directories.results_of(job.plan.session) + "/" + kAudit) {
   // The keys of a far session are on the near side, which gets the agent's requests as frames.
-  if (!job.ssh_keys.empty() && !job.far)
+  if (!job.ssh_keys.empty() && job.side() == Side::local)
     ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.session(job.plan.session)),
                  std::move(running.ssh_agent), [this](const wire::Decision& decision) { record(decision); });
 }
@@ -163,7 +163,7 @@ Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result
     clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
     tell_dropped_input(AgentInput::When::running);
     // A near side is not kept waiting, because its other frames matter, so it is told.
-    if (job_.far && input_.must_tell(Clock::now()))
+    if (job_.side() == Side::far && input_.must_tell(Clock::now()))
       clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
     audit_.retry();
     resize();
@@ -172,7 +172,7 @@ Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result
     update_networks();
     check_disk();
     if (!guard_.is_up()) revive_guard();
-    else if (job_.far) update_near_side();
+    else if (job_.side() == Side::far) update_near_side();
   }
   guard_.end();                                // what it starts uses members of this object
   if (guard_.is_starting()) take_new_guard();  // it may have let something through
@@ -303,13 +303,13 @@ void Watch::take(const wire::LimitHit& hit) {
 // bottle closed it, and needs no answer.
 void Watch::take(const wire::AgentRequest& request) {
   if (ssh_) return ssh_->take_request(request, to_guard());
-  if (!job_.far) return;
+  if (job_.side() != Side::far) return;
   if (clients_.near_side()) clients_.to_near_side(request);
   else if (request.request) (void)running_.guard.send(wire::AgentAnswer{request.connection, std::nullopt});
 }
 
 void Watch::take(const wire::StreamPart& part) {
-  if (job_.far && clients_.near_side()) clients_.to_near_side(part);
+  if (job_.side() == Side::far && clients_.near_side()) clients_.to_near_side(part);
 }
 
 // Adds a decision of the guard or of the ssh-agent filter to the audit, the counts and the terminals.
@@ -317,7 +317,7 @@ void Watch::record(const wire::Decision& decision) {
   audit_.add(decision);
   counters_.add(decision);
   // An operator on this machine reads the record itself.
-  if (job_.far) latest_.add(decision);
+  if (job_.side() == Side::far) latest_.add(decision);
   if (decision.is_allow()) ++allowed_;
   // The self-test's own requests are in the audit, but they are not shown to the operator.
   if (decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid") return;
@@ -465,7 +465,7 @@ void Watch::take_frame(const Frame& frame) {
         clients_.answer(FrameType::decisions, wire::encode(latest_.since(wanted->from)));
       break;
     case FrameType::guard:
-      if (job_.far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
+      if (job_.side() == Side::far) take_from_near_side(wire::decode<wire::ToFarGuard>(frame.bytes, wire::From::ours));
       break;
     default:
       break;

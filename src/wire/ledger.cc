@@ -49,7 +49,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.flag("home", record.home);
   o.flag("foreign", record.foreign);
   o.text("session", record.session, kName);
-  o.object("remote", record.remote);
+  o.object("remote", record.machine);
   o.object("vm", record.vm);
   o.object("plan", record.plan);
   o.flag("tunnel", record.tunnel);

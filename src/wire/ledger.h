@@ -59,7 +59,7 @@ struct LedgerRecord {
   std::optional<bool> foreign = {};    // the engine has mounted a volume that the session did not make
   // The following are for a session on a remote machine.
   std::optional<std::string> session = {};
-  std::optional<Far> remote = {};
+  std::optional<MachineAddress> machine = {};
   std::optional<LedgerVm> vm = {};
   std::optional<plan::Plan> plan = {};
   std::optional<bool> tunnel = {};       // the secrets stay on the near side

@@ -93,7 +93,7 @@ plan::Plan plan() {
   return p;
 }
 
-Far far() {
+MachineAddress address() {
   return {{"me", "far.example.org", 2222, "/home/me/vm/known_hosts", "vm-s1", "/home/me/vm/id"}, "0123456789abcdef"};
 }
 
@@ -130,8 +130,7 @@ Job job() {
   j.directories.cache = "/home/me/.cache/bottle";
   j.directories.runtimes = "/home/me/.local/state/bottle/runtimes.json";
   j.path_to_self = "/usr/bin/bottle";
-  j.far = true;
-  j.remote = {far(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab",
+  j.remote = {address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab",
               RemoteJob::Task::adopt_and_stop};
   j.tunnel = true;
   j.relay_all = true;
@@ -216,7 +215,7 @@ LedgerRecord record() {
           true,
           true,
           "s1",
-          far(),
+          address(),
           LedgerVm{"bottle-s1", "qemu", wanted},
           plan(),
           true,

@@ -264,6 +264,22 @@ TEST(Jobs, ARemoteTaskThatMeansNothingIsRefused) {
   EXPECT_FALSE(decode<Job>(job.dump(), From::ours)) << "nothing is sent to a session that runs";
 }
 
+TEST(Jobs, SayOnWhichSideOfASessionTheyAre) {
+  Job job;
+  EXPECT_EQ(job.side(), Side::local);
+  job.remote.emplace();
+  EXPECT_EQ(job.side(), Side::near);
+  json both = json::parse(encode(job));
+  both["far"] = true;
+  auto read = decode<Job>(both.dump(), From::ours);
+  ASSERT_FALSE(read) << "no supervisor can be the near side and the far side of one session";
+  EXPECT_EQ(read.error().what, "the job cannot be read: far excludes remote");
+  job.remote.reset();
+  job.from_near_side = true;
+  EXPECT_EQ(job.side(), Side::far);
+  EXPECT_EQ(decode<Job>(encode(job), From::ours).value().side(), Side::far);
+}
+
 TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
   json record = json::parse(encode(VmRecord{}));
   record["disk_gb"] = uint64_t{1} << 40;

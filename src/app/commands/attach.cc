@@ -31,7 +31,7 @@ Result<session::BeginTyping> typing_for(const std::string& name, const Transport
   TRY(check(transport));
   if (!transport.is_mosh()) return nullptr;
   auto view = TRY(session::read_ledger(directories(), name));
-  if (!view.remote)
+  if (!view.machine)
     return fail(Code::invalid, "session " + name + " runs on this machine, and --transport mosh is for remote machines",
                 "leave out --transport mosh");
   return recorded_typing(name, transport, [](const std::string& line) { say("bottle: " + line); });

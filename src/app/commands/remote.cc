@@ -29,13 +29,13 @@ struct RemoteCommand {
 
 Result<int> check(const RemoteCommand& o) {
   leave_directory();  // ssh may run programs, such as a ProxyCommand, which must not begin in a repository
-  auto far = TRY(far_to(o.target));
+  auto address = TRY(address_of(o.target));
   auto progress = [&](const std::string& line) {
     if (!o.output.json) say(dim("· " + line));
   };
-  auto side = TRY(remote::FarSide::reach(far, {::isatty(0) != 0, progress}));
+  auto side = TRY(remote::FarSide::reach(address, {::isatty(0) != 0, progress}));
   auto channel = TRY(side.serve());
-  auto findings = remote::remote_findings(*channel.hello, far.target.to_string());
+  auto findings = remote::remote_findings(*channel.hello, address.target.to_string());
   json all = json::array();
   bool usable = true;
   for (const auto& finding : findings) {
@@ -48,7 +48,7 @@ Result<int> check(const RemoteCommand& o) {
     print(mark + finding.what);
     if (!finding.todo.empty()) print("      " + dim(finding.todo, 1));
   }
-  if (o.output.json) print_json({{"target", far.target.to_string()}, {"usable", usable}, {"findings", all}});
+  if (o.output.json) print_json({{"target", address.target.to_string()}, {"usable", usable}, {"findings", all}});
   return usable ? 0 : 1;
 }
 
@@ -82,10 +82,10 @@ Result<int> setup(const RemoteCommand& o) {
                 "name a shell script, or leave out --docker-script to install the packages of the distribution");
   std::string script = std::move(*read);
   leave_directory();
-  auto far = TRY(far_to(o.target));
-  std::string machine = far.target.to_string();
+  auto address = TRY(address_of(o.target));
+  std::string machine = address.target.to_string();
   auto side =
-      TRY(remote::FarSide::reach(far, {::isatty(0) != 0, [](const std::string& line) { say(dim("· " + line)); }}));
+      TRY(remote::FarSide::reach(address, {::isatty(0) != 0, [](const std::string& line) { say(dim("· " + line)); }}));
   auto channel = TRY(side.serve());
   if (channel.hello->engine.error.empty()) {
     say(dim("· " + machine + " already has a container engine; nothing to install"));

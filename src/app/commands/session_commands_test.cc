@@ -234,9 +234,10 @@ TEST_F(Commands, cleanup_accounts_for_work_that_went_with_its_vm) {
   abandon("one");
   finish("one", kPatch);  // of a checkpoint
   std::string ledger = ".local/state/bottle/sessions/one/ledger", path = ".local/state/bottle/results/one/result.json";
-  wire::LedgerRecord on_vm{.running = true,
-                           .remote = wire::Far{.target = {.user = "bottle", .host = "192.0.2.7"}, .program = "p"},
-                           .vm = wire::LedgerVm{.name = "lab", .provider = "qemu", .wanted = {}}};
+  wire::LedgerRecord on_vm{
+      .running = true,
+      .machine = wire::MachineAddress{.target = {.user = "bottle", .host = "192.0.2.7"}, .program = "p"},
+      .vm = wire::LedgerVm{.name = "lab", .provider = "qemu", .wanted = {}}};
   write(ledger, read(ledger) + wire::encode(on_vm) + "\n");
   // Without the account, the operator could not learn that there was work.
   write(path + "/in-the-way", "");

@@ -54,7 +54,7 @@ Result<bool> read_lines(int fd, const std::string& path, std::string& rest, cons
 // Returns whether the session runs on another machine.
 bool is_elsewhere(const std::string& session) {
   auto view = ledger_of(session);
-  return view && view->remote;
+  return view && view->machine;
 }
 
 }  // namespace

@@ -58,8 +58,8 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
 // this connection.
 void connect_for_near_side(const session::LedgerView& view, const JoinOptions& options) {
   // The key of a VM has no passphrase.
-  if (!options.interactive || !view.remote || view.vm || view.remote->target.host.empty()) return;
-  if (auto side = remote::FarSide::reach(*view.remote, {.interactive = true, .progress = options.progress}); !side)
+  if (!options.interactive || !view.machine || view.vm || view.machine->target.host.empty()) return;
+  if (auto side = remote::FarSide::reach(*view.machine, {.interactive = true, .progress = options.progress}); !side)
     options.progress("the session's machine cannot be reached now: " + side.error().what);
 }
 
@@ -69,25 +69,25 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   auto d = directories();
   auto view = TRY(ledger_of(name));
   if (!view.owner.is_gone()) connect_for_near_side(view, options);
-  if (!view.owner.is_gone() || !view.remote || !view.plan) return connect_to_supervisor(name, view);
+  if (!view.owner.is_gone() || !view.machine || !view.plan) return connect_to_supervisor(name, view);
 
   wire::Job job;
   job.plan = *view.plan;
   job.id = view.id;
   job.directories = d;
   job.path_to_self = path_to_self();
-  wire::Far far = *view.remote;
-  far.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
+  wire::MachineAddress address = *view.machine;
+  address.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
-  auto side = remote::FarSide::reach(far, {options.interactive, options.progress});
-  auto moved = !side && view.vm ? remote::where_vm_moved(far, view.vm->name, hook_environment()) : std::nullopt;
+  auto side = remote::FarSide::reach(address, {options.interactive, options.progress});
+  auto moved = !side && view.vm ? remote::where_vm_moved(address, view.vm->name, hook_environment()) : std::nullopt;
   if (moved) {
-    far = std::move(*moved);
-    side = remote::FarSide::reach(far, {options.interactive, options.progress});
+    address = std::move(*moved);
+    side = remote::FarSide::reach(address, {options.interactive, options.progress});
   }
   // Without a terminal, the supervisor itself keeps trying to reach the machine.
   if (!side && options.interactive) return std::unexpected(side.error());
-  job.remote = wire::RemoteJob{.far = far};
+  job.remote = wire::RemoteJob{.address = address};
   job.remote->task = options.stop ? wire::RemoteJob::Task::adopt_and_stop : wire::RemoteJob::Task::adopt;
   if (view.vm) {
     job.remote->vm = view.vm->wanted;
@@ -103,8 +103,8 @@ Result<std::vector<std::string>> unattended(const Directories& d) {
     auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm;
     // A VM on which no agent ran has no work, and its reaper destroys it.
-    if (view && view->remote && view->owner.is_gone() && (view->running || !on_vm) &&
-        !view->remote->target.host.empty())
+    if (view && view->machine && view->owner.is_gone() && (view->running || !on_vm) &&
+        !view->machine->target.host.empty())
       names.push_back(name);
   }
   return names;

@@ -16,7 +16,7 @@ class Join : public Commands {
   Join() {
     begin("one");
     wire::LedgerRecord record;
-    record.remote = wire::Far{.target = {.host = "machine.example"}};
+    record.machine = wire::MachineAddress{.target = {.host = "machine.example"}};
     write(kLedger, read(kLedger) + wire::encode(record) + "\n");
     std::string ssh = write("bin/ssh", "#!/bin/sh\necho \"$*\" >>" + home() + "/calls\n");
     EXPECT_EQ(::chmod(ssh.c_str(), 0700), 0);

@@ -20,15 +20,15 @@ int64_t now_ms() {
 
 std::string directory() { return directories().cache + "/machines"; }
 
-std::string path_of(const wire::Far& far) {
-  wire::Far identity = far;  // writing it needs one that may change
+std::string path_of(const wire::MachineAddress& address) {
+  wire::MachineAddress identity = address;  // writing it needs one that may change
   return directory() + "/" + content_hash(wire::encode(identity));
 }
 
 }  // namespace
 
-std::optional<wire::Hello> recall(const wire::Far& far) {
-  auto text = read_file(path_of(far), wire::KnownMachine::kMost);
+std::optional<wire::Hello> recall(const wire::MachineAddress& address) {
+  auto text = read_file(path_of(address), wire::KnownMachine::kMost);
   auto known = text ? wire::decode<wire::KnownMachine>(*text, wire::From::foreign)
                     : Result<wire::KnownMachine>(std::unexpected(text.error()));
   if (!known) return std::nullopt;
@@ -36,11 +36,11 @@ std::optional<wire::Hello> recall(const wire::Far& far) {
   return std::move(known->hello);
 }
 
-void remember(const wire::Far& far, const wire::Hello& hello) {
+void remember(const wire::MachineAddress& address, const wire::Hello& hello) {
   if (!make_directories(directory())) return;
-  (void)write_file_atomically(path_of(far), wire::encode(wire::KnownMachine{now_ms(), hello}));
+  (void)write_file_atomically(path_of(address), wire::encode(wire::KnownMachine{now_ms(), hello}));
 }
 
-void forget(const wire::Far& far) { ::unlink(path_of(far).c_str()); }
+void forget(const wire::MachineAddress& address) { ::unlink(path_of(address).c_str()); }
 
 }  // namespace bottle::app

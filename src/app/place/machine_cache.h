@@ -11,8 +11,8 @@ namespace bottle::app {
 // recall() returns the last hello of that machine (to exactly this program), with its clock advanced to now, or
 // nothing. remember() keeps a hello, and forget() removes it. They use only files, and treat an error as a missing
 // hello.
-std::optional<wire::Hello> recall(const wire::Far& far);
-void remember(const wire::Far& far, const wire::Hello& hello);
-void forget(const wire::Far& far);
+std::optional<wire::Hello> recall(const wire::MachineAddress& address);
+void remember(const wire::MachineAddress& address, const wire::Hello& hello);
+void forget(const wire::MachineAddress& address);
 
 }  // namespace bottle::app

@@ -19,19 +19,19 @@ Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const
   return {};
 }
 
-Result<wire::Far> far_from_here() {
-  wire::Far far;
-  far.program = TRY(remote::own_hash());
-  return far;
+Result<wire::MachineAddress> address_without_target() {
+  wire::MachineAddress address;
+  address.program = TRY(remote::own_hash());
+  return address;
 }
 
-Result<wire::Far> far_to(const std::string& target) {
+Result<wire::MachineAddress> address_of(const std::string& target) {
   auto parsed = ssh::parse_target(target);
   if (!parsed)
     return fail(parsed.error().code, parsed.error().what, "write it as me@vm.example.org or me@vm.example.org:2222");
-  wire::Far far = TRY(far_from_here());
-  far.target = std::move(*parsed);
-  return far;
+  wire::MachineAddress address = TRY(address_without_target());
+  address.target = std::move(*parsed);
+  return address;
 }
 
 }  // namespace bottle::app

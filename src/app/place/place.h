@@ -57,9 +57,10 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
 // Fails if the plan cannot run on another machine, which `where` names.
 Result<> check_elsewhere(const plan::Plan& plan, const std::string& where, const Transport& transport);
 
-// Returns how to reach another machine from this one, without its target, as for a VM that does not exist yet.
-Result<wire::Far> far_from_here();
-// Returns how to reach user@host[:port] from this machine.
-Result<wire::Far> far_to(const std::string& target);
+// Returns the address of a machine that is not known yet, such as a VM to be made: it names this program, and no
+// target.
+Result<wire::MachineAddress> address_without_target();
+// Returns the address of the machine user@host[:port].
+Result<wire::MachineAddress> address_of(const std::string& target);
 
 }  // namespace bottle::app

@@ -24,9 +24,9 @@ namespace {
 class RemotePlace : public Place {
  public:
   // `hello` is the machine's hello, or its last known one if the hello of the channel has not arrived yet.
-  RemotePlace(wire::Far far, remote::FarSide side, remote::Channel channel, wire::Hello hello,
+  RemotePlace(wire::MachineAddress address, remote::FarSide side, remote::Channel channel, wire::Hello hello,
               const RemoteOptions& options)
-      : far_(std::move(far)),
+      : address_(std::move(address)),
         side_(std::move(side)),
         channel_(std::move(channel)),
         hello_(std::move(hello)),
@@ -41,12 +41,12 @@ class RemotePlace : public Place {
   }
 
   Result<> check(plan::Plan& plan) override {
-    TRY(check_elsewhere(plan, far_.target.to_string(), options_.transport));
+    TRY(check_elsewhere(plan, address_.target.to_string(), options_.transport));
     if (options_.transport.is_mosh() && !hello_.mosh)
-      return fail(Code::not_found, "mosh-server is not installed on " + far_.target.to_string(),
+      return fail(Code::not_found, "mosh-server is not installed on " + address_.target.to_string(),
                   "install mosh on that machine, or leave out --transport mosh");
     if (options_.tunnels()) warn_of_tunnel(plan);
-    for (const auto& finding : remote::remote_findings(hello_, far_.target.to_string()))
+    for (const auto& finding : remote::remote_findings(hello_, address_.target.to_string()))
       if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
     return {};
   }
@@ -64,7 +64,7 @@ class RemotePlace : public Place {
     if (remote::has_image(hello_, image_)) return {};
     if (!engine)
       return fail(Code::not_found,
-                  far_.target.to_string() + " does not have the image " + plan.image.reference +
+                  address_.target.to_string() + " does not have the image " + plan.image.reference +
                       ", and this machine has no engine to send it from: " + engine.error().what,
                   engine.error().todo);
     TRY(session::ensure_agent_image(**engine, plan.image,
@@ -75,7 +75,7 @@ class RemotePlace : public Place {
     image_ = TRY(session::image_identity(**engine, plan.image.reference));
     // The next start then finds in the hello that the image is there.
     hello_.images.push_back(image_);
-    remember(far_, hello_);
+    remember(address_, hello_);
     return {};
   }
 
@@ -83,7 +83,7 @@ class RemotePlace : public Place {
     if (options_.token.via != wire::Token::Via::job) TRY(hand_over_token(job));
     job.tunnel = options_.tunnels();
     job.remote.emplace();
-    job.remote->far = far_;
+    job.remote->address = address_;
     job.remote->image = image_;
     job.remote->roots = hello_.roots;
     if (!channel_.hello) job.remote->task = wire::RemoteJob::Task::begin_unseen;
@@ -95,19 +95,19 @@ class RemotePlace : public Place {
 
   Result<> judge(const std::optional<wire::Hello>& hello) override {
     changed_ = !hello || !is_as_before(*hello);
-    if (changed_) return fail(Code::conflict, far_.target.to_string() + " has changed since the last time");
-    TRY(admit(*hello, far_, options_.allow_vpn));
-    remember(far_, *hello);
+    if (changed_) return fail(Code::conflict, address_.target.to_string() + " has changed since the last time");
+    TRY(admit(*hello, address_, options_.allow_vpn));
+    remember(address_, *hello);
     return {};
   }
 
   bool has_changed() const override { return changed_; }
 
   // Fails if something that the plan relies on may lead back to the operator, or would not work on that machine.
-  static Result<> admit(const wire::Hello& hello, const wire::Far& far, bool allow_vpn) {
-    auto admitted = remote::admit(hello, far.target.to_string(), allow_vpn);
+  static Result<> admit(const wire::Hello& hello, const wire::MachineAddress& address, bool allow_vpn) {
+    auto admitted = remote::admit(hello, address.target.to_string(), allow_vpn);
     // The next start asks the machine again, because the reason may be gone by then.
-    if (!admitted) forget(far);
+    if (!admitted) forget(address);
     return admitted;
   }
 
@@ -128,7 +128,7 @@ class RemotePlace : public Place {
     auto channel = TRY(side_.serve({.send_env = {{session::kTokenVariable, value.mapped()}}}));
     if (!channel.hello->token)
       return fail(Code::unavailable,
-                  std::string("the token did not arrive: the sshd of ") + far_.target.to_string() +
+                  std::string("the token did not arrive: the sshd of ") + address_.target.to_string() +
                       " drops the variable " + session::kTokenVariable,
                   std::string("add `AcceptEnv ") + session::kTokenVariable +
                       "` to its sshd_config and reload sshd, or leave out --token-via");
@@ -143,7 +143,7 @@ class RemotePlace : public Place {
            (hello_.roots.empty() || hello.roots == hello_.roots);
   }
 
-  wire::Far far_;
+  wire::MachineAddress address_;
   remote::FarSide side_;
   remote::Channel channel_;
   wire::Hello hello_;
@@ -156,16 +156,18 @@ class RemotePlace : public Place {
 
 Result<std::unique_ptr<Place>> remote_place(const RemoteOptions& options, const Progress& progress) {
   TRY(check(options.transport));
-  wire::Far far = TRY(far_to(options.target));
-  auto side = TRY(remote::FarSide::reach(far, {options.interactive, progress, options.stop}));
+  wire::MachineAddress address = TRY(address_of(options.target));
+  auto side = TRY(remote::FarSide::reach(address, {options.interactive, progress, options.stop}));
   // Does not wait for a known machine, but makes the plan for its last hello and starts. judge() checks the new hello.
-  auto known = options.fresh || options.token.via != wire::Token::Via::job ? std::nullopt : recall(far);
-  if (known && !RemotePlace::admit(*known, far, options.allow_vpn)) known.reset();  // the reason may be fixed by now
+  auto known = options.fresh || options.token.via != wire::Token::Via::job ? std::nullopt : recall(address);
+  if (known && !RemotePlace::admit(*known, address, options.allow_vpn))
+    known.reset();  // the reason may be fixed by now
   remote::Channel channel = TRY(known ? side.begin_serve() : side.serve());
   wire::Hello hello = known ? *known : *channel.hello;
-  TRY(RemotePlace::admit(hello, far, options.allow_vpn));
-  if (!known) remember(far, hello);
-  return std::make_unique<RemotePlace>(std::move(far), std::move(side), std::move(channel), std::move(hello), options);
+  TRY(RemotePlace::admit(hello, address, options.allow_vpn));
+  if (!known) remember(address, hello);
+  return std::make_unique<RemotePlace>(std::move(address), std::move(side), std::move(channel), std::move(hello),
+                                       options);
 }
 
 }  // namespace bottle::app

@@ -106,9 +106,9 @@ std::string tell_held(const Record& record) {
 bool forget_session_without_vm(const std::string& session, const Progress& progress) {
   std::string directory = directory_of(session);
   auto view = session::read_ledger(directories(), session);
-  if (!view || !view->remote || !view->owner.is_gone()) return false;
+  if (!view || !view->machine || !view->owner.is_gone()) return false;
   std::string vm = view->vm ? view->vm->name : "";
-  bool nowhere = view->remote->target.host.empty();  // a VM was still to be made
+  bool nowhere = view->machine->target.host.empty();  // a VM was still to be made
   if (vm.empty() && !nowhere) return false;
   // A record is removed only after the provider has confirmed that the VM is gone.
   if (!vm.empty() && machine::is_recorded(vm, directories())) return false;

@@ -38,8 +38,8 @@ session::BeginTyping recorded_typing(const std::string& session, const Transport
   return [session, transport, progress]() -> std::unique_ptr<session::Typing> {
     auto side = [&]() -> Result<remote::FarSide> {
       auto view = TRY(session::read_ledger(directories(), session));
-      if (!view.remote) return fail(Code::not_found, "session " + session + " runs on this machine");
-      return remote::FarSide::reach(*view.remote, {.progress = progress});
+      if (!view.machine) return fail(Code::not_found, "session " + session + " runs on this machine");
+      return remote::FarSide::reach(*view.machine, {.progress = progress});
     }();
     if (side) return mosh_typing(std::move(*side), session, transport, progress)();
     progress("the terminal uses ssh: " + side.error().what);

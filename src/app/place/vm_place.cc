@@ -59,7 +59,7 @@ class VmPlace : public Place {
     job.remote = remote_;
     job.tunnel = tunnel_;
     // If everything needed is on the disk, the job need not wait for the machine's hello.
-    if (remote_.far.program == baked_.program &&
+    if (remote_.address.program == baked_.program &&
         std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
         token_.via == wire::Token::Via::job) {
       job.remote->task = wire::RemoteJob::Task::begin_unseen;
@@ -96,7 +96,7 @@ Result<std::unique_ptr<Place>> vm_place(const VmOptions& options, const RemoteOp
   if (!options.ttl.empty()) wanted.ttl = TRY(manifest::duration(options.ttl));
   if (!options.idle.empty()) wanted.idle = TRY(manifest::duration(options.idle));
   wire::RemoteJob remote;
-  remote.far = TRY(far_from_here());
+  remote.address = TRY(address_without_target());
   // If the manifest names an image, nothing is known about it.
   wire::BakedRecord baked = manifest.vms.at(options.name).options.contains("image")
                                 ? wire::BakedRecord{}

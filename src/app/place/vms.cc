@@ -96,11 +96,11 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
     auto image = TRY(session::image_identity(*engine, plan.image.reference));
     if (std::ranges::find(job.images, image) == job.images.end()) job.images.push_back(image);
   }
-  job.far.program = TRY(remote::own_hash());
+  job.address.program = TRY(remote::own_hash());
   job.roots = public_roots();
   job.keep = [&](const std::string& image) -> Result<> {
     TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
-    wire::BakedRecord record{image, job.far.program, content_hash(job.roots), job.images, machine::now_seconds()};
+    wire::BakedRecord record{image, job.address.program, content_hash(job.roots), job.images, machine::now_seconds()};
     return write_file_atomically(baked_record(vm), wire::encode(record) + "\n");
   };
   return remote::bake_vm(job, progress);

@@ -53,7 +53,7 @@ std::optional<Job> receive_job(int socket) {
   }
   // The launcher leaves them out, because they would be most of the job. If the launcher is on another machine, the
   // roots of that machine count.
-  if (!job->far) job->ca_bundle = public_roots();
+  if (job->side() != wire::Side::far) job->ca_bundle = public_roots();
   return std::move(*job);
 }
 
@@ -67,7 +67,7 @@ void keep_needed_variables(const Job& job) {
     if (const char* value = std::getenv(name)) kept[name] = value;
   };
   // ssh needs its agent to reconnect, and may need any other variable of the operator, too.
-  if (job.remote) {
+  if (job.side() == wire::Side::near) {
     for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"}) keep(name);
     ssh::set_environment(hook_environment());
   }
@@ -105,7 +105,7 @@ int supervise(int socket) {
   // This object is never destroyed. The kernel closes its connections as it ends this process, so that a client can
   // wait for the end of the process (await_end).
   static Clients& clients = *new Clients(std::move(launcher));
-  if (job->remote) remote::run_near_side(*job, clients, passed_channel(*job->remote));
+  if (job->side() == wire::Side::near) remote::run_near_side(*job, clients, passed_channel(*job->remote));
   else run(*job, clients, docker::connect);
   constexpr std::chrono::minutes kPatience{10};  // only the final messages of the session are left to send
   // A pager or a stopped terminal may take long to read the end.

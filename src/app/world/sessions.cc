@@ -112,8 +112,9 @@ Result<session::LedgerView> ledger_of(const std::string& session) {
 
 Result<UniqueFd> connect_to_supervisor(const std::string& session, const session::LedgerView& view) {
   if (view.owner.is_gone())
-    return fail(Code::not_found, "the supervisor of session " + session + " is dead",
-                view.remote ? "run `bottle attach " + session + "`, which starts another one" : "run `bottle cleanup`");
+    return fail(
+        Code::not_found, "the supervisor of session " + session + " is dead",
+        view.machine ? "run `bottle attach " + session + "`, which starts another one" : "run `bottle cleanup`");
   auto connected = session::connect_to(directories().session(session) + "/" + session::kSocket);
   if (!connected)
     return fail(connected.error().code, "session " + session + " is starting or ending: " + connected.error().what,
@@ -191,10 +192,10 @@ Result<std::vector<wire::SessionInfo>> sessions() {
     // On a remote machine, the agent continues without an owner on this machine; `bottle attach` gives it a new one. Or
     // the session has ended, and its last owner recorded what is left.
     bool ended = info.state == SessionState::unfetched || info.state == SessionState::left_behind;
-    bool owned = !view->owner.is_gone(), far = view->remote.has_value();
+    bool owned = !view->owner.is_gone(), elsewhere = view->machine.has_value();
     if (!owned && !session::read_ledger(directories(), name)) continue;  // its owner has just ended it
-    if (!owned && !(far && ended))
-      info.state = far ? SessionState::unattended : view->work ? SessionState::held : SessionState::dead;
+    if (!owned && !(elsewhere && ended))
+      info.state = elsewhere ? SessionState::unattended : view->work ? SessionState::held : SessionState::dead;
     all.push_back(std::move(info));
   }
   return all;

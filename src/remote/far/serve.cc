@@ -89,7 +89,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   job.directories = world.directories;
   job.storage = session::storage_of(info);
   job.path_to_self = world.path_to_self;
-  job.far = true;
+  job.from_near_side = true;
   job.engine = TRY(world.engine_socket);
   // Without the engine's description, the launch itself finds out that the engine does not answer.
   if (info.is_object()) {

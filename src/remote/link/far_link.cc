@@ -31,9 +31,9 @@ constexpr auto kSteady = 30s;   // after a connection that lasted this long, the
 
 // Connects to the machine, or where it is now according to `find`. `silent` says that nothing came over the last
 // connection.
-Result<std::pair<FarSide, Channel>> connect_again(const Far& far, bool silent,
-                                                  const std::function<std::optional<Far>()>& find) {
-  auto old = FarSide::reach(far);
+Result<std::pair<FarSide, Channel>> connect_again(const MachineAddress& address, bool silent,
+                                                  const std::function<std::optional<MachineAddress>()>& find) {
+  auto old = FarSide::reach(address);
   // ssh may believe that the old connection works, because it does not notice that the network changed. Sessions on the
   // same machine share it, so it is dropped only if it is dead.
   if (old) {
@@ -41,7 +41,7 @@ Result<std::pair<FarSide, Channel>> connect_again(const Far& far, bool silent,
       if (auto channel = old->serve()) return std::pair(std::move(*old), std::move(*channel));
     old->drop_dead();
   }
-  auto side = FarSide::reach(far);
+  auto side = FarSide::reach(address);
   if (!side && find)
     if (auto now = find()) side = FarSide::reach(*now);
   if (!side) return std::unexpected(std::move(side.error()));
@@ -178,16 +178,16 @@ void FarLink::take_attempt(std::vector<News>& news) {
   }
 }
 
-void FarLink::reconnect(const Far& far, std::function<std::optional<Far>()> find) {
+void FarLink::reconnect(const MachineAddress& address, std::function<std::optional<MachineAddress>()> find) {
   if (state_ != LinkState::down) return;
   note(LinkEvent::attempt_began);
   int wait_ms = attempts_ == 0 ? 0 : std::min(250 << std::min(attempts_, 6), 15000);
   ++attempts_;
-  attempt_ =
-      std::async(std::launch::async, [far, wait_ms, silent = std::exchange(silent_, false), find = std::move(find)] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
-        return connect_again(far, silent, find);
-      });
+  attempt_ = std::async(std::launch::async,
+                        [address, wait_ms, silent = std::exchange(silent_, false), find = std::move(find)] {
+                          std::this_thread::sleep_for(std::chrono::milliseconds(wait_ms));
+                          return connect_again(address, silent, find);
+                        });
 }
 
 void FarLink::keep_alive() {

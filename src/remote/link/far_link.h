@@ -38,7 +38,7 @@ class FarLink {
   // Connects again, immediately the first time, and after increasingly long waits from then on. Works in a separate
   // thread. read_news() reports the outcome as Kind::back or Kind::failed. If the machine cannot be reached, `find` may
   // say in that thread where it is now; side() then has its new address.
-  void reconnect(const Far& far, std::function<std::optional<Far>()> find = {});
+  void reconnect(const MachineAddress& address, std::function<std::optional<MachineAddress>()> find = {});
 
   // Describe the connection: whether there is one, whether an attempt to reconnect is under way, how many attempts
   // there were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a

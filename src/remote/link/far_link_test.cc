@@ -118,14 +118,14 @@ TEST_F(FarLinkTest, AMachineIsReachedWhereItIsFound) {
   ssh.does("echo \"$*\" >>" + ssh.root() + "/tried; case \"$*\" in *' moved') exit 0;; esac; exit 255",
            "echo '{\"bottle\":\"absent\",\"machine\":\"none\",\"system\":\"none\"}'");
   link.close();
-  auto attempt = [&](std::function<std::optional<Far>()> find) {
+  auto attempt = [&](std::function<std::optional<MachineAddress>()> find) {
     link.reconnect({.target = {.host = "machine"}}, std::move(find));
     while (link.is_coming())
       if (auto news = link.read_news(false); !news.empty()) EXPECT_EQ(news[0].kind, FarLink::News::Kind::failed);
     return read_file(ssh.root() + "/tried").value_or("");
   };
   EXPECT_FALSE(attempt([] { return std::nullopt; }).contains(" moved\n"));
-  EXPECT_TRUE(attempt([] { return Far{.target = {.host = "moved"}}; }).contains(" moved\n"));
+  EXPECT_TRUE(attempt([] { return MachineAddress{.target = {.host = "moved"}}; }).contains(" moved\n"));
 }
 
 // The last frames may say why the connection broke.

@@ -153,12 +153,12 @@ Result<std::string> own_hash() {
   return hash;
 }
 
-Result<FarSide> FarSide::reach(const Far& far, Reaching how) {
+Result<FarSide> FarSide::reach(const MachineAddress& address, Reaching how) {
   ssh::Options options;
   options.interactive = how.interactive;
   options.stop = how.stop;
   options.progress = how.progress;
-  FarSide side(far, TRY(ssh::Connection::open(far.target, options)));
+  FarSide side(address, TRY(ssh::Connection::open(address.target, options)));
   side.progress_ = std::move(how.progress);
   side.stop_ = std::move(how.stop);
   return side;
@@ -173,7 +173,7 @@ ssh::Options FarSide::bulk_options() const {
 }
 
 Result<ssh::Connection> FarSide::bulk() {
-  auto other = ssh::Connection::open(far_.target, bulk_options());
+  auto other = ssh::Connection::open(address_.target, bulk_options());
   // ssh may have to ask again, for a passphrase or a second factor, or the machine may not allow a second connection.
   // Everything then goes over the existing one.
   if (!other && other.error().code != Code::canceled && main_.alive()) return main_;
@@ -181,19 +181,19 @@ Result<ssh::Connection> FarSide::bulk() {
 }
 
 void FarSide::drop_dead() {
-  ssh::Connection::close_if_dead(far_.target, {});
-  ssh::Connection::close_if_dead(far_.target, bulk_options());
+  ssh::Connection::close_if_dead(address_.target, {});
+  ssh::Connection::close_if_dead(address_.target, bulk_options());
 }
 
 void FarSide::drop() {
   main_.close();
-  ssh::Connection::close_existing(far_.target, bulk_options());
+  ssh::Connection::close_existing(address_.target, bulk_options());
 }
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {
   // If the program is missing, sh prints the machine's system and architecture, so that the right program can be
   // sent.
-  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + far_.program +
+  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + address_.program +
                      "\"; "
                      "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
                      "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
@@ -215,7 +215,7 @@ Result<> FarSide::ship_program(const std::string& machine) {
       "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
       "\"$t\"' EXIT; "
       "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
-      std::to_string(program->size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + far_.program + "\"; echo ok";
+      std::to_string(program->size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + address_.program + "\"; echo ok";
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")

@@ -22,7 +22,7 @@
 
 namespace bottle::remote {
 
-using wire::Far;
+using wire::MachineAddress;
 
 // Holds a running `bottle far serve`.
 struct Channel {
@@ -43,8 +43,8 @@ class FarSide {
     std::stop_token stop = {};  // ends every wait of the object with Code::canceled
   };
   // Connects, or finds the existing connection. Blocks.
-  static Result<FarSide> reach(const Far& far, Reaching how);
-  static Result<FarSide> reach(const Far& far) { return reach(far, {}); }
+  static Result<FarSide> reach(const MachineAddress& address, Reaching how);
+  static Result<FarSide> reach(const MachineAddress& address) { return reach(address, {}); }
 
   // Says how to start the far side.
   struct Serving {
@@ -91,10 +91,10 @@ class FarSide {
   void drop();
 
  private:
-  FarSide(Far far, ssh::Connection main) : far_(std::move(far)), main_(std::move(main)) {}
+  FarSide(MachineAddress address, ssh::Connection main) : address_(std::move(address)), main_(std::move(main)) {}
   ssh::Options bulk_options() const;
   Result<> ship_program(const std::string& machine);
-  Far far_;
+  MachineAddress address_;
   ssh::Connection main_;
   Progress progress_;
   std::stop_token stop_;

@@ -69,7 +69,7 @@ EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& 
   if (!home) end.result.back = lost_with_vm(view.vm->name, session, results, why);
   auto& receipt = end.result.receipt;
   receipt.session = session;
-  receipt.machine = view.remote->target.to_string();
+  receipt.machine = view.machine->target.to_string();
   receipt.confirmed = true;
   receipt.left.clear();
   // The provider's own statement says more.
@@ -98,9 +98,9 @@ input::StopAnswered Conclusion::stop_there() {
 
 // Connects to the machine again. A VM may have come back at another address.
 Result<FarSide> Conclusion::reach_again() {
-  auto side = FarSide::reach(record_.far);
+  auto side = FarSide::reach(record_.address);
   if (side || record_.vm_name.empty() || !job_.remote->vm) return side;
-  auto moved = where_vm_moved(record_.far, record_.vm_name, job_.remote->vm->environment);
+  auto moved = where_vm_moved(record_.address, record_.vm_name, job_.remote->vm->environment);
   if (!moved) return side;
   side = FarSide::reach(*moved);
   if (side) moved_ = moved->target;
@@ -151,7 +151,7 @@ wire::WorkResult Conclusion::nothing_came() const {
   if (!far_result_ && !job_.remote->adopts()) return {};
   const std::string& session = job_.plan.session;
   std::string lost = std::string(far_result_ ? "The work is lost" : "If the agent ran, its work is lost") +
-                     ", because " + record_.far.target.to_string() + " no longer has the workspace.";
+                     ", because " + record_.address.target.to_string() + " no longer has the workspace.";
   // The far side may know more, for example that something else removed the container.
   std::string why = far_result_ && far_result_->back ? far_result_->back->error : "";
   return {.text = lost + " If refs/bottle/" + session + " exists, it is from the last checkpoint.",
@@ -169,7 +169,7 @@ input::Forgotten Conclusion::forget_there() {
     receipt_.confirmed = answer->receipt->confirmed;
     receipt_.left = answer->receipt->left;
   }
-  if (!answer) receipt_.left.push_back("results on " + record_.far.target.to_string());
+  if (!answer) receipt_.left.push_back("results on " + record_.address.target.to_string());
   receipt_.confirmed = receipt_.confirmed && answer;
   return {.reached = asked.has_value(),
           .confirmed = receipt_.confirmed,
@@ -213,7 +213,7 @@ std::string Conclusion::where_work_is() const {
 wire::WorkResult Conclusion::back() const {
   if (is_home()) return *back_;
   const std::string& session = job_.plan.session;
-  return {.text = "The work is still on " + record_.far.target.to_string() +
+  return {.text = "The work is still on " + record_.address.target.to_string() +
                   ". Fix the cause, then run `bottle cleanup` or `bottle attach " + session + "` to fetch it." +
                   about_part(job_.directories.results_of(session)),
           .error = fetch_error_};
@@ -270,7 +270,7 @@ wire::SessionResult Conclusion::so_far() {
     result.audit = far_result_->audit;
   }
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
-  receipt_.machine = record_.far.target.to_string();
+  receipt_.machine = record_.address.target.to_string();
   result.receipt = receipt_;
   result.receipt.confirmed = false;
   auto before = result_before();
@@ -298,7 +298,7 @@ Conclusion::Accounted Conclusion::account_for_vm(NearAudit& near_audit) {
   auto ledger = session::read_ledger(job_.directories, job_.plan.session);
   session::LedgerView view = ledger.value_or(session::LedgerView());
   view.vm.emplace().name = record_.vm_name;
-  view.remote = record_.far;
+  view.machine = record_.address;
   auto [result, home] = end_without_vm(view, job_.plan.session, job_.directories.results_of(job_.plan.session),
                                        fetch_error_, std::move(known));
   if (result.bottle.empty()) result.bottle = job_.plan.bottle;

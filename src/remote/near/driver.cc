@@ -54,7 +54,7 @@ Driver::Driver(const Job& job, Clients& clients, std::optional<Channel> channel)
       clients_(clients),
       session_(job.plan.session),
       kind_(kind_of(*job.remote)),
-      record_{job.remote->far, "", job.directories.session(session_)},
+      record_{job.remote->address, "", job.directories.session(session_)},
       channel_(std::move(channel)),
       audit_(job.directories.results_of(session_) + "/" + session::kNearAudit, clients) {}
 
@@ -85,7 +85,7 @@ Result<std::optional<input::VmLife>> Driver::open_record() {
   TRY(make_directories(job_.directories.results_of(session_)));
   TRY(clients_.listen(record_.directory + "/" + session::kSocket));
   session::write_info(job_, kind_.adopted ? wire::SessionState::running : wire::SessionState::starting,
-                      record_.far.target.to_string());
+                      record_.address.target.to_string());
   return vm;
 }
 
@@ -98,8 +98,8 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   offline_ = view.brokered.all;
   if (view.vm) record_.vm_name = view.vm->name;
   // The command that adopts the session may have found the VM at another address than the ledger has.
-  if (view.vm && view.remote && !same_address(view.remote->target, record_.far.target))
-    (void)note({.remote = record_.far});
+  if (view.vm && view.machine && !same_address(view.machine->target, record_.address.target))
+    (void)note({.machine = record_.address});
   if (record_.vm_name.empty()) {
     kind_.machine = SessionKind::Machine::standing;
     return std::nullopt;
@@ -114,7 +114,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
 
 Result<> Driver::make_record() {
   ledger_ = TRY(Ledger::create(record_.directory, Owner::self(), job_.id));
-  return ledger_->note({.session = session_, .remote = record_.far, .plan = job_.plan, .tunnel = job_.tunnel});
+  return ledger_->note({.session = session_, .machine = record_.address, .plan = job_.plan, .tunnel = job_.tunnel});
 }
 
 // -- a turn of the loop
@@ -159,15 +159,15 @@ void Driver::poll_vm() {
 }
 
 void Driver::take_vm(ReadyVm made) {
-  record_.far = made.far;
+  record_.address = made.address;
   offline_ = made.vm.offline;
   token_ = made.token;
   // From now on, another near side could continue this session.
-  if (auto noted = note({.remote = record_.far, .offline = offline_}); !noted)
+  if (auto noted = note({.machine = record_.address, .offline = offline_}); !noted)
     return feed(input::VmFailed{std::move(noted.error())});
   const auto& timings = made.vm.timings;
   clients_.event(
-      wire::VmMade{record_.vm_name, record_.far.target.to_string(), timings.created, timings.ssh, timings.rotated});
+      wire::VmMade{record_.vm_name, record_.address.target.to_string(), timings.created, timings.ssh, timings.rotated});
   hello_ = made.channel.hello;
   side_ = std::move(made.side);
   channel_ = std::move(made.channel);

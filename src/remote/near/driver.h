@@ -82,7 +82,7 @@ class Driver {
   Job job_for_far_side() const;
   void send_values();
   void send_work();
-  std::function<std::optional<Far>()> finder() const;
+  std::function<std::optional<MachineAddress>()> finder() const;
   void note_address(const ssh::Target& now);
   void attach();
   void answer_guard();
@@ -94,7 +94,7 @@ class Driver {
   void offer_services();
   Result<> note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
-  SessionNames names() const { return {session_, record_.far.target.to_string(), record_.vm_name}; }
+  SessionNames names() const { return {session_, record_.address.target.to_string(), record_.vm_name}; }
 
   const Job& job_;
   Clients& clients_;

@@ -57,7 +57,7 @@ void Driver::perform(Do action) {
     case Do::tell_engine:
       return clients_.event(wire::EngineAnswers{hello_ ? hello_->engine_at : 0});
     case Do::connect:
-      return link_.reconnect(record_.far, finder());
+      return link_.reconnect(record_.address, finder());
     case Do::attach:
       return attach();
     case Do::send_stop:
@@ -109,7 +109,9 @@ void Driver::perform(Note what) {
 }
 
 void Driver::perform(Show state) {
-  auto show = [this](wire::SessionState shown) { session::write_info(job_, shown, record_.far.target.to_string()); };
+  auto show = [this](wire::SessionState shown) {
+    session::write_info(job_, shown, record_.address.target.to_string());
+  };
   switch (state) {
     case Show::running:
       return show(wire::SessionState::running);
@@ -191,7 +193,7 @@ Result<> Driver::begin_vm() {
 Job Driver::job_for_far_side() const {
   Job there = job_;
   there.remote.reset();
-  there.far = true;
+  there.from_near_side = true;
   there.relay_all = offline_;
   if (token_) {
     there.token = *token_;
@@ -210,7 +212,7 @@ void Driver::send_job() {
 // Sends the job. The far side begins with the steps that need no secret, and the values follow once the machine has
 // been judged.
 Result<> Driver::try_to_send_job() {
-  if (!side_) side_ = TRY(FarSide::reach(record_.far));
+  if (!side_) side_ = TRY(FarSide::reach(record_.address));
   Job there = job_for_far_side();
   TRY(make_services(there));
   // Sending 200 KB over an idle connection takes several round trips, so the roots are left out if the machine
@@ -244,19 +246,19 @@ void Driver::send_work() {
 
 // Returns how to find a VM that cannot be reached. Its provider is asked only now and then, because most VMs come back
 // at the same address.
-std::function<std::optional<Far>()> Driver::finder() const {
+std::function<std::optional<MachineAddress>()> Driver::finder() const {
   constexpr int kFirst = 2, kEvery = 4;  // attempts
   if (record_.vm_name.empty() || !job_.remote->vm || link_.attempts() % kEvery != kFirst) return {};
-  return [far = record_.far, vm = record_.vm_name, environment = job_.remote->vm->environment] {
-    return where_vm_moved(far, vm, environment);
+  return [address = record_.address, vm = record_.vm_name, environment = job_.remote->vm->environment] {
+    return where_vm_moved(address, vm, environment);
   };
 }
 
 // Notes a new address of the machine, so that later steps and later near sides use it.
 void Driver::note_address(const ssh::Target& now) {
-  if (record_.vm_name.empty() || same_address(now, record_.far.target)) return;
-  record_.far.target = now;
-  (void)note({.remote = record_.far});
+  if (record_.vm_name.empty() || same_address(now, record_.address.target)) return;
+  record_.address.target = now;
+  (void)note({.machine = record_.address});
 }
 
 void Driver::attach() {

@@ -74,8 +74,8 @@ class Vms : public ::testing::Test {
     dead.process.start_time = "1";
     auto ledger = Ledger::create(job_.directories.session("one"), dead);
     ASSERT_TRUE(ledger) << ledger.error().what;
-    job_.remote->far.target = {.host = "127.0.0.1", .port = 1};
-    ASSERT_TRUE(ledger->note({.session = "one", .remote = job_.remote->far, .plan = job_.plan}));
+    job_.remote->address.target = {.host = "127.0.0.1", .port = 1};
+    ASSERT_TRUE(ledger->note({.session = "one", .machine = job_.remote->address, .plan = job_.plan}));
     ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-one", "fake", {}}}));
     ASSERT_TRUE(ledger->note({.running = true}));
     for (const auto& note : notes) ASSERT_TRUE(ledger->note(note));
@@ -218,7 +218,7 @@ TEST_F(Vms, TheRecordStaysIfTheResultCannotBeWritten) {
 TEST_F(Vms, TheFarSidesResultStaysWhenTheWorkIsLost) {
   abandon_without_vm({});
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
-  NearRecord record{job_.remote->far, "bottle-one", job_.directories.session("one")};
+  NearRecord record{job_.remote->address, "bottle-one", job_.directories.session("one")};
   wire::SessionResult far{.session = "one", .exit = 4, .limit = "time"};
   far.audit = {{.file = session::kAudit, .lines = 7, .head = std::string(64, 'a')}};
   ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
@@ -253,7 +253,7 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
-  NearRecord record{.far = {}, .vm_name = "", .directory = job_.directories.session("one")};
+  NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
   Conclusion conclusion(job_, record, clients, &*side, std::nullopt);
   WorkFetcher fetcher(job_, "");
   auto fetch = [&] {
@@ -279,17 +279,17 @@ TEST(Adoption, TheLedgerGetsTheAddressAtWhichAVmWasFound) {
   job.directories.results = root + "/results";
   std::filesystem::create_directories(job.directories.sessions);
   std::filesystem::permissions(root, std::filesystem::perms::owner_all);
-  wire::Far far{.target = {.host = "127.0.0.1", .port = 1}};
+  wire::MachineAddress address{.target = {.host = "127.0.0.1", .port = 1}};
   {
     session::Owner dead = session::Owner::self();
     dead.process.start_time = "1";
     auto ledger = Ledger::create(job.directories.session("one"), dead);
     ASSERT_TRUE(ledger) << ledger.error().what;
-    ASSERT_TRUE(ledger->note({.session = "one", .remote = far, .plan = job.plan}));
+    ASSERT_TRUE(ledger->note({.session = "one", .machine = address, .plan = job.plan}));
     ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-one", "fake", {}}}));
   }
-  far.target.port = 2;
-  job.remote = wire::RemoteJob{.far = far, .task = wire::RemoteJob::Task::adopt};
+  address.target.port = 2;
+  job.remote = wire::RemoteJob{.address = address, .task = wire::RemoteJob::Task::adopt};
   job.remote->vm.emplace().environment = {{"HOME", root}, {"PATH", "/usr/bin:/bin"}};
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   {
@@ -298,8 +298,8 @@ TEST(Adoption, TheLedgerGetsTheAddressAtWhichAVmWasFound) {
   }
   auto view = session::read_ledger(job.directories, "one");
   ASSERT_TRUE(view) << view.error().what;
-  ASSERT_TRUE(view->remote);
-  EXPECT_EQ(view->remote->target.port, 2);
+  ASSERT_TRUE(view->machine);
+  EXPECT_EQ(view->machine->target.port, 2);
   std::filesystem::remove_all(root);
 }
 

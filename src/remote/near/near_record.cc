@@ -19,10 +19,11 @@ bool same_address(const ssh::Target& one, const ssh::Target& other) {
   return one.host == other.host && one.port == other.port;
 }
 
-std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment) {
+std::optional<MachineAddress> where_vm_moved(const MachineAddress& address, const std::string& vm_name,
+                                             const machine::Environment& environment) {
   auto now = machine::ask_address(vm_name, Directories::from(environment), environment);
-  if (!now || (now->host == far.target.host && now->port == far.target.port)) return std::nullopt;
-  Far moved = far;
+  if (!now || (now->host == address.target.host && now->port == address.target.port)) return std::nullopt;
+  MachineAddress moved = address;
   moved.target.host = now->host;
   moved.target.port = now->port;
   return moved;

@@ -10,11 +10,11 @@
 
 namespace bottle::remote {
 
-using wire::Far, wire::Job;
+using wire::Job, wire::MachineAddress;
 
 // Says how to reach the session's machine again. It comes from the job or from the ledger.
 struct NearRecord {
-  Far far;
+  MachineAddress address;
   std::string vm_name;  // the VM that was made for the session; empty if the machine existed before
   std::string directory;
 };
@@ -28,9 +28,10 @@ bool vm_is_gone(const Job& job, const NearRecord& record);
 // Returns whether both have the same host and the same port.
 bool same_address(const ssh::Target& one, const ssh::Target& other);
 
-// Asks the provider of a VM whether the VM has another address than the one in `far`, and returns how it is reached
-// now. Someone may have stopped the VM and started it again, which gives it another address at some providers. Returns
-// nothing if the address is the same or not known. Blocks for one call of a hook.
-std::optional<Far> where_vm_moved(const Far& far, const std::string& vm_name, const machine::Environment& environment);
+// Asks the provider of a VM whether the VM has another address now, and returns that one. Someone may have stopped the
+// VM and started it again, which gives it another address at some providers. Returns nothing if the address is the same
+// or not known. Blocks for one call of a hook.
+std::optional<MachineAddress> where_vm_moved(const MachineAddress& address, const std::string& vm_name,
+                                             const machine::Environment& environment);
 
 }  // namespace bottle::remote

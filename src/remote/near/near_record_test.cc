@@ -58,15 +58,15 @@ TEST_F(VmIsGone, AVmThatMovedIsFound) {
   ASSERT_TRUE(machine::save(record, vm_places(job_)));
   for (const char* name : {"create", "status", "destroy", "list"}) hook(name, "exit 1");
   hook("ssh-info", R"(echo '{"host": "198.51.100.9", "port": 2222, "user": "bottle"}')");
-  Far far{.target = {.host = "198.51.100.7", .port = 22, .host_key_alias = "vm-1"}};
-  auto now = where_vm_moved(far, "vm-1", job_.remote->vm->environment);
+  MachineAddress address{.target = {.host = "198.51.100.7", .port = 22, .host_key_alias = "vm-1"}};
+  auto now = where_vm_moved(address, "vm-1", job_.remote->vm->environment);
   ASSERT_TRUE(now);
   EXPECT_EQ(now->target.host, "198.51.100.9");
   EXPECT_EQ(now->target.port, 2222);
   EXPECT_EQ(now->target.host_key_alias, "vm-1") << "it still has its key";
   EXPECT_FALSE(where_vm_moved(*now, "vm-1", job_.remote->vm->environment)) << "it is there";
   hook("ssh-info", "exit 75");
-  EXPECT_FALSE(where_vm_moved(far, "vm-1", job_.remote->vm->environment)) << "nobody knows";
+  EXPECT_FALSE(where_vm_moved(address, "vm-1", job_.remote->vm->environment)) << "nobody knows";
 }
 
 TEST_F(VmIsGone, NeverForASessionWithoutOne) {

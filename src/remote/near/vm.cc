@@ -59,10 +59,10 @@ Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& v
 }
 
 // Retries, because an sshd that has just been given its new key takes a moment to listen again.
-Result<FarSide> reach_patiently(const Far& far, const Progress& progress, const std::stop_token& stop) {
+Result<FarSide> reach_patiently(const MachineAddress& address, const Progress& progress, const std::stop_token& stop) {
   auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
   for (;;) {
-    auto side = FarSide::reach(far, {.progress = progress, .stop = stop});
+    auto side = FarSide::reach(address, {.progress = progress, .stop = stop});
     // A refused host key or sign-in will not change.
     bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
     if (!passing || std::chrono::steady_clock::now() > until) return side;
@@ -108,20 +108,21 @@ struct Packed {
 };
 
 // Makes a VM and starts its far side. Waits for the hello if there is a judge.
-Result<ReadyVm> make(const machine::VmSpec& spec, Far far, const Judge& judge, const Progress& progress) {
+Result<ReadyVm> make(const machine::VmSpec& spec, MachineAddress address, const Judge& judge,
+                     const Progress& progress) {
   machine::Vm vm = TRY(machine::prepare_vm(spec));
   progress("creating a VM with " + spec.wanted.provider + " (" + vm.name + ")");
   TRY(machine::create_vm(vm, spec, progress));
   TRY(machine::reach_vm(vm, spec, progress));
-  far.target = vm.target;
-  auto side = TRY(reach_patiently(far, progress, spec.limits.stop));
+  address.target = vm.target;
+  auto side = TRY(reach_patiently(address, progress, spec.limits.stop));
   Channel channel = TRY(await_engine(side, judge != nullptr));
   if (judge) TRY(judge(vm, *channel.hello));
-  return ReadyVm{std::move(vm), std::move(far), std::move(side), std::move(channel), {}};
+  return ReadyVm{std::move(vm), std::move(address), std::move(side), std::move(channel), {}};
 }
 
 // Makes a VM that has this program and these images of the local engine. The images are packed while the VM boots.
-Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::string& engine_socket,
+Result<ReadyVm> make_ready(const machine::VmSpec& spec, MachineAddress address, const std::string& engine_socket,
                            const std::vector<std::string>& images, const Judge& judge, const Progress& progress) {
   auto packed = std::async(std::launch::async, [&]() -> Result<std::vector<Packed>> {
     // A stop ends this, too, because the destructor of the future waits for it.
@@ -133,7 +134,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, Far far, const std::stri
     }
     return all;
   });
-  auto ready = TRY(make(spec, std::move(far), judge, progress));
+  auto ready = TRY(make(spec, std::move(address), judge, progress));
   auto lacks = [&](const std::string& image) { return !has_image(*ready.channel.hello, image); };
   // Does not use the packed images. The future's destructor still waits until they are packed.
   if (std::ranges::none_of(images, lacks)) return ready;
@@ -164,14 +165,14 @@ Result<ReadyVm> make_session_vm(const Job& job, const std::string& vm_name, cons
   // The disk was baked with everything that the job needs, so nothing is packed, and the hello is judged when it comes
   // with the job's first answers (judge_baked).
   if (job.remote->task == wire::RemoteJob::Task::begin_unseen) {
-    auto ready = TRY(make(spec, job.remote->far, nullptr, progress));
+    auto ready = TRY(make(spec, job.remote->address, nullptr, progress));
     TRY(machine::keep_vm(ready.vm, spec));
     return ready;
   }
   auto judge = [&](const machine::Vm& vm, const wire::Hello& hello) {
     return judge_vm(hello, job, vm.name, vm.offline);
   };
-  auto ready = TRY(make_ready(spec, job.remote->far, job.engine, {job.remote->image}, judge, progress));
+  auto ready = TRY(make_ready(spec, job.remote->address, job.engine, {job.remote->image}, judge, progress));
   // The token is the first secret that goes to the VM, so the VM was judged before.
   ready.token = TRY(hand_over_token(job, spec, ready, progress));
   TRY(machine::keep_vm(ready.vm, spec));
@@ -232,7 +233,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress) {
     auto judge = [](const machine::Vm&, const wire::Hello& hello) {
       return check_engine(hello);
     };  // no secret is sent to this VM
-    auto ready = TRY(make_ready(bake.spec, bake.far, bake.engine, bake.images, judge, progress));
+    auto ready = TRY(make_ready(bake.spec, bake.address, bake.engine, bake.images, judge, progress));
     progress("keeping the VM's disk");
     TRY(warm_up(ready, bake.roots));
     // Ends all our programs on the VM before the provider copies its disk.

@@ -27,7 +27,7 @@ using wire::Job, wire::Token;
 // must still be judged from it.
 struct ReadyVm {
   machine::Vm vm;
-  Far far;
+  MachineAddress address;
   FarSide side;
   Channel channel;
   Token token;  // how the sign-in token gets to the VM; Via::job means among the job's values
@@ -61,7 +61,7 @@ class PendingVm {
 // Describes what `bottle vm bake` makes.
 struct BakeJob {
   machine::VmSpec spec;
-  Far far;                          // has no target yet
+  MachineAddress address;           // has no target yet
   std::string engine;               // the socket of this machine's engine
   std::vector<std::string> images;  // images of that engine that the disk will have, by image_identity()
   std::string roots, before;        // `roots` is PEM; `before` names the image that this one replaces, or is empty

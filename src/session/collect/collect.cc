@@ -141,7 +141,8 @@ std::optional<Work> work_of(const Job& job, const workspace::Summary& sent) {
   const auto& plan = job.plan;
   // With `bind`, the agent worked on the operator's own files.
   if (plan.workspace_mode == WorkspaceMode::none || plan.workspace_mode == WorkspaceMode::bind) return std::nullopt;
-  return Work{plan.workspace, plan.workdir, sent.base, job.directories.results_of(plan.session), job.far};
+  return Work{plan.workspace, plan.workdir, sent.base, job.directories.results_of(plan.session),
+              job.side() == wire::Side::far};
 }
 
 wire::WorkResult sorted(workspace::ReceivedWork back) {

@@ -78,8 +78,8 @@ struct LedgerView {
   std::string id;             // wire::Job::id; empty if an earlier version started the session
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
-  // Says how to reach the machine of a remote session. Has no host if the machine was not made yet.
-  std::optional<wire::Far> remote;
+  // For remote sessions. Has no host if the machine was not made yet.
+  std::optional<wire::MachineAddress> machine;
   std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
   std::optional<plan::Plan> plan;    // for remote sessions
   std::string base;                  // remote sessions: the commit that was sent

@@ -88,7 +88,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   if (record.asked) view.asked.push_back(*record.asked);
   replace(view.engine, record.engine);
   replace(view.work, record.work);
-  replace(view.remote, record.remote);
+  replace(view.machine, record.machine);
   replace(view.vm, record.vm);
   replace(view.plan, record.plan);
   replace(view.base, record.base);

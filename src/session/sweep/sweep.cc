@@ -238,7 +238,7 @@ void remove_if_dead(const std::string& directory) {
 std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
   auto view = found.from == Orphan::From::session ? read_ledger(directories, found.session)
                                                   : read_grave(directories, found.session);
-  if (!view || !view->owner.is_gone() || view->remote)
+  if (!view || !view->owner.is_gone() || view->machine)
     return std::nullopt;  // the next sweep reports a ledger with a fault
   return Orphan{.session = found.session, .from = found.from, .directory = found.directory, .view = std::move(view)};
 }
@@ -266,7 +266,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
       continue;
     }
     if (!view->owner.is_gone()) continue;
-    if (view->remote) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
+    if (view->machine) continue;  // its agent may still run on the remote machine; attach and cleanup handle it
     orphans.push_back({.session = name, .directory = directory, .view = std::move(view)});
   }
 }

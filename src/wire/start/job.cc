@@ -37,18 +37,18 @@ static void fields(Object& o, SshKey& key) {
   else o.refuse("blob", "is not Base64");
 }
 
-void fields(Object& o, Far& far) {
-  o.text("user", far.target.user, kName);
-  o.text("host", far.target.host, kName);
-  o.number("port", far.target.port);
+void fields(Object& o, MachineAddress& address) {
+  o.text("user", address.target.user, kName);
+  o.text("host", address.target.host, kName);
+  o.number("port", address.target.port);
   // This is empty for a machine that is not a VM of ours, because the operator's ssh configuration decides there.
-  o.text("known_hosts", far.target.known_hosts, kPath);
-  o.text("host_key_alias", far.target.host_key_alias, kName);
-  o.text("identity", far.target.identity, kPath);
+  o.text("known_hosts", address.target.known_hosts, kPath);
+  o.text("host_key_alias", address.target.host_key_alias, kName);
+  o.text("identity", address.target.identity, kPath);
   // Ledgers of earlier versions name the directory of ssh's sockets, which may be gone after a reboot.
   std::optional<std::string> control;
   if (o.is_read()) o.text("control", control, kPath);
-  o.text("program", far.program, kName);
+  o.text("program", address.program, kName);
 }
 
 void fields(Object& o, VmJob& job) {
@@ -68,7 +68,7 @@ void fields(Object& o, VmJob& job) {
 
 static void fields(Object& o, RemoteJob& remote) {
   using Task = RemoteJob::Task;
-  o.object("far", remote.far);
+  o.object("far", remote.address);
   o.object("vm", remote.vm);
   bool adopt = remote.adopts(), stop = remote.task == Task::adopt_and_stop, unseen = remote.task == Task::begin_unseen;
   o.flag("adopt", adopt);
@@ -114,8 +114,9 @@ void fields(Object& o, Job& job) {
   if (o.optional("own_rules", !job.own_rules.text.empty())) o.object("own_rules", job.own_rules);
   o.object("directories", job.directories);
   o.text("self", job.path_to_self, kPath);
-  o.flag("far", job.far);
+  o.flag("far", job.from_near_side);
   o.object("remote", job.remote);
+  if (o.is_read() && job.from_near_side && job.remote) o.refuse("far", "excludes remote");
   o.flag("tunnel", job.tunnel);
   o.flag("relay_all", job.relay_all);
   o.object("token", job.token);

@@ -50,13 +50,13 @@ struct SshKey {
 };
 
 // Says how to reach the remote machine. It is kept in the ledger, so nothing in it may be secret.
-struct Far {
+struct MachineAddress {
   static constexpr const char* kName = "address of a remote machine";
   static constexpr size_t kMost = 64 << 10;
   ssh::Target target;
   std::string program;  // content hash; the far side keeps it in ~/.cache/bottle/<hash>
 };
-void fields(Object& o, Far& far);
+void fields(Object& o, MachineAddress& address);
 
 // Describes a VM that is made for the session and destroyed with it.
 struct VmJob {
@@ -72,7 +72,7 @@ void fields(Object& o, VmJob& job);
 
 // Holds the near side's part of a session that runs on a remote machine.
 struct RemoteJob {
-  Far far;  // has no target while a VM is still to be made
+  MachineAddress address;  // has no target while a VM is still to be made
   std::optional<VmJob> vm;
   std::string image;  // image_identity() of the image that its engine must have
   std::string roots;  // content hash of the public roots that the far side keeps
@@ -87,6 +87,15 @@ struct RemoteJob {
   };
   Task task = Task::begin;
   bool adopts() const { return task == Task::adopt || task == Task::adopt_and_stop; }
+};
+
+// Says where the launcher and the bottle of a session are, as seen from the supervisor that has the job.
+enum class Side {
+  local,  // both are on this machine
+  near,   // the launcher is on this machine, and the bottle is on the one that Job::remote names
+  // The bottle is on this machine, and the launcher is not. The values arrive in a separate frame, workspace and
+  // skills arrive in a delivery, and the agent's work is kept as an archive until it has been fetched.
+  far,
 };
 
 // Says where an engine keeps layers and volumes. Fields are empty if the engine did not report them.
@@ -116,17 +125,16 @@ struct Job {
   std::string kept_roots;   // content hash of the roots that the far side keeps, used instead of `ca_bundle`
   Directories directories;
   std::string path_to_self;
-  // Set if the launcher is on another machine. Then the values arrive in a separate frame, workspace and skills
-  // arrive in a delivery, and the agent's work is kept as an archive until it has been fetched.
-  bool far = false;
+  bool from_near_side = false;  // excludes `remote`
   std::optional<RemoteJob> remote;
+  Side side() const { return from_near_side ? Side::far : remote ? Side::near : Side::local; }
   bool tunnel = false;  // the secrets stay on the near side, whose broker replaces the placeholders
   // Set if the machine has no network. Then all traffic that the guard allows goes through the near side, whose broker
   // decides again.
   bool relay_all = false;
   Token token;  // where the sign-in token is, if it is not among the values
 };
-// Refuses a job of another version of the protocol.
+// Refuses a job of another version of the protocol, and one for both sides.
 void fields(Object& o, Job& job);
 
 }  // namespace bottle::wire

@@ -30,9 +30,9 @@ constexpr size_t kLargestIndex = 64u << 20;
 // machine is destroyed with the session.
 std::string name_of(const Job& job) {
   if (job.remote->vm) return "";
-  Far machine = job.remote->far;
-  machine.program.clear();  // it does not change what the machine keeps
-  return content_hash(wire::encode(machine) + "\n" + job.plan.workspace);
+  MachineAddress address = job.remote->address;
+  address.program.clear();  // it does not change what the machine keeps
+  return content_hash(wire::encode(address) + "\n" + job.plan.workspace);
 }
 
 // Returns the time in the file, which is made with the present time if it is missing.

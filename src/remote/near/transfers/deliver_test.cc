@@ -23,7 +23,7 @@ class DeliverTest : public ::testing::Test {
     job_.directories.sessions = root_ + "/sessions";
     job_.directories.cache = root_ + "/cache";
     job_.remote.emplace();
-    job_.remote->far = {.target = {.host = "machine"}, .program = "p"};
+    job_.remote->address = {.target = {.host = "machine"}, .program = "p"};
     std::mt19937 random(1);
     std::string noise(1 << 20, '\0');
     for (char& c : noise) c = static_cast<char>(random());
@@ -34,7 +34,7 @@ class DeliverTest : public ::testing::Test {
 
   Delivered deliver(uint64_t most_kept, const Result<>& noted = {}) {
     return remote::deliver(
-        job_, FarSide::reach(job_.remote->far).value(), [&](const std::string&) { return noted; }, {}, most_kept);
+        job_, FarSide::reach(job_.remote->address).value(), [&](const std::string&) { return noted; }, {}, most_kept);
   }
   // Counts the files that describe what the machine keeps.
   size_t indexes() const {

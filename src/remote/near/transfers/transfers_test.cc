@@ -23,12 +23,12 @@ TEST(Transfers, TheEndOfASessionDoesNotWaitForACheckpointThatTrickles) {
   job.directories.sessions = root + "/sessions";
   job.directories.results = root + "/results";
   job.remote.emplace();
-  job.remote->far = {.target = {.host = "machine"}, .program = "p"};
+  job.remote->address = {.target = {.host = "machine"}, .program = "p"};
   // The machine never pauses. Without the stop, it ends after a while with half a delivery.
   ssh.does("exit 0",
            "printf '{\"to\":\"x\"}\\n'; : >" + root +
                "/begun; n=0; while [ $n -lt 2000 ]; do printf '\\0\\0\\0\\4abcd'; sleep 0.01; n=$((n + 1)); done");
-  FarSide side = FarSide::reach(job.remote->far).value();
+  FarSide side = FarSide::reach(job.remote->address).value();
   Transfers transfers(job, 0s);
   EXPECT_FALSE(transfers.poll_checkpoint(&side));
   for (auto until = std::chrono::steady_clock::now() + 60s; !read_file(root + "/begun");) {
