@@ -102,6 +102,46 @@ TEST_F(Credentials, ShortValuesOfScanSecretsGiveAWarning) {
   EXPECT_TRUE(warnings_of_short_values({"/nonexistent", "/dev/null"}).empty());
 }
 
+TEST_F(Credentials, NoSecretIsShownAsANameOfAShortValue) {
+  for (const std::string text :
+       {"postgres://app:Xy7fK2mQ9pLw@auth-db.internal/app?sslmode=require\n",
+        "Xy7fK2mQ9pLw:auth:key=short\nvalue-of-it\n", "https://hooks.example.org/Xy7fK2mQ9pLw?token=summer\n",
+        "Set-Cookie: Xy7fK2mQ9pLw; Max=4711; auth=abcdef\n", "Xy7fK2mQ9pLw_KEY=abcdef\nTOKEN=winter-otter\n",
+        "Xy7fK2mQ9pLw_KEY=abcdef\nwinter-otter\n",
+        R"({"tokens":{"Xy7fK2mQ9pLw":"alice","://u:Xy7fK2mQ9pLw@h":"winter-otter"}})"}) {
+    for (const auto& told : warnings_of_short_values({file(text)}))
+      EXPECT_EQ(told.find("Xy7fK2mQ9pLw"), std::string::npos) << told;
+    for (const auto& [name, value] : known_values("f", text).value())
+      EXPECT_EQ(name.find("Xy7fK2mQ9pLw"), std::string::npos) << name;
+  }
+  EXPECT_EQ(too_short_values("//npm.example.org/:_authToken=summer\nother-value\n"),
+            std::vector<std::string>{"line 1"});
+  EXPECT_EQ(too_short_values("https://db.example.org/?token=summer\n"), std::vector<std::string>{"line 1"});
+  EXPECT_EQ(too_short_values("postgres://auth.example.org/?sslmode=require\n"), std::vector<std::string>());
+  EXPECT_EQ(too_short_values(R"({"tokens":{"Xy7fK2mQ9pLw":"alice"}})"), std::vector<std::string>{"tokens.*"});
+  EXPECT_EQ(too_short_values("K8S_S3_TOKEN=summer\n"), std::vector<std::string>{"K8S_S3_TOKEN"});
+}
+
+TEST(KnownValues, AShortPasswordOfAnAddressGivesAWarning) {
+  EXPECT_EQ(too_short_values("DB_URL=postgres://u:hunter2@db/x\n"), std::vector<std::string>{"DB_URL.password"});
+  EXPECT_EQ(too_short_values("postgres://u:hunter2@db/x\n"), std::vector<std::string>{"line 1.password"});
+  EXPECT_EQ(too_short_values("DB_URL=postgres://u:winter-otter@db/x\n"), std::vector<std::string>());
+}
+
+TEST(KnownValues, AByteOrderMarkChangesNothing) {
+  for (const std::string text : {"DB_PASSWORD=hunter2\nOTHER=x\n", R"({"DB_PASSWORD":"hunter2"})"})
+    EXPECT_EQ(too_short_values("\xef\xbb\xbf" + text), std::vector<std::string>{"DB_PASSWORD"});
+}
+
+// The parser would round it.
+TEST(KnownValues, ALongNumberIsLookedForAsItIsWritten) {
+  using Map = std::map<std::string, std::string>;
+  EXPECT_EQ(known_values("f", R"({"api_secret": 123456789012345678901, "n": 123456789012345678901})").value_or(Map()),
+            (Map{{"f:api_secret", "123456789012345678901"}}));
+  EXPECT_EQ(known_values("f", R"({"secrets":[-99999999999999999999,"a\" 99999999999999999999"]})").value_or(Map()),
+            (Map{{"f:secrets.0", "-99999999999999999999"}, {"f:secrets.1", "a\" 99999999999999999999"}}));
+}
+
 TEST(KnownValues, ANumberWhoseNameSoundsSecretIsOne) {
   using Map = std::map<std::string, std::string>;
   EXPECT_EQ(known_values("f", R"({"pin_secret": 12345678901234, "port": 12345678})").value_or(Map()),
@@ -146,12 +186,12 @@ TEST(KnownValues, AFileHasOneOfThreeForms) {
             (Map{{"prod.env:mySecretKey", "dGhlIG90dGVyIQ=="}}));
   EXPECT_EQ(values("[default]\naws_access_key_id = AKIAZ7QX2PLM4RTV\n\n[other]\nregion = eu-central-1\n"),
             (Map{{"prod.env:aws_access_key_id", "AKIAZ7QX2PLM4RTV"}}));
-  EXPECT_EQ(values("//npm.example.org/:_authToken=winter-otter\n")["prod.env:__npm.example.org___authToken"],
-            "winter-otter");
+  EXPECT_EQ(values("//npm.example.org/:_authToken=winter-otter\n")["prod.env:line_1"], "winter-otter");
   EXPECT_EQ(values("DB_PASSWORD=winter-otter\nKEY=\"-----BEGIN KEY-----\nabcdefghij\n-----END KEY-----\"\n")
                 ["prod.env:DB_PASSWORD"],
             "winter-otter")
       << "a value of several lines does not hide the others";
+  EXPECT_EQ(values("postgres://me:winter-otter@db.example.org/x\n")["prod.env:line_1.password"], "winter-otter");
   EXPECT_EQ(known_values("a b\"c", "some-value")->begin()->first, "a_b_c:1") << "the name goes into JSON";
   for (std::string_view bad : {"", "\n\n", "short", "A=b\n", "\xff\xff\xff\xff\xff\xff\xff\xff\xff"})
     EXPECT_FALSE(known_values("x", bad)) << bad;

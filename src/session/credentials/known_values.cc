@@ -32,9 +32,38 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kBlank) + 1);
 }
 
+// Returns the text without a byte order mark.
+std::string_view without_mark(std::string_view text) { return text.substr(text.starts_with("\xef\xbb\xbf") ? 3 : 0); }
+
 bool is_name(std::string_view text) {
   auto of_name = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.' || c == '-'; };
   return !text.empty() && std::ranges::all_of(text, of_name);
+}
+
+// Returns whether a name can be shown. In lines that are values, and as a key of JSON, a secret may stand where a name
+// is expected, such as the address before "?sslmode=". In random text, letters often follow digits; in names, rarely.
+bool is_plain(std::string_view name) {
+  size_t changes = 0;
+  for (size_t i = 1; i < name.size(); ++i)
+    changes +=
+        std::isdigit(static_cast<unsigned char>(name[i - 1])) && std::isalpha(static_cast<unsigned char>(name[i]));
+  return is_name(name) && changes < 2;
+}
+
+// Returns the text of JSON with each long whole number as a string, because the parser would round it.
+std::string with_exact_numbers(std::string_view text) {
+  constexpr size_t kLong = 20;  // shorter ones fit in 64 bits
+  std::string exact;
+  bool quoted = false;
+  for (size_t at = 0, size = 1; at < text.size(); at += size) {
+    size = quoted && text[at] == '\\' ? 2 : 1;
+    if (text[at] == '"') quoted = !quoted;
+    else if (!quoted) size = std::max(size, std::min(text.find_first_not_of("+-.0123456789eE", at), text.size()) - at);
+    std::string_view part = text.substr(at, size);
+    bool is_long = part.size() >= kLong && part.find_first_not_of("0123456789", part.front() == '-') == part.npos;
+    exact.append(is_long ? "\"" : "").append(part).append(is_long ? "\"" : "");
+  }
+  return exact;
 }
 
 // Returns whether the line is the heading of a section, as in ~/.aws/credentials.
@@ -119,8 +148,8 @@ class Reader {
     std::string_view start = trimmed(text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size())));
     if (start.starts_with('{') || start.starts_with('['))
       // A text that only begins like JSON, such as a line with a bracket, is read as lines below.
-      if (auto document = parse_json(text)) {
-        branch(*document, "", 0);
+      if (auto document = parse_json(with_exact_numbers(text))) {
+        branch(*document, {}, 0);
         return std::move(values_);
       }
     bool assigns = true, any = false, has_key = text.find("-----BEGIN") != text.npos;
@@ -129,12 +158,14 @@ class Reader {
       assigns &= is_name(name_of(line)) && !is_padded(line);
     });
     each_line(text, [&](std::string_view line, size_t number) {
-      if (any && assigns) return assignment(line);
+      if (any && assigns) return assignment(line, number);
       if (!line.starts_with("-----")) put(std::to_string(number), line);  // "-----BEGIN …" is not secret
+      Name place{"", "line " + std::to_string(number)};
+      password(place, line);
       // The last line of a key may be short.
-      if (!has_key && line.find('=') == line.npos) note_if_short("line " + std::to_string(number), line);
+      if (!has_key && line.find('=') == line.npos) note_if_short(place, line);
       // Files such as .npmrc also have assignments between other lines.
-      if (!name_of(line).empty()) assignment(line);
+      if (!name_of(line).empty()) assignment(line, number);
     });
     return std::move(values_);
   }
@@ -142,6 +173,11 @@ class Reader {
   std::vector<std::string> too_short() { return std::move(too_short_); }
 
  private:
+  // A value's name in the file, which only decides whether the value counts, and what messages and the audit call it.
+  struct Name {
+    std::string given, shown;
+  };
+
   template <typename F>
   static void each_line(std::string_view text, F each) {
     for (size_t number = 1; !text.empty(); ++number) {
@@ -160,20 +196,26 @@ class Reader {
   }
 
   // Reads a line as programs read a .env file: a quoted value ends at its quote, and another one at a comment (" #").
-  void assignment(std::string_view line) {
-    std::string_view value = trimmed(line.substr(line.find('=') + 1));
+  void assignment(std::string_view line, size_t number) {
+    std::string_view given = name_of(line), value = trimmed(line.substr(line.find('=') + 1));
+    std::string shown = is_plain(given) ? std::string(given) : "line " + std::to_string(number);
+    // Before the '=' of an address, only the parameter is a name.
+    if (given.contains("://")) given.remove_prefix(std::min(given.find_last_of("?&;/") + 1, given.size()));
+    Name name{std::string(given), std::move(shown)};
     for (char quote : {'"', '\''})
       if (value.size() >= 2 && value.front() == quote && value.find(quote, 1) != value.npos)
-        return choose(name_of(line), value.substr(1, value.find(quote, 1) - 1));
-    choose(name_of(line), trimmed(value.substr(0, value.find(" #"))));
+        return choose(name, value.substr(1, value.find(quote, 1) - 1));
+    choose(name, trimmed(value.substr(0, value.find(" #"))));
   }
 
   // Takes the strings below a node of JSON. The name of each is the path to it, with dots.
-  void branch(const json& node, const std::string& name, int depth) {
+  void branch(const json& node, const Name& name, int depth) {
     if (depth > kDeepest) return;
-    std::string prefix = name.empty() ? "" : name + ".";
+    std::string_view dot = depth == 0 ? "" : ".";
     for (const auto& [key, value] : node.items()) {
-      std::string inner = prefix + key;
+      Name inner = name;
+      inner.given.append(dot).append(key);
+      inner.shown.append(dot).append(is_plain(key) ? key : "*");
       if (value.is_string()) leaf(inner, value.get_ref<const std::string&>());
       else if (value.is_number_integer()) number(inner, value.dump());
       else if (value.is_structured()) branch(value, inner, depth + 1);
@@ -181,27 +223,36 @@ class Reader {
   }
 
   // Most numbers are ordinary, so those below a name such as "author" count only if their own name sounds secret.
-  void number(const std::string& name, const std::string& value) {
-    if (sounds_secret(last_name(name)) && !names_setting(last_name(name))) choose(name, value);
+  void number(const Name& name, const std::string& value) {
+    if (sounds_secret(last_name(name.given)) && !names_setting(last_name(name.given))) choose(name, value);
   }
 
   // Each line of a key with several lines is a value, because any line can leave by itself.
-  void leaf(const std::string& name, const std::string& value) {
+  void leaf(const Name& name, const std::string& value) {
     if (value.find('\n') == value.npos) return choose(name, value);
     each_line(value, [&](std::string_view line, size_t number) {
-      if (!line.starts_with("-----")) choose(name + "." + std::to_string(number), line);
+      std::string end = "." + std::to_string(number);
+      if (!line.starts_with("-----")) choose({name.given + end, name.shown + end}, line);
     });
   }
 
   // Takes a value unless both its name and the value itself look ordinary.
-  void choose(std::string_view name, std::string_view value) {
-    if (!sounds_secret(name) && is_ordinary(value)) return;
-    if (sounds_secret(name)) note_if_short(name, value);
-    put(name, value);
-    // The password in an address is also a value, because it can leave without the address.
-    size_t scheme = value.find("://"), at = value.rfind('@');
-    size_t colon = scheme == value.npos ? value.npos : value.find(':', scheme + 3);
-    if (at != value.npos && colon < at) put(std::string(name) + ".password", value.substr(colon + 1, at - colon - 1));
+  void choose(const Name& name, std::string_view value) {
+    if (!sounds_secret(name.given) && is_ordinary(value)) return;
+    if (sounds_secret(name.given)) note_if_short(name, value);
+    put(name.shown, value);
+    password(name, value);
+  }
+
+  // The password in an address is also a value, because it can leave without the address.
+  void password(const Name& name, std::string_view address) {
+    size_t scheme = address.find("://"), at = address.rfind('@');
+    size_t colon = scheme == address.npos ? address.npos : address.find(':', scheme + 3);
+    if (at == address.npos || colon >= at) return;
+    std::string_view value = address.substr(colon + 1, at - colon - 1);
+    Name inner{"password", name.shown + ".password"};
+    note_if_short(inner, value);
+    put(inner.shown, value);
   }
 
   // Keeps a value under its name, after the name of the file. Characters that could confuse a reader of the audit
@@ -222,13 +273,13 @@ class Reader {
   }
 
   // Notes a value that is too short to look for, unless it is a setting.
-  void note_if_short(std::string_view name, std::string_view value) {
+  void note_if_short(const Name& name, std::string_view value) {
     static constexpr std::string_view kSettings[] = {"true", "false", "yes", "no", "on", "off", "null", "none"};
     if (value.size() < kShortestTold || value.size() >= kShortest || too_short_.size() == kMostKnownValues) return;
     bool is_number = value.find_first_not_of("0123456789") == value.npos;
-    if (is_number && names_setting(last_name(name))) return;
+    if (is_number && names_setting(last_name(name.given))) return;
     if (std::ranges::find(kSettings, value) == std::end(kSettings))
-      too_short_.emplace_back(name.substr(0, kLongestName));
+      too_short_.emplace_back(name.shown.substr(0, kLongestName));
   }
 
   std::string file_;
@@ -239,7 +290,7 @@ class Reader {
 }  // namespace
 
 Result<Values> known_values(std::string_view file, std::string_view text) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  text = without_mark(text);
   if (!is_utf8(text)) return fail(Code::invalid, "the file is not UTF-8", "convert it, for example with base64");
   Values values = Reader(file).read(text);
   if (values.empty())
@@ -249,6 +300,7 @@ Result<Values> known_values(std::string_view file, std::string_view text) {
 }
 
 std::vector<std::string> too_short_values(std::string_view text) {
+  text = without_mark(text);
   if (!is_utf8(text)) return {};
   Reader reader("");
   (void)reader.read(text);
