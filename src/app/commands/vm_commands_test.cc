@@ -12,10 +12,15 @@
 #include <vector>
 
 #include "app/commands/command_test.h"
+#include "app/place/rescue.h"
 #include "app/place/vms.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "machine/record.h"
+#include "session/audit/audit_file.h"
+#include "session/ledger/files.h"
+#include "session/ledger/info.h"
+#include "session/ledger/ledger.h"
 
 namespace bottle::app {
 namespace {
@@ -139,6 +144,40 @@ TEST_F(VmCommands, a_record_is_not_that_of_another_owners_vm) {
   bottle({"cleanup"});
   EXPECT_EQ(read_file(home() + "/destroyed").value_or(""), "id-bottle-fix\n")
       << "through the record, which has its own id";
+}
+
+// The near side died after it had brought the work home, and the VM's reaper destroyed the VM.
+TEST_F(VmCommands, a_session_whose_vm_is_gone_has_a_whole_record) {
+  for (bool home : {true, false}) {
+    std::string name = home ? "one" : "two", results = directories().results_of(name);
+    session::Owner dead = session::Owner::self();
+    dead.process.start_time += "1";
+    auto ledger = session::Ledger::create(directories().session(name), dead);
+    ASSERT_TRUE(ledger) << ledger.error().what;
+    wire::MachineAddress address{.target = {.host = "127.0.0.1", .port = 1}};
+    ASSERT_TRUE(ledger->note({.session = name, .machine = address}));
+    ASSERT_TRUE(ledger->note({.vm = wire::LedgerVm{"bottle-" + name, "fake", {}}}));
+    ASSERT_TRUE(ledger->note({.running = true}));
+    wire::SessionResult earlier{.session = name, .bottle = "web", .exit = 3};
+    if (home) {
+      ASSERT_TRUE(ledger->note({.home = true}));
+      earlier.back = wire::WorkResult{.text = "Fetched.", .sorted = wire::ReceivedWork{}};
+    }
+    write(".local/state/bottle/results/" + name + "/" + session::kResult, wire::encode(earlier));
+    for (const char* file : {session::kAudit, session::kNearAudit})
+      session::AuditFile(results + "/" + file).add({.time = "2026-01-01T00:00:00Z", .action = "deny", .host = "a.b"});
+    std::string told;
+    EXPECT_TRUE(forget_session_without_vm(name, [&](const std::string& line) { told += line; }));
+    EXPECT_EQ(told.empty(), home) << told;
+    Answer answer = bottle({"audit", "verify", name});
+    EXPECT_EQ(answer.status, 0) << answer.out << answer.err;
+    auto result = session::read_result(results);
+    ASSERT_TRUE(result && result->back) << name;
+    EXPECT_EQ(result->exit, 3);
+    EXPECT_EQ(result->back->text == "Fetched.", home) << result->back->text;
+    EXPECT_EQ(result->audit.size(), 2u);
+    EXPECT_TRUE(result->receipt.confirmed);
+  }
 }
 
 // Building an image takes minutes.

@@ -22,6 +22,7 @@
 #include "base/unique_fd.h"
 #include "machine/destroy.h"
 #include "remote/near/conclusion.h"
+#include "session/audit/audit_file.h"
 #include "session/console/client.h"
 #include "session/ledger/files.h"
 #include "session/ledger/info.h"
@@ -61,13 +62,21 @@ bool bring_home(const Record& record) {
   return !hold_unfetched(*now);
 }
 
-// Writes to the results how a session ended whose VM is gone. Otherwise only the session's ledger says that the work
-// was lost, and that is removed next. Returns false if this cannot be written.
+// Ends the records that a dead near side left, unless `told` has their seals. Returns the seals for the result.
+std::vector<wire::AuditSeal> seals(const std::string& results, std::vector<wire::AuditSeal> told) {
+  for (const char* record : {session::kAudit, session::kNearAudit})
+    told = session::seals_after_death(results + "/" + record, std::move(told));
+  return told;
+}
+
+// Writes to the results how a session ended whose VM is gone, and ends its records. Otherwise only the session's ledger
+// says that the work was lost, and that is removed next. Returns false if this cannot be written.
 bool account_for_vm(const session::LedgerView& view, const std::string& session, const Progress& progress) {
   std::string results = directories().results_of(session);
   auto [result, home] =
       remote::end_without_vm(view, session, results, "the VM was destroyed before the work was fetched");
   auto written = make_directories(results);
+  result.audit = seals(results, std::move(result.audit));
   if (written)
     written = write_file_durably(results + "/" + session::kResult, wire::encode(result, wire::Layout::pretty));
   // An earlier result has the work already.
@@ -112,9 +121,14 @@ bool forget_session_without_vm(const std::string& session, const Progress& progr
   if (vm.empty() && !nowhere) return false;
   // A record is removed only after the provider has confirmed that the VM is gone.
   if (!vm.empty() && machine::is_recorded(vm, directories())) return false;
-  if (!vm.empty() && view->running && !view->home && !account_for_vm(*view, session, progress)) return false;
+  std::string results = directories().results_of(session);
+  if (!vm.empty() && view->running) {
+    if (!account_for_vm(*view, session, progress)) return false;
+  } else if (auto earlier = session::read_result(results); !earlier && earlier.error().code == Code::not_found) {
+    (void)seals(results, {});  // even without a result, a record must not look as if its end was cut off
+  }
   // Removes only an empty directory: then the agent never ran.
-  ::rmdir(directories().results_of(session).c_str());
+  ::rmdir(results.c_str());
   session::remove_session_directory(directory);
   return true;
 }
