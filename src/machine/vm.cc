@@ -12,6 +12,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/process.h"
+#include "base/text/shell_word.h"
 #include "machine/reach.h"
 #include "machine/reaper.h"
 #include "machine/user_data.h"
@@ -153,7 +154,7 @@ Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms, const
   vm.timings.engine = vm.timings.rotated + seconds_since(begun);
   if (vm.engine == "missing")
     return fail(Code::not_found, "VM " + vm.name + " has no container engine",
-                "run `bottle remote setup " + vm.target.to_string() + "`");
+                "run `bottle remote setup " + shell_word(vm.target.to_string()) + "`");
   if (vm.engine == "silent") return fail(Code::timed_out, "the container engine of VM " + vm.name + " does not answer");
   return {};
 }

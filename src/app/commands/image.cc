@@ -8,6 +8,7 @@
 #include "app/output/output.h"
 #include "app/world/interruption.h"
 #include "app/world/world.h"
+#include "base/text/shell_word.h"
 #include "base/units.h"
 #include "docker/answers.h"
 #include "manifest/format/kinds.h"
@@ -111,7 +112,7 @@ Result<int> list(const ImageOptions& o) {
   for (const auto& image : session::with_old_agents(known.images, std::time(nullptr)))
     say("bottle: " + image.agent + " in " + image.reference + " was installed " +
         age(std::time(nullptr) - image.created) + " ago. Run `bottle image build " +
-        image.agent.substr(0, image.agent.find(' ')) + " --refresh`, or change `version` in the manifest");
+        shell_word(image.agent.substr(0, image.agent.find(' '))) + " --refresh`, or change `version` in the manifest");
   return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/os/poller.h"
 #include "base/os/signals.h"
+#include "base/text/shell_word.h"
 #include "base/unique_fd.h"
 #include "machine/vm.h"
 #include "session/console/terminal.h"
@@ -77,9 +78,9 @@ Result<> check_others(const VmOptions& o, const std::vector<const machine::Found
   auto answer = session::ask("destroy it, with the work on it? [y/N]", session::Echo::on);
   if (!answer && answer.error().code == Code::unavailable)
     return fail(Code::denied, o.name + " belongs to another owner, and there is no terminal to ask on",
-                first.listed.owner.empty()
-                    ? "run bottle in a terminal"
-                    : "if nobody uses it, run `bottle vm destroy " + o.name + " --owner " + first.listed.owner + "`");
+                first.listed.owner.empty() ? "run bottle in a terminal"
+                                           : "if nobody uses it, run `bottle vm destroy " + shell_word(o.name) +
+                                                 " --owner " + shell_word(first.listed.owner) + "`");
   TRY(std::move(answer));
   if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "nothing was destroyed");
   return {};

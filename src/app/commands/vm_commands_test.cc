@@ -130,6 +130,16 @@ echo '{"machines": [{"id": "7", "name": "bottle-fix", "session": "fix", "owner":
   EXPECT_EQ(destroyed(), "7 bottle-fix aa11\n");
 }
 
+// At most providers, everyone who can make VMs in the account can choose the label.
+TEST_F(VmCommands, the_label_of_another_owner_is_one_word_in_the_command_that_destroys_its_vm) {
+  hook("list", R"sh(echo '{"machines": [{"id": "7", "name": "bottle-fix; echo x", "owner": "aa11; touch it #",
+"status": "running"}]}')sh");
+  Answer answer = bottle({"vm", "destroy", "bottle-fix; echo x"});
+  EXPECT_EQ(answer.status, 125);
+  EXPECT_NE(answer.err.find("bottle vm destroy 'bottle-fix; echo x' --owner 'aa11; touch it #'`"), std::string::npos)
+      << answer.err;
+}
+
 // A record and a colleague's VM may have the same name.
 TEST_F(VmCommands, a_record_is_not_that_of_another_owners_vm) {
   hook("list", R"sh(echo '{"machines": [{"id": "7", "name": "bottle-fix", "session": "fix", "owner": "aa11",

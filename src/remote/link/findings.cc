@@ -14,6 +14,7 @@
 #include <set>
 
 #include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "session/ledger/names.h"
 
 namespace bottle::remote {
@@ -100,7 +101,7 @@ void judge_engine(const wire::EngineHello& engine, const std::string& name, cons
                "then sign in again");
   if (!engine.error.empty())
     return add("engine", Severity::fail, "no container engine on " + name + ": " + engine.error,
-               "run `bottle remote setup " + name + "`");
+               "run `bottle remote setup " + shell_word(name) + "`");
   add("engine", Severity::ok, "Docker Engine " + engine.version + ", API " + engine.api, "");
   if (engine.rootless) add("rootless", Severity::ok, "the engine runs without root", "");
   judge_kernel(engine, name, add);
