@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 
 #include "git/formats/formats.h"
 #include "git/run/owner.h"
@@ -20,29 +21,36 @@ namespace {
 constexpr size_t kMostStores = 64, kMostEntries = 1'000'000, kLargestList = 1 << 20;
 constexpr int kDeepest = 6;
 
+// Returns whether git keeps objects in a directory of this name. Where the file system ignores case, capitals name the
+// same directory.
+bool holds_loose_objects(const std::string& name) {
+  return name.size() == 2 && name.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+}
+
 // Fails if an object directory contains a symbolic link, because a link could show the objects of another repository
 // under names that the link's author chose.
 Result<> check_store(const Beneath& objects) {
-  auto plain = [&](const std::string& below, bool only_directories) {
+  auto plain = [&](const std::string& below, const std::function<bool(const std::string&, unsigned char)>& allowed) {
     return objects.each(below, kMostEntries, [&](const std::string& name, unsigned char type) -> Result<> {
-      bool plain = type == DT_DIR || type == DT_REG || (only_directories && type != DT_LNK);
-      if (plain) return {};
+      if (allowed(name, type)) return {};
       std::string path = objects.root() + "/" + (below.empty() ? "" : below + "/") + name;
       return fail(Code::denied, path + (type == DT_LNK ? " is a symbolic link, which bottle does not follow"
                                                        : " is not a regular file"));
     });
   };
+  auto is_plain = [](const std::string&, unsigned char type) { return type == DT_DIR || type == DT_REG; };
+  std::vector<std::string> loose;
   // git reads no plain files at the top, so one there does no harm.
-  TRY(plain("", true));
-  for (const char* below : {"pack", "info", "info/commit-graphs"}) TRY(plain(below, false));
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (char first : kDigits)
-    for (char second : kDigits) {
-      std::string below = {first, second};
-      // git cannot read this directory either, and it may need nothing from it.
-      if (::access((objects.root() + "/" + below).c_str(), R_OK | X_OK) != 0 && errno == EACCES) continue;
-      TRY(plain(below, false));
-    }
+  TRY(plain("", [&](const std::string& name, unsigned char type) {
+    if (holds_loose_objects(name)) loose.push_back(name);
+    return type != DT_LNK;
+  }));
+  for (const char* below : {"pack", "info", "info/commit-graphs"}) TRY(plain(below, is_plain));
+  for (const auto& below : loose) {
+    // git cannot read this directory either, and it may need nothing from it.
+    if (::access((objects.root() + "/" + below).c_str(), R_OK | X_OK) != 0 && errno == EACCES) continue;
+    TRY(plain(below, is_plain));
+  }
   return {};
 }
 

@@ -63,7 +63,7 @@ Result<bool> succeeded(Result<git::Runner::Answer> ran, const git::Repository& r
 }
 
 // Returns the times of the directories of an object store. A change of their names changes them.
-std::map<std::string, int64_t> times_of(const std::string& objects) {
+Result<std::map<std::string, int64_t>> times_of(const std::string& objects) {
   std::map<std::string, int64_t> times;
   auto note = [&](const std::string& path) {
     struct stat st{};
@@ -71,11 +71,9 @@ std::map<std::string, int64_t> times_of(const std::string& objects) {
   };
   note(objects);
   note(objects + "/pack");
-  for (int i = 0; i < 256; ++i) {
-    char name[4];
-    std::snprintf(name, sizeof name, "/%02x", static_cast<unsigned>(i));
-    note(objects + name);
-  }
+  // git keeps single objects in directories with names of two digits, of which most repositories have few.
+  for (const auto& name : TRY(names_in(objects)))
+    if (name.size() == 2) note(objects + "/" + name);
   return times;
 }
 
@@ -84,7 +82,7 @@ Result<> flush_changed(const std::string& objects, const std::map<std::string, i
                        std::chrono::system_clock::time_point since) {
   // A directory that changes twice within one tick of the kernel's clock keeps its time.
   auto recent = std::chrono::nanoseconds((since - std::chrono::seconds(1)).time_since_epoch()).count();
-  for (const auto& [path, time] : times_of(objects)) {
+  for (const auto& [path, time] : TRY(times_of(objects))) {
     auto was = before.find(path);
     bool changed = was == before.end() || was->second != time;
     if (!changed && time <= recent) continue;
@@ -119,7 +117,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   into.most_written = most;
   into.durable = true;
   auto since = std::chrono::system_clock::now();
-  auto before = times_of(into.objects);
+  auto before = TRY(times_of(into.objects));
   std::vector<std::string> shared;
   // The objects must stay readable for the other users of a shared repository.
   if (repository.settings.shared) {
