@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -265,6 +266,15 @@ def require_way_to(path, group=None):
                     "with XDG_STATE_HOME, XDG_CACHE_HOME or options.image" % path, NOT_SET_UP)
 
 
+def let_through(directory):
+    """Lets other users enter one of bottle's own directories, but not list it. bottle makes it for one user only, and
+    what bottle keeps in it is closed itself."""
+    with contextlib.suppress(FileNotFoundError):
+        status = os.stat(directory)
+        if status.st_uid == os.geteuid():
+            os.chmod(directory, stat.S_IMODE(status.st_mode) | 0o001)
+
+
 def unprivileged(directory, paths, group):
     """Returns a separate uid for this QEMU if we are root. Returns None if QEMU keeps our uid."""
     if os.geteuid() != 0:
@@ -388,6 +398,8 @@ def create():
     if not shutil.which(QEMU):
         die(QEMU + " is missing: apt-get install qemu-system-x86", NOT_SET_UP)
     if os.geteuid() == 0:  # checked now, because making the disk takes minutes
+        for own in {os.path.dirname(IMAGES), os.path.dirname(os.path.dirname(VMS))}:
+            let_through(own)
         require_way_to(VMS)
         require_way_to(os.path.abspath(env("BOTTLE_OPT_IMAGE", IMAGES)))
     template = image()

@@ -200,6 +200,34 @@ def test_qemu_never_runs_as_root(monkeypatch, capsys, closed):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_qemu_can_enter_the_directories_that_bottle_made(monkeypatch, capsys):
+    """bottle makes its own directories for one user only."""
+    with tempfile.TemporaryDirectory(prefix="qemu-own-") as root:
+        os.chmod(root, 0o711)
+        own = [os.path.join(root, name, "bottle") for name in ("state", "cache")]
+        for variable, path in zip(("XDG_STATE_HOME", "XDG_CACHE_HOME"), own):
+            os.makedirs(path)
+            os.chmod(path, 0o700)
+            monkeypatch.setenv(variable, os.path.dirname(path))
+        template, data = os.path.join(own[1], "qemu", "template"), os.path.join(root, "data")
+        os.makedirs(template)
+        for path in (data, template + "/vmlinuz"):
+            open(path, "w").close()
+        for name, value in (("VM_NAME", "lab"), ("VM_ID", ""), ("OWNER", "0a1b2c3d"), ("OPT_IMAGE", template), ("USER_DATA", data)):
+            monkeypatch.setenv("BOTTLE_" + name, value)
+        module = load()
+        monkeypatch.setattr(module.shutil, "which", lambda name: "/usr/bin/" + name)
+        monkeypatch.setattr(module, "tool", lambda *_: None)
+        monkeypatch.setattr(module, "start", lambda directory, vm: module.unprivileged(directory, [directory, vm["image"] + "/vmlinuz"], None))
+        umask = os.umask(0o022)
+        try:
+            assert ask(module, "create", capsys)["id"].startswith("qemu-")
+        finally:
+            os.umask(umask)
+        assert [stat.S_IMODE(os.stat(path).st_mode) for path in own] == [0o701, 0o701]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_qemu_does_not_start_as_root_if_its_image_cannot_be_entered(qemu, capsys):
     directory, template = os.path.join(qemu.VMS, "lab"), os.path.join(qemu.IMAGES, "0123456789ab")
     os.chmod(template, 0o700)

@@ -411,13 +411,11 @@ class World:
 
     def qemu_environment(self, env):
         """Adds what the provider qemu needs to the variables of an operator. QEMU does not run as root, so other users
-        must be able to enter its directories. The disk is kept for later test runs."""
+        must be able to enter the operator's home. The disk is kept for later test runs."""
         kept, cache = os.path.join(CACHE, "xdg"), self.path("xdg-cache")
-        state = os.path.join(env["XDG_STATE_HOME"], "bottle")
-        for path in (kept, os.path.join(kept, "bottle"), cache, state):
+        for path in (kept, cache, env["XDG_STATE_HOME"]):
             os.makedirs(path, exist_ok=True)
-        for path in (os.path.join(kept, "bottle"), env["HOME"], state):
-            os.chmod(path, 0o711)
+        os.chmod(env["HOME"], 0o711)
         if not os.path.ismount(cache):  # the directories above CACHE may be closed
             run("mount", "--bind", kept, cache)
         return {**env, "XDG_CACHE_HOME": cache}
