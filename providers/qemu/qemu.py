@@ -185,6 +185,12 @@ def state(directory, vm):
 
 # -- the disk that every VM starts from
 
+def may_be_used(image, but=None):
+    """Returns whether the disk of a VM other than `but` may be an overlay of the image. A damaged VM does not say of which
+    image its disk is one, and without that image its disk is lost."""
+    return any(is_damaged(d) or vm.get("image") == image for d, vm in all_vms() if d != but)
+
+
 def image():
     """Returns the directory of disk.raw, vmlinuz and initrd. Makes it if this recipe has not been made yet."""
     if env("BOTTLE_OPT_IMAGE"):
@@ -202,10 +208,9 @@ def image():
             shutil.rmtree(making, ignore_errors=True)
             die("creating the disk failed", done.returncode)
         os.rename(making, directory)
-        used = {vm.get("image") for _, vm in all_vms()}
         for other in os.listdir(IMAGES):
             path = os.path.join(IMAGES, other)
-            if path != directory and path not in used and re.fullmatch(r"[0-9a-f]{12}(\.making)?", other):
+            if path != directory and not may_be_used(path) and re.fullmatch(r"[0-9a-f]{12}(\.making)?", other):
                 shutil.rmtree(path, ignore_errors=True)
         return directory
 
@@ -507,7 +512,7 @@ def bake():
         os.chmod(making, 0o710)
     os.rename(making, baked)
     before = env("BOTTLE_BAKED_BEFORE")
-    if os.path.dirname(before) == IMAGES and os.path.basename(before).startswith("baked-") and before not in {v.get("image") for d, v in all_vms() if d != directory}:
+    if os.path.dirname(before) == IMAGES and os.path.basename(before).startswith("baked-") and not may_be_used(before, but=directory):
         shutil.rmtree(before, ignore_errors=True)
     return {"image": baked}
 

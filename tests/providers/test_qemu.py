@@ -116,6 +116,24 @@ def test_a_vm_whose_file_was_lost_is_not_gone(qemu, capsys, monkeypatch):
     assert ask(qemu, "destroy", capsys) == {"status": "gone"} and not os.path.exists(directory)
 
 
+@pytest.mark.parametrize("damaged", [True, False])
+def test_the_image_of_a_damaged_vm_stays(qemu, capsys, monkeypatch, damaged):
+    """Its disk is an overlay, and what is in the image is not in the overlay."""
+    old = os.path.join(qemu.IMAGES, "0123456789ab")
+    baked = os.path.join(qemu.IMAGES, "baked-qemu-0")
+    os.mkdir(baked)
+    lost = os.path.join(qemu.VMS, "lost")
+    os.mkdir(lost)
+    open(os.path.join(lost, "disk.qcow2" if damaged else "early"), "w").close()
+    monkeypatch.setenv("BOTTLE_BAKED_BEFORE", baked)
+    bake(qemu, capsys)
+    assert os.path.exists(baked) == damaged
+    monkeypatch.setattr(qemu.subprocess, "run", lambda words, **_: os.mkdir(words[-1]) or subprocess.CompletedProcess(words, 0))
+    shutil.rmtree(os.path.join(qemu.VMS, "lab"))
+    new = ask(qemu, "prepare", capsys)["image"]
+    assert new != old and os.path.exists(new) and os.path.exists(old) == damaged
+
+
 @pytest.mark.parametrize("kept", ["disk.qcow2", "meta-data", "vm.json"])
 def test_a_destroy_that_ends_halfway_can_be_repeated(qemu, capsys, monkeypatch, kept):
     """One file cannot be removed at first, and then the hook is called again, as after one that was killed."""
