@@ -106,18 +106,18 @@ Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> 
       return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
                   "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
     auto own = std::ranges::find_if(services.rules, [&](const auto& each) { return lower(each.host) == spec.host; });
-    bool is_service = own != services.rules.end();
-    if (is_service && !spec.ports.empty() && spec.ports != own->ports)
-      return fail(Code::invalid,
-                  "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
-    if (is_service) {
+    if (own != services.rules.end()) {
+      if (!spec.ports.empty() && spec.ports != own->ports)
+        return fail(Code::invalid,
+                    "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
       spec.ports = own->ports;
-      bool is_here = std::ranges::any_of(allow, [&](const wire::GuardRule& rule) {
+      auto here = std::ranges::find_if(allow, [&](const wire::GuardRule& rule) {
         return rule.host == own->host && rule.methods == own->methods && rule.paths == own->paths;
       });
-      if (!services.have_routes && !is_here) {
+      // A route has no limits or reactions, so they need a rule beside it.
+      if (here != allow.end()) add_settings(*here, removed);
+      else if (!services.have_routes || restricts(removed, spec.host, allow))
         add_settings(allow.emplace_back(*own), removed);
-      }
       if (spec.methods.empty() && spec.paths.empty()) return allow;
     }
     // The guard sees methods and paths only in connections that it inspects.

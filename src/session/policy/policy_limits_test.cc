@@ -58,6 +58,25 @@ TEST(ChangedLimits, ADenialKeepsTheSettingsOfTheRulesThatItReplaces) {
   EXPECT_EQ(again[1], expected);
 }
 
+TEST(ChangedLimits, AServiceOfTheLocalNetworkKeepsItsSettings) {
+  const wire::GuardRule own{.host = "nas.bottle", .ports = {443}, .methods = {"GET"}, .inspect = true};
+  for (bool have_routes : {false, true}) {
+    const Services services{.rules = {own}, .have_routes = have_routes};
+    std::vector<wire::GuardRule> rules = {{.host = "nas.bottle",
+                                           .ports = {443},
+                                           .paths = {"/admin"},
+                                           .on_secret = policy::OnSecret::block,
+                                           .limit = {{5}}}};
+    rules = *changed_rules(rules, {.deny = "nas.bottle"}, services);
+    rules = *changed_rules(rules, {.allow = manifest::AllowRule{.host = "nas.bottle"}}, services);
+    auto expected = own;
+    expected.on_secret = policy::OnSecret::block;
+    expected.limit = {{5}};
+    EXPECT_EQ(rules, std::vector{expected}) << have_routes;
+    EXPECT_EQ(*changed_rules(rules, {.allow = manifest::AllowRule{.host = "nas.bottle"}}, services), rules);
+  }
+}
+
 TEST(ChangedLimits, AHostOfSshKeepsItsSettingsOrStaysDenied) {
   const Services services{.ssh = {{.host = "git.a.test", .port = 2222}}};
   auto denied = *changed_rules({{.host = "*.a.test"}, {.host = "git.a.test", .limit = {{5}}}}, {.deny = "git.a.test"});
