@@ -50,28 +50,32 @@ class DeadSession : public ::testing::Test {
   Moment moment;
 };
 
-// Whoever reads the work may die while the engine makes the container, which may then appear later.
+// Whoever reads the work may die while the engine makes the container, which may then appear later. A full disk may
+// have left part of a line in the ledger.
 TEST_F(DeadSession, ALedgerNamesTheRequestForAContainerThatShowsTheWork) {
-  TestSession session(Side::far);
-  FakeDocker docker;
-  session.go_to(moment, docker, false);
-  docker.with_world([](docker::FakeWorld& world) { (void)world.remove_container("bottle-x1-agent"); });
-  auto asked = [&] { return read_ledger(session.scratch.directories, "x1")->asked; };
-  auto before = asked();
-  std::vector<uint64_t> at_request;
-  docker.set_fault([&](const FakeCall& call) {
-    if (call.method == "create container") at_request = asked();
-    return Fault::none;
-  });
-  auto view = read_ledger(session.scratch.directories, "x1");
-  ASSERT_TRUE(view && view->work);
-  std::string directory = session.scratch.directories.session("x1");
-  auto engine = docker.connect();
-  auto shown = reach_work(*engine, belongings_of("x1", *view), directory, view->work->workdir,
-                          [&](uint64_t end) { return note_asked(directory, end); });
-  ASSERT_TRUE(shown && *shown) << shown.error().what;
-  ASSERT_EQ(at_request.size(), before.size() + 1);
-  EXPECT_EQ(asked(), at_request);
+  for (const std::string torn : {"", "{\"asked\":"}) {
+    TestSession session(Side::far);
+    FakeDocker docker;
+    session.go_to(moment, docker, false);
+    docker.with_world([](docker::FakeWorld& world) { (void)world.remove_container("bottle-x1-agent"); });
+    std::string directory = session.scratch.directories.session("x1"), ledger = directory + "/ledger";
+    ASSERT_TRUE(write_file_atomically(ledger, *read_file(ledger) + torn));
+    auto asked = [&] { return read_ledger(session.scratch.directories, "x1")->asked; };
+    auto before = asked();
+    std::vector<uint64_t> at_request;
+    docker.set_fault([&](const FakeCall& call) {
+      if (call.method == "create container") at_request = asked();
+      return Fault::none;
+    });
+    auto view = read_ledger(session.scratch.directories, "x1");
+    ASSERT_TRUE(view && view->work);
+    auto engine = docker.connect();
+    auto shown = reach_work(*engine, belongings_of("x1", *view), directory, view->work->workdir,
+                            [&](uint64_t end) { return note_asked(directory, end); });
+    ASSERT_TRUE(shown && *shown) << shown.error().what;
+    ASSERT_EQ(at_request.size(), before.size() + 1) << torn;
+    EXPECT_EQ(asked(), at_request);
+  }
 }
 
 TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {

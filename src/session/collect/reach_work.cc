@@ -8,6 +8,7 @@
 #include "docker/answers.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/files.h"
+#include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -52,8 +53,9 @@ Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belo
 
 Result<> note_asked(const std::string& directory, uint64_t end) {
   std::string path = directory + "/" + kLedger;
-  UniqueFd ledger(::open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd ledger(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
   if (!ledger) return fail_errno("opening " + path);
+  TRY(end_last_line(ledger.get()));
   return write_all(ledger.get(), wire::encode(LedgerRecord{.asked = end}) + "\n");
 }
 
