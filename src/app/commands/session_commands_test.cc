@@ -66,6 +66,15 @@ TEST_F(Commands, start_ends_with_advice_for_the_built_in_bottle) {
       << shown();
   write(".config/bottle/bottle.yaml", "bottles: {default: {}}\n");
   EXPECT_NE(shown().find("`bottle allow --bottle default --save HOST`"), std::string::npos) << shown();
+  std::filesystem::remove(home() + "/.config/bottle/bottle.yaml");
+  result.egress = wire::EgressResult{.recorded = {{"a.example"}}};
+  EXPECT_NE(shown().find("needed more rules. To allow them, run `bottle init`, which writes a manifest"),
+            std::string::npos)
+      << shown();
+  EXPECT_EQ(shown().find("bottles.default"), std::string::npos) << shown();
+  write(".config/bottle/bottle.yaml", "bottles: {default: {}}\n");
+  EXPECT_NE(shown().find("these rules in bottles.default.egress.allow:\n  - a.example\n"), std::string::npos)
+      << shown();
 }
 
 // A script's unset variable must not mean "on this machine" or "the newest session".

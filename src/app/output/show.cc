@@ -79,8 +79,13 @@ void show_secrets(const std::vector<wire::SecretNotice>& secrets) {
 
 // Shows the rules that a session in record mode would have needed.
 void show_recorded(const std::string& bottle, const std::vector<std::string>& recorded) {
+  std::string first = recorded.empty() ? "" : about_built_in(bottle);
   say("");
-  say("RECORD MODE: the session would have needed these rules in bottles." + bottle + ".egress.allow:");
+  if (first.empty())
+    say("RECORD MODE: the session would have needed these rules in bottles." + bottle + ".egress.allow:");
+  else
+    say("RECORD MODE: the session would have needed more rules. To allow them, " + first +
+        ", and add these rules to its egress.allow:");
   for (const auto& rule : recorded) say("  - " + rule);
   if (recorded.empty()) say(dim("  no rules besides those it has"));
 }
