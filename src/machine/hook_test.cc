@@ -160,7 +160,12 @@ TEST_F(Machine, TheCarriedProvidersAreUnpackedAndRepaired) {
 // Python looks for a module beside the program, or in the directories that the program adds, before its own ones.
 TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
   namespace fs = std::filesystem;
-  std::string mark = (root_ / "mark").string(), module = "open('" + mark + "', 'w')\n";
+  std::string mark = (root_ / "mark").string(), module = "open('" + mark + "', 'w')\n", bin = (root_ / "bin").string();
+  // The hooks of aws run this and not the tool of this machine, which takes long and may ask the cloud.
+  ASSERT_TRUE(make_directories(bin));
+  ASSERT_TRUE(write_file_atomically(
+      bin + "/aws", "#!/bin/sh\necho '{\"Reservations\": [], \"Volumes\": [], \"SecurityGroups\": []}'\n", 0755));
+  environment_["PATH"] = bin + ":" + environment_["PATH"];
   for (const char* name : {"qemu", "aws"}) {
     auto provider = Provider::find(name, directories_, environment_);
     ASSERT_TRUE(provider) << provider.error().what;
@@ -180,7 +185,7 @@ TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
     EXPECT_FALSE(fs::exists(mark)) << name << " loads what is beside it";
     provider = Provider::find(name, directories_, environment_);
     ASSERT_TRUE(provider) << provider.error().what;
-    (void)provider->list("o", {}, {});
+    EXPECT_TRUE(provider->list("o", {}, {})) << name;
     EXPECT_FALSE(fs::exists(mark)) << name;
     for (const std::string& directory : {own, lib})
       for (const char* foreign : {"/json.py", "/hashlib", "/datetime"})

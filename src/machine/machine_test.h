@@ -44,14 +44,17 @@ class Machine : public ::testing::Test {
 
   // Writes the hooks of a provider that keeps the contract. A machine is a file in its cloud directory.
   void good() {
-    // The shell itself makes the file, so that nothing of a create that is killed goes on.
-    hook("create", R"sh(umask 077; f="$CLOUD/$BOTTLE_VM_NAME"
-[ ! -e "$f" ] || grep -q "|$BOTTLE_OWNER|" "$f" || { echo "another owner has a VM of that name" >&2; exit 1; }
+    // The hooks run many times, so the shell itself looks into the file. It also makes the file, so that nothing of a
+    // create that is killed goes on.
+    const std::string has = R"sh(has() { read -r line 2>/dev/null <"$f" && case $line in *"$1"*) ;; *) false ;; esac; }
+)sh";
+    hook("create", has + R"sh(umask 077; f="$CLOUD/$BOTTLE_VM_NAME"
+[ ! -e "$f" ] || has "|$BOTTLE_OWNER|" || { echo "another owner has a VM of that name" >&2; exit 1; }
 [ -e "$f" ] || echo "id-$BOTTLE_VM_NAME|$BOTTLE_SESSION|$BOTTLE_OWNER|running" >"$f"
 echo "making it" >&2
 echo "{\"id\": \"id-$BOTTLE_VM_NAME\", \"cost_per_hour\": \"0.005 USD\"}")sh");
-    std::string mine = R"sh(f="$CLOUD/${BOTTLE_VM_ID#id-}"; [ -n "$BOTTLE_VM_ID" ] || f="$CLOUD/$BOTTLE_VM_NAME"
-grep -qs "|$BOTTLE_OWNER|" "$f" || f=/nonexistent
+    std::string mine = has + R"sh(f="$CLOUD/${BOTTLE_VM_ID#id-}"; [ -n "$BOTTLE_VM_ID" ] || f="$CLOUD/$BOTTLE_VM_NAME"
+has "|$BOTTLE_OWNER|" || f=/nonexistent
 )sh";
     hook("ssh-info", R"sh(echo '{"host": "198.51.100.7", "port": 22, "user": "bottle"}')sh");
     hook("status", mine + R"sh([ -e "$f" ] && echo '{"status": "running"}' || echo '{"status": "gone"}')sh");
