@@ -32,6 +32,7 @@ bool needs_context(const Rule& rule) {
     case Check::token:
     case Check::crc32_base62:
     case Check::aws_key_id:
+    case Check::not_base64:
     case Check::jwt:
     case Check::discord:
     case Check::pem:

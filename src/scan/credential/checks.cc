@@ -123,11 +123,88 @@ Found discord(const Text& text, size_t begin, size_t end) {
   return Credential{begin, row_end(text, end, "-_"), true};
 }
 
+constexpr Set kBase64Digits = set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=");
+// JSON may have a backslash before a slash.
+constexpr Set kInRun = set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\\");
+constexpr std::string_view kAroundLine = " \t\r\n\"'`,;()\\";  // as in source code
+
+bool is_in(const Set& set, char c) { return set[static_cast<unsigned char>(c)]; }
+
+// Returns the text without what may be around a line of Base64, or nothing if it is not such a line.
+std::string_view digits_of_line(std::string_view line) {
+  size_t begin = line.find_first_not_of(kAroundLine);
+  if (begin == line.npos) return {};
+  line = line.substr(begin, line.find_last_not_of(kAroundLine) + 1 - begin);
+  return std::ranges::all_of(line, [](char c) { return is_in(kBase64Digits, c); }) ? line : std::string_view();
+}
+
+// Returns whether many of the characters are capitals, unlike those of a path.
+bool has_capitals(std::string_view run) {
+  constexpr std::ptrdiff_t kOneOf = 5;
+  auto capitals = std::ranges::count_if(run, [](char c) { return c >= 'A' && c <= 'Z'; });
+  return capitals * kOneOf >= std::ssize(run);
+}
+
+// Returns whether two of the two lines before and the two lines after this one are lines of the same text.
+bool has_lines_around(const Text& text, size_t begin, size_t end) {
+  constexpr size_t kMark = 3;       // letters with which a token begins
+  constexpr size_t kLongest = 200;  // of a line
+  constexpr int kEach = 2, kFewest = 2;
+  std::string_view before = text.substr(begin - std::min(begin, kLongest), std::min(begin, kLongest));
+  size_t line = begin - (before.size() - (before.rfind('\n') + 1));  // npos + 1 is 0
+  size_t line_end = std::min(text.substr(0, line + kLongest + 1).find('\n', end), text.size());
+  if (line_end - line > kLongest) return false;
+  std::string_view own = digits_of_line(text.substr(line, line_end - line));
+  if (own.empty()) return false;
+  auto is_like_own = [&](size_t from, size_t to) {
+    text.look(to - from);
+    std::string_view other = digits_of_line(text.substr(from, to - from));
+    // A list of tokens is not a text.
+    return other.size() == own.size() && other.substr(0, kMark) != text.substr(begin, kMark);
+  };
+  int found = 0;
+  for (size_t i = 0, to = line; i < kEach && to > 0; ++i) {
+    size_t last = --to;  // where the line before ends
+    while (to > 0 && last - to < kLongest && text[to - 1] != '\n') --to;
+    if (!is_like_own(to, last)) break;
+    ++found;
+  }
+  for (size_t i = 0, from = line_end; i < kEach && from < text.size(); ++i) {
+    size_t to = std::min(text.substr(0, from + 1 + kLongest).find('\n', from + 1), text.size());
+    if (to - from > kLongest || !is_like_own(from + 1, to)) break;
+    from = to;
+    ++found;
+  }
+  return found >= kFewest;
+}
+
+// Returns whether the match is part of a longer text in Base64, such as that of a program. Some tokens begin only with
+// letters that such a text also has.
+bool in_base64(const Text& text, size_t begin, size_t end) {
+  constexpr size_t kLooked = 256, kFewest = 100;
+  size_t whole = row_end(text, end, "-_"), from = begin, to = whole;
+  while (from > 0 && begin - from < kLooked && is_in(kInRun, text[from - 1])) --from;
+  while (to < text.size() && to - whole < kLooked && is_in(kInRun, text[to])) ++to;
+  text.look(begin - from + to - whole);
+  bool before = begin - from >= kFewest && has_capitals(text.substr(from, begin - from));
+  bool after = to - whole >= kFewest && has_capitals(text.substr(whole, to - whole));
+  return before || after || has_lines_around(text, begin, end);
+}
+
+// Returns whether the match may be Base64 of numbers with many zeros, which are letters "A". The number 16 with zeros
+// after it is "EAAA".
+bool has_many_zeros(const Text& text, size_t begin, size_t end) {
+  constexpr std::ptrdiff_t kOneOf = 6;  // random characters have fewer "A"
+  text.look(end - begin);
+  return std::ranges::count(text.substr(begin, end - begin), 'A') * kOneOf >= static_cast<std::ptrdiff_t>(end - begin);
+}
+
 // A pattern finds candidates quickly. The check of its rule then decides, with the text around the match, whether a
 // candidate is a credential and where the credential begins and ends.
 Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
   switch (rule.check) {
     case Check::token:
+    case Check::not_base64:  // judge() has looked at the text around it
       return token(text, begin, end);
     case Check::crc32_base62:
       return crc32_base62(text, begin, end);
@@ -198,6 +275,8 @@ std::optional<Credential> judge(const Rule& rule, std::string_view whole, size_t
   if (!joined && rule.edge != Edge::any && begin > 0 && is_alnum(text[begin - 1])) return {};
   if (!joined && rule.edge == Edge::alone && end < text.size() && is_alnum(text[end])) return {};
   if (!joined && rule.edge == Edge::alone && in_checksum(text, begin, end)) return {};
+  if (rule.check == Check::not_base64 && (has_many_zeros(text, begin, end) || (!joined && in_base64(text, begin, end))))
+    return {};
   return by_check(rule, text, begin, end);
 }
 

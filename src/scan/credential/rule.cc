@@ -22,6 +22,7 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"token", Check::token},
     {"crc32-base62", Check::crc32_base62},
     {"aws-key-id", Check::aws_key_id},
+    {"not-base64", Check::not_base64},
     {"last", Check::last},
     {"assigned", Check::assigned},
     {"assignment", Check::assignment},
@@ -222,6 +223,7 @@ bool reads_spaces(Check check) {
     case Check::token:
     case Check::crc32_base62:
     case Check::aws_key_id:
+    case Check::not_base64:
     case Check::last:
     case Check::userinfo:
     case Check::basic:

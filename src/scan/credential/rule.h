@@ -15,6 +15,7 @@ enum class Check : uint8_t {
   token,         // random, and not a stand-in such as "xxxx" or "<your-key>"
   crc32_base62,  // the same, and certain if the last six characters are the checksum of the others
   aws_key_id,    // the same, but not in the scope of a signed request to AWS, which says whose key signed
+  not_base64,    // the same, but not part of a longer text in Base64
   last,          // like `token`, but for only the last `Rule::last` bytes of the match
   assigned,      // the value after the match, quoted or not, is not a stand-in
   assignment,    // the same for names that code uses too, so the value must look random
