@@ -148,6 +148,40 @@ TEST(Detector, DumpsTakeLessWorkThanIsAllowed) {
   }
 }
 
+// Returns bytes as those of a program: its code, and tables of numbers, most of whose bytes are zeros.
+std::string program(uint32_t seed, size_t size) {
+  std::mt19937 random(seed);
+  std::string out(
+      "\x7f"
+      "ELF\2\1\1\0\0\0\0\0\0\0\0\0",
+      16);
+  auto number = [&](uint64_t value, size_t bytes) {
+    for (; bytes > 0; --bytes, value >>= 8) out += static_cast<char>(value);
+  };
+  for (uint64_t at = 0x10; out.size() < size / 2; at += 16) {
+    number(at, 8), number(random() % 2 ? 8 : 6, 8), number(random() % 0x20000, 8);  // a relocation
+    number(at * 3, 4), number(18, 2), number(12, 2), number(random() % 0x20000, 8), number(random() % 900, 8);
+  }
+  while (out.size() < size) {
+    out += std::string_view("\x48\x8b\x48\x89\x0f\xb6\x48\x8d\xff\xe8\x83\xc0\x74\x24", 14).substr(random() % 7 * 2, 2);
+    number(random(), 1);
+    if (random() % 3 == 0) number(random() % 4000, 4);
+  }
+  return out;
+}
+
+TEST(Detector, ProgramsInBase64Pass) {
+  constexpr size_t kSize = 36 * 1024;
+  for (uint32_t seed = 0; seed < 8; ++seed)
+    for (const auto& [width, line_end] : {std::pair(size_t{76}, "\n"), std::pair(size_t{64}, "\r\n"),
+                                          std::pair(size_t{60}, "\\n"), std::pair(SIZE_MAX, "")}) {
+      std::string text = "{\"content\": \"" + lines(base64(program(seed, kSize)), width, line_end);
+      auto result = Detector(&catalog()).scan(text.substr(0, kSize));
+      EXPECT_FALSE(result.incomplete) << seed << " " << width;
+      for (const Finding& each : result.findings) ADD_FAILURE() << each.name << " " << seed << " " << width;
+    }
+}
+
 // Soft-masked DNA in the format FASTA changes its case every few hundred letters, and all of it is of Base32.
 TEST(Detector, GenomesTakeLessWorkThanIsAllowed) {
   constexpr size_t kSize = 36 * 1024, kMost = kSize * Detector::kMostWork + Detector::kFreeWork;

@@ -298,6 +298,38 @@ secrets:
     def binary(self):
         return self.random.randbytes(3000) + bytes(500) + b"".join(struct.pack("<I", n) for n in range(300))
 
+    def elf(self):
+        """Returns a library as a linker lays it out: its code, tables with many zeros, names and padding."""
+        draw = self.random
+        code = b"".join(
+            draw.choice([b"\x48\x8b", b"\x48\x89", b"\x8b", b"\x0f\xb6", b"\x48\x8d", b"\xe8", b"\x83", b"\x85"])
+            + bytes([draw.randrange(256)])
+            + draw.choice([b"", b"\x08", b"\x10", struct.pack("<i", draw.randrange(-4000, 4000)), bytes(4)])
+            for _ in range(4000)
+        )
+        at = range(0x11000, 0x11000 + 16 * 400, 16)
+        relocations = b"".join(struct.pack("<QQQ", each, 8, 0x1000 + draw.randrange(len(code))) for each in at)
+        symbols = b"".join(
+            struct.pack("<IBBHQQ", 16 * n, 18, 0, 12, 0x1000 + draw.randrange(len(code)), draw.randrange(900))
+            for n in range(500)
+        )
+        names = b"\0".join(f"{self.word()}_{self.word()}_{self.word()}".encode() for _ in range(300))
+        head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 4096, 64, 0, 0, 64, 56, 4, 64, 0, 0)
+        parts = [head, symbols, names, relocations, code, b"".join(struct.pack("<I", 16 * n) for n in range(800))]
+        return b"".join(part + bytes(-len(part) % 512) for part in parts)
+
+    def elf_in_lines(self):
+        return base64.encodebytes(self.elf())
+
+    def elf_in_json(self):
+        """Returns a blob as the interface of GitHub takes it."""
+        return json.dumps({"content": base64.b64encode(self.elf()).decode(), "encoding": "base64"})
+
+    def elf_in_json_lines(self):
+        """Returns a file as the interface of GitHub returns it."""
+        lines = base64.b64encode(self.elf()).decode()
+        return json.dumps({"content": "".join(lines[i : i + 60] + "\n" for i in range(0, len(lines), 60))})
+
     def telemetry(self):
         return json.dumps(
             {
@@ -336,6 +368,10 @@ FORMS = [
     "request",
     "html",
     "binary",
+    "elf",
+    "elf_in_lines",
+    "elf_in_json",
+    "elf_in_json_lines",
     "telemetry",
 ]
 SPOKEN = {"conversation", "published", "request", "settings", "kubernetes", "templates", "program"}

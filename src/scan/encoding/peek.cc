@@ -64,18 +64,26 @@ uint64_t packs_at(const uint8_t* bytes) {
 // Finds sequences of readable bytes, which may cross from one block to the next.
 class Rows {
  public:
-  // Returns whether a sequence begins in the block before this one. Zeros alone are not text.
+  // Returns whether a sequence begins in the block before this one. Numbers with many zeros are not text: of twelve
+  // bytes of UTF-32, three are others.
   bool add(uint64_t readable, uint64_t zeros) {
-    uint64_t rows = text_rows(readable_, readable, 1);
-    bool found = rows && (rows & ~text_rows(zeros_, zeros, 1));
+    constexpr int kFewest = 3;
+    constexpr uint64_t kRow = (uint64_t{1} << kShortestText) - 1;
+    uint64_t rows = text_rows(readable_, readable, 1), letters = readable & ~zeros;
+    bool found = false;
+    for (; rows && !found; rows &= rows - 1) {
+      auto at = static_cast<unsigned>(std::countr_zero(rows));
+      uint64_t row = letters_ >> at | (at > 0 ? letters << (kBlock - at) : 0);
+      found = std::popcount(row & kRow) >= kFewest;
+    }
     readable_ = readable;
-    zeros_ = zeros;
+    letters_ = letters;
     return found;
   }
   bool end() { return add(0, 0); }
 
  private:
-  uint64_t readable_ = 0, zeros_ = 0;
+  uint64_t readable_ = 0, letters_ = 0;  // `letters_`: those that are not zero
 };
 
 #ifdef SCAN_HAS_WIDE

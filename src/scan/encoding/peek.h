@@ -8,7 +8,8 @@
 
 namespace bottle::scan {
 
-// Returns whether the bytes may contain readable text: 12 printable bytes in a row, or at every other position.
+// Returns whether the bytes may contain readable text: 12 printable bytes or zeros in a row, at least 3 of them not
+// zero.
 bool has_text(std::string_view bytes);
 // Returns whether a gzip, zstd or zlib stream or a zip file may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes);
