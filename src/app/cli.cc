@@ -1,5 +1,5 @@
-// The parser's tree is built with names only. The descriptions of commands and options are in the commands' pages,
-// from which they are copied once the tree is complete. So help, man pages and completion cannot disagree.
+// The parser's tree has names only. The descriptions of commands and options are in the commands' pages, where help and
+// completion read them, so these cannot disagree. Most runs need none, so they do not parse the pages.
 //
 // A wrong command line is answered with the nearest word that exists. The parser (CLI11) reports errors with
 // exceptions and in its own words. They are caught and reworded here and nowhere else.
@@ -16,14 +16,6 @@
 
 namespace bottle::app {
 namespace {
-
-// Takes the descriptions of a command and everything below it from the pages.
-void describe(CLI::App& command) {
-  if (const Page* page = page_of(command)) command.description(page->about(full_name(command)));
-  for (CLI::Option* option : command.get_options())
-    if (std::string text = description(command, *option); !text.empty()) option->description(text);
-  for (CLI::App* sub : command.get_subcommands([](CLI::App*) { return true; })) describe(*sub);
-}
 
 // Makes an empty word an error where a value belongs. It comes from a variable that is not set, and without this,
 // `--remote "$HOST"` would start the bottle on this machine. A prompt and the arguments of the agent may be empty.
@@ -127,12 +119,16 @@ std::string description(const CLI::App& command, const CLI::Option& option) {
   return "";
 }
 
+std::string description(const CLI::App& command) {
+  const Page* page = page_of(command);
+  return page ? page->about(full_name(command)) : "";
+}
+
 std::unique_ptr<CLI::App> make_parser(int& exit) {
   auto app = std::make_unique<CLI::App>("", "bottle");
   app->require_subcommand(1);
   app->set_version_flag("--version", std::string(BOTTLE_VERSION));
   for (const CommandEntry& command : commands()) command.add(Command(*app), exit);
-  describe(*app);
   refuse_empty_values(*app);
   return app;
 }

@@ -1,4 +1,4 @@
-// Makes the parser for all commands of the table. Each command is described by its page.
+// Makes the parser for all commands of the table, and reads what the pages say about each command.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,8 +19,9 @@ const Page* page_of(const CLI::App& command);
 // Returns the full name of a subcommand, such as "bottle image build".
 std::string full_name(const CLI::App& command);
 
-// Returns what the page says about an option ("--json", "SESSION"), or an empty string.
+// Returns what the page says about an option ("--json", "SESSION") or about a command, or an empty string.
 std::string description(const CLI::App& command, const CLI::Option& option);
+std::string description(const CLI::App& command);
 
 // Returns the terms under which a page documents an option: "--json"; "-p" and "--prompt"; "AGENT".
 std::vector<std::string> terms_of(const CLI::Option& option);

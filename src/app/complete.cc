@@ -125,13 +125,16 @@ class Completer {
       if (option->get_positional()) continue;
       bool again = option->get_items_expected_max() > 1;
       if (!again && std::ranges::count(given_, option)) continue;
-      for (const std::string& term : terms_of(*option))
-        if (term.starts_with("--")) offer(word, term, option->get_description());
+      for (const std::string& term : terms_of(*option)) {
+        if (!term.starts_with("--")) continue;
+        std::string about = description(*command_, *option);
+        offer(word, term, about.empty() ? option->get_description() : about);  // the parser describes --help itself
+      }
     }
   }
 
   void subcommands(const std::vector<CLI::App*>& subs, const std::string& word) {
-    for (const CLI::App* sub : subs) offer(word, sub->get_name(), sub->get_description());
+    for (const CLI::App* sub : subs) offer(word, sub->get_name(), description(*sub));
   }
 
   CLI::App* command_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "app/cli.h"
+#include "app/manual/manual.h"
 
 namespace bottle::app {
 namespace {
@@ -53,6 +54,20 @@ TEST(Completions, WithoutAnyWordAreAllCommands) {
   std::string all = completed({""});
   EXPECT_TRUE(all.starts_with("start attach ")) << all;
   EXPECT_EQ(all.find("supervise"), std::string::npos);
+}
+
+TEST(Completions, SayWhatThePagesSay) {
+  int exit = 0;
+  auto parser = make_parser(exit);
+  auto about = [&](const std::vector<std::string>& words) {
+    auto found = complete(*parser, words, names).candidates;
+    return found.size() == 1 ? found[0].about : "not one candidate";
+  };
+  const Page& start = *find_page("start");
+  EXPECT_EQ(about({"sta"}), start.summary);
+  EXPECT_EQ(about({"start", "--headl"}), start.items("bottle start").at("--headless"));
+  EXPECT_EQ(about({"image", "bu"}), find_page("image")->about("bottle image build"));
+  EXPECT_EQ(about({"image", "--he"}), "Print this help message and exit") << "no page has it";
 }
 
 TEST(Completions, HaveNoEffectOnATerminal) {

@@ -1,5 +1,5 @@
 // Parses and shows the manual pages. Each command has one page (commands/NAME.md, which is compiled into the program).
-// Pages are shown as help, as roff and as docs/commands.md; the parser and the completions read descriptions from them.
+// Pages are shown as help, as roff and as docs/commands.md; the completions read descriptions from them.
 // They are written in this subset of Markdown:
 //
 //   # bottle NAME: summary          once, first
