@@ -313,12 +313,11 @@ void Connection::close_existing(const Target& target, const Options& options) {
   if (connection && connection->alive()) connection->close();
 }
 
-void Connection::close_if_dead(const Target& target, const Options& options) {
-  constexpr int kPatienceMs = 5000;
+void Connection::close_if_dead(const Target& target, const Options& options, std::chrono::milliseconds patience) {
   auto connection = find(target, options);
   if (!connection || !connection->alive()) return;
   // A machine that refuses the command, for example because too many run, has answered.
-  auto answer = connection->capture("exit 0", {.timeout_ms = kPatienceMs});
+  auto answer = connection->capture("exit 0", {.timeout_ms = static_cast<int>(patience.count())});
   if (!answer && answer.error().code == Code::timed_out) connection->close();
 }
 

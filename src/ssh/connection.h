@@ -4,6 +4,7 @@
 // forwarded; no option in a configuration file can change that.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <stop_token>
 #include <string>
@@ -53,9 +54,10 @@ class Connection {
   static void close_existing(const Target& target, const Options& options);
 
   // Does that only if the connection is dead: the master lives, but the machine answers nothing over the connection for
-  // 5 s. Other sessions may use the same connection, and a session whose own part has failed must not end theirs.
+  // that long. Other sessions may use the same connection, and a session whose own part has failed must not end theirs.
   // Blocks.
-  static void close_if_dead(const Target& target, const Options& options);
+  static void close_if_dead(const Target& target, const Options& options,
+                            std::chrono::milliseconds patience = std::chrono::seconds(5));
 
   // Returns what was given to open().
   const Target& target() const { return target_; }

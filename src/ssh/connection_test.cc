@@ -165,16 +165,16 @@ TEST_F(ConnectionTest, OnlyADeadConnectionIsClosed) {
     while (UniqueFd client = accept_connection(master.get()))
       (void)write_all(client.get(), std::string("\0\0\0\4\0\0\0\1", 8));
   });
-  auto is_closed_when = [&](const std::string& command) {
+  auto is_closed_when = [&](const std::string& command, std::chrono::milliseconds patience = std::chrono::minutes(1)) {
     ssh_.does("exit 0", "case \"$*\" in *' -O '*) : >" + root_ + "/closed;; *) " + command + ";; esac");
     fs::remove(root_ + "/closed");
-    Connection::close_if_dead(target_, {.control_directory = root_ + "/control"});
+    Connection::close_if_dead(target_, {.control_directory = root_ + "/control"}, patience);
     return fs::exists(root_ + "/closed");
   };
   EXPECT_FALSE(is_closed_when("exit 0"));
   EXPECT_FALSE(is_closed_when("exit 1")) << "the machine has answered";
   EXPECT_FALSE(is_closed_when("echo 'Session open refused by peer' >&2; exit 255")) << "the machine has answered";
-  EXPECT_TRUE(is_closed_when("exec sleep 100"));
+  EXPECT_TRUE(is_closed_when("exec sleep 100", std::chrono::milliseconds(100)));
   ::shutdown(master.get(), SHUT_RDWR);
 }
 

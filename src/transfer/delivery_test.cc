@@ -107,10 +107,10 @@ TEST(Delivery, ASlowSenderThatContinuesIsWaitedFor) {
       [&](const std::string&, const Source& source) -> Result<> {
         char buffer[50];
         for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; count += n)
-          if (count == 0) std::this_thread::sleep_for(2500ms);
+          if (count == 0) std::this_thread::sleep_for(1200ms);
         return {};
       },
-      5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 2000ms, .longest = 60s});
+      5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 1000ms, .longest = 60s});
   EXPECT_TRUE(read) << read.error().what;
   EXPECT_EQ(count, 2000u);
 }
