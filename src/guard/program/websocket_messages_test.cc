@@ -7,17 +7,35 @@
 namespace bottle::guard {
 namespace {
 
-// Returns the payloads of all messages, each after its opcode.
-std::string messages(WebSocketSender sender, std::string_view bytes) {
-  WebSocketReader reader(sender, false);
-  std::string all, payload;
-  for (WebSocketReader::Step step; (step = reader.next(bytes, payload)) != WebSocketReader::Step::more;) {
-    if (step == WebSocketReader::Step::bad) return all + "bad: " + reader.why();
-    if (step == WebSocketReader::Step::frame && reader.frame().opcode)
-      payload += std::to_string(reader.frame().opcode) + ":";
-    if (reader.message_done()) all += std::exchange(payload, {}) + " ";
+// Reads messages as they arrive.
+class MessageText {
+ public:
+  explicit MessageText(WebSocketSender sender) : reader_(sender, false) {}
+
+  void feed(std::string_view bytes) {
+    rest_ += bytes;
+    std::string_view left = rest_;
+    for (WebSocketReader::Step step; why_.empty() && (step = reader_.next(left, payload_)) != Step::more;) {
+      if (step == Step::bad) why_ = "bad: " + std::string(reader_.why());
+      if (step == Step::frame && reader_.frame().opcode) payload_ += std::to_string(reader_.frame().opcode) + ":";
+      if (reader_.message_done()) all_ += std::exchange(payload_, {}) + " ";
+    }
+    rest_.erase(0, rest_.size() - left.size());
   }
-  return all + payload;
+  // Returns the payloads of all messages, each after its opcode.
+  std::string text() const { return why_.empty() ? all_ + payload_ : all_ + why_; }
+
+ private:
+  using Step = WebSocketReader::Step;
+
+  WebSocketReader reader_;
+  std::string rest_, all_, payload_, why_;
+};
+
+std::string messages(WebSocketSender sender, std::string_view bytes) {
+  MessageText read(sender);
+  read.feed(bytes);
+  return read.text();
 }
 
 class MessagesTest : public SecretsTest {
@@ -34,7 +52,7 @@ class MessagesTest : public SecretsTest {
           wire.write(kSwitch + headers + "\r\n" + frames);
           while (wire.more()) {
             std::lock_guard lock(mutex_);
-            received_ += std::exchange(wire.in, {});
+            received_.feed(std::exchange(wire.in, {}));
           }
         });
     route(host, server_->port);
@@ -59,15 +77,16 @@ class MessagesTest : public SecretsTest {
     for (int i = 0; i < 6000; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
       std::lock_guard lock(mutex_);
-      if (std::string all = messages(kClient, received_); all.find(until) != all.npos) return all;
+      if (std::string all = received_.text(); all.find(until) != all.npos) return all;
     }
     std::lock_guard lock(mutex_);
-    return messages(kClient, received_);
+    return received_.text();
   }
 
   std::unique_ptr<RawOrigin> server_;
   std::mutex mutex_;
-  std::string head_, received_, answer_head_;
+  MessageText received_{kClient};
+  std::string head_, answer_head_;
 };
 
 TEST_F(MessagesTest, PassWithoutTheirExtensions) {
@@ -107,7 +126,7 @@ TEST_F(MessagesTest, CarryNoPlaceholderToItsHostOrAnother) {
   EXPECT_EQ(wire.to_end(), "");
   EXPECT_EQ(audited("secret")["action"], "deny");
   EXPECT_TRUE(server_->wait_until_closed());
-  EXPECT_EQ(messages(kClient, received_), "1:fine ");
+  EXPECT_EQ(received_.text(), "1:fine ");
 }
 
 TEST_F(MessagesTest, ToTheModelPassAndAreMarked) {
@@ -128,13 +147,13 @@ TEST_F(MessagesTest, OfOneConnectionDoNotHoldUpAnother) {
     return asks.message();
   };
   EXPECT_TRUE(ask().ends_with("fine"));
-  std::string flood;
-  for (int i = 0; i < 100'000; ++i) flood += frame(kClient, 1, true, "x");
+  std::string flood, one = frame(kClient, 1, true, "x");
+  for (int i = 0; i < 100'000; ++i) flood += one;
   wire.write(flood + frame(kClient, 1, true, "last"));
   EXPECT_TRUE(ask().ends_with("fine"));
   {
     std::lock_guard lock(mutex_);
-    EXPECT_EQ(messages(kClient, received_).find("last"), std::string::npos) << "the flood went first";
+    EXPECT_EQ(received_.text().find("last"), std::string::npos) << "the flood went first";
   }
   SSL_shutdown(wire.ssl.get());
   wire.close();
