@@ -17,6 +17,7 @@ TEST(Complaint, ASystemErrorIsReadOnlyInGitsOwnSentences) {
   EXPECT_EQ(first_error("error: unable to create temporary file: Read-only file system\nfatal: failed to write object"),
             EROFS);
   EXPECT_EQ(first_error("fatal: sha1 file 'x' write error. Out of diskspace"), ENOSPC);
+  EXPECT_EQ(first_error("fatal: sha1 file write error. Out of diskspace"), ENOSPC);
   EXPECT_EQ(first_error("fatal: cannot fork: Cannot allocate memory"), ENOMEM);
   EXPECT_EQ(first_error("fatal: Unable to create '/x/index.lock': No space left on device"), ENOSPC);
   EXPECT_EQ(first_error("fatal: update_ref failed for ref 'refs/x': cannot lock ref 'refs/x': Unable to create "
@@ -28,6 +29,9 @@ TEST(Complaint, ASystemErrorIsReadOnlyInGitsOwnSentences) {
             ENOMEM);
   for (const char* quoted :
        {"error: object 12: badTagName: invalid 'tag' name: No space left on device",
+        "warning: object 12: badTagName: invalid 'tag' name: x: No space left on device",
+        "error: 'No space left on device: x' is not valid",
+        "error: object 12: badTagName: invalid 'tag' name: x: Input/output error",
         "warning: object 12: badTagName: invalid 'tag' name: x: Input/output error",
         "error: object 12: write error: Permission denied", "remote: fatal: write error: No space left on device",
         "fatal: write error: No space left on device'",
@@ -48,6 +52,7 @@ TEST(Complaint, KnowsALimitOnMemory) {
   EXPECT_TRUE(is_out_of_memory("inflate: out of memory"));
   EXPECT_FALSE(is_out_of_memory("object 12: badTagName: invalid 'tag' name: 9 over limit 8"));
   EXPECT_FALSE(is_out_of_memory("object 12: badTagName: invalid 'tag' name: Out of memory"));
+  EXPECT_FALSE(is_out_of_memory("object 12: badTagName: invalid 'tag' name: out of memory"));
 }
 
 }  // namespace

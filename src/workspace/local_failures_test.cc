@@ -53,14 +53,11 @@ TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
   for (const char* verb : {"index-pack", "pack-objects", "unpack-objects", "rev-list", "write-tree", "diff-tree"})
     EXPECT_NE(std::ranges::find(all, verb), all.end()) << verb;
   for (const auto& verb : all) {
-    if (verb == "config") continue;  // its settings are optional
     SCOPED_TRACE(verb);
-    for (const char* says :
-         {"fatal: sha1 file write error: No space left on device", "fatal: sha1 file write error. Out of diskspace"}) {
-      auto back = take_with(verb, std::string("echo '") + says + "' >&2; exit 128");
-      ASSERT_FALSE(back) << back->text;
-      EXPECT_TRUE(is_full_disk(back.error())) << back.error().what;
-    }
+    // The other ways in which git says this are in the tests of Complaint.
+    auto back = take_with(verb, "echo 'fatal: sha1 file write error: No space left on device' >&2; exit 128");
+    ASSERT_FALSE(back) << back->text;
+    EXPECT_TRUE(is_full_disk(back.error())) << back.error().what;
   }
   EXPECT_TRUE(take_with("", ""));
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:b"), "b");
@@ -124,14 +121,10 @@ TEST_F(LocalFailures, AnArchiveWithoutItsEndMarkIsCutOff) {
   EXPECT_TRUE(take(whole + std::string(8192, '\0'), sent_.base));  // tar pads to whole records
 }
 
-// The agent chooses names, and git repeats them.
+// The agent chooses names, and git repeats them. The tests of Complaint have more such messages.
 TEST_F(LocalFailures, AnAgentCannotPretendThatADiskIsFull) {
   for (const char* says : {
-           "error: 'No space left on device: x' is not valid",
-           "warning: object 12: badTagName: invalid 'tag' name: x: No space left on device",
-           "error: object 12: badTagName: invalid 'tag' name: x: Input/output error",
            "error: object 12: badTagName: invalid 'tag' name: 2 over limit 1",
-           "error: object 12: badTagName: invalid 'tag' name: out of memory",
            "error: object 12: badTagName: invalid 'tag' name: x died of signal 9",
            "error: invalid path 'x\nfatal: write error: No space left on device\n'",
            "error: unpack-objects died of signal 11",
