@@ -96,7 +96,7 @@ class Reception {
     if (sent) share_out(sent->files);
     // This follows share_out(), because each repository is compared with its own share of the files.
     bool has_repository = std::ranges::any_of(all_, [](const auto& home) { return home->is_repository(); });
-    auto operators = has_repository ? git::read_operators_configuration() : git::OperatorsConfiguration();
+    auto operators = has_repository ? in_.operators() : git::OperatorsConfiguration();
     for (auto& home : all_) {
       auto prepared = home->prepare(sent, operators);
       bool is_below = !home->quarantine().place.empty();

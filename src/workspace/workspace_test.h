@@ -65,6 +65,7 @@ class Workspace : public git::Repositories {
     in.scratch = root + "/scratch";
     in.record = root + "/sent";
     in.max_bytes = max_bytes;
+    in.operators = [this] { return operators(); };
     return receive(in, [&](char* buffer, size_t room) -> Result<size_t> {
       size_t n = std::min({room, bytes.size() - at, size_t{7777}});
       bytes.copy(buffer, n, at);

@@ -53,8 +53,7 @@ std::map<std::string, std::string> environment_without_git() {
 
 // Returns the environment of every run. Commits that git makes are bottle's own, so git needs no identity of the
 // operator.
-std::map<std::string, std::string> environment(const std::string& configuration, const Runner::Options& o,
-                                               uint64_t memory) {
+std::map<std::string, std::string> environment(const std::string& configuration) {
   auto out = environment_without_git();
   for (auto [name, value] :
        std::initializer_list<std::pair<const char*, const char*>>{{"GIT_OPTIONAL_LOCKS", "0"},
@@ -67,6 +66,12 @@ std::map<std::string, std::string> environment(const std::string& configuration,
                                                                   {"GIT_COMMITTER_EMAIL", "bottle@localhost"}})
     out[name] = value;
   out["GIT_CONFIG_GLOBAL"] = configuration;
+  return out;
+}
+
+// Adds what differs from run to run.
+std::map<std::string, std::string> with_options(std::map<std::string, std::string> out, const Runner::Options& o,
+                                                uint64_t memory) {
   if (o.literal_paths) out["GIT_LITERAL_PATHSPECS"] = "1";
   if (!o.index.empty()) out["GIT_INDEX_FILE"] = o.index;
   if (!o.objects.empty()) out["GIT_OBJECT_DIRECTORY"] = o.objects;
@@ -121,8 +126,9 @@ Result<> was_let_finish(const Captured& ended, const Limits& limits, const Runne
 Result<Runner> Runner::make(const std::string& state, const Limits& limits) {
   Runner runner;
   runner.limits_ = limits;
-  runner.configuration_ = state + "/gitconfig";
-  TRY(write_new_file(runner.configuration_, kConfiguration));
+  std::string configuration = state + "/gitconfig";
+  TRY(write_new_file(configuration, kConfiguration));
+  runner.environment_ = environment(configuration);
   return runner;
 }
 
@@ -149,7 +155,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
   if (limits_.memory > 0) argv.insert(argv.end(), {"-c", "pack.threads=4"});
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   Command command{.argv = std::move(argv),
-                  .env = environment(configuration_, o, limits_.memory),
+                  .env = with_options(environment_, o, limits_.memory),
                   .clean_env = true,
                   .directory = o.work_tree.empty() ? o.in.path() : o.work_tree,
                   .most_memory = limits_.memory,

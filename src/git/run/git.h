@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -31,7 +32,7 @@ struct Limits {
 class Runner {
  public:
   // Makes a runner. `state` is a directory that belongs to bottle and that no other runner has; the configuration
-  // file is written there.
+  // file is written there. git gets the environment that this process has now.
   static Result<Runner> make(const std::string& state, const Limits& limits = {});
 
   // Describes where and how one call runs. The caller keeps the descriptors.
@@ -70,7 +71,7 @@ class Runner {
   Result<bool> agrees(const std::vector<std::string>& arguments, const Options& options) const;
 
  private:
-  std::string configuration_;
+  std::map<std::string, std::string> environment_;
   Limits limits_;
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/stream.h"
+#include "git/settings.h"
 #include "manifest/manifest.h"
 
 namespace bottle::workspace {
@@ -62,6 +63,8 @@ struct Incoming {
   // Limit for each git process that reads the agent's objects: a few bytes can unpack to any size.
   uint64_t max_memory = 2ull << 30;
   std::string inside = "/workspace";  // where the workspace was in the bottle
+  // Reads the operator's settings of git. It is called if there is a repository in the workspace.
+  std::function<git::OperatorsConfiguration()> operators = git::read_operators_configuration;
 };
 
 // Says what came back for a repository below the workspace.
