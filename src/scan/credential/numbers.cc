@@ -17,6 +17,7 @@
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/stand_in.h"
+#include "scan/encoding/escapes.h"
 #include "scan/encoding/simd/masks.h"
 
 namespace bottle::scan {
@@ -83,6 +84,26 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
   if (at <= kWord || text[at - 1] != ' ' || (at > kWord + 1 && is_part_of_word(text[at - kWord - 2]))) return false;
   return std::ranges::all_of(text.substr(at - kWord - 1, kWord),
                              [](char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); });
+}
+
+// Returns whether [at, end) are words of four hexadecimal digits in a line of a dump, and more of the line follows. An
+// offset and a colon begin such a line, as xxd and tcpdump write it, and the words before follow them.
+bool is_in_line_of_dump(std::string_view text, size_t at, size_t end) {
+  constexpr size_t kWord = 4, kMostWords = 16, kOffset = 8, kShortOffset = 4;
+  auto is_hex = [&](size_t i) { return hex_digit(static_cast<uint8_t>(text[i])) >= 0; };
+  if (end + 1 >= text.size() || text[end] != ' ' || (text[end + 1] != ' ' && !is_hex(end + 1))) return false;
+  for (size_t words = 0; words < kMostWords && at > kWord && text[at - 1] == ' ' && is_hex(at - 2); ++words) {
+    for (size_t i = at - kWord - 1; i + 1 < at; ++i)
+      if (!is_hex(i)) return false;
+    at -= kWord + 1;
+  }
+  size_t spaces = 0;
+  while (at > 0 && spaces < 2 && text[at - 1] == ' ') --at, ++spaces;
+  if (spaces == 0 || at == 0 || text[--at] != ':') return false;
+  size_t digits = 0;
+  while (digits < at && digits < kOffset && is_hex(at - 1 - digits)) ++digits;
+  bool has_prefix = digits >= kShortOffset && digits < at && text[at - 1 - digits] == 'x';
+  return digits == kOffset || has_prefix;
 }
 
 // Returns whether the value at a position is an id that has 16 digits, such as in "span_id":"4539148803436467". The ids
@@ -204,7 +225,8 @@ size_t card_at(std::string_view text, size_t at) {
   bool split = end - at != digits.size();
   if (!split && digits.size() == 16 && is_other_id(text, at)) return 0;
   if (split && digits.size() == 16 && end - at != 19) return 0;  // four groups
-  return is_card(digits) && distinct(digits) >= kFewestKinds ? end : 0;
+  if (!is_card(digits) || distinct(digits) < kFewestKinds) return 0;
+  return split && is_in_line_of_dump(text, at, end) ? 0 : end;
 }
 
 bool may_begin_number(std::string_view text, size_t at) {
@@ -222,7 +244,8 @@ size_t iban_at(std::string_view text, size_t at) {
   Grouped number = grouped(text, at, length, [](char c) { return is_digit(c) || is_upper(c); });
   if (number.size < length || !is_iban(number.text())) return 0;
   size_t end = number.ends[length - 1];
-  return end < text.size() && is_part_of_word(text[end]) ? 0 : end;
+  if (end < text.size() && is_part_of_word(text[end])) return 0;
+  return is_in_line_of_dump(text, at, end) ? 0 : end;
 }
 
 bool is_iban(std::string_view iban) {
