@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "scan/block_scan.h"
+#include "scan/credential/characters.h"
 #include "scan/credential/checks.h"
 #include "scan/credential/names.h"
 #include "scan/credential/numbers.h"
@@ -284,9 +285,23 @@ void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::v
   if (!may_work(work::kRegion + text.size() * work::kForm)) return;
   if (catalog_.known_.has_spaces() && may_work(text.size())) find_known(inside, 0, text.size());
   find_credentials(inside, {{0, text.size()}});
-  for (uint32_t at : pluses)
-    if (may_begin_number(text, at + 1)) find_numbers(inside, {.begin = at + 1});
+  find_numbers_of_form(inside, pluses);
   if (result_.findings.size() > found) seen_[view.joined].forget(hash);
+}
+
+// Finds the numbers that have spaces between their groups. A plus is before the number, or after its first group.
+void BlockScan::find_numbers_of_form(const View& view, const std::vector<uint32_t>& pluses) {
+  constexpr uint32_t kLongestGroup = 8;
+  auto find = [&](uint32_t at) {
+    if (may_begin_number(view.text, at) && may_work(work::kSpot)) find_numbers(view, {.begin = at});
+  };
+  uint32_t last = 0;  // the number at this position was examined
+  for (uint32_t at : pluses) {
+    uint32_t begin = at;
+    while (begin > last && at - begin < kLongestGroup && is_alnum(view.text[begin - 1])) --begin;
+    if (begin < at && (begin > last || last == 0)) find(begin);
+    find(last = at + 1);
+  }
 }
 
 // Scans a text without its escapes, and with those of bytes as bytes if compressed data may begin among them.

@@ -8,6 +8,7 @@
 #include "scan/compiler/spaces.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/characters.h"
+#include "scan/credential/numbers.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {
@@ -114,9 +115,8 @@ TEST(Rules, TheBuiltInRulesFindTheirExamples) {
 }
 
 // Returns the text as a field of a form. A browser writes a space as `+`, other programs as %20.
-std::string form_field(std::string_view text, std::string_view space) {
+std::string form_field(std::string_view text, std::string_view space, std::string out = "x=%3C") {
   constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string out = "x=%3C";
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
     if (c == ' ') out += space;
@@ -160,6 +160,42 @@ TEST(Rules, FormsWithEitherSpaceAreFound) {
   EXPECT_GT(tried, 60u);
   EXPECT_EQ(untried, std::set<std::string>()) << "an example with a space is missing";
   EXPECT_TRUE(found(form_field("pay to " + filled("<iban>", 3), "+")).contains("iban"));
+}
+
+// Returns the account number in groups of four, with the digits of its checksum.
+std::string iban_in_groups(std::string country, const std::string& account) {
+  for (char tens = '0'; tens <= '9'; ++tens)
+    for (char ones = '0'; ones <= '9'; ++ones)
+      if (std::string iban = country + tens + ones + account; is_iban(iban)) {
+        for (size_t at = iban.size() / 4 * 4; at > 0; at -= 4)
+          if (at < iban.size()) iban.insert(at, " ");
+        return iban;
+      }
+  return {};
+}
+
+// Their groups have pluses between them. The first group may begin the value, and may be the only one without one.
+TEST(Rules, NumbersInFormsAreFound) {
+  auto catalog = Catalog::builtin();
+  ASSERT_TRUE(catalog);
+  catalog->build();
+  for (const auto& [rule, number] : {std::pair("payment-card", std::string("4539 1488 0343 6467")),
+                                     std::pair("payment-card", std::string("3759 824163 05270")),
+                                     std::pair("iban", iban_in_groups("GB", "NWBK29144012345678")),
+                                     std::pair("iban", iban_in_groups("NL", "INGB0417164038")),
+                                     std::pair("iban", iban_in_groups("BE", "729105634182")),
+                                     std::pair("iban", iban_in_groups("DE", "370400440532013007"))})
+    for (std::string before : {"", "my number is ", "a", "b "})
+      for (std::string_view field : {"x=%3C", "card=", "a=b&iban=", "a=%2F&x="}) {
+        auto findings =
+            Detector(&*catalog).scan(form_field(before + number, "+", std::string(field)) + "&y=a%2Fb").findings;
+        if (before == "a") {
+          EXPECT_TRUE(findings.empty()) << "a letter is before the number";
+          continue;
+        }
+        ASSERT_EQ(findings.size(), 1u) << rule << ": " << field << before << number;
+        EXPECT_EQ(findings[0].name, rule);
+      }
 }
 
 // A rule says with its pattern alone that it has a space, in whichever way it writes that.

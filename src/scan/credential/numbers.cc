@@ -233,7 +233,9 @@ bool may_begin_number(std::string_view text, size_t at) {
   constexpr size_t kLooked = 13;  // the shortest card number has as many digits
   constexpr std::ptrdiff_t kDigits = 9;
   std::string_view part = text.substr(at, kLooked);
-  return part.size() == kLooked && part[0] != ' ' && std::ranges::count_if(part, is_digit) >= kDigits;
+  if (part.size() < kLooked || part[0] == ' ') return false;
+  bool is_account = is_upper(part[0]) && is_upper(part[1]) && is_digit(part[2]) && is_digit(part[3]);
+  return is_account || std::ranges::count_if(part, is_digit) >= kDigits;
 }
 
 size_t iban_at(std::string_view text, size_t at) {

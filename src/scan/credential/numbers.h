@@ -19,7 +19,8 @@ bool is_wif(std::string_view base58);
 // spaces or dashes.
 size_t card_at(std::string_view text, size_t at);
 size_t iban_at(std::string_view text, size_t at);
-// Returns whether one of them may begin there, because most of the next characters are digits.
+// Returns whether one of them may begin there, because most of the next characters are digits, or because two capitals
+// and two digits begin them, as in an account number.
 bool may_begin_number(std::string_view text, size_t at);
 
 // Calls each(begin, end) for each text that has the form of a token of Discord: three parts with dots between them.
