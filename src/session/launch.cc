@@ -155,7 +155,7 @@ void Launch::begin_independent_steps() {
                return make_internal_network(engine_, names_.network, labelled("network"), guess_);
              }).share();
   host_ = std::async(std::launch::async, [this] {
-            return job_.relay_all ? host_address(engine_) : ensure_egress_network(engine_);
+            return job_.near_share.offline ? host_address(engine_) : ensure_egress_network(engine_);
           }).share();
   root_ = std::async(std::launch::async, [this] { return pki::Root::make(job_.plan.session); }).share();
   ssh_agent_ = std::async(std::launch::async, [this]() -> Result<std::unique_ptr<SessionAgent>> {
@@ -171,7 +171,7 @@ void Launch::begin_independent_steps() {
 // which may take long on a remote machine. The values are in the configuration only, which goes to the running guard.
 Result<Launch::Guard> Launch::make_guard() {
   auto create = [&](const std::string& image) {
-    return job_.relay_all ? create_offline_guard(image) : create_guard(image);
+    return job_.near_share.offline ? create_offline_guard(image) : create_guard(image);
   };
   auto created = create(guard_reference());
   // Only the first start on an engine has to make the image.
@@ -179,9 +179,9 @@ Result<Launch::Guard> Launch::make_guard() {
   Subnet subnet = TRY(std::move(created));
   Values values = TRY(control_.await_values());
   auto networks = TRY(host_networks());
-  auto config = guard_config(job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets,
-                                         job_.side() == wire::Side::far, job_.tunnel, job_.relay_all, networks,
-                                         known_secrets(job_.plan, values.env, values.known), job_.own_rules});
+  auto config = guard_config(
+      job_.plan, {subnet.guard, job_.ca_bundle, job_.extra_ca, values.secrets, job_.side(), job_.near_share, networks,
+                  known_secrets(job_.plan, values.env, values.known), job_.own_rules});
   config.ssh_agent = !job_.ssh_keys.empty();
   auto root = TRY(root_.get());
   GuardLink link = TRY(start_guard(engine_, names_.guard, config, *root, control_.stop()));

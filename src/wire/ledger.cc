@@ -52,7 +52,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.object("remote", record.machine);
   o.object("vm", record.vm);
   o.object("plan", record.plan);
-  o.flag("tunnel", record.tunnel);
+  o.flag("tunnel", record.secrets_stay);
   o.flag("offline", record.offline);
   o.text("base", record.base, kName);
   o.text("id", record.id, kName);

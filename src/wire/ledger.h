@@ -62,10 +62,9 @@ struct LedgerRecord {
   std::optional<MachineAddress> machine = {};
   std::optional<LedgerVm> vm = {};
   std::optional<plan::Plan> plan = {};
-  std::optional<bool> tunnel = {};       // the secrets stay on the near side
-  std::optional<bool> offline = {};      // the machine has no network
-  std::optional<std::string> base = {};  // the commit that was sent
-  std::optional<std::string> id = {};    // Job::id, on both machines
+  std::optional<bool> secrets_stay = {}, offline = {};  // of NearShare
+  std::optional<std::string> base = {};                 // the commit that was sent
+  std::optional<std::string> id = {};                   // Job::id, on both machines
 };
 void fields(Object& o, LedgerRecord& record);
 

@@ -132,8 +132,7 @@ Job job() {
   j.path_to_self = "/usr/bin/bottle";
   j.remote = {address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab",
               RemoteJob::Task::adopt_and_stop};
-  j.tunnel = true;
-  j.relay_all = true;
+  j.near_share = {.secrets_stay = true, .offline = true};
   j.token = {Token::Via::provider, "token", "/run/token", "cat /run/token"};
   return j;
 }

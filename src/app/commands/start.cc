@@ -89,13 +89,13 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
 // one option needs or excludes.
 Result<> resolve_options(StartOptions& o) {
   auto& token = o.remote.token;
-  o.remote.secrets = o.secrets == "tunnel" ? SecretsStay::here : SecretsStay::there;
+  o.remote.secrets = o.secrets == "tunnel" ? Secrets::stay : Secrets::go_there;
   // `here` means that the bottle runs on this machine.
   bool here = o.remote.target.empty() && o.vm.name.empty();
-  if (o.remote.tunnels() && here)
+  if (o.remote.secrets_stay() && here)
     return fail(Code::invalid, "--secrets tunnel needs --remote or --vm",
                 "add one of them, or leave out --secrets tunnel");
-  if (o.remote.tunnels() && (!o.token_via.empty() || !token.file.empty()))
+  if (o.remote.secrets_stay() && (!o.token_via.empty() || !token.file.empty()))
     return fail(Code::invalid,
                 "--secrets tunnel and --token-via cannot be combined: the tunnel keeps the token on this machine",
                 "leave out one of them");

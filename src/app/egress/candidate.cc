@@ -94,7 +94,8 @@ Result<CandidatePolicy> CandidatePolicy::load(const PolicySource& source) {
 
 Result<CandidatePolicy> CandidatePolicy::of(const plan::Plan& plan) {
   // The values of secrets have no effect on a decision, but the hosts to which they are bound have.
-  return make(plan.egress, session::guard_config(plan, {.guard_ip = "127.0.0.1", .tunnel = true}));
+  return make(plan.egress,
+              session::guard_config(plan, {.guard_ip = "127.0.0.1", .near_share = {.secrets_stay = true}}));
 }
 
 Result<> check_plan(const plan::Plan& plan) {

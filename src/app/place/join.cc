@@ -22,7 +22,7 @@ namespace {
 
 // Gives the new supervisor what the old one had only in its memory: the broker's rules and values, and the ssh keys.
 void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const JoinOptions& options) {
-  bool brokered = view.brokered.secrets || view.brokered.all || !job.plan.egress.lan.empty();
+  bool brokered = view.near_share.secrets_stay || view.near_share.offline || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
     return session::ask(question, session::Echo::off);
@@ -31,7 +31,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
     options.progress(std::string("the session continues without ") + what + ": " + why.what +
                      (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
-  job.tunnel = view.brokered.secrets;
+  job.near_share = view.near_share;
   if (brokered) {
     auto read = read_own_rules(job.plan.scan.rules);
     auto rules = read ? guard_rules(*read) : std::unexpected(read.error());
@@ -42,7 +42,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
     if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);
     else without("egress.extra_ca", extra.error());
   }
-  if (view.brokered.secrets) {
+  if (view.near_share.secrets_stay) {
     plan::Plan secrets = job.plan;
     secrets.env.clear();  // the agent already has these
     if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);

@@ -9,8 +9,8 @@
 
 namespace bottle::app {
 
-// Says where the values of secrets are while the agent runs on another machine.
-enum class SecretsStay { there, here };
+// Says where the values of secrets are while the agent runs on another machine (--secrets).
+enum class Secrets { go_there, stay };
 
 // Says how to reach a remote machine or a VM, and what may go there. Comes from the options of `bottle start`.
 struct RemoteOptions {
@@ -18,13 +18,12 @@ struct RemoteOptions {
   bool interactive = true;  // ssh may ask questions
   bool allow_vpn = false;
   bool fresh = false;  // ignore the cached hello of the machine
-  SecretsStay secrets = SecretsStay::there;
+  Secrets secrets = Secrets::go_there;
   wire::Token token;  // how the sign-in token gets to the machine
   Transport transport;
   std::stop_token stop = {};  // ends what the place waits for, with Code::canceled
 
-  // Returns whether the secrets stay on this machine (--secrets tunnel).
-  bool tunnels() const { return secrets == SecretsStay::here; }
+  bool secrets_stay() const { return secrets == Secrets::stay; }
 };
 
 // Says which VM to make. Comes from the options of `bottle start --vm`.

@@ -45,7 +45,7 @@ class RemotePlace : public Place {
     if (options_.transport.is_mosh() && !hello_.mosh)
       return fail(Code::not_found, "mosh-server is not installed on " + address_.target.to_string(),
                   "install mosh on that machine, or leave out --transport mosh");
-    if (options_.tunnels()) warn_of_tunnel(plan);
+    if (options_.secrets_stay()) warn_of_values_that_stay(plan);
     for (const auto& finding : remote::remote_findings(hello_, address_.target.to_string()))
       if (finding.severity == Severity::warn) plan.warnings.push_back(finding.what);
     return {};
@@ -81,7 +81,7 @@ class RemotePlace : public Place {
 
   Result<UniqueFd> start(wire::Job job) override {
     if (options_.token.via != wire::Token::Via::job) TRY(hand_over_token(job));
-    job.tunnel = options_.tunnels();
+    job.near_share.secrets_stay = options_.secrets_stay();
     job.remote.emplace();
     job.remote->address = address_;
     job.remote->image = image_;

@@ -14,7 +14,7 @@ Result<std::string> token_name(const plan::Plan& plan) {
               "leave out --token-via");
 }
 
-void warn_of_tunnel(plan::Plan& plan) {
+void warn_of_values_that_stay(plan::Plan& plan) {
   if (std::ranges::find(plan.secrets, plan::kParentLogin, &plan::Secret::name) != plan.secrets.end())
     plan.warnings.push_back(
         "egress.parent_proxy_login stays on this machine with --secrets tunnel: only requests with a secret use it");

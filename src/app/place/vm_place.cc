@@ -20,7 +20,7 @@ class VmPlace : public Place {
       : remote_(std::move(remote)),
         baked_(std::move(baked)),
         token_(way.token),
-        tunnel_(way.tunnels()),
+        secrets_stay_(way.secrets_stay()),
         transport_(way.transport),
         stop_(way.stop) {}
 
@@ -39,7 +39,7 @@ class VmPlace : public Place {
       TRY(TRY(machine::Provider::find(vm.vm.provider, Directories::from(vm.environment), vm.environment))
               .can_put_secrets());
     }
-    if (tunnel_) warn_of_tunnel(plan);
+    if (secrets_stay_) warn_of_values_that_stay(plan);
     return {};
   }
 
@@ -57,7 +57,7 @@ class VmPlace : public Place {
   Result<UniqueFd> start(wire::Job job) override {
     job.engine = socket_;
     job.remote = remote_;
-    job.tunnel = tunnel_;
+    job.near_share.secrets_stay = secrets_stay_;
     // If everything needed is on the disk, the job need not wait for the machine's hello.
     if (remote_.address.program == baked_.program &&
         std::ranges::find(baked_.agent_images, remote_.image) != baked_.agent_images.end() &&
@@ -81,7 +81,7 @@ class VmPlace : public Place {
   wire::RemoteJob remote_;
   wire::BakedRecord baked_;  // what is on the disk image that the VM starts from
   wire::Token token_;
-  bool tunnel_;
+  bool secrets_stay_;
   Transport transport_;
   std::stop_token stop_;
   std::string socket_;

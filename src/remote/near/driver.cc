@@ -95,7 +95,7 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   ::unlink((record_.directory + "/" + session::kSocket).c_str());
   auto view = TRY(read_ledger(job_.directories, session_));
   transfers_.was_sent(view.base);
-  offline_ = view.brokered.all;
+  offline_ = view.near_share.offline;
   if (view.vm) record_.vm_name = view.vm->name;
   // The command that adopts the session may have found the VM at another address than the ledger has.
   if (view.vm && view.machine && !same_address(view.machine->target, record_.address.target))
@@ -114,7 +114,10 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
 
 Result<> Driver::make_record() {
   ledger_ = TRY(Ledger::create(record_.directory, Owner::self(), job_.id));
-  return ledger_->note({.session = session_, .machine = record_.address, .plan = job_.plan, .tunnel = job_.tunnel});
+  return ledger_->note({.session = session_,
+                        .machine = record_.address,
+                        .plan = job_.plan,
+                        .secrets_stay = job_.near_share.secrets_stay});
 }
 
 // -- a turn of the loop

@@ -194,7 +194,7 @@ Job Driver::job_for_far_side() const {
   Job there = job_;
   there.remote.reset();
   there.from_near_side = true;
-  there.relay_all = offline_;
+  there.near_share.offline = offline_;
   if (token_) {
     there.token = *token_;
     // The token has reached the VM in another way.
@@ -289,7 +289,7 @@ Result<> Driver::make_services(Job& there) {
 // need.
 void Driver::open_services() {
   Job there = job_;
-  there.relay_all = offline_;
+  there.near_share.offline = offline_;
   if (auto made = make_services(there); !made)
     clients_.event(wire::Warning{"the remote machine cannot use what stays on this machine: " + made.error().what});
 }

@@ -42,7 +42,7 @@ wire::Go go_message(const Job& job, const Values& values, const std::string& ca,
   env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] = "1";
   env["DISABLE_AUTOUPDATER"] = "1";
   for (const auto& secret : plan.secrets)
-    if (!secret.env.empty() && (job.tunnel || values.secrets.contains(secret.name)))
+    if (!secret.env.empty() && (job.near_share.secrets_stay || values.secrets.contains(secret.name)))
       env[secret.env] = secret.placeholder;
   for (const auto& var : plan.env)
     if (var.source.kind == plan::Source::Kind::locale) go.locale[var.name] = var.source.text;

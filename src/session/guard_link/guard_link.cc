@@ -141,8 +141,10 @@ bool is_exposed(const plan::Plan& plan, const plan::Secret& secret) {
   });
 }
 
-// Adds the secrets to a configuration. With a tunnel, the guard gets only the placeholders, and relays their hosts.
+// Adds the secrets to a configuration. If they stay on the near side, the guard gets only the placeholders, and relays
+// their hosts.
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
+  bool stay = settings.near_share.secrets_stay;
   for (const auto& secret : plan.secrets) {
     auto value = settings.secrets.find(secret.name);
     // This login is for the proxy that the guard itself uses. The agent has no placeholder for it.
@@ -151,17 +153,17 @@ void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::Gu
       continue;
     }
     // The secret was optional and has no value.
-    if (!settings.tunnel && value == settings.secrets.end()) continue;
+    if (!stay && value == settings.secrets.end()) continue;
     config.secrets.push_back({.name = secret.name,
-                              .value = settings.tunnel ? "" : value->second,
-                              .relayed = settings.tunnel,
+                              .value = stay ? "" : value->second,
+                              .relayed = stay,
                               .exposed = is_exposed(plan, secret),
                               .placeholder = secret.placeholder,
                               .hosts = secret.hosts,
                               .header = secret.header,
                               .in = secret.in,
                               .beside = secret.beside});
-    if (settings.tunnel) config.relay.insert(config.relay.end(), secret.hosts.begin(), secret.hosts.end());
+    if (stay) config.relay.insert(config.relay.end(), secret.hosts.begin(), secret.hosts.end());
   }
 }
 
@@ -202,7 +204,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   for (const auto& [model, price] : plan.egress.prices)
     egress.prices.push_back({model, price.input, price.output, price.cache_read, price.cache_write});
   for (const auto& rule : plan.egress.allow) egress.allow.push_back(guard_rule(rule));
-  if (settings.far) {
+  if (settings.side == wire::Side::far) {
     // A service of the operator's network is an ordinary rule whose host is relayed, because its address would mean
     // something else on this machine.
     for (auto& rule : lan_rules(plan)) {
@@ -215,7 +217,7 @@ wire::GuardConfig guard_config(const plan::Plan& plan, const GuardSettings& sett
   }
   add_secrets(plan, settings, config);
   // "*" includes the hosts in the list, so it replaces them.
-  if (settings.relay_all) config.relay = {"*"};
+  if (settings.near_share.offline) config.relay = {"*"};
   config.ssh = ssh_hosts(plan);
   return config;
 }

@@ -10,6 +10,7 @@
 #include "plan/plan.h"
 #include "policy/address.h"
 #include "wire/guard/control.h"
+#include "wire/start/job.h"
 
 namespace bottle::session {
 
@@ -49,10 +50,9 @@ std::vector<wire::FromGuard> take_messages(std::string& partial);
 struct GuardSettings {
   std::string guard_ip;
   std::string ca_bundle, extra_ca;
-  std::map<std::string, std::string> secrets;      // from name to value
-  bool far = false;                                // LAN services are on the near side
-  bool tunnel = false;                             // the values of all secrets are on the near side
-  bool relay_all = false;                          // this machine has no network, so every host is on the near side
+  std::map<std::string, std::string> secrets;  // from name to value
+  wire::Side side = wire::Side::local;         // on the far side, LAN services are relayed
+  wire::NearShare near_share = {};
   std::vector<policy::Prefix> host_networks;       // networks of the machine that this guard runs on (host_routes.h)
   std::vector<wire::GuardKnownSecret> known = {};  // known_secrets()
   wire::GuardOwnRules own_rules = {};

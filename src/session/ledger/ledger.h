@@ -83,17 +83,13 @@ struct LedgerView {
   std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
   std::optional<plan::Plan> plan;    // for remote sessions
   std::string base;                  // remote sessions: the commit that was sent
-  // For remote sessions: says which requests the near side makes. If the machine has no network, it makes all of
-  // them.
-  struct Brokered {
-    bool secrets = false, all = false;
-  } brokered;
-  bool running = false;         // the agent was started, or, in a remote session, may have been started
-  bool home = false;            // its work was brought home
-  bool foreign = false;         // another session may own a volume with a name of this session
-  std::vector<uint64_t> asked;  // the connections over which create requests went
-  std::optional<Work> work;     // empty if there is nothing to bring home or the work is home
-  std::optional<int> exit;      // the agent's exit status, if it ended before its supervisor
+  wire::NearShare near_share;        // for remote sessions
+  bool running = false;              // the agent was started, or, in a remote session, may have been started
+  bool home = false;                 // its work was brought home
+  bool foreign = false;              // another session may own a volume with a name of this session
+  std::vector<uint64_t> asked;       // the connections over which create requests went
+  std::optional<Work> work;          // empty if there is nothing to bring home or the work is home
+  std::optional<int> exit;           // the agent's exit status, if it ended before its supervisor
 
   // Returns whether the agent began.
   bool worked() const { return running || exit; }

@@ -93,8 +93,8 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.plan, record.plan);
   replace(view.base, record.base);
   replace(view.id, record.id);
-  replace(view.brokered.secrets, record.tunnel);
-  replace(view.brokered.all, record.offline);
+  replace(view.near_share.secrets_stay, record.secrets_stay);
+  replace(view.near_share.offline, record.offline);
   replace(view.running, record.running);
   replace(view.home, record.home);
   replace(view.foreign, record.foreign);

@@ -117,8 +117,8 @@ void fields(Object& o, Job& job) {
   o.flag("far", job.from_near_side);
   o.object("remote", job.remote);
   if (o.is_read() && job.from_near_side && job.remote) o.refuse("far", "excludes remote");
-  o.flag("tunnel", job.tunnel);
-  o.flag("relay_all", job.relay_all);
+  o.flag("tunnel", job.near_share.secrets_stay);
+  o.flag("relay_all", job.near_share.offline);
   o.object("token", job.token);
 }
 

@@ -98,6 +98,13 @@ enum class Side {
   far,
 };
 
+// Says which requests of a bottle on a remote machine go through the near side, whose broker decides about them again.
+// Those to services on the operator's network always do.
+struct NearShare {
+  bool secrets_stay = false;  // those with secrets: the broker has the values, and replaces the placeholders
+  bool offline = false;       // all that the guard allows, because the remote machine has no network
+};
+
 // Says where an engine keeps layers and volumes. Fields are empty if the engine did not report them.
 struct EngineStorage {
   std::string driver;     // such as overlay2
@@ -128,10 +135,7 @@ struct Job {
   bool from_near_side = false;  // excludes `remote`
   std::optional<RemoteJob> remote;
   Side side() const { return from_near_side ? Side::far : remote ? Side::near : Side::local; }
-  bool tunnel = false;  // the secrets stay on the near side, whose broker replaces the placeholders
-  // Set if the machine has no network. Then all traffic that the guard allows goes through the near side, whose broker
-  // decides again.
-  bool relay_all = false;
+  NearShare near_share;
   Token token;  // where the sign-in token is, if it is not among the values
 };
 // Refuses a job of another version of the protocol, and one for both sides.

@@ -75,7 +75,7 @@ BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings)
   for (const auto& rule : plan.egress.allow) rules.session.push_back(session::guard_rule(rule));
   rules.services = {.rules = session::lan_rules(plan), .have_routes = false, .ssh = session::ssh_hosts(plan)};
   rules.session.insert(rules.session.end(), rules.services.rules.begin(), rules.services.rules.end());
-  if (settings.all) return rules;
+  if (settings.offline) return rules;
   auto& served = rules.served.emplace();
   for (const auto& secret : plan.secrets)
     if (settings.secrets.contains(secret.name)) served.insert(secret.hosts.begin(), secret.hosts.end());

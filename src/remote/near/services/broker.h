@@ -27,7 +27,7 @@ struct BrokerSettings {
   std::string ca_bundle, extra_ca;
   std::map<std::string, std::string> secrets;      // if empty, only LAN services are allowed
   std::vector<policy::Prefix> host_networks;       // networks of this machine (host_routes.h)
-  bool all = false;                                // apply all rules, because the other machine has no network
+  bool offline = false;                            // apply all rules, because the other machine has no network
   std::vector<wire::GuardKnownSecret> known = {};  // session::known_secrets()
   wire::GuardOwnRules own_rules = {};
 };

@@ -34,19 +34,22 @@ constexpr size_t kMostInFlight = 1024 * 1024;
 
 Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
                                                          Send send, Record record) {
-  bool tunnel = job.tunnel && !job.values.secrets.empty();
-  if (job.tunnel) there.values.known.clear();  // in this case, only the broker looks for them
+  bool has_secrets = job.near_share.secrets_stay && !job.values.secrets.empty();
+  if (job.near_share.secrets_stay) there.values.known.clear();  // in this case, only the broker looks for them
   bool lan = !job.plan.egress.lan.empty();
-  if (!tunnel && !lan && !there.relay_all && job.ssh_keys.empty()) return nullptr;
+  if (!has_secrets && !lan && !there.near_share.offline && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
-  if (tunnel || lan || there.relay_all) {
+  if (has_secrets || lan || there.near_share.offline) {
     services->program_ = job.path_to_self;
     auto networks = TRY(session::host_networks());
-    BrokerSettings settings{
-        job.ca_bundle,       job.extra_ca,    {},
-        std::move(networks), there.relay_all, session::known_secrets(job.plan, job.values.env, job.values.known),
-        job.own_rules};
-    if (tunnel) {
+    BrokerSettings settings{job.ca_bundle,
+                            job.extra_ca,
+                            {},
+                            std::move(networks),
+                            there.near_share.offline,
+                            session::known_secrets(job.plan, job.values.env, job.values.known),
+                            job.own_rules};
+    if (has_secrets) {
       // The far guard must not expect a secret that has no value.
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);

@@ -276,7 +276,7 @@ TEST_F(NearServicesTest, OfTheRulesForAHostWithASecretOnlyTheMostSpecificApply) 
   secret.placeholder = "placeholder-0123456789";
   job_.plan.secrets = {secret};
   job_.values.secrets = {{"key", "value-0123456789"}};
-  job_.tunnel = true;
+  job_.near_share.secrets_stay = true;
   make();
   uint64_t stream = 1;
   auto fetch = [&](const std::string& method, const std::string& url) {
@@ -360,7 +360,7 @@ TEST_F(NearServicesTest, WithoutAFarNetworkTheWholePolicyIsCheckedAgain) {
   job_.plan.egress.hosts = {{"allowed.example.org", {"127.0.0.1:1"}}, {"later.example.org", {"127.0.0.1:1"}}};
   job_.plan.egress.resolver = "127.0.0.1:1";
   there_ = job_;
-  there_.relay_all = true;
+  there_.near_share.offline = true;
   auto made = NearServices::make(
       job_, there_, "/nonexistent",
       [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
