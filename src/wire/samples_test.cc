@@ -152,8 +152,18 @@ Hello hello() {
   h.mosh = h.token = true;
   h.roots = "0123456789ab";
   h.engine_at = 1'800'000'000.5;
-  h.engine = {"",  "",        "/run/docker.sock", "1.50", "28.2.2", true, {"runc", "runsc"},
-              "2", "systemd", "overlay2",         true,   true,     true, true};
+  h.engine = EngineHello{"/run/docker.sock",
+                         "1.50",
+                         "28.2.2",
+                         true,
+                         {"runc", "runsc"},
+                         "2",
+                         "systemd",
+                         "overlay2",
+                         true,
+                         true,
+                         true,
+                         true};
   return h;
 }
 

@@ -280,6 +280,21 @@ TEST(Jobs, SayOnWhichSideOfASessionTheyAre) {
   EXPECT_EQ(decode<Job>(encode(job), From::ours).value().side(), Side::far);
 }
 
+TEST(Hellos, AnEngineThatDoesNotAnswerHasNoFacts) {
+  Hello hello;
+  hello.engine = std::unexpected(Error{Code::unavailable, "no socket", "start it"});
+  json message = json::parse(encode(hello));
+  EXPECT_EQ(message["engine"], (json{{"error", "no socket"}, {"todo", "start it"}}));
+  auto read = decode<Hello>(message.dump(), From::foreign).value();
+  ASSERT_FALSE(read.engine);
+  EXPECT_EQ(read.engine.error().what, "no socket");
+  EXPECT_EQ(read.engine.error().todo, "start it");
+  message["engine"]["error"] = "";
+  EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign).value().engine) << "an error without words is an error";
+  message["engine"]["version"] = "28.2.2";
+  EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign)) << "it both answers and does not";
+}
+
 TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
   json record = json::parse(encode(VmRecord{}));
   record["disk_gb"] = uint64_t{1} << 40;

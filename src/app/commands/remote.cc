@@ -87,7 +87,7 @@ Result<int> setup(const RemoteCommand& o) {
   auto side =
       TRY(remote::FarSide::reach(address, {::isatty(0) != 0, [](const std::string& line) { say(dim("· " + line)); }}));
   auto channel = TRY(side.serve());
-  if (channel.hello->engine.error.empty()) {
+  if (channel.hello->engine) {
     say(dim("· " + machine + " already has a container engine; nothing to install"));
     return check(o);
   }

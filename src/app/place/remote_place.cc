@@ -5,7 +5,9 @@
 // network must not get a bottle.
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include "app/place/machine_cache.h"
 #include "app/place/place.h"
@@ -21,6 +23,10 @@
 namespace bottle::app {
 namespace {
 
+std::vector<std::string> runtimes_of(const wire::Hello& hello) {
+  return hello.engine ? hello.engine->runtimes : std::vector<std::string>();
+}
+
 class RemotePlace : public Place {
  public:
   // `hello` is the machine's hello, or its last known one if the hello of the channel has not arrived yet.
@@ -35,7 +41,7 @@ class RemotePlace : public Place {
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
     facts.uid = hello_.uid;
     facts.gid = hello_.gid;
-    facts.runtimes = hello_.engine.runtimes;
+    facts.runtimes = runtimes_of(hello_);
     facts.images = image_facts(manifest, hello_.machine);
     return {};
   }
@@ -138,9 +144,9 @@ class RemotePlace : public Place {
 
   // Returns whether the facts that the plan and the job were made from are unchanged.
   bool is_as_before(const wire::Hello& hello) const {
-    auto counts = [](const wire::Hello& h) { return std::tie(h.uid, h.gid, h.machine, h.mosh, h.engine.runtimes); };
-    return counts(hello) == counts(hello_) && remote::has_image(hello, image_) &&
-           (hello_.roots.empty() || hello.roots == hello_.roots);
+    auto counts = [](const wire::Hello& h) { return std::tie(h.uid, h.gid, h.machine, h.mosh); };
+    return counts(hello) == counts(hello_) && runtimes_of(hello) == runtimes_of(hello_) &&
+           remote::has_image(hello, image_) && (hello_.roots.empty() || hello.roots == hello_.roots);
   }
 
   wire::MachineAddress address_;

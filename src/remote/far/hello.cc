@@ -77,20 +77,19 @@ std::optional<uint64_t> free_disk(const std::string& path) {
 }
 
 // Describes the engine. Also sets the free disk space and the images in `hello`, which only the engine reports.
-wire::EngineHello ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
-  auto engine = engine_of(world);
-  if (!engine) return {.error = engine.error().what, .todo = engine.error().todo};
+Result<wire::EngineHello> ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
+  auto engine = TRY(engine_of(world));
   // The list comes from the engine while its slower description of itself is still on the way.
-  auto images = (*engine)->images();
+  auto images = engine->images();
   const auto& info = asked.get();
-  if (!info) return {.error = info.error().what};
+  if (!info) return std::unexpected(info.error());
   // The engine's files may be on another disk than the root directory.
   if (auto disk = free_disk(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
   // Podman does not report all limits, so a limit that is not reported counts as supported.
   auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
-  wire::EngineHello says{.socket = (*engine)->socket(),
-                         .api = (*engine)->api_version(),
+  wire::EngineHello says{.socket = engine->socket(),
+                         .api = engine->api_version(),
                          .version = docker::text_of(*info, "ServerVersion"),
                          .rootless = docker::has_option(*info, "rootless"),
                          .cgroup = docker::text_of(*info, "CgroupVersion"),

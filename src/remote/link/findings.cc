@@ -92,19 +92,19 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, cons
 
 // Judges whether there is an engine, and says what to do if there is none. Only an engine that answers is judged
 // further.
-void judge_engine(const wire::EngineHello& engine, const std::string& name, const Add& add) {
+void judge_engine(const Result<wire::EngineHello>& engine, const std::string& name, const Add& add) {
   // The engine exists, and its socket belongs to a group that the user is not in.
-  if (engine.error.find(std::strerror(EACCES)) != std::string::npos)
-    return add("engine", Severity::fail, name + " has a container engine that you may not use: " + engine.error,
+  if (!engine && engine.error().what.contains(std::strerror(EACCES)))
+    return add("engine", Severity::fail, name + " has a container engine that you may not use: " + engine.error().what,
                "on that machine, add your user to the group that owns the engine's socket (`sudo usermod -aG docker "
                "\"$USER\"`), "
                "then sign in again");
-  if (!engine.error.empty())
-    return add("engine", Severity::fail, "no container engine on " + name + ": " + engine.error,
+  if (!engine)
+    return add("engine", Severity::fail, "no container engine on " + name + ": " + engine.error().what,
                "run `bottle remote setup " + shell_word(name) + "`");
-  add("engine", Severity::ok, "Docker Engine " + engine.version + ", API " + engine.api, "");
-  if (engine.rootless) add("rootless", Severity::ok, "the engine runs without root", "");
-  judge_kernel(engine, name, add);
+  add("engine", Severity::ok, "Docker Engine " + engine->version + ", API " + engine->api, "");
+  if (engine->rootless) add("rootless", Severity::ok, "the engine runs without root", "");
+  judge_kernel(*engine, name, add);
 }
 
 }  // namespace

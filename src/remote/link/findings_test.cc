@@ -32,15 +32,15 @@ wire::Hello healthy() {
   hello.disk_free = 50 * kGigabyte;
   hello.interfaces = {{"eth0", "other"}, {"docker0", "bridge"}};
   hello.routes = {{"eth0", "203.0.113.0/24"}, {"docker0", "172.17.0.0/16"}, {"eth0", "fd00:9::/64"}};
-  hello.engine = {.api = "1.50",
-                  .version = "28.2.2",
-                  .cgroup = "2",
-                  .cgroup_driver = "systemd",
-                  .storage = "overlay2",
-                  .memory_limit = true,
-                  .cpu_limit = true,
-                  .pids_limit = true,
-                  .seccomp = true};
+  hello.engine = wire::EngineHello{.api = "1.50",
+                                   .version = "28.2.2",
+                                   .cgroup = "2",
+                                   .cgroup_driver = "systemd",
+                                   .storage = "overlay2",
+                                   .memory_limit = true,
+                                   .cpu_limit = true,
+                                   .pids_limit = true,
+                                   .seccomp = true};
   return hello;
 }
 
@@ -86,7 +86,7 @@ TEST_P(Faults, AreFound) {
 
 template <class Value>
 auto engine(Value wire::EngineHello::* field, Value value) {
-  return [=](wire::Hello& hello) { hello.engine.*field = value; };
+  return [=](wire::Hello& hello) { (*hello.engine).*field = value; };
 }
 auto storage(const char* driver) { return engine<std::string>(&wire::EngineHello::storage, driver); }
 auto route(const char* device, const char* to) {
@@ -104,14 +104,14 @@ auto memory(uint64_t bytes) {
 auto disk(uint64_t bytes) {
   return [=](wire::Hello& hello) { hello.disk_free = bytes; };
 }
-void no_engine(wire::Hello& hello) { hello.engine = {.error = "no socket"}; }
+void no_engine(wire::Hello& hello) { hello.engine = fail(Code::unavailable, "no socket"); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, Faults,
     ::testing::Values(
         Case{"engine", no_engine, "engine", Severity::fail, "no socket"},
         Case{"an_engine_of_others",
-             [](wire::Hello& h) { h.engine = {.error = "connecting to the engine at /s: Permission denied"}; },
+             [](wire::Hello& h) { h.engine = fail(Code::denied, "connecting to the engine at /s: Permission denied"); },
              "engine", Severity::fail, "that you may not use"},
         Case{"memory_limit", engine(&wire::EngineHello::memory_limit, false), "limits", Severity::warn,
              "cannot limit memory,"},

@@ -47,8 +47,8 @@ machine::VmSpec spec_of(const Job& job, const std::string& vm_name) {
 using Judge = std::function<Result<>(const machine::Vm& vm, const wire::Hello& hello)>;
 
 Result<> check_engine(const wire::Hello& hello) {
-  if (hello.engine.error.empty()) return {};
-  return fail(Code::timed_out, "the VM's container engine does not answer: " + hello.engine.error);
+  if (hello.engine) return {};
+  return fail(Code::timed_out, "the VM's container engine does not answer: " + hello.engine.error().what);
 }
 
 // Judges a VM like any other machine, before a secret is sent to it. A VM without a network cannot lead back to the

@@ -22,11 +22,6 @@ static void fields(Object& o, Route& route) {
 }
 
 static void fields(Object& o, EngineHello& engine) {
-  // An engine that does not answer has no other fields.
-  if (o.optional("error", !engine.error.empty())) {
-    o.words("error", engine.error, 64 << 10);
-    return o.words("todo", engine.todo, 64 << 10);
-  }
   o.words("socket", engine.socket, kPath);
   o.words("api", engine.api, kName);
   o.words("version", engine.version, kName);
@@ -39,6 +34,15 @@ static void fields(Object& o, EngineHello& engine) {
   o.flag("pids_limit", engine.pids_limit);
   o.flag("seccomp", engine.seccomp);
   o.words("storage", engine.storage, kName);
+}
+
+// An engine that does not answer has only these two fields.
+static void fields(Object& o, Result<EngineHello>& engine) {
+  if (!o.optional("error", !engine)) return fields(o, engine ? *engine : engine.emplace());
+  Error why = engine ? Error{Code::unavailable, ""} : engine.error();
+  o.words("error", why.what, 64 << 10);
+  o.words("todo", why.todo, 64 << 10);
+  engine = std::unexpected(std::move(why));
 }
 
 void fields(Object& o, Hello& hello) {

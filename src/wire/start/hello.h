@@ -25,7 +25,6 @@ struct Route {
 
 // Describes the container engine on that machine.
 struct EngineHello {
-  std::string error, todo;  // why there is no engine; then the other fields are unknown
   std::string socket, api, version;
   bool rootless = false;
   std::vector<std::string> runtimes;
@@ -50,7 +49,7 @@ struct Hello {
   bool token = false;               // whether a token arrived by ssh's SendEnv
   std::string roots;                // content hash of the public roots that it keeps; empty if it keeps none
   double engine_at = 0;             // when its engine first answered, in seconds since 1970; 0 if it was not asked
-  EngineHello engine;
+  Result<EngineHello> engine;       // fails if the engine does not answer, or if there is none
 };
 // Refuses a hello of another version of the protocol.
 void fields(Object& o, Hello& hello);
