@@ -128,6 +128,7 @@ Job job() {
   j.directories.results = "/home/me/.local/state/bottle/results";
   j.directories.home = "/home/me";
   j.directories.cache = "/home/me/.cache/bottle";
+  j.directories.vms = "/home/me/.local/state/bottle/vms";
   j.directories.runtimes = "/home/me/.local/state/bottle/runtimes.json";
   j.path_to_self = "/usr/bin/bottle";
   j.remote = {address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab",

@@ -224,7 +224,7 @@ TEST(Versions, AnotherVersionIsRefusedNamingBoth) {
   later["new"] = "unknown to us";
   auto read = decode<Hello>(later.dump(), From::foreign);
   ASSERT_FALSE(read);
-  EXPECT_EQ(read.error().what, "the hello cannot be read: version is 7, and this bottle reads version 1");
+  EXPECT_EQ(read.error().what, "the hello cannot be read: version is 7, and this bottle reads version 2");
   later.erase("version");
   EXPECT_EQ(decode<Hello>(later.dump(), From::foreign).error().what, "the hello cannot be read: version is missing");
 }

@@ -80,7 +80,7 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   address.program = TRY(remote::own_hash());  // this program may be newer than the one that started the session
   // Connects in this process, where ssh may ask. The supervisor then uses the existing connection.
   auto side = remote::FarSide::reach(address, {options.interactive, options.progress});
-  auto moved = !side && view.vm ? remote::where_vm_moved(address, view.vm->name, hook_environment()) : std::nullopt;
+  auto moved = !side && view.vm ? remote::where_vm_moved(address, view.vm->name, d, hook_environment()) : std::nullopt;
   if (moved) {
     address = std::move(*moved);
     side = remote::FarSide::reach(address, {options.interactive, options.progress});

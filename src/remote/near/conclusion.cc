@@ -100,7 +100,7 @@ input::StopAnswered Conclusion::stop_there() {
 Result<FarSide> Conclusion::reach_again() {
   auto side = FarSide::reach(record_.address);
   if (side || record_.vm_name.empty() || !job_.remote->vm) return side;
-  auto moved = where_vm_moved(record_.address, record_.vm_name, job_.remote->vm->environment);
+  auto moved = where_vm_moved(record_.address, record_.vm_name, job_.directories, job_.remote->vm->environment);
   if (!moved) return side;
   side = FarSide::reach(*moved);
   if (side) moved_ = moved->target;
@@ -174,7 +174,7 @@ input::Forgotten Conclusion::forget_there() {
   return {.reached = asked.has_value(),
           .confirmed = receipt_.confirmed,
           // Without a name, no VM was asked for.
-          .vm_gone = record_.vm_name.empty() || !machine::is_recorded(record_.vm_name, vm_places(job_))};
+          .vm_gone = record_.vm_name.empty() || !machine::is_recorded(record_.vm_name, job_.directories)};
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {
@@ -195,7 +195,7 @@ input::VmDestroyed Conclusion::destroy_vm() {
 // Without the hold, the VM's reaper tries to fetch the work and then to hold the VM, and destroys it only when its time
 // is up.
 void Conclusion::hold_vm() {
-  if (auto held = machine::hold(record_.vm_name, vm_places(job_)); !held) hold_error_ = held.error().what;
+  if (auto held = machine::hold(record_.vm_name, job_.directories); !held) hold_error_ = held.error().what;
 }
 
 std::string Conclusion::where_work_is() const {

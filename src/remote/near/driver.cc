@@ -107,8 +107,8 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   // The job of an adopted session may lack what the ledger records, and the reverse.
   if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
   // If the VM is gone, reconnecting fails and reports it.
-  (void)machine::take_over(record_.vm_name, vm_places(job_));
-  auto vm = machine::load(record_.vm_name, vm_places(job_));
+  (void)machine::take_over(record_.vm_name, job_.directories);
+  auto vm = machine::load(record_.vm_name, job_.directories);
   return vm ? std::optional(life_of(*vm)) : std::nullopt;
 }
 

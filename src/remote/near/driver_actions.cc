@@ -178,7 +178,7 @@ void Driver::make_vm() {
 Result<> Driver::begin_vm() {
   std::string name = machine::new_vm_name(session_);
   // That VM belongs to an earlier session. Once the ledger has the name, the end of this session destroys the VM.
-  if (machine::is_recorded(name, vm_places(job_)))
+  if (machine::is_recorded(name, job_.directories))
     return fail(Code::conflict, "VM " + name + " of an earlier session still exists",
                 "choose another --name, or run `bottle vm destroy " + name + "`");
   record_.vm_name = std::move(name);
@@ -249,9 +249,8 @@ void Driver::send_work() {
 std::function<std::optional<MachineAddress>()> Driver::finder() const {
   constexpr int kFirst = 2, kEvery = 4;  // attempts
   if (record_.vm_name.empty() || !job_.remote->vm || link_.attempts() % kEvery != kFirst) return {};
-  return [address = record_.address, vm = record_.vm_name, environment = job_.remote->vm->environment] {
-    return where_vm_moved(address, vm, environment);
-  };
+  return [address = record_.address, vm = record_.vm_name, directories = job_.directories,
+          environment = job_.remote->vm->environment] { return where_vm_moved(address, vm, directories, environment); };
 }
 
 // Notes a new address of the machine, so that later steps and later near sides use it.

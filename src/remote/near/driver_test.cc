@@ -32,8 +32,7 @@ class Vms : public ::testing::Test {
                                         "#!/bin/sh\necho $0 >>" + root_ + "/calls\necho '" + answer + "'\n", 0755));
     }
     job_.plan.session = "one";
-    job_.directories.sessions = root_ + "/sessions";
-    job_.directories.results = root_ + "/results";
+    job_.directories = Directories::from({{"HOME", root_}});
     ASSERT_TRUE(make_directories(job_.directories.sessions));
     job_.remote.emplace();
     auto& vm = job_.remote->vm.emplace();
@@ -100,7 +99,7 @@ TEST_F(Vms, AStartLeavesTheVmThatAnEarlierSessionOfItsNameKept) {
   kept.vm.wanted.provider = "fake";
   kept.keep = true;
   kept.until = machine::now_seconds() + 3600;
-  auto places = vm_places(job_);
+  auto places = job_.directories;
   ASSERT_TRUE(make_directories(places.vm("bottle-one")));
   ASSERT_TRUE(machine::save(kept, places));
   std::string told = told_until_over();

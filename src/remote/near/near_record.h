@@ -19,9 +19,6 @@ struct NearRecord {
   std::string directory;
 };
 
-// Returns the places of the records of VMs.
-Directories vm_places(const Job& job);
-
 // Returns whether the session's VM was destroyed, for any reason. Returns false if it never had one.
 bool vm_is_gone(const Job& job, const NearRecord& record);
 
@@ -32,6 +29,6 @@ bool same_address(const ssh::Target& one, const ssh::Target& other);
 // VM and started it again, which gives it another address at some providers. Returns nothing if the address is the same
 // or not known. Blocks for one call of a hook.
 std::optional<MachineAddress> where_vm_moved(const MachineAddress& address, const std::string& vm_name,
-                                             const machine::Environment& environment);
+                                             const Directories& directories, const machine::Environment& environment);
 
 }  // namespace bottle::remote

@@ -17,12 +17,13 @@ class VmIsGone : public ::testing::Test {
     char path[] = "/tmp/near_record_test_XXXXXX";
     root_ = ::mkdtemp(path);
     job_.remote.emplace().vm.emplace().environment = {{"HOME", root_}};
+    job_.directories = Directories::from({{"HOME", root_}});
     record_.vm_name = "vm-1";
-    directory_ = vm_places(job_).vm("vm-1");
+    directory_ = job_.directories.vm("vm-1");
     EXPECT_TRUE(make_directories(directory_));
     machine::Record vm;
     vm.vm.name = "vm-1";
-    EXPECT_TRUE(machine::save(vm, vm_places(job_)));
+    EXPECT_TRUE(machine::save(vm, job_.directories));
   }
   ~VmIsGone() override { std::filesystem::remove_all(root_); }
 
@@ -34,9 +35,9 @@ class VmIsGone : public ::testing::Test {
 };
 
 TEST_F(VmIsGone, OnlyWhenItsRecordIsRemoved) {
-  ASSERT_TRUE(machine::load("vm-1", vm_places(job_)));
+  ASSERT_TRUE(machine::load("vm-1", job_.directories));
   EXPECT_FALSE(is_gone());
-  machine::forget("vm-1", vm_places(job_));
+  machine::forget("vm-1", job_.directories);
   EXPECT_TRUE(is_gone());
 }
 
@@ -53,20 +54,20 @@ TEST_F(VmIsGone, AVmThatMovedIsFound) {
     ASSERT_TRUE(make_directories(path.substr(0, path.rfind('/'))));
     ASSERT_TRUE(write_file_atomically(path, "#!/bin/sh\n" + answer + "\n", 0700));
   };
-  auto record = machine::load("vm-1", vm_places(job_)).value();
+  auto record = machine::load("vm-1", job_.directories).value();
   record.vm.wanted.provider = "fake";
-  ASSERT_TRUE(machine::save(record, vm_places(job_)));
+  ASSERT_TRUE(machine::save(record, job_.directories));
   for (const char* name : {"create", "status", "destroy", "list"}) hook(name, "exit 1");
   hook("ssh-info", R"(echo '{"host": "198.51.100.9", "port": 2222, "user": "bottle"}')");
   MachineAddress address{.target = {.host = "198.51.100.7", .port = 22, .host_key_alias = "vm-1"}};
-  auto now = where_vm_moved(address, "vm-1", job_.remote->vm->environment);
+  auto now = where_vm_moved(address, "vm-1", job_.directories, job_.remote->vm->environment);
   ASSERT_TRUE(now);
   EXPECT_EQ(now->target.host, "198.51.100.9");
   EXPECT_EQ(now->target.port, 2222);
   EXPECT_EQ(now->target.host_key_alias, "vm-1") << "it still has its key";
-  EXPECT_FALSE(where_vm_moved(*now, "vm-1", job_.remote->vm->environment)) << "it is there";
+  EXPECT_FALSE(where_vm_moved(*now, "vm-1", job_.directories, job_.remote->vm->environment)) << "it is there";
   hook("ssh-info", "exit 75");
-  EXPECT_FALSE(where_vm_moved(address, "vm-1", job_.remote->vm->environment)) << "nobody knows";
+  EXPECT_FALSE(where_vm_moved(address, "vm-1", job_.directories, job_.remote->vm->environment)) << "nobody knows";
 }
 
 TEST_F(VmIsGone, NeverForASessionWithoutOne) {

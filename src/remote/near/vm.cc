@@ -78,8 +78,7 @@ Result<Token> hand_over_token(const Job& job, const machine::VmSpec& spec, Ready
   if (found == job.values.secrets.end()) return fail(Code::not_found, "secret " + token.name + " has no value to send");
   const std::string& value = found->second;
   if (token.via == Token::Via::provider) {
-    auto places = Directories::from(spec.environment);
-    auto provider = TRY(machine::Provider::find(spec.wanted.provider, places, spec.environment));
+    auto provider = TRY(machine::Provider::find(spec.wanted.provider, job.directories, spec.environment));
     token.fetch = TRY(provider.put_secret(ready.vm.record.vm, token.name, value, progress));
     return token;
   }
@@ -265,9 +264,7 @@ Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const 
                                               const Progress& progress) {
   machine::DestroyOptions options;
   if (job.remote->vm) options.environment = job.remote->vm->environment;
-  machine::Environment surroundings = options.environment;
-  auto places = Directories::from(surroundings);
-  return machine::destroy_vm(vm_name, provider, places, options, progress);
+  return machine::destroy_vm(vm_name, provider, job.directories, options, progress);
 }
 
 }  // namespace bottle::remote

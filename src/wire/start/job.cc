@@ -89,6 +89,7 @@ static void fields(Object& o, Directories& directories) {
   o.text("results", directories.results, kPath);
   o.text("home", directories.home, kPath);
   o.text("cache", directories.cache, kPath);
+  o.text("vms", directories.vms, kPath);
   o.text("runtimes", directories.runtimes, kPath);
 }
 

@@ -4,5 +4,5 @@
 #pragma once
 
 namespace bottle::wire {
-inline constexpr unsigned kVersion = 1;
+inline constexpr unsigned kVersion = 2;
 }  // namespace bottle::wire
