@@ -35,16 +35,18 @@ using session::are_results_of, transfer::DeliveryWriter, session::Names, transfe
 
 namespace {
 
-// Waits for the session's directory. It may not exist yet, because the job travels on another connection.
+// Waits for the session's directory. It may not exist yet, because the job travels on another connection. A slow
+// machine may take minutes for it. The near side closes this connection as soon as it learns that the session has
+// failed.
 Result<UniqueFd> await_session(const FarWorld& world, const SessionId& which) {
+  using std::chrono::steady_clock, std::chrono::milliseconds;
   std::string path = world.directories.session(which.name) + "/" + session::kDelivery;
-  // The waits take about 50 seconds: 200 short ones for a session that is about to begin, then longer ones.
-  for (int tries = 0; tries < 1200; ++tries) {
-    // Without this check, the process would wait a minute for a session that the near side has given up.
+  auto began = steady_clock::now();
+  while (steady_clock::now() < began + std::chrono::minutes(10)) {
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
     if (auto there = is_there(world, which); there && *there)
       if (auto connected = connect_to(path)) return std::move(*connected);
-    std::this_thread::sleep_for(std::chrono::milliseconds(tries < 200 ? 10 : 50));
+    std::this_thread::sleep_for(milliseconds(steady_clock::now() < began + milliseconds(2000) ? 10 : 50));
   }
   return fail(Code::timed_out, "the session did not start");
 }
