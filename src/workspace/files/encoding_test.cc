@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "base/defer.h"
+#include "base/ids.h"
 #include "base/os/process.h"
 
 namespace bottle::workspace {
@@ -53,6 +58,27 @@ TEST(Encoding, ConvertsBackLikeGit) {
                              "\xe4"
                              "aa"})
     EXPECT_EQ(from_utf8("UTF-16LE", broken), std::nullopt) << testing::PrintToString(broken);
+}
+
+TEST(Encoding, AFileThatIsTooLargeStaysAsItIs) {
+  namespace fs = std::filesystem;
+  fs::path tree = fs::temp_directory_path() / ("bottle-encoding-" + random_hex(4));
+  fs::create_directory(tree);
+  Defer clean([&] { fs::remove_all(tree); });
+  std::ofstream(tree / "app.rc").close();
+  constexpr uintmax_t kLargest = 64 << 20;
+  for (uintmax_t size : {kLargest, kLargest + 2}) {
+    fs::resize_file(tree / "app.rc", size);
+    size_t seen = 0;
+    auto done = convert_file(tree, "app.rc", [&](std::string_view bytes) {
+      seen = bytes.size();
+      return size == kLargest ? std::nullopt : std::optional<std::string>("converted");
+    });
+    ASSERT_TRUE(done) << done.error().what;
+    EXPECT_FALSE(*done) << size;
+    EXPECT_EQ(seen, size == kLargest ? size : 0);
+    EXPECT_EQ(fs::file_size(tree / "app.rc"), size);
+  }
 }
 
 }  // namespace
