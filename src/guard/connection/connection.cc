@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "guard/core/client_error.h"
 #include "guard/core/judge.h"
 #include "http/head.h"
 
@@ -81,7 +82,7 @@ void Connection::answer(int status, std::string_view code, bool close) {
 }
 
 std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close) {
-  bool refused = status == 403 || status == 400 || status == 431;
+  bool refused = is_refusal(status);
   std::string body = refused ? "bottle: refused (" : "bottle: failed (", out = "HTTP/1.1 ";
   body.append(code).append("), id ").append(id).append("\n");
   if (code == kLimitReached)

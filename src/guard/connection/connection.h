@@ -57,7 +57,7 @@ struct Connection {
 };
 
 // Returns a small answer from the guard itself. The code is in the reason phrase, because many programs print nothing
-// else. A status other than 400, 403 and 431 is a failure rather than a decision.
+// else.
 std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close);
 
 // Tells the operator about a server that asks for something that only the agent could present.

@@ -8,14 +8,18 @@
 
 namespace bottle::guard {
 
+// Returns whether the guard answers with this status because it refuses the request. Any other status reports a
+// failure.
+constexpr bool is_refusal(int status) { return status == 403 || status == 400 || status == 431; }
+
 // The status and the code go to the client, and the code and the reason go into the record.
 struct ClientError {
   int status;
   std::string_view code;
   std::string reason;
 
-  // Returns what the record calls it: a refusal by the rules, or a failure.
-  Action action() const { return status == 403 ? Action::deny : Action::close; }
+  // Returns what the record calls it.
+  Action action() const { return is_refusal(status) ? Action::deny : Action::close; }
 };
 
 }  // namespace bottle::guard

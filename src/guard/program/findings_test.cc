@@ -241,7 +241,9 @@ TEST_F(FindingsTest, TheModelGetsMarkersInEveryPlace) {
     EXPECT_NE(sent.find("redacted-github-token"), sent.npos) << sent;
     EXPECT_EQ(sent.find(token), sent.npos) << sent;
   }
-  EXPECT_TRUE(ask("model.test", post("model.test", "not gzip at all", type)).find("bad_request") != std::string::npos);
+  EXPECT_NE(ask("model.test", post("model.test", "not gzip at all", type)).find("X-Bottle-Deny: bad_request"),
+            std::string::npos);
+  EXPECT_EQ(audited("bad_request")["action"], "deny");
   std::string large(3'000'000, 'x');
   ASSERT_TRUE(ask("model.test", post("model.test", gzipped(large), type)).ends_with("fine"));
   EXPECT_GE(model->last().size(), large.size());
