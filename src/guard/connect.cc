@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <expected>
 
 #include "guard/core/judge.h"
 #include "guard/protocol/client_hello.h"
@@ -107,19 +108,17 @@ Task<Hello> check_hello(Connection& c) {
   co_return Hello::bad;
 }
 
-// Dials the destination of the CONNECT. Returns false if that failed; the client then has an answer that says why.
-Task<bool> reach(Connection& c, Kind kind) {
+// Counts a tunnel that is not inspected, and dials the destination of the CONNECT. Returns the account in which the
+// tunnel counts.
+Task<std::expected<Budget::Account*, ClientError>> open_upstream(Connection& c) {
+  auto admission = c.context.budget.admit(c.host, 0);
+  if (!admission.account) co_return std::unexpected(ClientError{403, kLimitReached, std::move(admission.reason)});
   auto dialed = co_await dial(c.context, *c.config, c.waker, c.host, c.port, Via::tunnel, c.client.source.get());
-  if (!dialed) {
-    const ClientError& error = dialed.error();
-    c.audit({.action = error.action(), .kind = kind, .code = error.code, .reason = error.reason});
-    c.answer(error.status, error.code, true);
-    co_return false;
-  }
+  if (!dialed) co_return std::unexpected(std::move(dialed.error()));
   c.upstream.source = std::move(dialed->source);
   c.upstream.in = std::move(dialed->early);
   c.reached.through_parent = dialed->through_parent;
-  co_return true;
+  co_return admission.account;
 }
 
 // Waits for the record. The client already has its 200, so without a record the tunnel can only be ended.
@@ -175,20 +174,6 @@ Task<bool> client_speaks_tls(Connection& c, Budget::Account* counted) {
 
 Task<void> inspect_tls(Connection& c);
 
-// Counts a tunnel that is not inspected. Returns null, and records why, if a limit has been reached.
-Budget::Account* admit(Connection& c, Kind kind) {
-  auto admission = c.context.budget.admit(c.host, 0);
-  if (!admission.account)
-    c.audit({.action = Action::deny, .kind = kind, .code = kLimitReached, .reason = admission.reason});
-  return admission.account;
-}
-
-// Refuses a tunnel, where the client still waits for an answer.
-Task<void> refuse_by_limit(Connection& c) {
-  c.answer(403, kLimitReached, true);
-  co_await finish(c);
-}
-
 // Records the end of a tunnel.
 void end_tunnel(Connection& c, Kind kind, const Budget::Account& account, std::string_view why) {
   if (why == kNoBytesLeft)
@@ -204,9 +189,12 @@ Task<void> blind(Connection& c) {
   // On the usual port of http://, nothing is dialed until the client's protocol is known, because a parent proxy gets
   // another kind of request for http://.
   bool late = c.port == 80;
-  Budget::Account* account = late ? nullptr : admit(c, Kind::connect);
-  if (!late && !account) co_return co_await refuse_by_limit(c);
-  if (!late && !co_await reach(c, Kind::connect)) co_return co_await finish(c);
+  Budget::Account* account = nullptr;
+  if (!late) {
+    auto opened = co_await open_upstream(c);
+    if (!opened) co_return co_await refuse(c, Kind::connect, std::move(opened.error()));
+    account = *opened;
+  }
   if (!co_await client_speaks_tls(c, account)) co_return;
   auto hello = co_await check_hello(c);
   if (hello == Hello::bad) {
@@ -220,8 +208,12 @@ Task<void> blind(Connection& c) {
     if (account) c.context.budget.take_back_request(*account);
     co_return co_await inspect_tls(c);
   }
-  // The client's TLS waits in the tunnel, where an answer in plain text would mean nothing to it.
-  if (late && (!(account = admit(c, Kind::connect)) || !co_await reach(c, Kind::connect))) co_return;
+  if (late) {
+    auto opened = co_await open_upstream(c);
+    // The client's TLS waits in the tunnel, where an answer in plain text would mean nothing to it.
+    if (!opened) co_return c.audit(Kind::connect, opened.error());
+    account = *opened;
+  }
   c.audit({.action = Action::allow, .kind = Kind::connect, .code = "allowed"});
   if (!co_await is_recorded(c, Kind::connect)) co_return;
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms,
@@ -231,9 +223,9 @@ Task<void> blind(Connection& c) {
 
 // Serves a tunnel to a host of `ssh`, as long as the server shows the right key.
 Task<void> ssh(Connection& c, const SshHost& host) {
-  Budget::Account* account = admit(c, Kind::ssh);
-  if (!account) co_return co_await refuse_by_limit(c);
-  if (!co_await reach(c, Kind::ssh)) co_return co_await finish(c);
+  auto opened = co_await open_upstream(c);
+  if (!opened) co_return co_await refuse(c, Kind::ssh, std::move(opened.error()));
+  Budget::Account& account = **opened;
   c.audit({.action = Action::allow, .kind = Kind::ssh, .code = "allowed"});
   if (!co_await establish(c) || !co_await is_recorded(c, Kind::ssh)) co_return;
   // Until the key has been seen, bytes pass in both directions, because the key exchange needs both sides. The bytes
@@ -255,8 +247,8 @@ Task<void> ssh(Connection& c, const SshHost& host) {
       if (state == SshWatch::State::matched) break;
     }
     progress |= c.client.fill();
-    if (!c.context.budget.add_bytes(*account, c.client.in.size())) {
-      end_tunnel(c, Kind::ssh, *account, kNoBytesLeft);
+    if (!c.context.budget.add_bytes(account, c.client.in.size())) {
+      end_tunnel(c, Kind::ssh, account, kNoBytesLeft);
       co_return;
     }
     from_client += c.client.in.size();
@@ -281,8 +273,8 @@ Task<void> ssh(Connection& c, const SshHost& host) {
     // The operator may have changed the key, or forbidden the host, while the tunnel was open.
     return now && now->key == host.key && !config.rules.denied(c.host);
   };
-  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, *account, c.config->idle_ms, may_go_on);
-  end_tunnel(c, Kind::ssh, *account, why);
+  auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, account, c.config->idle_ms, may_go_on);
+  end_tunnel(c, Kind::ssh, account, why);
 }
 
 // Records that the client's handshake failed, or that it is still `waiting` although its time is up.
@@ -344,39 +336,25 @@ Task<void> inspected(Connection& c) {
 }  // namespace
 
 Task<void> serve_connect(Connection& c, std::string target, bool named_alike) {
-  auto refuse = [&](int status, std::string_view code, std::string_view reason) {
-    // The record should name the target as the client sent it, even if it is not a host.
-    if (c.host.name.empty()) c.host.name = target;
-    c.audit({.action = Action::deny, .kind = Kind::connect, .code = code, .reason = reason});
-    c.answer(status, code, true);
-  };
+  auto refusal = [&](ClientError error) { return refuse(c, Kind::connect, std::move(error)); };
   c.refresh();
   auto authority = policy::parse_authority(target, 0);
   if (!authority) {
-    refuse(400, "bad_request", "the target of CONNECT is not valid: " + authority.error().what);
-    co_return co_await finish(c);
+    c.host.name = target;  // the record names the target as the client sent it, although it is not a host
+    co_return co_await refusal({400, "bad_request", "the target of CONNECT is not valid: " + authority.error().what});
   }
   c.host = authority->host;
   c.port = authority->port;
-  if (auto why = cannot_record(c); !why.empty()) {
-    c.audit({.action = Action::close, .kind = Kind::connect, .code = "unrecorded", .reason = why});
-    c.answer(503, "unrecorded", true);
-    co_return co_await finish(c);
-  }
-  if (!named_alike) {
-    refuse(403, "host_mismatch", "the Host header and the target of CONNECT differ");
-    co_return co_await finish(c);
-  }
+  if (auto why = cannot_record(c); !why.empty()) co_return co_await refusal({503, "unrecorded", std::string(why)});
+  if (!named_alike)
+    co_return co_await refusal({403, "host_mismatch", "the Host header and the target of CONNECT differ"});
   auto judged = judge_connect(*c.config, c.host, c.port);
   c.tunneled = judged.way == ConnectJudgement::Way::inspected || judged.way == ConnectJudgement::Way::blind;
-  if (c.tunneled && names_secret(*c.config, c.host)) {
-    refuse(403, "secret", kNamesSecret);
-    co_return co_await finish(c);
-  }
+  if (c.tunneled && names_secret(*c.config, c.host))
+    co_return co_await refusal({403, "secret", std::string(kNamesSecret)});
   switch (judged.way) {
     case ConnectJudgement::Way::refused:
-      refuse(403, judged.decision.code, judged.decision.reason);
-      co_return co_await finish(c);
+      co_return co_await refusal({403, judged.decision.code, std::move(judged.decision.reason)});
     case ConnectJudgement::Way::ssh:
       co_return co_await ssh(c, *c.config->ssh_host(c.host, c.port));
     case ConnectJudgement::Way::inspected:

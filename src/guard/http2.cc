@@ -22,12 +22,8 @@ Detached serve_stream(Context& context, std::shared_ptr<h2::Stream> stream, poli
   c.port = port;
   c.tunneled = c.tls = true;
   c.upstreams = std::move(upstreams);
-  if (auto fault = c.client.source->fault(); !fault.empty()) {
-    c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = fault});
-    c.answer(431, "bad_request", true);
-    co_await finish(c);
-    co_return;
-  }
+  if (auto fault = c.client.source->fault(); !fault.empty())
+    co_return co_await refuse(c, Kind::http, {431, "bad_request", std::string(fault)});
   if (co_await serve_requests(c) == Ended::between_requests) c.upstreams->give_back(c);
   c.upstream.end_tls();
 }

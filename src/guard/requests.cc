@@ -134,13 +134,15 @@ Task<void> finish_request(Connection& c, http::Body& body) {
 
 // Refuses a request that cannot be recorded. None of it has gone upstream.
 Task<void> refuse_unrecorded(Connection& c, http::Body& body, std::string_view why) {
-  c.audit({.action = Action::close, .kind = Kind::http, .code = "unrecorded", .reason = why});
-  c.answer(503, "unrecorded", true);
+  ClientError error{503, "unrecorded", std::string(why)};
+  c.audit(Kind::http, error);
+  c.answer(error.status, error.code, After::close);
   co_await finish_request(c, body);
 }
 
 // Answers a request that is not allowed. Returns true if the client may send another.
-Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request, std::string target, http::Body body) {
+Task<bool> answer_refused(Connection& c, const Verdict& verdict, const Request& request, std::string target,
+                          http::Body body) {
   // The next byte begins another request only if all of this one has arrived.
   bool whole = verdict.status == 403 && body.done() && request.client.keep;
   c.audit({.action = Action::deny,
@@ -151,7 +153,7 @@ Task<bool> refuse(Connection& c, const Verdict& verdict, const Request& request,
            .reason = verdict.reason,
            .rule = verdict.rule,
            .fingerprint = verdict.fingerprint});
-  c.answer(verdict.status, verdict.code, !whole);
+  c.answer(verdict.status, verdict.code, whole ? After::keep : After::close);
   if (!whole) {
     co_await finish_request(c, body);
     co_return false;
@@ -185,7 +187,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
                  .path = request.target,
                  .code = error->code,
                  .reason = error->reason});
-        c.answer(error->status, error->code, true);
+        c.answer(error->status, error->code, After::close);
         co_await finish_request(c, request.body);
         co_return false;
       }
@@ -230,9 +232,7 @@ Task<Ended> serve_requests(Connection& c) {
     Parse parsed = co_await next_head(c, first);
     if (parsed == Parse::incomplete) co_return Ended::between_requests;
     if (parsed == Parse::bad) {
-      c.audit({.action = Action::deny, .kind = Kind::http, .code = "bad_request", .reason = g_head.why});
-      c.answer(400, "bad_request", true);
-      co_await finish(c);
+      co_await refuse(c, Kind::http, {400, "bad_request", g_head.why});
       co_return Ended::between_requests;
     }
     c.refresh();
@@ -248,7 +248,8 @@ Task<Ended> serve_requests(Connection& c) {
     std::string target = request.target.empty() ? std::string(g_head.target) : request.target;
     c.client.in.erase(0, g_head.size);
     if (!verdict.allowed) {
-      if (!co_await refuse(c, verdict, request, std::move(target), std::move(body))) co_return Ended::between_requests;
+      if (!co_await answer_refused(c, verdict, request, std::move(target), std::move(body)))
+        co_return Ended::between_requests;
       continue;
     }
     // The line is written before the request is sent, and make_request() waits until the kernel has it.

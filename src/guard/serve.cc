@@ -29,12 +29,7 @@ Task<void> show_life(Connection& c) {
   }
 }
 
-// Refuses the first request of a connection.
-Task<void> refuse(Connection& c, Kind kind, std::string_view reason) {
-  c.audit({.action = Action::deny, .kind = kind, .code = "bad_request", .reason = reason});
-  c.answer(400, "bad_request", true);
-  co_await finish(c);
-}
+ClientError bad_request(std::string reason) { return {400, "bad_request", std::move(reason)}; }
 
 // Reads the first head of a connection, which decides what the connection becomes: a tunnel (CONNECT), a series of
 // requests for http://, or one of the guard's own paths.
@@ -56,7 +51,7 @@ Task<void> run(Connection& c) {
     co_await c.wait(deadline);
   }
   if (parsed == Parse::incomplete) co_return;
-  if (parsed == Parse::bad) co_return co_await refuse(c, Kind::http, head.why);
+  if (parsed == Parse::bad) co_return co_await refuse(c, Kind::http, bad_request(head.why));
   if (head.method == "CONNECT") {
     std::string target(head.target);
     bool framed = head.chunked || head.content_length.value_or(0) > 0;
@@ -66,7 +61,7 @@ Task<void> run(Connection& c) {
     bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
     // CONNECT has no content (RFC 9110 §9.3.6). The bytes of a body would be taken for the first bytes of the tunnel.
-    if (framed) co_return co_await refuse(c, Kind::connect, "the CONNECT request has a body");
+    if (framed) co_return co_await refuse(c, Kind::connect, bad_request("the CONNECT request has a body"));
     co_return co_await serve_connect(c, std::move(target), alike);
   }
   if (head.target.starts_with('/')) {
@@ -77,7 +72,7 @@ Task<void> run(Connection& c) {
     c.client.in.erase(0, head.size);
     if (get && target == "/ssh-agent") co_return co_await serve_ssh_agent(c);
     if (get && target == "/alive") co_return co_await show_life(c);
-    if (!get) co_return co_await refuse(c, Kind::http, "the request is for the guard itself");
+    if (!get) co_return co_await refuse(c, Kind::http, bad_request("the request is for the guard itself"));
     c.client.out =
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\nbottle guard\n";
     co_return co_await finish(c);

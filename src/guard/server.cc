@@ -131,7 +131,7 @@ void Server::refuse(UniqueFd client) {
                         .kind = Kind::connect,
                         .code = kTooMany,
                         .reason = "the guard has as many connections as it can hold; close some of them"});
-  std::string answer = answer_of_guard(503, kTooMany, id, true);
+  std::string answer = answer_of_guard(503, kTooMany, id, After::close);
   // The request has usually arrived. If it were not read, closing would reset the connection and discard the answer.
   (void)::recv(client.get(), scratch, kScratch, MSG_DONTWAIT);
   (void)::send(client.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -49,14 +49,10 @@ Task<bool> flush_all(Connection& c) {
 
 Task<void> serve_ssh_agent(Connection& c) {
   Context& context = c.context;
-  if (!c.config->ssh_agent || context.agent_calls.size() >= kMostConnections) {
-    c.audit({.action = Action::deny,
-             .kind = Kind::ssh_agent,
-             .code = "not_allowed",
-             .reason = c.config->ssh_agent ? "too many connections to the ssh-agent" : "this bottle has no ssh-agent"});
-    c.answer(403, "not_allowed", true);
-    co_return co_await finish(c);
-  }
+  if (!c.config->ssh_agent)
+    co_return co_await refuse(c, Kind::ssh_agent, {403, "not_allowed", "this bottle has no ssh-agent"});
+  if (context.agent_calls.size() >= kMostConnections)
+    co_return co_await refuse(c, Kind::ssh_agent, {403, "not_allowed", "too many connections to the ssh-agent"});
   // The call lives in this frame, and its entry in the table is removed before the frame ends.
   AgentCall call{&c.waker};
   uint32_t number = context.next_agent_call++;

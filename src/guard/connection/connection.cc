@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "guard/core/client_error.h"
 #include "guard/core/judge.h"
 #include "http/head.h"
 
@@ -77,11 +76,15 @@ void Connection::audit(AuditLine line) {
   context.audit.write(line);
 }
 
-void Connection::answer(int status, std::string_view code, bool close) {
-  client.out += answer_of_guard(status, code, id, close);
+void Connection::audit(Kind kind, const ClientError& error) {
+  audit({.action = error.action(), .kind = kind, .code = error.code, .reason = error.reason});
 }
 
-std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close) {
+void Connection::answer(int status, std::string_view code, After after) {
+  client.out += answer_of_guard(status, code, id, after);
+}
+
+std::string answer_of_guard(int status, std::string_view code, std::string_view id, After after) {
   bool refused = is_refusal(status);
   std::string body = refused ? "bottle: refused (" : "bottle: failed (", out = "HTTP/1.1 ";
   body.append(code).append("), id ").append(id).append("\n");
@@ -90,7 +93,7 @@ std::string answer_of_guard(int status, std::string_view code, std::string_view 
   out.append(std::to_string(status)).append(" bottle ").append(code);
   out.append(refused ? "\r\nX-Bottle-Deny: " : "\r\nX-Bottle-Error: ").append(code);
   out.append("\r\nContent-Type: text/plain\r\nContent-Length: ").append(std::to_string(body.size()));
-  out.append(close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
+  out.append(after == After::close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n").append(body);
   return out;
 }
 
@@ -142,6 +145,12 @@ Task<void> finish(Connection& c) {
     s.in.clear();
     if (!s.fill()) co_await c.wait(deadline);
   }
+}
+
+Task<void> refuse(Connection& c, Kind kind, ClientError error) {
+  c.audit(kind, error);
+  c.answer(error.status, error.code, After::close);
+  co_await finish(c);
 }
 
 }  // namespace bottle::guard

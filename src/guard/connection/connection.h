@@ -1,8 +1,10 @@
 // Defines what the code that serves one client shares: its streams, its destination and its audit lines.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
+#include "guard/core/client_error.h"
 #include "guard/core/context.h"
 #include "guard/core/dialer.h"
 #include "guard/net/stream.h"
@@ -11,6 +13,9 @@
 namespace bottle::guard {
 
 class Upstreams;
+
+// Says what an answer of the guard tells the client about the connection.
+enum class After : uint8_t { close, keep };
 
 // Holds the state of one client. It lives in the frame of the coroutine that serves the client, as long as the client
 // is connected. For HTTP/2, each stream has one.
@@ -52,13 +57,15 @@ struct Connection {
   // Records a decision about this connection or its current request. Fills in the id, the host, the port and the byte
   // counts of `line`, and overwrites the values of secrets in its texts. The texts need to live only during the call.
   void audit(AuditLine line);
+  // Records an error, which is about `kind`.
+  void audit(Kind kind, const ClientError& error);
   // Queues a small answer from the guard itself.
-  void answer(int status, std::string_view code, bool close);
+  void answer(int status, std::string_view code, After after);
 };
 
 // Returns a small answer from the guard itself. The code is in the reason phrase, because many programs print nothing
 // else.
-std::string answer_of_guard(int status, std::string_view code, std::string_view id, bool close);
+std::string answer_of_guard(int status, std::string_view code, std::string_view id, After after);
 
 // Tells the operator about a server that asks for something that only the agent could present.
 inline constexpr std::string_view kAsksForCertificate =
@@ -81,5 +88,8 @@ std::string_view cannot_record(const Connection& connection);
 // Writes what is queued and ends the client's stream. Then reads for a moment longer, so that no reset discards the
 // answer.
 Task<void> finish(Connection& connection);
+
+// Records the error, answers with it, and finishes the connection.
+Task<void> refuse(Connection& connection, Kind kind, ClientError error);
 
 }  // namespace bottle::guard

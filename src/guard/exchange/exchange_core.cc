@@ -35,7 +35,7 @@ Step ExchangeCore::break_off(int status, std::string_view code) {
   // because a part of them may have left.
   bool still_here = answering == Answering::head || (answering != Answering::switching && client.take_back(answer_at));
   if (!still_here) return end(Outcome::abort);  // a truncated answer must not look complete
-  c.answer(status, code, true);
+  c.answer(status, code, After::close);
   return end(Outcome::close);
 }
 
