@@ -141,19 +141,19 @@ Task<void> refuse_unrecorded(Connection& c, http::Body& body, std::string_view w
 }
 
 // Answers a request that is not allowed. Returns true if the client may send another.
-Task<bool> answer_refused(Connection& c, const Verdict& verdict, const Request& request, std::string target,
+Task<bool> answer_refused(Connection& c, const Refused& refused, const Request& request, std::string target,
                           http::Body body) {
   // The next byte begins another request only if all of this one has arrived.
-  bool whole = verdict.status == 403 && body.done() && request.client.keep;
+  bool whole = refused.status == 403 && body.done() && request.client.keep;
   c.audit({.action = Action::deny,
            .kind = Kind::http,
            .method = request.method,
            .path = target,
-           .code = verdict.code,
-           .reason = verdict.reason,
-           .rule = verdict.rule,
-           .fingerprint = verdict.fingerprint});
-  c.answer(verdict.status, verdict.code, whole ? After::keep : After::close);
+           .code = refused.code,
+           .reason = refused.reason,
+           .rule = refused.rule,
+           .fingerprint = refused.fingerprint});
+  c.answer(refused.status, refused.code, whole ? After::keep : After::close);
   if (!whole) {
     co_await finish_request(c, body);
     co_return false;
@@ -244,11 +244,11 @@ Task<Ended> serve_requests(Connection& c) {
     }
     Request request;
     std::string head;
-    Verdict verdict = prepare_request(c, g_head, request, head);
+    auto refused = prepare_request(c, g_head, request, head);
     std::string target = request.target.empty() ? std::string(g_head.target) : request.target;
     c.client.in.erase(0, g_head.size);
-    if (!verdict.allowed) {
-      if (!co_await answer_refused(c, verdict, request, std::move(target), std::move(body)))
+    if (refused) {
+      if (!co_await answer_refused(c, *refused, request, std::move(target), std::move(body)))
         co_return Ended::between_requests;
       continue;
     }

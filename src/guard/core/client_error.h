@@ -22,4 +22,12 @@ struct ClientError {
   Action action() const { return is_refusal(status) ? Action::deny : Action::close; }
 };
 
+// Says why a request is refused. The status and the code go to the client; the rest goes into the record.
+struct Refused {
+  int status = 403;
+  std::string_view code;
+  std::string reason;
+  std::string rule = {}, fingerprint = {};  // of a credential in the request
+};
+
 }  // namespace bottle::guard

@@ -20,16 +20,21 @@
 namespace bottle::guard {
 namespace {
 
-// Calls each(name, value, owner) for the parameters of the query, still escaped. Some servers also separate parameters
-// at a semicolon, so the parts of such a parameter follow it. `owner` is the name of the parameter that a part without
-// a name of its own belongs to, and otherwise empty.
+// A parameter of a query, still escaped.
+struct Parameter {
+  std::string_view name, value;
+  std::string_view owner;  // the name of the parameter that a part without a name of its own belongs to, or empty
+};
+
+// Calls each(Parameter) for the parameters of the query. Some servers also separate parameters at a semicolon, so the
+// parts of such a parameter follow it.
 template <typename F>
 void each_parameter(std::string_view target, F each) {
   std::string_view owner;
   auto split = [&](std::string_view pair) {
     size_t equals = std::min(pair.find('='), pair.size());
     bool has_name = equals < pair.size();
-    each(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())), has_name ? "" : owner);
+    each(Parameter{pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())), has_name ? "" : owner});
     if (has_name) owner = pair.substr(0, equals);
   };
   auto each_part = [](std::string_view text, char separator, auto use) {
@@ -123,7 +128,8 @@ bool is_harmless(Use use, std::string_view url, std::string_view host) {
 }
 
 // Judges the URL that the text begins with, and once more with its escapes decoded. `where` says where the text is.
-Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::string& where, std::string_view value) {
+std::optional<Refused> judge_url(const Connection& c, Use use, bool may_be_bare, const std::string& where,
+                                 std::string_view value) {
   std::string text(value);
   // The server and each program before it may decode the text once.
   constexpr int kMostEscaped = 5;
@@ -134,21 +140,22 @@ Verdict judge_url(const Connection& c, Use use, bool may_be_bare, const std::str
     for (const std::string& host : hosts) {
       if (is_harmless(use, text, host)) continue;
       if (std::string why = refused_host(c, host); !why.empty())
-        return {.code = "address", .reason = where + " has a URL to " + host + ": " + why};
+        return Refused{.code = "address", .reason = where + " has a URL to " + host + ": " + why};
     }
     std::string decoded = without_escapes(text);
     if (decoded == text) break;
     text = std::move(decoded);
   }
-  return {.allowed = true};
+  return std::nullopt;
 }
 
-Verdict judge_parameter(const Connection& c, std::string_view name, std::string_view value, std::string_view owner) {
+std::optional<Refused> judge_parameter(const Connection& c, const Parameter& parameter) {
+  const auto& [name, value, owner] = parameter;
   constexpr size_t kShown = 40;
   std::string small = lower(name);
   bool of_url = small.find("url") != small.npos || small.find("uri") != small.npos;
   std::string where = "the parameter \"" + std::string(name.substr(0, kShown)) + "\"";
-  if (auto verdict = judge_url(c, use_of(name), of_url, where, value); !verdict.allowed) return verdict;
+  if (auto refused = judge_url(c, use_of(name), of_url, where, value)) return refused;
   // The whole query may be a URL.
   return judge_url(c, owner.empty() ? Use::fetch : use_of(owner), false, "the name of a parameter", name);
 }
@@ -164,19 +171,18 @@ bool may_be_url(std::string_view segment) {
 
 // Judges the URLs that are segments of the path, as in `/proxy/http://10.0.0.1/`. Refuses a path with more of them
 // than are judged, because judging each takes time proportional to the rest of the path.
-Verdict judge_path(const Connection& c, std::string_view path) {
+std::optional<Refused> judge_path(const Connection& c, std::string_view path) {
   constexpr int kMostUrls = 8;
   std::string small = lower(path);
   int urls = 0;
   for (size_t at = small.find('/'); at != small.npos; at = small.find('/', at + 1)) {
     if (!may_be_url(std::string_view(small).substr(at + 1))) continue;
     if (++urls > kMostUrls)
-      return {.code = "address",
-              .reason = "the path has more than " + std::to_string(kMostUrls) + " segments that may be URLs"};
-    if (auto verdict = judge_url(c, Use::fetch, false, "the path", path.substr(at + 1)); !verdict.allowed)
-      return verdict;
+      return Refused{.code = "address",
+                     .reason = "the path has more than " + std::to_string(kMostUrls) + " segments that may be URLs"};
+    if (auto refused = judge_url(c, Use::fetch, false, "the path", path.substr(at + 1))) return refused;
   }
-  return {.allowed = true};
+  return std::nullopt;
 }
 
 bool has_type(const http::Head& head, std::string_view header, std::string_view type) {
@@ -252,9 +258,9 @@ std::string judge_message(Connection& c, std::string_view value) {
 
 // Judges a request that may be DNS over HTTPS. No single mark identifies all such requests, so the path, the headers
 // and the parameters are each taken as a sign.
-Verdict judge_dns(Connection& c, const http::Head& head, const Request& request) {
+std::optional<Refused> judge_dns(Connection& c, const http::Head& head, const Request& request) {
   std::string_view target = request.target;
-  auto refuse = [](std::string why) { return Verdict{.code = "name_carries_data", .reason = std::move(why)}; };
+  auto refuse = [](std::string why) { return Refused{.code = "name_carries_data", .reason = std::move(why)}; };
   std::string path = plain_path(target.substr(0, target.find('?')));
   bool accepts_dns = has_type(head, "accept", "application/dns-");
   bool is_dns = accepts_dns || has_segment(path, "dns-query");
@@ -268,34 +274,36 @@ Verdict judge_dns(Connection& c, const http::Head& head, const Request& request)
         "bottle's own name server");
   std::string why;
   bool is_json = is_dns || has_segment(path, "resolve");
-  each_parameter(target, [&](std::string_view escaped, std::string_view value, std::string_view) {
+  each_parameter(target, [&](const Parameter& each) {
     if (!why.empty()) return;
-    std::string name = lower(without_escapes(escaped));
-    if (name == "ct" && lower(without_escapes(value)).find("application/dns-") != std::string::npos) is_json = true;
+    std::string name = lower(without_escapes(each.name));
+    if (name == "ct" && lower(without_escapes(each.value)).find("application/dns-") != std::string::npos)
+      is_json = true;
     if (name != "dns") return;
-    auto bytes = from_base64(base64_text(without_escapes(value)));
-    if (is_dns || (bytes && may_be_message(*bytes))) why = judge_message(c, value);
+    auto bytes = from_base64(base64_text(without_escapes(each.value)));
+    if (is_dns || (bytes && may_be_message(*bytes))) why = judge_message(c, each.value);
   });
-  each_parameter(target, [&](std::string_view escaped, std::string_view value, std::string_view) {
-    if (!why.empty() || !is_json || lower(without_escapes(escaped)) != "name") return;
+  each_parameter(target, [&](const Parameter& each) {
+    if (!why.empty() || !is_json || lower(without_escapes(each.name)) != "name") return;
     // Some servers ignore spaces and the like around the name.
-    std::string asked = without_escapes(value);
-    std::erase_if(asked, [](unsigned char each) { return each <= ' ' || each == '+' || each == 0x7f; });
+    std::string asked = without_escapes(each.value);
+    std::erase_if(asked, [](unsigned char byte) { return byte <= ' ' || byte == '+' || byte == 0x7f; });
     if (auto host = policy::normalise_host(asked)) why = carried(c.context, *c.config, *host);
     else if (is_dns) why = "the DNS query in this request is not for a valid name";
   });
-  return why.empty() ? Verdict{.allowed = true} : refuse(why);
+  if (why.empty()) return std::nullopt;
+  return refuse(std::move(why));
 }
 
 }  // namespace
 
-Verdict judge_named_hosts(Connection& c, const http::Head& head, const Request& request) {
+std::optional<Refused> judge_named_hosts(Connection& c, const http::Head& head, const Request& request) {
   std::string_view target = request.target;
-  Verdict verdict = judge_path(c, target.substr(0, target.find('?')));
-  each_parameter(target, [&](std::string_view name, std::string_view value, std::string_view owner) {
-    if (verdict.allowed) verdict = judge_parameter(c, name, value, owner);
+  auto refused = judge_path(c, target.substr(0, target.find('?')));
+  each_parameter(target, [&](const Parameter& each) {
+    if (!refused) refused = judge_parameter(c, each);
   });
-  return verdict.allowed ? judge_dns(c, head, request) : verdict;
+  return refused ? refused : judge_dns(c, head, request);
 }
 
 }  // namespace bottle::guard

@@ -7,9 +7,9 @@
 
 namespace bottle::guard {
 
-// Allows the request unless a parameter of its query, or a segment of its path, has a URL that leads to an address that
-// the guard itself never connects to, or the request is DNS over HTTPS (RFC 8484, or its JSON form) and its question
+// Refuses the request if a parameter of its query, or a segment of its path, has a URL that leads to an address that
+// the guard itself never connects to, or if the request is DNS over HTTPS (RFC 8484, or its JSON form) and its question
 // carries data or cannot be read. Names in the rules, and fixed addresses, are allowed.
-Verdict judge_named_hosts(Connection& c, const http::Head& head, const Request& request);
+std::optional<Refused> judge_named_hosts(Connection& c, const http::Head& head, const Request& request);
 
 }  // namespace bottle::guard

@@ -116,11 +116,11 @@ std::string protocol_to_request(std::string_view list, bool framed) {
 }
 
 // Judges the path in a header: a copy or a move uses two paths, and the rules apply to both.
-Verdict judge_other_paths(const Connection& c, const http::Head& head, const Request& request) {
+std::optional<Refused> judge_other_paths(const Connection& c, const http::Head& head, const Request& request) {
   for (const auto& each : head.headers) {
     if (!policy::names_other_path(each.name)) continue;
     auto refuse = [&](const std::string& why) {
-      return Verdict{
+      return Refused{
           .code = "not_allowed",
           .reason = std::string(kHeaderRefused) + c.config->recordable(each.name).substr(0, 40) + ": " + why};
     };
@@ -138,13 +138,13 @@ Verdict judge_other_paths(const Connection& c, const http::Head& head, const Req
     if (!decision.target.empty() && decision.target != target)
       return refuse("servers may read its path in different ways");
   }
-  return {.allowed = true};
+  return std::nullopt;
 }
 
-// Fills in the destination of the request. Returns an empty code if the request is allowed.
-Verdict find_destination(Connection& c, const http::Head& head, Request& request) {
+// Fills in the destination of the request, and judges it by the rules.
+std::optional<Refused> find_destination(Connection& c, const http::Head& head, Request& request) {
   auto bad = [](std::string reason) {
-    return Verdict{.status = 400, .code = "bad_request", .reason = std::move(reason)};
+    return Refused{.status = 400, .code = "bad_request", .reason = std::move(reason)};
   };
   if (!is_for_here(head.method)) return bad("the guard does not take this method here");
   bool asterisk = head.method == "OPTIONS" && head.target == "*";
@@ -155,18 +155,18 @@ Verdict find_destination(Connection& c, const http::Head& head, Request& request
     if (auto wrong = parse_absolute(head, c.tls, authority, request.target); !wrong.empty()) return bad(wrong);
     // Every server accepts the absolute form (RFC 9112 §3.2.2), but a tunnel leads to only one host.
     if (c.tunneled && (authority.host.name != c.host.name || authority.port != c.port))
-      return {.code = "host_mismatch", .reason = "the target's host is not the host of the connection"};
+      return Refused{.code = "host_mismatch", .reason = "the target's host is not the host of the connection"};
     c.host = authority.host;
     c.port = authority.port;
   }
   if (!names_destination(c, head))
-    return {.code = "host_mismatch", .reason = "the Host header is not the host of the connection"};
+    return Refused{.code = "host_mismatch", .reason = "the Host header is not the host of the connection"};
   auto decision = judge_request(*c.config, c.host, c.port, c.tls, request.method, request.target);
-  if (!decision.allowed) return {.code = decision.code, .reason = decision.reason};
+  if (!decision.allowed) return Refused{.code = decision.code, .reason = std::move(decision.reason)};
   // Sends the path in the form that was judged, not in the client's.
   if (!decision.target.empty()) request.target = std::move(decision.target);
   request.restricted = decision.restricted;
-  return decision.restricted ? judge_other_paths(c, head, request) : Verdict{.allowed = true};
+  return decision.restricted ? judge_other_paths(c, head, request) : std::nullopt;
 }
 
 // Decides which protocol the request may switch to, and whether then only scanned frames pass.
@@ -390,11 +390,11 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
 
 }  // namespace
 
-Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
+std::optional<Refused> prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
   c.starred_path.clear();
   request = Request{.method = std::string(head.method), .client = {.minor = head.minor, .keep = head.keeps_open()}};
-  if (auto verdict = find_destination(c, head, request); !verdict.allowed) return verdict;
-  if (auto verdict = judge_named_hosts(c, head, request); !verdict.allowed) return verdict;
+  if (auto refused = find_destination(c, head, request)) return refused;
+  if (auto refused = judge_named_hosts(c, head, request)) return refused;
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_unproven();
   request.body = http::Body::of_request(head);
@@ -408,10 +408,10 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   Outgoing outgoing;
   if (!pass_secrets(*c.config, head, request, secrets, scan, outgoing)) {
     const Refusal& why = scan.refusal();
-    return {.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
+    return Refused{.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
   }
   // Without TLS, an agent may name any host in each request, and the request sends that name out.
-  if (!c.tls && names_secret(*c.config, c.host)) return {.code = "secret", .reason = std::string(kNamesSecret)};
+  if (!c.tls && names_secret(*c.config, c.host)) return Refused{.code = "secret", .reason = std::string(kNamesSecret)};
   request.removed = std::move(outgoing.removed);
   request.client.expects_continue = head.expect_continue;
   request.content.syntax = syntax_of(head.find("content-type") ? head.find("content-type")->value : "");
@@ -419,9 +419,9 @@ Verdict prepare_request(Connection& c, const http::Head& head, Request& request,
   // A body that cannot fit is refused before any of it is sent.
   bool knows_length = request.body.kind() == http::Body::Kind::length;
   auto admission = c.context.budget.admit(c.host, out.size(), knows_length ? request.body.left() : 0);
-  if (!admission.account) return {.code = kLimitReached, .reason = std::move(admission.reason)};
+  if (!admission.account) return Refused{.code = kLimitReached, .reason = std::move(admission.reason)};
   request.account = admission.account;
-  return {.allowed = true};
+  return std::nullopt;
 }
 
 }  // namespace bottle::guard

@@ -2,11 +2,13 @@
 // in its place.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
 #include "guard/budget/budget.h"
 #include "guard/connection/connection.h"
+#include "guard/core/client_error.h"
 #include "http/body.h"
 
 namespace bottle::guard {
@@ -46,20 +48,11 @@ struct Request {
   std::set<std::string> warned;        // the names of the secrets that passed anyway and were recorded
 };
 
-// Says whether a request may be made. If not, `status` and `code` are for the client, and `reason` is for the operator
-// only.
-struct Verdict {
-  bool allowed = false;
-  int status = 403;
-  std::string_view code;
-  std::string reason;
-  std::string rule = {}, fingerprint = {};  // of a credential in the request
-};
-
-// Reads the complete head `head` at the front of `c.client.in` and decides on it. Writes the head for the upstream to
-// `out`, with secrets swapped in. append_framing() adds the framing of the body and the end of the head. Sets c.host
-// and c.port for absolute-form requests. Records warnings itself.
-Verdict prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out);
+// Reads the complete head `head` at the front of `c.client.in` and decides on it. Returns nothing if the request is
+// allowed, and then writes the head for the upstream to `out`, with secrets swapped in. append_framing() adds the
+// framing of the body and the end of the head. Sets c.host and c.port for absolute-form requests. Records warnings
+// itself.
+std::optional<Refused> prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out);
 
 // Returns whether requests to the connection's destination go to a parent proxy in absolute form.
 bool asks_parent(const Connection& c);
