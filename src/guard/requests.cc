@@ -145,14 +145,11 @@ Task<bool> answer_refused(Connection& c, const Refused& refused, const Request& 
                           http::Body body) {
   // The next byte begins another request only if all of this one has arrived.
   bool whole = refused.status == 403 && body.done() && request.client.keep;
-  c.audit({.action = Action::deny,
-           .kind = Kind::http,
-           .method = request.method,
-           .path = target,
-           .code = refused.code,
-           .reason = refused.reason,
-           .rule = refused.rule,
-           .fingerprint = refused.fingerprint});
+  AuditLine line = request.line(Action::deny, refused.code, refused.reason);
+  line.path = target;
+  line.rule = refused.rule;
+  line.fingerprint = refused.fingerprint;
+  c.audit(line);
   c.answer(refused.status, refused.code, whole ? After::keep : After::close);
   if (!whole) {
     co_await finish_request(c, body);
@@ -181,12 +178,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       c.client.beside = head.size();  // with HTTP/2, few bytes from a client can become large heads
       c.client.rest();
       if (auto error = co_await reach_upstream(c, request.method)) {
-        c.audit({.action = error->action(),
-                 .kind = Kind::http,
-                 .method = request.method,
-                 .path = request.target,
-                 .code = error->code,
-                 .reason = error->reason});
+        c.audit(request.line(error->action(), error->code, error->reason));
         c.answer(error->status, error->code, After::close);
         co_await finish_request(c, request.body);
         co_return false;
@@ -253,12 +245,7 @@ Task<Ended> serve_requests(Connection& c) {
       continue;
     }
     // The line is written before the request is sent, and make_request() waits until the kernel has it.
-    c.audit({.action = Action::allow,
-             .kind = Kind::http,
-             .method = request.method,
-             .path = request.target,
-             .code = "allowed",
-             .reason = request.removed});
+    c.audit(request.line(Action::allow, "allowed", request.removed));
     if (!co_await make_request(c, request, head)) co_return Ended::within_a_request;
   }
 }

@@ -70,12 +70,8 @@ Step Answer::no_answer() {
     return core_.end(Outcome::retry);
   }
   if (silent && kept_) {
-    c_.audit({.action = Action::close,
-              .kind = Kind::http,
-              .method = request_.method,
-              .path = request_.target,
-              .code = "upstream_gone",
-              .reason = "the server closed a connection that was kept open for further requests"});
+    c_.audit(request_.line(Action::close, "upstream_gone",
+                           "the server closed a connection that was kept open for further requests"));
     return core_.end(Outcome::hang_up);
   }
   bool asked = up.ssl && wanted_certificate(up.ssl.get());
@@ -411,7 +407,7 @@ bool AnswerSearch::record_injections() {
     }
     // The same page may be fetched again and again, so each injection is recorded once.
     if (!core_.c.context.is_news("injection", core_.c.host.name + " " + std::string(each.what))) continue;
-    record(Action::allow, "injection", reason);
+    core_.c.audit(core_.request.line(Action::allow, "injection", reason));
   }
   return true;
 }
@@ -427,16 +423,7 @@ void AnswerSearch::count_tokens() {
                                     core_.c.context.config->limits.cost(reader.model(), usage));
   std::string reason = std::to_string(usage.read()) + " tokens in, " + std::to_string(usage.output) + " out";
   if (!reader.model().empty()) reason += ", " + reader.model();
-  record(Action::close, "usage", reason);
-}
-
-void AnswerSearch::record(Action action, const char* code, const std::string& reason) {
-  core_.c.audit({.action = action,
-                 .kind = Kind::http,
-                 .method = core_.request.method,
-                 .path = core_.request.target,
-                 .code = code,
-                 .reason = reason});
+  core_.c.audit(core_.request.line(Action::close, "usage", reason));
 }
 
 }  // namespace bottle::guard

@@ -52,8 +52,6 @@ class AnswerSearch {
   Step stop() { return core_.fail_with(*stop_); }
 
  private:
-  // Adds a line about the answer to the audit.
-  void record(Action action, const char* code, const std::string& reason);
   bool watch(std::string_view bytes);
   bool record_injections();
 

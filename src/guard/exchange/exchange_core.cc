@@ -4,26 +4,17 @@
 namespace bottle::guard {
 
 Step ExchangeCore::fail_with(const ClientError& error) {
-  c.audit({.action = error.action(),
-           .kind = Kind::http,
-           .method = request.method,
-           .path = request.target,
-           .code = error.code,
-           .reason = error.reason});
+  c.audit(request.line(error.action(), error.code, error.reason));
   return break_off(error.status, error.code);
 }
 
 Step ExchangeCore::refuse_request() {
   const Refusal& why = scan.refusal();
-  c.audit({.action = Action::deny,
-           .kind = Kind::http,
-           .method = request.method,
-           .path = request.target,
-           .code = "secret",
-           .reason = why.reason,
-           .secret = why.secret,
-           .rule = why.rule,
-           .fingerprint = why.fingerprint});
+  AuditLine line = request.line(Action::deny, "secret", why.reason);
+  line.secret = why.secret;
+  line.rule = why.rule;
+  line.fingerprint = why.fingerprint;
+  c.audit(line);
   return break_off(403, "secret");
 }
 

@@ -115,14 +115,9 @@ bool RequestScan::may_leave_unscanned(std::string why) {
   return true;
 }
 
-void RequestScan::note_unreadable(std::string reason) {
-  if (!c_.context.is_news("unreadable_body", c_.host.name)) return;
-  c_.audit({.action = Action::allow,
-            .kind = Kind::http,
-            .method = request_.method,
-            .path = request_.target,
-            .code = "unreadable_body",
-            .reason = std::move(reason)});
+void RequestScan::note_unreadable(const std::string& reason) {
+  if (c_.context.is_news("unreadable_body", c_.host.name))
+    c_.audit(request_.line(Action::allow, "unreadable_body", reason));
 }
 
 // Keeps a finding out of the record, which must still show what path was asked for.
@@ -334,15 +329,10 @@ OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, c
   std::string key = found.rule ? found.name + " " + found.fingerprint : found.name;
   if (!c_.context.is_news(code, secrets_.model ? key : key + " " + c_.host.name)) return what;
   noted_ += possible;
-  c_.audit({.action = Action::allow,
-            .kind = Kind::http,
-            .method = request_.method,
-            .path = request_.target,
-            .code = code,
-            .reason = reason,
-            .secret = found.rule ? "" : std::string_view(found.name),
-            .rule = found.rule ? std::string_view(found.name) : "",
-            .fingerprint = found.fingerprint});
+  AuditLine line = request_.line(Action::allow, code, reason);
+  (found.rule ? line.rule : line.secret) = found.name;
+  line.fingerprint = found.fingerprint;
+  c_.audit(line);
   return what;
 }
 

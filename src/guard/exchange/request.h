@@ -46,6 +46,11 @@ struct Request {
   } upgrade;
   Budget::Account* account = nullptr;  // of the host; null until the request is allowed
   std::set<std::string> warned;        // the names of the secrets that passed anyway and were recorded
+
+  // Returns a line for the record about this request, which borrows its texts.
+  AuditLine line(Action action, std::string_view code, std::string_view reason) const {
+    return {.action = action, .kind = Kind::http, .method = method, .path = target, .code = code, .reason = reason};
+  }
 };
 
 // Reads the complete head `head` at the front of `c.client.in` and decides on it. Returns nothing if the request is

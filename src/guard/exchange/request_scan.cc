@@ -224,13 +224,7 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
     return {Do::stop, {}};
   }
   // One line for each request is enough, however often the secret is in it.
-  if (request_.warned.insert(secret.name).second)
-    c_.audit({.action = Action::allow,
-              .kind = Kind::http,
-              .method = request_.method,
-              .path = request_.target,
-              .code = "secret",
-              .reason = reason});
+  if (request_.warned.insert(secret.name).second) c_.audit(request_.line(Action::allow, "secret", reason));
   if (what == OnSecret::warn) return {};
   return {Do::replace, std::string(sight.bytes.size(), '*')};
 }
@@ -243,12 +237,10 @@ void RequestScan::report_once(const SecretSighting& finding) {
       marked ? "the value of secret \"" + finding.secret->name +
                    "\" was on its way to the model; the guard sent a marker instead"
              : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where it is worthless";
-  c_.audit({.action = Action::allow,
-            .kind = Kind::http,
-            .method = request_.method,
-            .code = code,
-            .reason = reason,
-            .secret = finding.secret->name});
+  AuditLine line = request_.line(Action::allow, code, reason);
+  line.path = {};  // the line stands for all requests of the session
+  line.secret = finding.secret->name;
+  c_.audit(line);
 }
 
 }  // namespace bottle::guard

@@ -106,7 +106,7 @@ class RequestScan {
   bool check_last_run(RequestPart place, std::string_view run);
   // Returns whether a request that cannot be scanned is refused.
   bool blocks_unreadable() const;
-  void note_unreadable(std::string reason);
+  void note_unreadable(const std::string& reason);
   // Decides about a request that was not fully scanned, for the reason `why`. Either refuses it and returns false, or
   // records that it leaves.
   bool may_leave_unscanned(std::string why);
