@@ -240,7 +240,8 @@ Step Answer::withhold(Step went) {
   g_scanned.clear();
   if (behind) return went;
   bool waits = search_.undecided();
-  if (held_in_search_.due(waits, went == Step::moved, c_.now()) || (waits && withheld_.size() >= kHigh)) {
+  if (held_in_search_.due({.holds = waits, .moved = went == Step::moved}, c_.now()) ||
+      (waits && withheld_.size() >= kHigh)) {
     held_in_search_.released();
     went = Step::moved;
     if (!search_.settle()) return search_.stop();
@@ -311,7 +312,7 @@ Step Answer::step_body() {
   if (!filter_.feed_buffer(g_payload, g_scanned)) return core_.refuse_answer();
   if (body_.done() && decoding_ != Decoding::running && !search_.behind()) return end();
   // If an answer pauses, it must not wait for bytes that only look like the beginning of a secret.
-  if (held_.due(filter_.holds(), !g_scanned.empty(), c_.now())) {
+  if (held_.due({.holds = filter_.holds(), .moved = !g_scanned.empty()}, c_.now())) {
     held_.released();
     if (!filter_.pause(g_scanned)) return core_.refuse_answer();
     went = Step::moved;

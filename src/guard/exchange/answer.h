@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "guard/exchange/exchange_core.h"
-#include "guard/exchange/held_back.h"
 #include "guard/exchange/upload.h"
+#include "guard/net/held_back.h"
 #include "guard/watch/answer_watch.h"
 #include "guard/watch/usage_watch.h"
 #include "scan/content/content_decoder.h"

@@ -72,7 +72,8 @@ Step Upgraded::pass_down(MessageScan* messages) {
 // something in this round.
 Step Upgraded::release_up(MessageScan* messages, bool came) {
   std::string& out = c_.upstream.out;
-  if (!messages || !held_up_.due(messages->holds(), !out.empty(), c_.now(), came)) return Step::idle;
+  if (!messages || !held_up_.due({.holds = messages->holds(), .moved = !out.empty(), .came = came}, c_.now()))
+    return Step::idle;
   held_up_.released();
   size_t queued = out.size();
   if (!messages->release(out)) return core_.refuse_request();
@@ -82,7 +83,8 @@ Step Upgraded::release_up(MessageScan* messages, bool came) {
 // Does the same for messages to the client.
 Step Upgraded::release_down(MessageScan* messages, bool came) {
   std::string& out = c_.client.out;
-  if (!messages || !held_down_.due(messages->holds(), !out.empty(), c_.now(), came)) return Step::idle;
+  if (!messages || !held_down_.due({.holds = messages->holds(), .moved = !out.empty(), .came = came}, c_.now()))
+    return Step::idle;
   held_down_.released();
   return messages->release(out) ? Step::moved : refuse_answer();
 }

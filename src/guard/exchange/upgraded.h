@@ -3,8 +3,8 @@
 
 #include "guard/exchange/answer.h"
 #include "guard/exchange/exchange_core.h"
-#include "guard/exchange/held_back.h"
 #include "guard/exchange/message_scan.h"
+#include "guard/net/held_back.h"
 
 namespace bottle::guard {
 

@@ -160,7 +160,8 @@ Step Upload::scan_piece() {
   bool came = !g_scanned.empty() || stream_.behind();
   bool fine = stream_.feed(g_scanned, g_scan_output);
   // Bytes must not wait forever for the rest of a match that may never arrive.
-  bool due = held_in_stream_.due(!whole && stream_.holds(), !g_scan_output.empty(), c_.now(), came);
+  bool due = held_in_stream_.due({.holds = !whole && stream_.holds(), .moved = !g_scan_output.empty(), .came = came},
+                                 c_.now());
   if (fine && due) {
     fine = stream_.release(g_scan_output);
     held_in_stream_.released();
@@ -243,7 +244,7 @@ Step Upload::filter() {
   if (came && !filter_.feed_buffer(g_payload, g_scanned)) return core_.refuse_request();
   // A possible placeholder that must be swapped must not be split.
   bool holds = state_ == State::streaming && !request_.content.grows && filter_.holds();
-  bool release = held_.due(holds, !g_scanned.empty(), c_.now(), came);
+  bool release = held_.due({.holds = holds, .moved = !g_scanned.empty(), .came = came}, c_.now());
   if (release) held_.released();
   if (release && !filter_.pause(g_scanned)) return core_.refuse_request();
   // At the end of the body, no more bytes can continue a match, so the bytes that are held back leave.
@@ -289,7 +290,7 @@ Step Upload::step() {
 bool Upload::head_waits() {
   bool none_or_all = request_.body.left() == unread_ || request_.body.done();
   bool waits = unread_ > 0 && state_ == State::streaming && none_or_all;
-  if (waits && !held_head_.due(true, false, c_.now())) return true;
+  if (waits && !held_head_.due({.holds = true}, c_.now())) return true;
   unread_ = 0;
   held_head_.released();
   return false;

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "guard/exchange/exchange_core.h"
-#include "guard/exchange/held_back.h"
+#include "guard/net/held_back.h"
 #include "scan/content/content_decoder.h"
 
 namespace bottle::guard {

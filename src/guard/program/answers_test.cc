@@ -3,7 +3,6 @@
 
 #include "base/text/base64.h"
 #include "base/text/lower.h"
-#include "guard/exchange/held_back.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
 
@@ -273,31 +272,6 @@ TEST_F(GuardTest, AConnectionIsNotKeptAfterA204ThatAnnouncesABody) {
     }
     EXPECT_EQ(origin.accepted - before, connections) << line;
   }
-}
-
-TEST(HeldBack, LeavesInAPause) {
-  HeldBack held;
-  EXPECT_FALSE(held.due(true, false, 100, true));
-  EXPECT_EQ(held.until(1000), 100 + kMostQuiet);
-  EXPECT_FALSE(held.due(true, false, 100 + kMostQuiet - 1));
-  EXPECT_TRUE(held.due(true, false, 100 + kMostQuiet));
-  held.released();
-  EXPECT_EQ(held.until(1000), 1000);
-}
-
-TEST(HeldBack, BytesThatArriveAreNoPauseButTheWholeWaitIsBounded) {
-  HeldBack held;
-  int64_t now = 100;
-  for (; now < 100 + kMostHeldBack; ++now) ASSERT_FALSE(held.due(true, false, now, true)) << now;
-  EXPECT_EQ(held.until(1000), now);
-  EXPECT_TRUE(held.due(true, false, now, true));
-}
-
-TEST(HeldBack, BytesHeldBackAfterOthersLeftWaitAgain) {
-  HeldBack held;
-  for (int64_t now = 100; now < 1000; ++now) ASSERT_FALSE(held.due(true, now % 10 == 0, now)) << now;
-  EXPECT_FALSE(held.due(false, false, 1000));
-  EXPECT_EQ(held.until(9000), 9000);
 }
 
 }  // namespace

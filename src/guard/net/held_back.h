@@ -15,16 +15,20 @@ inline constexpr int64_t kMostHeldBack = 150;
 // Times one direction without a clock. Times are in milliseconds of Loop::now().
 class HeldBack {
  public:
-  // Call it after each step. `holds` says whether bytes are held back that may be released. `moved` says whether they
-  // begin elsewhere than before, because other bytes were passed on. `came` says whether bytes arrived, so that there
-  // is no pause. Returns true if the bytes must be released now.
-  bool due(bool holds, bool moved, int64_t now, bool came = false) {
-    if (!holds) {
+  // Says what a step of the direction has done.
+  struct Seen {
+    bool holds = false;  // bytes are held back that may be released
+    bool moved = false;  // they begin elsewhere than before, because other bytes were passed on
+    bool came = false;   // bytes arrived, so that there is no pause
+  };
+  // Call it after each step. Returns true if the bytes that are held back must be released now.
+  bool due(Seen seen, int64_t now) {
+    if (!seen.holds) {
       released();
       return false;
     }
-    if (since_ == kNever || moved) since_ = quiet_since_ = now;
-    if (came) quiet_since_ = now;
+    if (since_ == kNever || seen.moved) since_ = quiet_since_ = now;
+    if (seen.came) quiet_since_ = now;
     return now >= until(INT64_MAX);
   }
   // Starts the time again, because the bytes have left or wait for something else.
