@@ -13,7 +13,7 @@ OnSecret SecretPolicy::of(const policy::Host& host, bool model, std::string_view
 
 OnSecret SecretPolicy::of_unreadable(const policy::Host& host) const {
   // This is so even for the model, where of() would redact, because no marker fits into data that cannot be read.
-  // RequestScan lets such data pass and records it.
+  // FindingScan lets such data pass and records it.
   return by_host_.of(host).value_or(general_);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <array>
 
 #include "http/head.h"
 #include "scan/known/filter.h"
@@ -35,6 +36,12 @@ std::string fitted(std::string text, size_t size, char end, char fill) {
 }
 
 }  // namespace
+
+std::string_view name_of(RequestPart place) {
+  constexpr std::array<std::string_view, 7> kNames = {
+      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
+  return kNames[static_cast<size_t>(place)];
+}
 
 bool Secret::goes_in_header(std::string_view given) const {
   return in_header && (http::iequals(given, "authorization") || (!header.empty() && http::iequals(given, header)));

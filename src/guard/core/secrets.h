@@ -37,6 +37,7 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted);
 
 // Names the part of a request in which something is found.
 enum class RequestPart : uint8_t { method, path, query, header_name, header, body, message };
+std::string_view name_of(RequestPart place);  // for the operator, as in "the path"
 
 // Says what happens to a finding, from the most lenient to the strictest.
 enum class Fate : uint8_t {

@@ -137,7 +137,7 @@ Step Answer::step_head() {
   }
   // Most heads contain no secret, and one pass shows that.
   std::string_view raw = std::string_view(up.in).substr(0, g_head.size);
-  if (c_.config->secrets.any_in(raw) && !core_.scan.check_answer(raw)) return core_.refuse_answer();
+  if (c_.config->secrets.any_in(raw) && !core_.values.check_answer(raw)) return core_.refuse_answer();
   const http::Head& head = g_head;
   size_t line_end = up.in.find("\r\n");
   if (head.status == 101) return switch_protocols(line_end);
@@ -277,7 +277,7 @@ Step Answer::end() {
   std::string trailers;
   for (const auto& [name, value] : body_.trailers())
     if (may_be_trailer(name)) trailers.append(name).append(": ").append(value).append("\r\n");
-  if (!core_.scan.check_answer(trailers)) return core_.refuse_answer();
+  if (!core_.values.check_answer(trailers)) return core_.refuse_answer();
   // This comes before write_body(), which then keeps no bytes back, and before count_tokens() writes its line.
   core_.answering = Answering::done;
   search_.count_tokens();

@@ -70,7 +70,7 @@ class Answer {
         c_(core.c),
         request_(core.request),
         upload_(upload),
-        filter_(core.scan.incoming()),
+        filter_(core.values.incoming()),
         search_(core) {}
 
   // Waits for the answer from the connected upstream. `kept` is the same as for Exchange::run().

@@ -9,11 +9,10 @@ Step ExchangeCore::fail_with(const ClientError& error) {
 }
 
 Step ExchangeCore::refuse_request() {
-  const Refusal& why = scan.refusal();
-  AuditLine line = request.line(Action::deny, "secret", why.reason);
-  line.secret = why.secret;
-  line.rule = why.rule;
-  line.fingerprint = why.fingerprint;
+  AuditLine line = request.line(Action::deny, "secret", refusal.reason);
+  line.secret = refusal.secret;
+  line.rule = refusal.rule;
+  line.fingerprint = refusal.fingerprint;
   c.audit(line);
   return break_off(403, "secret");
 }

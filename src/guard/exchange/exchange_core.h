@@ -11,8 +11,9 @@
 
 #include "guard/connection/connection.h"
 #include "guard/core/client_error.h"
+#include "guard/exchange/finding_scan.h"
 #include "guard/exchange/request.h"
-#include "guard/exchange/request_scan.h"
+#include "guard/exchange/value_scan.h"
 
 namespace bottle::guard {
 
@@ -57,12 +58,15 @@ struct ExchangeCore {
       : c(connection),
         request(its_request),
         secrets(c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_unproven()),
-        scan(c, secrets, request) {}
+        values(c, secrets, request, refusal),
+        findings(c, secrets, request, refusal) {}
 
   Connection& c;
   Request& request;
   const HostSecrets& secrets;
-  RequestScan scan;
+  ScanRefusal refusal;  // why a scan or a filter has stopped
+  ValueScan values;
+  FindingScan findings;
   Answering answering = Answering::head;  // it decides how the exchange may end, so both directions see it
   uint64_t answer_at = 0;                 // where the final answer begins in what the client's stream sends
   std::optional<Outcome> outcome;         // if set, the exchange stops
@@ -74,9 +78,9 @@ struct ExchangeCore {
   }
   // Records why the exchange ends, and ends it, with an answer from the guard if that is still possible.
   Step fail_with(const ClientError& error);
-  // Do the same because of a finding of `scan` in the request or in the answer.
+  // Do the same because of `refusal`, which is about the request or about the answer.
   Step refuse_request();
-  Step refuse_answer() { return fail_with({403, "secret_in_answer", scan.refusal().reason}); }
+  Step refuse_answer() { return fail_with({403, "secret_in_answer", refusal.reason}); }
   // Counts bytes that go up. If they exceed a limit, ends the exchange and returns Step::over.
   Step count_up(uint64_t bytes);
   // Ends the exchange and returns Step::over if new rules forbid it.

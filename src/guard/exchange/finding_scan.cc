@@ -7,12 +7,13 @@
 // without breaking the request, so it passes with a note.
 //
 // All texts of a head are scanned as one block, because the scan of a block has a fixed cost and most texts are short.
+#include "guard/exchange/finding_scan.h"
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/text/base64.h"
-#include "guard/exchange/request_scan.h"
 #include "policy/credentials.h"
 #include "scan/join.h"
 
@@ -78,7 +79,7 @@ std::string advice(const scan::Finding& finding) {
 
 }  // namespace
 
-scan::Stream RequestScan::stream(RequestPart place, Syntax syntax, std::string_view codings) {
+scan::Stream FindingScan::stream(RequestPart place, Syntax syntax, std::string_view codings) {
   bool blocks = blocks_unreadable();
   auto decoder = scan::ContentDecoder::make(codings);
   bool readable = decoder.has_value(), plain = !decoder || decoder->plain();
@@ -92,21 +93,21 @@ scan::Stream RequestScan::stream(RequestPart place, Syntax syntax, std::string_v
           [this, place, plain](const scan::Finding& finding) { return judge(finding, place, {}, plain); }, style};
 }
 
-void RequestScan::stopped(const scan::Stream& stream) {
+void FindingScan::stopped(const scan::Stream& stream) {
   if (!stream.problem().empty()) refusal_ = {stream.problem(), {}, {}, {}};
 }
 
-void RequestScan::passed(const scan::Stream& stream) {
+void FindingScan::passed(const scan::Stream& stream) {
   if (stream.unscanned().empty()) return;
   note_unreadable("the guard passed the body on without scanning all of it, because " +
                   std::string(stream.unscanned()));
 }
 
-bool RequestScan::blocks_unreadable() const {
+bool FindingScan::blocks_unreadable() const {
   return c_.config->on_secret.of_unreadable(c_.host) == OnSecret::block && !secrets_.model;
 }
 
-bool RequestScan::may_leave_unscanned(std::string why) {
+bool FindingScan::may_leave_unscanned(std::string why) {
   if (blocks_unreadable()) {
     refusal_ = {std::move(why), {}, {}, {}};
     return false;
@@ -115,13 +116,13 @@ bool RequestScan::may_leave_unscanned(std::string why) {
   return true;
 }
 
-void RequestScan::note_unreadable(const std::string& reason) {
+void FindingScan::note_unreadable(const std::string& reason) {
   if (c_.context.is_news("unreadable_body", c_.host.name))
     c_.audit(request_.line(Action::allow, "unreadable_body", reason));
 }
 
 // Keeps a finding out of the record, which must still show what path was asked for.
-void RequestScan::star_path(std::string_view target, size_t begin, size_t end) {
+void FindingScan::star_path(std::string_view target, size_t begin, size_t end) {
   std::string& path = c_.starred_path;
   if (path.empty()) path = target.substr(0, target.find('?'));
   begin = std::min(begin, path.size());
@@ -161,7 +162,7 @@ bool is_websocket_key(const Request& request, const std::vector<HeadPart>& parts
 
 }  // namespace
 
-bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
+bool FindingScan::scan_parts(const std::vector<HeadPart>& parts) {
   std::string block;
   // Says where each part begins in the block: its line, and its text within the line.
   struct At {
@@ -224,7 +225,7 @@ bool RequestScan::scan_parts(const std::vector<HeadPart>& parts) {
   });
 }
 
-bool RequestScan::check_crumbs(std::string_view cookies) {
+bool FindingScan::check_crumbs(std::string_view cookies) {
   while (!cookies.empty()) {
     size_t end = std::min(cookies.find("; "), cookies.size());
     std::string_view crumb = cookies.substr(0, end);
@@ -235,7 +236,7 @@ bool RequestScan::check_crumbs(std::string_view cookies) {
   return true;
 }
 
-bool RequestScan::check_piece(RequestPart place, std::string_view name, std::string_view text) {
+bool FindingScan::check_piece(RequestPart place, std::string_view name, std::string_view text) {
   if (secrets_.model) return true;
   std::chrono::steady_clock::time_point now{std::chrono::milliseconds(c_.now())};
   scan::BlockResult result = c_.config->scanner->session().value(name, text, now);
@@ -251,7 +252,7 @@ constexpr size_t kShortestRun = 8;  // of token characters that may be a piece o
 
 }  // namespace
 
-bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t& checked) {
+bool FindingScan::check_pieces(RequestPart place, const ShortText& part, size_t& checked) {
   auto [name, text, let_out, is_settled, run] = part;
   if (let_out <= checked) return true;
   size_t from = checked;
@@ -276,7 +277,7 @@ bool RequestScan::check_pieces(RequestPart place, const ShortText& part, size_t&
   return check_piece(place, "paused text", text) && check_last_run(place, run);
 }
 
-bool RequestScan::check_pieces(RequestPart place, const scan::Stream& stream, Moment moment, size_t& checked) {
+bool FindingScan::check_pieces(RequestPart place, const scan::Stream& stream, Moment moment, size_t& checked) {
   if (secrets_.model) return true;
   std::string_view run = moment == Moment::pause ? stream.last_run() : std::string_view();
   auto text = stream.short_text();
@@ -284,17 +285,17 @@ bool RequestScan::check_pieces(RequestPart place, const scan::Stream& stream, Mo
   return check_pieces(place, {name_of(place), *text, stream.let_out(), moment != Moment::flow, run}, checked);
 }
 
-bool RequestScan::check_coded_pieces(std::string_view body, Moment moment, size_t& checked) {
+bool FindingScan::check_coded_pieces(std::string_view body, Moment moment, size_t& checked) {
   if (secrets_.model || body.size() > kMostPieces) return true;
   return check_pieces(RequestPart::body, {"coded body", body, body.size(), moment != Moment::flow, {}}, checked);
 }
 
-bool RequestScan::check_last_run(RequestPart place, std::string_view run) {
+bool FindingScan::check_last_run(RequestPart place, std::string_view run) {
   if (run.size() < kShortestRun) return true;
   return check_piece(place, name_of(place), run.substr(run.size() - std::min(run.size(), scan::kLongestPiece)));
 }
 
-OnFinding RequestScan::judge(const scan::Finding& found, RequestPart place, std::string_view header, bool replaceable,
+OnFinding FindingScan::judge(const scan::Finding& found, RequestPart place, std::string_view header, bool replaceable,
                              bool names_key) {
   const Secret* secret = found.rule ? nullptr : secrets_.all->named(found.name);
   // The value may be here in any encoding, such as Base64 in a body of the host that it is bound to.
@@ -320,7 +321,7 @@ OnFinding RequestScan::judge(const scan::Finding& found, RequestPart place, std:
   return OnFinding::block;
 }
 
-OnFinding RequestScan::note(const scan::Finding& found, std::string_view code, const std::string& reason,
+OnFinding FindingScan::note(const scan::Finding& found, std::string_view code, const std::string& reason,
                             OnFinding what) {
   constexpr int kMostPossible = 3;  // in one request: random bytes have many
   bool possible = code == "possible_secret";

@@ -49,7 +49,7 @@ bool MessageScan::scan_piece(bool whole) {
   filtered_.clear();
   if (fine) rules_.passed(*stream_);
   else rules_.stopped(*stream_);
-  fine = fine && rules_.pieces(*stream_, whole ? RequestScan::Moment::end : RequestScan::Moment::flow, checked_);
+  fine = fine && rules_.pieces(*stream_, whole ? FindingScan::Moment::end : FindingScan::Moment::flow, checked_);
   if (!whole) return fine;
   stream_.reset();
   checked_ = 0;
@@ -75,7 +75,7 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
     scan::Stream stream = rules_.stream();
     size_t checked = 0;
     fine = stream.feed(filtered, payload) && stream.end(payload) &&
-           rules_.pieces(stream, RequestScan::Moment::end, checked);
+           rules_.pieces(stream, FindingScan::Moment::end, checked);
     if (fine) rules_.passed(stream);
     else rules_.stopped(stream);
   } else {
@@ -90,7 +90,7 @@ bool MessageScan::end_control(const WebSocketFrame& frame, std::string& out) {
 bool MessageScan::release(std::string& out) {
   bool fine = !filter_.holds() || (filter_.pause(filtered_) && scan_piece(false));
   if (fine && stream_) {
-    fine = stream_->release(ready_) && rules_.pieces(*stream_, RequestScan::Moment::pause, checked_);
+    fine = stream_->release(ready_) && rules_.pieces(*stream_, FindingScan::Moment::pause, checked_);
     if (!fine) rules_.stopped(*stream_);
   }
   if (fine && !ready_.empty()) write_piece(false, out);

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "guard/exchange/request_scan.h"
+#include "guard/exchange/finding_scan.h"
 #include "guard/protocol/websocket.h"
 #include "scan/known/filter.h"
 #include "scan/message/stream.h"
@@ -18,8 +18,8 @@ namespace bottle::guard {
 struct MessageRules {
   std::function<scan::Filter()> filter;       // one for the messages, and one for each control frame
   std::function<scan::Stream()> stream = {};  // one for each message; without it, only the filter scans
-  // Returns whether the part of a message that leaves now may follow what left before (RequestScan::check_pieces).
-  std::function<bool(const scan::Stream&, RequestScan::Moment, size_t& checked)> pieces = {};
+  // Returns whether the part of a message that leaves now may follow what left before (FindingScan::check_pieces).
+  std::function<bool(const scan::Stream&, FindingScan::Moment, size_t& checked)> pieces = {};
   std::function<void(const scan::Stream&)> stopped = {}, passed = {};  // set together with `stream`
   // Returns whether the next bytes of a message may pass to the reader. `whole` says that the message ends with them.
   std::function<bool(std::string_view, bool whole)> watch = {};

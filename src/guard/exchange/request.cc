@@ -12,8 +12,9 @@
 
 #include "base/text/lower.h"
 #include "guard/core/judge.h"
+#include "guard/exchange/finding_scan.h"
 #include "guard/exchange/named_hosts.h"
-#include "guard/exchange/request_scan.h"
+#include "guard/exchange/value_scan.h"
 #include "policy/credentials.h"
 #include "policy/header_name.h"
 #include "policy/overrides.h"
@@ -43,6 +44,14 @@ std::string parse_absolute(const http::Head& head, bool tls, policy::Authority& 
 }
 
 }  // namespace
+
+Syntax syntax_of(std::string_view content_type) {
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  if (http::iequals(type, "application/x-www-form-urlencoded")) return Syntax::form;
+  if (type.size() >= 4 && http::iequals(type.substr(type.size() - 4), "json")) return Syntax::json;
+  return Syntax::text;
+}
 
 bool asks_parent(const Connection& c) {
   const Config& config = *c.config;
@@ -307,15 +316,15 @@ bool names_key(const Outgoing::Line& line, const std::string& beside) {
   return (is_user && http::iequals(value.substr(0, 6), "basic ")) || http::iequals(value.substr(0, 6), "oauth ");
 }
 
-// Returns false if the head contains a secret that must not go to this host; scan.refusal() says which.
+// Returns false if the head contains a secret that must not go to this host. The refusal of the scans says which.
 bool pass_secrets(const Config& config, const http::Head& head, Request& request, const HostSecrets& secrets,
-                  RequestScan& scan, Outgoing& out) {
+                  ValueScan& values, FindingScan& findings, Outgoing& out) {
   out.target = request.target;
   // Most heads contain no secret, and one pass shows that.
   bool clean = !secrets.all->any_in(head.text) && !secrets.all->any_in(out.target);
   // A method is any token, so it could be a secret. A copy of it is checked, and the request keeps the original.
   std::string method = request.method;
-  if (!clean && (!scan.rewrite(RequestPart::method, {}, Syntax::token, method) || !scan.rewrite_target(out.target)))
+  if (!clean && (!values.rewrite(RequestPart::method, {}, Syntax::token, method) || !values.rewrite_target(out.target)))
     return false;
   const http::Header* connection = head.find("connection");
   for (const auto& each : head.headers) {
@@ -326,15 +335,15 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
       out.remove(config, each.name);
       continue;
     }
-    int before = scan.inserted();
+    int before = values.inserted();
     auto& line = out.headers.emplace_back(std::string(each.name), std::string(each.value));
-    if (!clean && (!scan.rewrite(RequestPart::header_name, {}, Syntax::token, line.name) ||
-                   !scan.rewrite_header(each.name, line.value)))
+    if (!clean && (!values.rewrite(RequestPart::header_name, {}, Syntax::token, line.name) ||
+                   !values.rewrite_header(each.name, line.value)))
       return false;
-    line.holds_secret = scan.inserted() != before;
-    if (line.holds_secret) line.beside = scan.beside_values(each.name, each.value);
+    line.holds_secret = values.inserted() != before;
+    if (line.holds_secret) line.beside = values.beside_values(each.name, each.value);
   }
-  part_credentials(config, secrets, scan.inserted() > 0, request, out);
+  part_credentials(config, secrets, values.inserted() > 0, request, out);
   std::vector<HeadPart> parts{{RequestPart::path, {}, &out.target}};
   if (!is_common_method(request.method)) parts.push_back({RequestPart::method, {}, &request.method});
   std::string& protocol = request.upgrade.protocol;
@@ -351,7 +360,7 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   for (auto& line : out.headers)
     if (policy::presents_credentials(line.name) && !policy::is_listed_credential(line.name))
       parts.push_back({RequestPart::header_name, {}, &line.name});
-  return scan.scan_parts(parts);
+  return findings.scan_parts(parts);
 }
 
 void write_head(const Connection& c, const http::Head& head, const Request& request, const HostSecrets& secrets,
@@ -404,12 +413,15 @@ std::optional<Refused> prepare_request(Connection& c, const http::Head& head, Re
   choose_protocol(head, secrets, request);
   request.closes = must_close(request, secrets);
   if (request.closes) request.upgrade.protocol.clear();  // a connection that closes cannot switch
-  RequestScan scan(c, secrets, request);
+  ScanRefusal why;
+  ValueScan values(c, secrets, request, why);
+  FindingScan findings(c, secrets, request, why);
   Outgoing outgoing;
-  if (!pass_secrets(*c.config, head, request, secrets, scan, outgoing)) {
-    const Refusal& why = scan.refusal();
-    return Refused{.code = "secret", .reason = why.reason, .rule = why.rule, .fingerprint = why.fingerprint};
-  }
+  if (!pass_secrets(*c.config, head, request, secrets, values, findings, outgoing))
+    return Refused{.code = "secret",
+                   .reason = std::move(why.reason),
+                   .rule = std::move(why.rule),
+                   .fingerprint = std::move(why.fingerprint)};
   // Without TLS, an agent may name any host in each request, and the request sends that name out.
   if (!c.tls && names_secret(*c.config, c.host)) return Refused{.code = "secret", .reason = std::string(kNamesSecret)};
   request.removed = std::move(outgoing.removed);

@@ -16,6 +16,16 @@ namespace bottle::guard {
 // Names the syntax of a text, which decides what may replace a part of it.
 enum class Syntax : uint8_t { text, token, json, form };
 
+// Returns how a body of this Content-Type is written: `text` unless it is known to be JSON or a form.
+Syntax syntax_of(std::string_view content_type);
+
+// Says why a scan refuses a request or its answer. No field contains a value.
+struct ScanRefusal {
+  std::string reason;
+  std::string secret;             // the name of a known one, or
+  std::string rule, fingerprint;  // of a credential
+};
+
 // Holds a request as prepare_request() parsed it. The coroutine that serves the client owns it until the exchange is
 // over.
 struct Request {

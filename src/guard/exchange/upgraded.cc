@@ -90,18 +90,18 @@ Step Upgraded::release_down(MessageScan* messages, bool came) {
 }
 
 MessageRules Upgraded::rules_to_server() {
-  return {.filter = [this] { return core_.scan.outgoing(RequestPart::message, Syntax::text); },
-          .stream = [this] { return core_.scan.stream(RequestPart::message, Syntax::text); },
+  return {.filter = [this] { return core_.values.outgoing(RequestPart::message, Syntax::text); },
+          .stream = [this] { return core_.findings.stream(RequestPart::message, Syntax::text); },
           .pieces =
-              [this](const scan::Stream& stream, RequestScan::Moment moment, size_t& checked) {
-                return core_.scan.check_pieces(RequestPart::message, stream, moment, checked);
+              [this](const scan::Stream& stream, FindingScan::Moment moment, size_t& checked) {
+                return core_.findings.check_pieces(RequestPart::message, stream, moment, checked);
               },
-          .stopped = [this](const scan::Stream& stream) { core_.scan.stopped(stream); },
-          .passed = [this](const scan::Stream& stream) { core_.scan.passed(stream); }};
+          .stopped = [this](const scan::Stream& stream) { core_.findings.stopped(stream); },
+          .passed = [this](const scan::Stream& stream) { core_.findings.passed(stream); }};
 }
 
 MessageRules Upgraded::rules_to_client() {
-  return {.filter = [this] { return core_.scan.incoming(); },
+  return {.filter = [this] { return core_.values.incoming(); },
           .watch = [this](std::string_view text, bool whole) { return search_.feed_message(text, whole); }};
 }
 

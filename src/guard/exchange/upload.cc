@@ -35,9 +35,9 @@ Upload::Upload(ExchangeCore& core, std::string_view head)
       c_(core.c),
       request_(core.request),
       head_(head),
-      filter_(core.scan.outgoing(RequestPart::body, request_.content.syntax)),
-      stream_(core.scan.stream(RequestPart::body, request_.content.syntax,
-                               request_.content.decodes ? "" : request_.content.codings)) {
+      filter_(core.values.outgoing(RequestPart::body, request_.content.syntax)),
+      stream_(core.findings.stream(RequestPart::body, request_.content.syntax,
+                                   request_.content.decodes ? "" : request_.content.codings)) {
   if (request_.content.decodes) decoder_ = scan::ContentDecoder::make(request_.content.codings);
 }
 
@@ -105,9 +105,9 @@ std::optional<std::string> Upload::trailers() {
     if (!may_be_trailer(name) || policy::presents_credentials(name) || replaces_header(core_.secrets, name)) continue;
     if (request_.restricted && (policy::overrides_request(name) || policy::names_other_path(name))) continue;
     std::string clean_name = name, clean_value = value;
-    if (!core_.scan.rewrite(RequestPart::header_name, {}, Syntax::token, clean_name) ||
-        !core_.scan.rewrite_header(name, clean_value) ||
-        !core_.scan.scan_parts({{RequestPart::header, clean_name, &clean_value}}))
+    if (!core_.values.rewrite(RequestPart::header_name, {}, Syntax::token, clean_name) ||
+        !core_.values.rewrite_header(name, clean_value) ||
+        !core_.findings.scan_parts({{RequestPart::header, clean_name, &clean_value}}))
       return std::nullopt;
     out.append(clean_name).append(": ").append(clean_value).append("\r\n");
   }
@@ -153,8 +153,8 @@ Step Upload::scan_piece() {
   Step went = Step::idle;
   bool whole = state_ == State::done;
   // One byte more than the limit shows that the body is not short.
-  if (stream_.decodes() && coded_piece_.size() <= RequestScan::kMostPieces)
-    coded_piece_.append(g_scanned, 0, RequestScan::kMostPieces + 1);
+  if (stream_.decodes() && coded_piece_.size() <= FindingScan::kMostPieces)
+    coded_piece_.append(g_scanned, 0, FindingScan::kMostPieces + 1);
   g_scan_output.clear();
   // A stream that redacts releases nothing before it has a large piece, and a decoder may need several steps.
   bool came = !g_scanned.empty() || stream_.behind();
@@ -170,11 +170,11 @@ Step Upload::scan_piece() {
   if (fine && whole) fine = stream_.end(g_scan_output);
   // From here on, `g_scanned` has the bytes that may leave.
   std::swap(g_scanned, g_scan_output);
-  if (fine) core_.scan.passed(stream_);
-  else core_.scan.stopped(stream_);
-  auto moment = whole ? RequestScan::Moment::end : due ? RequestScan::Moment::pause : RequestScan::Moment::flow;
-  fine = fine && core_.scan.check_pieces(RequestPart::body, stream_, moment, checked_) &&
-         (!stream_.decodes() || core_.scan.check_coded_pieces(coded_piece_, moment, coded_checked_));
+  if (fine) core_.findings.passed(stream_);
+  else core_.findings.stopped(stream_);
+  auto moment = whole ? FindingScan::Moment::end : due ? FindingScan::Moment::pause : FindingScan::Moment::flow;
+  fine = fine && core_.findings.check_pieces(RequestPart::body, stream_, moment, checked_) &&
+         (!stream_.decodes() || core_.findings.check_coded_pieces(coded_piece_, moment, coded_checked_));
   return fine ? went : core_.refuse_request();
 }
 

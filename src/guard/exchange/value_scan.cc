@@ -1,12 +1,10 @@
 // Handles what the dictionary of secrets finds: values and placeholders, whose exact bytes are known. Disguises and
-// credentials that are known by their form are in finding_scan.cc.
+// credentials that are known by their form are the subject of FindingScan.
 //
 // A text of the head is rewritten as a whole; a body goes through a filter piece by piece. Both use judge(), so that
 // a secret has the same fate everywhere. A value is written with the escapes of its place, because it must not break
 // the JSON or the form around it, or be read as anything but a value.
-#include "guard/exchange/request_scan.h"
-
-#include <array>
+#include "guard/exchange/value_scan.h"
 
 #include "base/text/base64.h"
 
@@ -59,30 +57,16 @@ std::string misplaced(const Secret& secret, RequestPart place, std::string_view 
 
 }  // namespace
 
-std::string_view name_of(RequestPart place) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "method", "path", "query", "name of a header", "header", "body", "WebSocket messages"};
-  return kNames[static_cast<size_t>(place)];
-}
-
-Syntax syntax_of(std::string_view content_type) {
-  std::string_view type = content_type.substr(0, content_type.find(';'));
-  while (type.ends_with(' ')) type.remove_suffix(1);
-  if (http::iequals(type, "application/x-www-form-urlencoded")) return Syntax::form;
-  if (type.size() >= 4 && http::iequals(type.substr(type.size() - 4), "json")) return Syntax::json;
-  return Syntax::text;
-}
-
-scan::Filter RequestScan::outgoing(RequestPart place, Syntax syntax) {
+scan::Filter ValueScan::outgoing(RequestPart place, Syntax syntax) {
   return {&secrets_.all->dictionary(),
           [this, place, syntax](const scan::Sight& sight) { return judge(sight, place, {}, syntax); }};
 }
 
-scan::Filter RequestScan::incoming() {
+scan::Filter ValueScan::incoming() {
   return {&secrets_.all->dictionary(), [this](const scan::Sight& sight) { return judge_answer(sight); }};
 }
 
-bool RequestScan::rewrite(RequestPart place, std::string_view header, Syntax syntax, std::string& text) {
+bool ValueScan::rewrite(RequestPart place, std::string_view header, Syntax syntax, std::string& text) {
   scan::Filter filter(&secrets_.all->dictionary(),
                       [&](const scan::Sight& sight) { return judge(sight, place, header, syntax); });
   std::string out;
@@ -91,7 +75,7 @@ bool RequestScan::rewrite(RequestPart place, std::string_view header, Syntax syn
   return true;
 }
 
-bool RequestScan::rewrite_target(std::string& target) {
+bool ValueScan::rewrite_target(std::string& target) {
   size_t query = std::min(target.find('?'), target.size());
   scan::Filter filter(&secrets_.all->dictionary(), [&](const scan::Sight& sight) {
     // Path and query have different rules. A text that begins in the path belongs to the path.
@@ -104,7 +88,7 @@ bool RequestScan::rewrite_target(std::string& target) {
   return true;
 }
 
-bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
+bool ValueScan::rewrite_header(std::string_view name, std::string& value) {
   // Clients such as git encode the placeholder as a password, so the dictionary cannot find it unencoded.
   if (std::string credentials = basic(value); !credentials.empty()) {
     std::string before = credentials;
@@ -117,7 +101,7 @@ bool RequestScan::rewrite_header(std::string_view name, std::string& value) {
   return rewrite(RequestPart::header, name, Syntax::text, value);
 }
 
-std::vector<std::string> RequestScan::beside_values(std::string_view name, std::string_view value) const {
+std::vector<std::string> ValueScan::beside_values(std::string_view name, std::string_view value) const {
   auto split = [&](std::string_view text) {
     std::vector<std::string> parts;
     size_t end = 0;  // of the last placeholder
@@ -144,13 +128,13 @@ std::vector<std::string> RequestScan::beside_values(std::string_view name, std::
   return split(value).first;
 }
 
-bool RequestScan::check_answer(std::string_view text) {
+bool ValueScan::check_answer(std::string_view text) {
   scan::Filter filter = incoming();
   std::string unchanged;
   return filter.feed(text, unchanged) && filter.release(unchanged);
 }
 
-scan::Verdict RequestScan::judge(const scan::Sight& sight, RequestPart place, std::string_view header, Syntax syntax) {
+scan::Verdict ValueScan::judge(const scan::Sight& sight, RequestPart place, std::string_view header, Syntax syntax) {
   SecretSighting finding = secrets_.judge(sight.pattern, place, header);
   // A marker is not a meaningful method.
   if (place == RequestPart::method && finding.fate == Fate::mark) finding.fate = Fate::refuse;
@@ -177,7 +161,7 @@ scan::Verdict RequestScan::judge(const scan::Sight& sight, RequestPart place, st
   return {};
 }
 
-scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax) {
+scan::Verdict ValueScan::swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
   // A part of a placeholder is worthless. For a relayed secret, the near side has the value.
   if (!sight.whole || secret.value.empty()) return {};
@@ -193,8 +177,8 @@ scan::Verdict RequestScan::swap_in(const scan::Sight& sight, const Secret& secre
   return {Do::replace, written(secret.value, syntax)};
 }
 
-scan::Verdict RequestScan::refuse(const scan::Sight& sight, const SecretSighting& finding, RequestPart place,
-                                  std::string_view header) {
+scan::Verdict ValueScan::refuse(const scan::Sight& sight, const SecretSighting& finding, RequestPart place,
+                                std::string_view header) {
   const Secret& secret = *finding.secret;
   std::string reason = finding.bound && !finding.is_value
                            ? misplaced(secret, place, header)
@@ -208,7 +192,7 @@ scan::Verdict RequestScan::refuse(const scan::Sight& sight, const SecretSighting
   return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), secret, std::move(reason));
 }
 
-scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
+scan::Verdict ValueScan::judge_answer(const scan::Sight& sight) {
   const Secret* secret = secrets_.all->hidden_owner(sight.pattern);
   // A placeholder, or the value of an exposed secret, tells the agent nothing new.
   if (!secret) return {};
@@ -217,8 +201,8 @@ scan::Verdict RequestScan::judge_answer(const scan::Sight& sight) {
   return {Do::stop, {}};
 }
 
-scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what, const Secret& secret,
-                                         std::string reason) {
+scan::Verdict ValueScan::as_configured(const scan::Sight& sight, OnSecret what, const Secret& secret,
+                                       std::string reason) {
   if (what == OnSecret::block) {
     refusal_.reason = std::move(reason);
     return {Do::stop, {}};
@@ -229,7 +213,7 @@ scan::Verdict RequestScan::as_configured(const scan::Sight& sight, OnSecret what
   return {Do::replace, std::string(sight.bytes.size(), '*')};
 }
 
-void RequestScan::report_once(const SecretSighting& finding) {
+void ValueScan::report_once(const SecretSighting& finding) {
   bool marked = finding.fate == Fate::mark;
   std::string_view code = marked ? "secret_to_model" : "placeholder_to_model";
   if (!c_.context.is_news(code, finding.secret->name)) return;
