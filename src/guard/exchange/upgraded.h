@@ -1,7 +1,7 @@
 // Serves a connection after its 101. It scans WebSocket messages, and passes the bytes of other protocols.
 #pragma once
 
-#include "guard/exchange/answer.h"
+#include "guard/exchange/answer_search.h"
 #include "guard/exchange/exchange_core.h"
 #include "guard/exchange/message_scan.h"
 #include "guard/net/held_back.h"
