@@ -53,7 +53,7 @@ Task<void> serve_session(Connection& c, h2::Session& session, const std::shared_
       c.waker.wake();  // lets other coroutines run
     }
     if (session.served() > 0) last = c.now();  // the requests have their own timeouts
-    // A client that sends no request in its first minute loses its place.
+    // A client that sends no request in its first minute is disconnected.
     int64_t patience = served ? c.config->idle_ms : kFirstPatience;
     if (c.now() - last >= patience) break;
     c.client.rest();

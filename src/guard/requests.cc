@@ -155,7 +155,7 @@ Task<bool> answer_refused(Connection& c, const Refused& refused, const Request& 
     co_await finish_request(c, body);
     co_return false;
   }
-  // A client that sends requests but reads no answers loses its place.
+  // A client that sends requests but reads no answers is disconnected.
   int64_t deadline = c.now() + std::min(kHeadPatience, c.config->idle_ms);
   while (!c.client.flushed() && !c.client.failed && c.now() < deadline)
     if (!c.client.flush()) co_await c.wait(deadline);

@@ -60,14 +60,14 @@ void Connection::audit(AuditLine line) {
   bool scanned = line.action == Action::allow || line.code == "usage";
   auto clean = [&](std::string_view text, std::string& storage) -> std::string_view {
     if (text.empty() || (scanned && config->secrets.empty())) return text;
-    return storage = scanned ? config->secrets.starred(text) : config->recordable(text);
+    return storage = scanned ? config->secrets.masked(text) : config->recordable(text);
   };
   if (!is_common_method(line.method)) line.method = clean_method = config->recordable(line.method);
   line.id = id;
   line.host = clean(host.name, clean_host);
   line.port = port;
   // A query often has tokens that are in no list of secrets, so it is never recorded.
-  if (!line.path.empty() && !starred_path.empty()) line.path = starred_path;
+  if (!line.path.empty() && !masked_path.empty()) line.path = masked_path;
   line.path = clean(line.path.substr(0, line.path.find('?')), clean_path);
   // A reason that is about a credential names only the rule.
   if (line.fingerprint.empty()) line.reason = clean(line.reason, clean_reason);

@@ -44,7 +44,7 @@ struct Connection {
     bool through_parent = false;  // it is a tunnel through a parent proxy
   } reached;
   // The path of the current request with asterisks in place of credentials, if it contains any. The audit shows this.
-  std::string starred_path;
+  std::string masked_path;
   std::shared_ptr<Upstreams> upstreams;  // provides `upstream` if requests share connections to the host
 
   // Adopts the current rules. Connections made under the old rules are not reused.

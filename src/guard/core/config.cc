@@ -255,9 +255,9 @@ const SshHost* Config::ssh_host(const policy::Host& host, uint16_t port) const {
 
 std::string Config::recordable(std::string_view text) const {
   constexpr size_t kMost = 4096;  // much more than a line shows, so that no secret is cut where the line ends
-  std::string clean = secrets.empty() ? std::string(text) : secrets.starred(text);
+  std::string clean = secrets.empty() ? std::string(text) : secrets.masked(text);
   if (clean.size() > kMost) clean.resize(kMost);
-  return scanner->starred(std::move(clean));
+  return scanner->masked(std::move(clean));
 }
 
 ssl_ctx_st* Config::upstream_tls() const {

@@ -53,7 +53,7 @@ bool Scanner::repeats(std::string_view name, std::string_view value) {
   return false;
 }
 
-std::string Scanner::starred(std::string text) {
+std::string Scanner::masked(std::string text) {
   // Text that is not scanned becomes asterisks, which tell the operator nothing, so as much as possible is scanned.
   auto result = scan::Detector(&catalog_, scan::Effort::thorough).scan(text);
   if (result.incomplete) return std::string(text.size(), '*');

@@ -29,7 +29,7 @@ class Scanner {
   bool has_known(std::string_view text);
   // Returns the text with asterisks in place of all secrets and credentials. If a part of the text could not be
   // scanned, all of it becomes asterisks.
-  std::string starred(std::string text);
+  std::string masked(std::string text);
   // Returns the memory of short texts that were sent, which serves to find a secret that is sent in parts. Each new
   // configuration starts with an empty memory.
   scan::Session& session() { return session_; }

@@ -150,7 +150,7 @@ const Secret* Secrets::hidden_owner(const scan::Pattern& pattern) const {
   return hidden;
 }
 
-std::string Secrets::starred(std::string_view text) const {
+std::string Secrets::masked(std::string_view text) const {
   scan::Filter filter(&dictionary_, [](const scan::Sight& sight) {
     return scan::Verdict{scan::Verdict::Do::replace, std::string(sight.bytes.size(), '*')};
   });

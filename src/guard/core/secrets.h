@@ -105,7 +105,7 @@ class Secrets {
   // placeholder, and for a value that the agent has, even if another secret has the same value.
   const Secret* hidden_owner(const scan::Pattern& pattern) const;
   // Returns `text` with every value and placeholder replaced by asterisks, for audit lines.
-  std::string starred(std::string_view text) const;
+  std::string masked(std::string_view text) const;
 
  private:
   friend struct HostSecrets;

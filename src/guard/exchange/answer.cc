@@ -119,9 +119,9 @@ Step Answer::interim_answer(size_t line_end) {
 }
 
 Step Answer::step() {
-  Step went = core_.answering == Answering::head ? step_head() : Step::idle;
-  if (went != Step::over && core_.answering == Answering::body) went |= step_body();
-  return went;
+  Step progress = core_.answering == Answering::head ? step_head() : Step::idle;
+  if (progress != Step::over && core_.answering == Answering::body) progress |= step_body();
+  return progress;
 }
 
 // Moves the head of the answer one step toward the client.
@@ -200,7 +200,7 @@ void Answer::begin_body() {
 // Puts the next piece of the answer into g_payload, without its coding.
 Step Answer::next_payload() {
   std::string& in = c_.upstream.in;
-  Step went = Step::idle;
+  Step progress = Step::idle;
   g_payload.clear();
   std::string& to = decoder_ ? coded_ : g_payload;
   // Bytes are decoded only as fast as the client takes them, so coded bytes must not pile up.
@@ -208,47 +208,47 @@ Step Answer::next_payload() {
     size_t before = in.size();
     if (!body_.read(in, to))
       return core_.fail_with({502, "bad_answer", "the chunked framing of the server's answer is broken"});
-    went = moved_if(in.size() != before);
+    progress = moved_if(in.size() != before);
     // Such chunks can be read in more than one way, so they must not decide where another answer begins.
     upstream_keep_ = upstream_keep_ && !body_.has_bare_lf();
   }
   // Most clients accept an end without close_notify as the end of a body without length or chunks.
   if (!body_.done() && in.empty() && (c_.upstream.eof || c_.upstream.unannounced_end)) body_.end();
-  return decoder_ ? decode_payload(went) : went;
+  return decoder_ ? decode_payload(progress) : progress;
 }
 
-// Decodes the next piece of coded_ into g_payload. `went` says whether bytes have come.
-Step Answer::decode_payload(Step went) {
+// Decodes the next piece of coded_ into g_payload. `progress` says whether bytes have come.
+Step Answer::decode_payload(Step progress) {
   std::string_view rest = coded_;
   if (!decoder_->next(rest, g_payload))
     return core_.fail_with({502, "bad_answer", "the server's answer is not what its Content-Encoding says"});
   bool moved = rest.size() != coded_.size() || !g_payload.empty();
   coded_.erase(0, coded_.size() - rest.size());
-  if (!body_.done() || moved) return went | moved_if(moved);
+  if (!body_.done() || moved) return progress | moved_if(moved);
   decoding_ = Decoding::ended;
-  if (coded_.empty() && decoder_->complete()) return went;
+  if (coded_.empty() && decoder_->complete()) return progress;
   return core_.fail_with({502, "cut_short", "the encoded body of the server's answer is incomplete"});
 }
 
 // Withholds the last piece of an answer until the search has seen all of it, because a client that has the whole
 // answer may leave. Also withholds a piece while the following text decides whether it is an injection, at most until
-// the answer pauses or kHigh bytes wait. `went` says whether something has moved so far.
-Step Answer::withhold(Step went) {
+// the answer pauses or kHigh bytes wait. `progress` says whether something has moved so far.
+Step Answer::withhold(Step progress) {
   bool behind = search_.behind();
-  if (!search_.blocks() && !behind && withheld_.empty()) return went;
+  if (!search_.blocks() && !behind && withheld_.empty()) return progress;
   withheld_.append(g_scanned);
   g_scanned.clear();
-  if (behind) return went;
+  if (behind) return progress;
   bool waits = search_.undecided();
-  if (held_in_search_.due({.holds = waits, .moved = went == Step::moved}, c_.now()) ||
+  if (held_in_search_.due({.holds = waits, .moved = progress == Step::moved}, c_.now()) ||
       (waits && withheld_.size() >= kHigh)) {
     held_in_search_.released();
-    went = Step::moved;
+    progress = Step::moved;
     if (!search_.settle()) return search_.stop();
     waits = false;
   }
   if (!waits) std::swap(g_scanned, withheld_), withheld_.clear();
-  return went;
+  return progress;
 }
 
 // Frames the scanned bytes for the client.
@@ -303,11 +303,11 @@ Step Answer::step_body() {
     held_in_search_.released();
     return Step::idle;
   }
-  Step went = Step::moved;
+  Step progress = Step::moved;
   g_scanned.clear();
   if (search_.behind()) g_payload.clear();
-  else went = next_payload();
-  if (went == Step::over) return went;
+  else progress = next_payload();
+  if (progress == Step::over) return progress;
   if (!search_.feed(g_payload)) return search_.stop();
   if (!filter_.feed_buffer(g_payload, g_scanned)) return core_.refuse_answer();
   if (body_.done() && decoding_ != Decoding::running && !search_.behind()) return end();
@@ -315,15 +315,15 @@ Step Answer::step_body() {
   if (held_.due({.holds = filter_.holds(), .moved = !g_scanned.empty()}, c_.now())) {
     held_.released();
     if (!filter_.pause(g_scanned)) return core_.refuse_answer();
-    went = Step::moved;
+    progress = Step::moved;
   }
-  went = withhold(went);
-  if (went == Step::over) return went;
+  progress = withhold(progress);
+  if (progress == Step::over) return progress;
   write_body();
   count_memory();
   // Reads bytes for the next step only now, when those of this one are in the client's buffer.
-  while (up.in.size() < kBulk && up.fill()) went = Step::moved;
-  if (went != Step::idle || (!up.failed && !up.eof)) return went;
+  while (up.in.size() < kBulk && up.fill()) progress = Step::moved;
+  if (progress != Step::idle || (!up.failed && !up.eof)) return progress;
   std::string fault(up.source->fault());  // the guard ended the connection
   return core_.fail_with({502, "cut_short",
                           fault.empty() ? "the server ended the connection in the middle of its answer"

@@ -59,8 +59,8 @@ class Answer {
   void write_head(size_t line_end, bool final);
   Step step_body();
   Step next_payload();
-  Step decode_payload(Step went);
-  Step withhold(Step went);
+  Step decode_payload(Step progress);
+  Step withhold(Step progress);
   Step end();
   void write_body();
   void count_memory();

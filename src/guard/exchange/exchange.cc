@@ -24,24 +24,24 @@ bool Exchange::upload_is_useless() {
 // Runs one round of both directions.
 Step Exchange::step() {
   Stream &client = c_.client, &up = c_.upstream;
-  Step went = upload_.step();
-  if (went == Step::over) return went;
-  if (!upload_.head_waits()) went |= moved_if(up.flush());
-  went |= answer_.step();
-  if (went == Step::over) return went;
+  Step progress = upload_.step();
+  if (progress == Step::over) return progress;
+  if (!upload_.head_waits()) progress |= moved_if(up.flush());
+  progress |= answer_.step();
+  if (progress == Step::over) return progress;
   if (upload_is_useless()) {
     upload_.discard_rest();
     answer_.drop_upstream();  // the server would take the next request for the rest of the body
-    went = Step::moved;
+    progress = Step::moved;
   }
-  went |= moved_if(!client.flushed() && client.flush());
+  progress |= moved_if(!client.flushed() && client.flush());
   // The client may give up while the server prepares its answer.
-  if (upload_.is_read() && client.source->has_ended() && client.in.size() < kHigh) went |= moved_if(client.fill());
+  if (upload_.is_read() && client.source->has_ended() && client.in.size() < kHigh) progress |= moved_if(client.fill());
   if (client.failed) {
     up.reset();
     return core_.end(Outcome::abort);
   }
-  return went;
+  return progress;
 }
 
 // Decides what happens to both connections after a complete answer.
@@ -62,15 +62,15 @@ Task<Outcome> Exchange::run(bool kept) {
   int64_t last = c_.now();
   int rounds = 0;
   while (true) {
-    if (core_.heed_rules() == Step::over) co_return *core_.outcome;
-    Step went = step();
-    if (went == Step::over) co_return *std::exchange(core_.outcome, std::nullopt);
+    if (core_.check_current_rules() == Step::over) co_return *core_.outcome;
+    Step progress = step();
+    if (progress == Step::over) co_return *std::exchange(core_.outcome, std::nullopt);
     if (core_.answering == Answering::switching) {
       Upgraded upgraded(core_, answer_.search());
       co_return co_await upgraded.run();
     }
     if (core_.answering == Answering::done && c_.client.flushed() && !upload_.is_streaming()) co_return conclude();
-    if (went == Step::moved) {
+    if (progress == Step::moved) {
       last = c_.now();
       if (++rounds % 16 != 0 && !upload_.is_behind() && !answer_.search().behind()) continue;
       c_.waker.wake();  // lets the others have their turn

@@ -22,7 +22,7 @@ class Exchange {
   // Runs the exchange on the connected upstream. `kept` says that an earlier request has used the upstream, so that the
   // server may have closed it since. After Outcome::retry, run() may be called again.
   Task<Outcome> run(bool kept);
-  // After Outcome::abort, returns whether a client would take the end of the connection for the end of the answer.
+  // After Outcome::abort, returns whether a client would mistake the end of the connection for the end of the answer.
   bool looks_whole() const { return answer_.ends_with_connection(); }
 
  private:

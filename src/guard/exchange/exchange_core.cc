@@ -34,7 +34,7 @@ Step ExchangeCore::count_up(uint64_t bytes) {
   return fail_with({403, kLimitReached, c.context.budget.end_by_bytes(*request.account)});
 }
 
-Step ExchangeCore::heed_rules() {
+Step ExchangeCore::check_current_rules() {
   // The rules apply to the request as it was sent, with the path as it was judged then.
   if (judged_ == c.context.config) return Step::idle;
   judged_ = c.context.config;

@@ -84,7 +84,7 @@ struct ExchangeCore {
   // Counts bytes that go up. If they exceed a limit, ends the exchange and returns Step::over.
   Step count_up(uint64_t bytes);
   // Ends the exchange and returns Step::over if new rules forbid it.
-  Step heed_rules();
+  Step check_current_rules();
 
  private:
   Step break_off(int status, std::string_view code);

@@ -122,8 +122,8 @@ void FindingScan::note_unreadable(const std::string& reason) {
 }
 
 // Keeps a finding out of the record, which must still show what path was asked for.
-void FindingScan::star_path(std::string_view target, size_t begin, size_t end) {
-  std::string& path = c_.starred_path;
+void FindingScan::mask_in_path(std::string_view target, size_t begin, size_t end) {
+  std::string& path = c_.masked_path;
   if (path.empty()) path = target.substr(0, target.find('?'));
   begin = std::min(begin, path.size());
   path.replace(begin, std::min(end, path.size()) - begin, std::min(end, path.size()) - begin, '*');
@@ -188,7 +188,7 @@ bool FindingScan::scan_parts(const std::vector<HeadPart>& parts) {
     RequestPart place = part.place;
     if (place == RequestPart::path && found.begin > begin + std::min(part.text->find('?'), part.text->size()))
       place = RequestPart::query;
-    if (place == RequestPart::path) star_path(*part.text, found.begin - begin, found.end - begin);
+    if (place == RequestPart::path) mask_in_path(*part.text, found.begin - begin, found.end - begin);
     // A marker changes a path into another one, which is acceptable only for the API of the model. In a method, it
     // would mean nothing.
     bool may_change = place != RequestPart::method && (place != RequestPart::path || secrets_.model);
@@ -206,7 +206,7 @@ bool FindingScan::scan_parts(const std::vector<HeadPart>& parts) {
   // the agent.
   if (secrets_.model) return true;
   return std::ranges::all_of(parts, [&](const HeadPart& part) {
-    if (http::iequals(part.name, "cookie") && !check_crumbs(*part.text)) return false;
+    if (http::iequals(part.name, "cookie") && !check_unnamed_cookies(*part.text)) return false;
     if (!part.name.empty())
       return says_nothing_new(*c_.config->scanner, part) || is_websocket_key(request_, parts, part) ||
              check_piece(part.place, part.name, *part.text);
@@ -225,13 +225,13 @@ bool FindingScan::scan_parts(const std::vector<HeadPart>& parts) {
   });
 }
 
-bool FindingScan::check_crumbs(std::string_view cookies) {
+bool FindingScan::check_unnamed_cookies(std::string_view cookies) {
   while (!cookies.empty()) {
     size_t end = std::min(cookies.find("; "), cookies.size());
-    std::string_view crumb = cookies.substr(0, end);
+    std::string_view cookie = cookies.substr(0, end);
     cookies.remove_prefix(std::min(end + 2, cookies.size()));
     // A part with '=' has a name and was checked with the header as a whole.
-    if (crumb.find('=') == crumb.npos && !check_piece(RequestPart::header, "cookie", crumb)) return false;
+    if (cookie.find('=') == cookie.npos && !check_piece(RequestPart::header, "cookie", cookie)) return false;
   }
   return true;
 }

@@ -56,7 +56,7 @@ class FindingScan {
   bool check_piece(RequestPart place, std::string_view name, std::string_view text);
   // Does the same for the parts of a Cookie header that assign no value. HTTP/2 may send each part in a separate
   // header.
-  bool check_crumbs(std::string_view cookies);
+  bool check_unnamed_cookies(std::string_view cookies);
   // Describes the text so far of a message.
   struct ShortText {
     std::string_view name;  // for the text as a whole
@@ -74,7 +74,7 @@ class FindingScan {
   // records that it leaves.
   bool may_leave_unscanned(std::string why);
 
-  void star_path(std::string_view target, size_t begin, size_t end);
+  void mask_in_path(std::string_view target, size_t begin, size_t end);
   // `replaceable` says whether a marker can replace the finding, and `names_key` that it is in a text with the public
   // name of a key.
   scan::OnFinding judge(const scan::Finding& finding, RequestPart place, std::string_view header, bool replaceable,

@@ -401,7 +401,7 @@ void write_head(const Connection& c, const http::Head& head, const Request& requ
 }  // namespace
 
 std::optional<Refused> prepare_request(Connection& c, const http::Head& head, Request& request, std::string& out) {
-  c.starred_path.clear();
+  c.masked_path.clear();
   request = Request{.method = std::string(head.method), .client = {.minor = head.minor, .keep = head.keeps_open()}};
   if (auto refused = find_destination(c, head, request)) return refused;
   if (auto refused = judge_nested_hosts(c, request.target)) return refused;

@@ -120,12 +120,12 @@ Step Upgraded::round(std::optional<MessageScan>& scan_up, std::optional<MessageS
     came_down = is_behind(scan_down) || up.fill();
     if (pass_down(to_client) == Step::over) return Step::over;
   }
-  Step went = moved_if(came_up || came_down);
-  if ((went |= release_up(to_server, came_up)) == Step::over) return went;
-  if ((went |= release_down(to_client, came_down)) == Step::over) return went;
+  Step progress = moved_if(came_up || came_down);
+  if ((progress |= release_up(to_server, came_up)) == Step::over) return progress;
+  if ((progress |= release_down(to_client, came_down)) == Step::over) return progress;
   count_memory(to_server, to_client);
-  went |= moved_if(up.flush());
-  went |= moved_if(client.flush());
+  progress |= moved_if(up.flush());
+  progress |= moved_if(client.flush());
   if (client.failed || up.failed) return core_.end(Outcome::abort);
   bool ends =
       (client.eof && up.flushed() && !is_behind(scan_up)) || (up.eof && client.flushed() && !is_behind(scan_down));
@@ -135,7 +135,7 @@ Step Upgraded::round(std::optional<MessageScan>& scan_up, std::optional<MessageS
     half_closed_ = true;
     end_half(client.eof ? up : client);
   }
-  return went;
+  return progress;
 }
 
 // Sleeps only if nothing has moved; if something always moves, lets the other connections have their turn. After the
@@ -150,11 +150,11 @@ Task<Outcome> Upgraded::run() {
   c_.upstream.writing = Stream::Writing::required;
   int64_t last = c_.now();
   for (int rounds = 0; true;) {
-    if (core_.heed_rules() == Step::over) co_return Outcome::abort;
+    if (core_.check_current_rules() == Step::over) co_return Outcome::abort;
     if (c_.context.audit.congested() && !co_await may_go_on(c_)) co_return Outcome::abort;
-    Step went = round(to_server, to_client);
-    if (went == Step::over) co_return Outcome::abort;
-    if (went == Step::moved) {
+    Step progress = round(to_server, to_client);
+    if (progress == Step::over) co_return Outcome::abort;
+    if (progress == Step::moved) {
       last = c_.now();
       if (++rounds % 16 == 0 || is_behind(to_server) || is_behind(to_client)) co_await c_.turn();
       continue;

@@ -150,7 +150,7 @@ void Upload::was_answered() {
 
 // Scans g_scanned for disguised secrets and credentials.
 Step Upload::scan_piece() {
-  Step went = Step::idle;
+  Step progress = Step::idle;
   bool whole = state_ == State::done;
   // One byte more than the limit shows that the body is not short.
   if (stream_.decodes() && coded_piece_.size() <= FindingScan::kMostPieces)
@@ -165,7 +165,7 @@ Step Upload::scan_piece() {
   if (fine && due) {
     fine = stream_.release(g_scan_output);
     held_in_stream_.released();
-    went = Step::moved;
+    progress = Step::moved;
   }
   if (fine && whole) fine = stream_.end(g_scan_output);
   // From here on, `g_scanned` has the bytes that may leave.
@@ -175,7 +175,7 @@ Step Upload::scan_piece() {
   auto moment = whole ? FindingScan::Moment::end : due ? FindingScan::Moment::pause : FindingScan::Moment::flow;
   fine = fine && core_.findings.check_pieces(RequestPart::body, stream_, moment, checked_) &&
          (!stream_.decodes() || core_.findings.check_coded_pieces(coded_piece_, moment, coded_checked_));
-  return fine ? went : core_.refuse_request();
+  return fine ? progress : core_.refuse_request();
 }
 
 void Upload::discard_rest() {
@@ -197,9 +197,9 @@ Step Upload::discard() {
   // Without the framing, the next request cannot be found. The answer is not affected.
   if (!request_.body.read(client.in, g_payload)) state_ = State::broken;
   else if (request_.body.done()) state_ = State::done;
-  Step went = moved_if(client.in.size() != before);
-  if (state_ == State::discarding) went |= moved_if(client.fill());
-  return went;
+  Step progress = moved_if(client.in.size() != before);
+  if (state_ == State::discarding) progress |= moved_if(client.fill());
+  return progress;
 }
 
 // Decodes a part of coded_ into g_payload. Returns false if the bytes do not match the codings.
@@ -218,24 +218,24 @@ bool Upload::decode_piece() {
 // Fills g_payload with the next piece of the body, and notes the body's end.
 Step Upload::next_piece() {
   Stream& client = c_.client;
-  Step went = Step::idle;
+  Step progress = Step::idle;
   if (!client.in.empty() && !request_.body.done() && coded_.empty()) {
     size_t before = client.in.size();
     if (!request_.body.read(client.in, decoder_ ? coded_ : g_payload))
       return core_.fail_with({400, "bad_request", "the request's chunked framing is broken"});
-    went |= moved_if(client.in.size() != before);
+    progress |= moved_if(client.in.size() != before);
   }
   bool whole = request_.body.done();
   if (decoder_) {
     bool fine = decode_piece();
-    went |= moved_if(!g_payload.empty());
+    progress |= moved_if(!g_payload.empty());
     whole = whole && g_payload.empty();  // the decoder has nothing left
     if (!fine || (whole && (!coded_.empty() || !decoder_->complete())))
       return core_.fail_with({400, "bad_request", "the request's body does not match its content coding"});
   }
   // A body with codings ends in a separate step, after all of it has been decoded and scanned.
   if (whole && (g_payload.empty() || !stream_.decodes())) state_ = State::done;
-  return went;
+  return progress;
 }
 
 // Inserts values into g_payload, and puts what may be scanned into g_scanned.
@@ -262,26 +262,26 @@ Step Upload::step() {
     return Step::idle;
   }
   // Reads what has arrived, because the code below decides whether the body pauses.
-  Step went = moved_if(client.in.empty() && !request_.body.done() && client.fill());
+  Step progress = moved_if(client.in.empty() && !request_.body.done() && client.fill());
   g_payload.clear();
   g_scanned.clear();
   // Takes no more bytes before all bytes so far have been decoded and scanned.
-  went |= stream_.behind() ? Step::moved : next_piece();
-  if (went == Step::over) return went;
-  if ((went |= filter()) == Step::over) return went;
-  if ((went |= scan_piece()) == Step::over) return went;
+  progress |= stream_.behind() ? Step::moved : next_piece();
+  if (progress == Step::over) return progress;
+  if ((progress |= filter()) == Step::over) return progress;
+  if ((progress |= scan_piece()) == Step::over) return progress;
   // Counts the bytes here, because the limit is for bytes that leave, and not for those that the client has sent.
   if (core_.count_up(g_scanned.size()) == Step::over || pass_on() == Step::over) return Step::over;
   count_memory();
   if (state_ == State::done) return Step::moved;
   // A TLS record has at most 16 KB, and each scan looks at the 4 KB before its piece again, so small pieces cost more.
-  while (client.in.size() < kBulk && client.fill()) went = Step::moved;
+  while (client.in.size() < kBulk && client.fill()) progress = Step::moved;
   // The client left in the middle of its body. The server must not take the incomplete body for a complete one.
   if ((client.eof || client.failed) && client.in.empty() && !request_.body.done()) {
     up.reset();
     return core_.end(Outcome::abort);
   }
-  return went;
+  return progress;
 }
 
 // Returns whether the head waits for the beginning of the body. A short body usually arrives together with the head.

@@ -170,7 +170,7 @@ scan::Verdict ValueScan::swap_in(const scan::Sight& sight, const Secret& secret,
                       header + "; if it may, add beside: [" + header + "] to the secret in the manifest";
     return {Do::stop, {}};
   }
-  if (++put_in_ > kMost) {
+  if (++inserted_ > kMost) {
     refusal_.reason = "the request has more than 100 placeholders";
     return {Do::stop, {}};
   }

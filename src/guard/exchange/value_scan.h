@@ -25,7 +25,7 @@ class ValueScan {
   // Returns a filter for incoming data.
   scan::Filter incoming();
   // Returns how many values have been inserted so far.
-  int inserted() const { return put_in_; }
+  int inserted() const { return inserted_; }
 
   // Rewrites one whole text of the head. Returns false if the request must be refused.
   bool rewrite(RequestPart place, std::string_view header, Syntax syntax, std::string& text);
@@ -51,7 +51,7 @@ class ValueScan {
   const HostSecrets& secrets_;
   Request& request_;
   ScanRefusal& refusal_;
-  int put_in_ = 0;
+  int inserted_ = 0;
 };
 
 }  // namespace bottle::guard

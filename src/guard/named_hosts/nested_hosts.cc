@@ -74,8 +74,8 @@ bool may_be_metadata(std::string_view name) {
   if (!host) return false;
   if (!host->literal) return host->name.starts_with("metadata.") || host->name.starts_with("instance-data.");
   auto address = policy::parse_address(host->name);
-  constexpr std::string_view kOfAlibaba = "100.100.100.200";
-  return !address || address->v6 || host->name.starts_with("169.254.") || host->name == kOfAlibaba;
+  constexpr std::string_view kAlibabaMetadata = "100.100.100.200";
+  return !address || address->v6 || host->name.starts_with("169.254.") || host->name == kAlibabaMetadata;
 }
 
 // Returns whether a URL opens a program, as in `redirect_uri=myapp://callback`, and names no host.
