@@ -4,10 +4,7 @@
 // for an engine or a network.
 #include "app/complete.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
 
 #include "app/cli.h"
@@ -189,8 +186,7 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
       all.push_back({info.session, info.agent + ", " + word_of(info.state)});
   } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
     // An agent's name may come from the repository in the current directory.
-    char here[PATH_MAX];
-    auto manifest = load_manifest(::getcwd(here, sizeof here) ? here : "/");
+    auto manifest = load_manifest(current_directory());
     if (!manifest) return all;
     if (value == "AGENT")
       for (const auto& [name, agent] : manifest->agents)

@@ -62,7 +62,7 @@ Result<> allow_secret(const AllowOptions& o) {
 // Refuses a cost without prices before anything changes, because no agent of the bottle could start with it.
 Result<> check_prices(const std::string& bottle, const wire::LimitChange& change) {
   if (!change.cost) return {};
-  auto manifest = TRY(load_manifest(""));
+  auto manifest = TRY(load_own_manifest());
   auto found = manifest.bottles.find(bottle);
   if (found == manifest.bottles.end() || !found->second.egress.prices.empty()) return {};
   return fail(Code::invalid,
@@ -113,7 +113,7 @@ Result<> change_limits(AllowOptions o) {
   print((saved.changed ? "saved the limits in " : "the limits are already in ") + saved.path + ", in the bottle " +
         bottle);
   // The limits are saved, so a mistake elsewhere in the operator's files is not an error here.
-  if (auto manifest = load_manifest(""); manifest && manifest->bottles.contains(bottle))
+  if (auto manifest = load_own_manifest(); manifest && manifest->bottles.contains(bottle))
     show_lower_limits(manifest->bottles.at(bottle), change);
   return {};
 }
@@ -121,7 +121,7 @@ Result<> change_limits(AllowOptions o) {
 // Refuses to save a rule that could not work: one for a service of egress.lan, which already has its rule there, so
 // that the plan could not be made, or one for an address, which the guard refuses unless egress.hosts has it.
 Result<> check_host(const std::string& bottle, const std::string& host) {
-  auto manifest = TRY(load_manifest(""));
+  auto manifest = TRY(load_own_manifest());
   auto found = manifest.bottles.find(bottle);
   if (found == manifest.bottles.end()) return {};
   for (const auto& route : found->second.egress.lan)

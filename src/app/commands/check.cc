@@ -1,10 +1,8 @@
 // A mistake in a manifest is an error, reported with its position for editors. If an agent could not start now, for
 // example because a variable is not set, that is only a warning, because it depends on the machine and the moment and
 // not on the file.
-#include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 #include <filesystem>
 #include <memory>
 
@@ -26,15 +24,9 @@ struct CheckOptions {
   bool as_json = false;
 };
 
-// Returns the current directory.
-std::string here() {
-  char path[PATH_MAX];
-  return ::getcwd(path, sizeof path) ? path : "/";
-}
-
 // Examines the operator's manifest, or only the given file.
 Result<manifest::Examined> examine(const std::string& path) {
-  if (path.empty()) return examine_manifest(here());
+  if (path.empty()) return examine_manifest(current_directory());
   auto text = read_file(path, 1 << 20);
   if (!text)
     return fail(text.error().code, "the file to check: " + text.error().what,
@@ -113,7 +105,7 @@ int check(const CheckOptions& options) {
       bottles.push_back(name);
       own += bottle.positions.contains("") ? 1 : 0;
     }
-    auto facts = gather_facts(here());
+    auto facts = gather_facts(current_directory());
     facts.images = image_facts(loaded, "");
     for (const auto& [name, agent] : loaded.agents) {
       agents.push_back(name);

@@ -72,8 +72,7 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
   if (!options.yes) {
     for (const auto& each : found)
       if (can_go(each)) say("  " + word_of(each.thing.kind) + " " + each.thing.name);
-    std::string answer = TRY(session::ask("remove these? [y/N]", session::Echo::on));
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was removed");
+    TRY(session::confirm("remove these?", "nothing was removed"));
   }
   return session::remove_unrecorded(directories(), engine, found, [&](const std::string& step) {
     if (!options.output.json) say(dim("· " + step));

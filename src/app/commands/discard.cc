@@ -17,11 +17,7 @@ namespace {
 Result<> discard(const std::string& wanted, bool yes) {
   std::string session = TRY(ended_session(wanted));
   Results results = TRY(results_of(session));
-  if (!yes) {
-    std::string answer =
-        TRY(session::ask("remove the refs and the results of session " + session + "? [y/N]", session::Echo::on));
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was removed");
-  }
+  if (!yes) TRY(session::confirm("remove the refs and the results of session " + session + "?", "nothing was removed"));
   size_t refs = 0;
   std::vector<std::string> gone;
   for (const auto& place : results.places) {

@@ -32,7 +32,7 @@ struct Known {
 Result<Known> known_images() {
   auto engine = TRY(connect_engine());
   // Without a repository, only the operator's own agents count.
-  auto manifest = TRY(load_manifest("/nonexistent"));
+  auto manifest = TRY(load_own_manifest());
   auto facts = image_facts(manifest, docker::text_of(TRY(engine->info()), "Architecture"));
   std::set<std::string> current = {session::guard_reference()};
   for (auto& reference : plan::current_images(manifest, facts)) current.insert(std::move(reference));

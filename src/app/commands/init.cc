@@ -35,7 +35,7 @@ Result<> init() {
   std::string path = TRY(write_starter());
   print(path);
   // If there is a version 1 manifest next to it, the two must not define the same names.
-  if (auto loaded = load_manifest("/nonexistent"); !loaded) return std::unexpected(loaded.error());
+  if (auto loaded = load_own_manifest(); !loaded) return std::unexpected(loaded.error());
   say("Edit the file, then run `bottle check` and `bottle start AGENT`.");
   return {};
 }

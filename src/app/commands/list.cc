@@ -1,8 +1,6 @@
 // Lists sessions by their directories and agents by the manifest. It asks neither an engine nor another machine, so
 // the command answers immediately even if those do not.
-#include <unistd.h>
 
-#include <climits>
 #include <ctime>
 #include <memory>
 
@@ -32,8 +30,7 @@ void show(const json& all, const Rows& rows, const Output& output) {
 }
 
 Result<> list_agents(const Output& output) {
-  char here[PATH_MAX];
-  auto manifest = TRY(load_manifest(::getcwd(here, sizeof here) ? here : "/"));
+  auto manifest = TRY(load_manifest(current_directory()));
   json all = json::array();
   Rows rows = {{"AGENT", "BOTTLE", "PROVIDER", "DESCRIPTION"}};
   for (const auto& [name, agent] : manifest.agents) {

@@ -93,11 +93,8 @@ Result<int> setup(const RemoteCommand& o) {
   }
   std::string how =
       script.empty() ? "from its distribution's packages" : "by running " + o.docker_script + " on it as root";
-  if (!o.yes) {
-    std::string answer =
-        TRY(session::ask("install a container engine on " + machine + ", " + how + "? [y/N]", session::Echo::on));
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail(Code::canceled, "nothing was installed");
-  }
+  if (!o.yes)
+    TRY(session::confirm("install a container engine on " + machine + ", " + how + "?", "nothing was installed"));
   say(dim("· installing a container engine on " + machine + ", " + how));
   std::string line = "sh -c " + ssh::quoted(kSetup) + " setup " + (script.empty() ? "package" : "script");
   // Installing packages may take long; the limit is 15 minutes.

@@ -167,13 +167,11 @@ Result<> set_prompt(plan::Options& wanted) {
 
 // Asks whether to start. Fails with Code::canceled for any answer but yes.
 Result<> confirm_start(const std::stop_token& stop) {
-  auto answer = session::ask("start? [y/N]", session::Echo::on, stop);
-  if (!answer && answer.error().code == Code::unavailable)
+  auto confirmed = session::confirm("start?", "the session was not started", stop);
+  if (!confirmed && confirmed.error().code == Code::unavailable)
     return fail(Code::unavailable, "there is no terminal on which to ask whether to start",
                 "add --yes to start without being asked");
-  if (!answer) return std::unexpected(answer.error());
-  if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "the session was not started");
-  return {};
+  return confirmed;
 }
 
 // Fails if the repository is refused, or if an environment variable names another repository or work tree.

@@ -75,15 +75,13 @@ Result<> check_others(const VmOptions& o, const std::vector<const machine::Found
         ": session " + (row.session.empty() ? "unknown" : row.session) + ", " +
         (row.age ? "created " + age(*row.age) + " ago" : "of unknown age"));
   }
-  auto answer = session::ask("destroy it, with the work on it? [y/N]", session::Echo::on);
-  if (!answer && answer.error().code == Code::unavailable)
+  auto confirmed = session::confirm("destroy it, with the work on it?", "nothing was destroyed");
+  if (!confirmed && confirmed.error().code == Code::unavailable)
     return fail(Code::denied, o.name + " belongs to another owner, and there is no terminal to ask on",
                 first.listed.owner.empty() ? "run bottle in a terminal"
                                            : "if nobody uses it, run `bottle vm destroy " + shell_word(o.name) +
                                                  " --owner " + shell_word(first.listed.owner) + "`");
-  TRY(std::move(answer));
-  if (*answer != "y" && *answer != "Y" && *answer != "yes") return fail(Code::canceled, "nothing was destroyed");
-  return {};
+  return confirmed;
 }
 
 // Returns what the command names: the operator's own things, or those of the owner that --owner names. Another owner's
@@ -172,7 +170,7 @@ void tell_made(const machine::Vm& vm, const Output& output) {
 }
 
 Result<int> create_vm(const VmOptions& o) {
-  auto manifest = TRY(load_manifest("/nonexistent"));
+  auto manifest = TRY(load_own_manifest());
   auto spec = TRY(vm_spec(manifest, o.name, "vm" + random_hex(4)));
   spec.keep = o.keep;
   if (!o.ttl.empty()) spec.wanted.ttl = TRY(seconds_of("--ttl", o.ttl));

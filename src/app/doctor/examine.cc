@@ -4,7 +4,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <climits>
 #include <cstdlib>
 #include <sstream>
 
@@ -90,8 +89,7 @@ void policy(const std::string& workspace, Health& health) {
 
 Health examine() {
   Health health;
-  char here[PATH_MAX];
-  std::string workspace = ::getcwd(here, sizeof here) ? here : "/";
+  std::string workspace = current_directory();
   leave_directory();
   auto variables = environment();
   auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };

@@ -6,10 +6,7 @@
 // inspected. If the outcome may depend on any of these, the replay reports that it cannot judge.
 #include "app/egress/candidate.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <climits>
 
 #include "app/world/own_directories.h"
 #include "app/world/world.h"
@@ -24,23 +21,17 @@ namespace {
 
 constexpr size_t kCutPath = 512;  // in bytes; the audit cuts longer paths
 
-// Returns the current directory.
-std::string here() {
-  char path[PATH_MAX];
-  return ::getcwd(path, sizeof path) ? path : "/";
-}
-
 // Makes the plan whose policy is tested. No value is read: a missing variable is a warning of the plan.
 Result<plan::Plan> plan_of(const PolicySource& source) {
   if (!source.config.empty()) {
     auto policy = TRY(manifest::parse_guard({source.config, TRY(read_file(source.config, 4 << 20))}));
     return plan::for_guard(policy);
   }
-  auto manifest = TRY(load_manifest(here()));
+  auto manifest = TRY(load_manifest(current_directory()));
   std::string agent = source.agent;
   if (agent.empty() && manifest.agents.size() == 1) agent = manifest.agents.begin()->first;
   if (agent.empty()) return fail(Code::invalid, "no agent was given", "add --agent NAME, or --config FILE");
-  auto facts = gather_facts(here());
+  auto facts = gather_facts(current_directory());
   facts.images = image_facts(manifest, "");
   return plan::make(manifest,
                     {.agent = agent, .prompt = "-", .headless = true, .if_unset = plan::Options::IfUnset::warn}, facts);

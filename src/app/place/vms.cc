@@ -43,7 +43,7 @@ Result<std::vector<machine::Ask>> whom_to_ask() {
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
   for (const auto& name : TRY(shown_in(directories().config + "/providers")))
     if (name != "lib") ask.push_back({name, {}, false});
-  auto manifest = TRY(load_manifest("/nonexistent"));
+  auto manifest = TRY(load_own_manifest());
   for (const auto& [name, vm] : manifest.vms) ask.push_back({vm.provider, vm.options, true});
   return ask;
 }
@@ -69,7 +69,7 @@ Result<manifest::Vm> vm_of(const manifest::Manifest& manifest, const std::string
 // without its disk.
 Result<std::string> bake(const std::string& name, std::vector<std::string> agents, const Progress& progress,
                          const std::stop_token& stop) {
-  auto manifest = TRY(load_manifest("/nonexistent"));
+  auto manifest = TRY(load_own_manifest());
   remote::BakeJob job;
   job.spec = TRY(vm_spec(manifest, name, "vm" + random_hex(4)));
   job.spec.limits.stop = stop;

@@ -109,7 +109,7 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
 }
 
 std::string about_built_in(const std::string& bottle) {
-  auto manifest = load_manifest("");
+  auto manifest = load_own_manifest();
   if (!manifest || !manifest->bottles.contains(bottle)) return "";
   if (manifest->bottles.at(bottle).positions.contains("")) return "";
   auto files = policy_files();

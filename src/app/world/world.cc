@@ -183,6 +183,11 @@ void withhold_secrets(const manifest::Manifest& manifest) {
 
 Directories directories() { return Directories::from(environment()); }
 
+std::string current_directory() {
+  char path[PATH_MAX];
+  return ::getcwd(path, sizeof path) ? path : "/";
+}
+
 // A link that leads nowhere counts as being there. The operator has made it, for example to a disk that is not mounted
 // now. If a directory is such a link, nothing is known about the files in it.
 Result<bool> is_there(const std::string& path) {
@@ -210,23 +215,35 @@ Result<std::vector<manifest::File>> policy_files() {
   return read_all(policy);
 }
 
+namespace {
+
 // The three lists are kept apart, because they are trusted differently: policy, the operator's agents, the
 // repository's.
+Result<manifest::Examined> examine_with(const std::vector<manifest::File>& agents_of_repository) {
+  return manifest::examine(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
+                           agents_of_repository);
+}
+
+Result<manifest::Manifest> without_mistakes(manifest::Examined examined) {
+  if (!examined.mistakes.empty()) return std::unexpected(std::move(examined.mistakes.front()));
+  return std::move(examined.manifest);
+}
+
+}  // namespace
+
 Result<manifest::Examined> examine_manifest(const std::string& workspace) {
   std::vector<manifest::Unusable> unusable;
   auto agents = repository_agents(workspace, unusable);
   if (!agents) unusable = {{"", std::move(agents.error())}};
-  auto examined =
-      manifest::examine(TRY(policy_files()), TRY(read_all(TRY(entries(directories().config + "/agents", ".md")))),
-                        agents ? *agents : std::vector<manifest::File>());
+  auto examined = TRY(examine_with(agents ? *agents : std::vector<manifest::File>()));
   std::ranges::move(unusable, std::back_inserter(examined.manifest.unusable));
   return examined;
 }
 
+Result<manifest::Manifest> load_own_manifest() { return without_mistakes(TRY(examine_with({}))); }
+
 Result<manifest::Manifest> load_manifest(const std::string& workspace) {
-  auto examined = TRY(examine_manifest(workspace));
-  if (!examined.mistakes.empty()) return std::unexpected(std::move(examined.mistakes.front()));
-  return std::move(examined.manifest);
+  return without_mistakes(TRY(examine_manifest(workspace)));
 }
 
 plan::ImageFacts image_facts(const manifest::Manifest& manifest, const std::string& architecture) {

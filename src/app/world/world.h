@@ -24,6 +24,9 @@ Directories directories();
 // Returns what a provider's hooks may see: the operator's environment without the agents' own credentials.
 std::map<std::string, std::string> hook_environment();
 
+// Returns the current directory, or "/" if it was removed.
+std::string current_directory();
+
 // Changes to the operator's home directory. Programs that are started from now on (a secret's command, a hook, npm)
 // then do not run in a repository. Many programs read settings or load code from the current directory.
 void leave_directory();
@@ -45,6 +48,8 @@ Result<bool> is_there(const std::string& path);
 // cannot be read, because the built-in policy would take its place.
 Result<std::vector<manifest::File>> policy_files();
 
+// Returns the operator's policy and agents, without those of any repository.
+Result<manifest::Manifest> load_own_manifest();
 // Returns the operator's policy and agents, and the repository's agents, which may not contain policy.
 Result<manifest::Manifest> load_manifest(const std::string& workspace);
 // Does the same, but returns all mistakes in the files. Fails only if a file cannot be read.

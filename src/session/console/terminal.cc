@@ -172,4 +172,10 @@ Result<std::string> ask(const Line& question, Echo echo, const std::stop_token& 
   return read_line(tty.get(), question, -1, stop);
 }
 
+Result<> confirm(const Line& question, std::string_view if_not, const std::stop_token& stop) {
+  std::string answer = TRY(ask(question + " [y/N]", Echo::on, stop));
+  if (answer == "y" || answer == "Y" || answer == "yes") return {};
+  return fail(Code::canceled, std::string(if_not));
+}
+
 }  // namespace bottle::session

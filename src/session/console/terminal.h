@@ -70,4 +70,8 @@ enum class Echo { on, off };
 // is requested.
 Result<std::string> ask(const Line& question, Echo echo, const std::stop_token& stop = {});
 
+// Asks a question that is answered by yes or no. Fails with Code::canceled and `if_not`, such as "nothing was removed",
+// after any answer but yes. Other errors are those of ask().
+Result<> confirm(const Line& question, std::string_view if_not, const std::stop_token& stop = {});
+
 }  // namespace bottle::session
