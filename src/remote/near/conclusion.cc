@@ -47,14 +47,26 @@ bool has_work(const wire::SessionResult& result) {
   return result.back && (result.back->sorted || !result.back->archive.empty());
 }
 
+// Returns whether the work is home. A near side may have brought it home and died before the ledger said so. If there
+// was nothing to bring, its result has no error either.
+bool is_home_before(const session::LedgerView& view, const Result<wire::SessionResult>& earlier) {
+  return view.home || (earlier && (has_work(*earlier) || (earlier->back && earlier->back->error.empty())));
+}
+
 }  // namespace
+
+std::optional<wire::SessionResult> result_of_home(const session::LedgerView& view, const std::string& results) {
+  auto earlier = session::read_result(results);
+  if (!is_home_before(view, earlier)) return std::nullopt;
+  if (earlier) return std::move(*earlier);
+  // Someone has removed the results since.
+  return wire::SessionResult{.bottle = view.plan ? view.plan->bottle : "", .exit = view.exit.value_or(125)};
+}
 
 EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& session, const std::string& results,
                             const std::string& why, std::optional<wire::SessionResult> known) {
   auto earlier = session::read_result(results);
-  // A near side may have brought the work home and died before the ledger said so. If there was nothing to bring, its
-  // result has no error either.
-  bool home = view.home || (earlier && (has_work(*earlier) || (earlier->back && earlier->back->error.empty())));
+  bool home = is_home_before(view, earlier);
   EndWithoutVm end{.result = {}, .home = home};
   if (earlier && (home || !known)) {
     end.result = std::move(*earlier);
@@ -90,6 +102,12 @@ Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& client
   if (!far_result_) return;
   receipt_.removed = far_result_->receipt.removed;
   receipt_.left = far_result_->receipt.left;
+}
+
+void Conclusion::was_home(wire::SessionResult earlier) {
+  back_ = earlier.back.value_or(wire::WorkResult());
+  receipt_.removed = earlier.receipt.removed;
+  far_result_ = std::move(earlier);
 }
 
 input::StopAnswered Conclusion::stop_there() {
@@ -159,6 +177,9 @@ wire::WorkResult Conclusion::nothing_came() const {
 }
 
 input::Forgotten Conclusion::forget_there() {
+  // An adopted session whose work is home had no need of a connection before.
+  if (!side_ && job_.remote->adopts() && !vm_is_gone(job_, record_))
+    if (auto side = reach_again()) side_ = std::move(*side);
   // The far engine is asked once more, so that the receipt has its latest answer.
   auto asked = side_ ? side_->ask({"forget", job_.plan.session, job_.id})
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
@@ -239,6 +260,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   if (!is_home()) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
   auto before = result_before();
+  std::erase_if(seals, [](const wire::AuditSeal& seal) { return seal.file == session::kNearAudit; });
   for (auto& seal : near_audit.close(before ? std::move(before->audit) : std::vector<wire::AuditSeal>()))
     seals.push_back(std::move(seal));
   return seals;
@@ -268,6 +290,8 @@ wire::SessionResult Conclusion::so_far() {
     result.limit = far_result_->limit;
     result.egress = far_result_->egress;
     result.audit = far_result_->audit;
+  } else {
+    result.what = "the session failed before it was known how the agent ended";
   }
   if (result.egress && !job_.plan.record) result.egress->recorded.reset();  // the operator did not ask for it
   receipt_.machine = record_.address.target.to_string();
@@ -279,8 +303,9 @@ wire::SessionResult Conclusion::so_far() {
 }
 
 wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
-  // Its time may be up since the last attempt to fetch the work. The record stays, so a later command accounts for it.
-  if (!is_home() && vm_is_gone(job_, record_)) return account_for_vm(near_audit).result;
+  // Its time may be up since the last step, or it was destroyed by hand. If the work was lost with it, the record
+  // stays, so a later command accounts for it.
+  if (!receipt_.vm && vm_is_gone(job_, record_)) return account_for_vm(near_audit).result;
   wire::SessionResult result = so_far();
   result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.

@@ -16,6 +16,10 @@
 
 namespace bottle::remote {
 
+// Returns the result of a session whose work an earlier near side brought home, or nothing if the work is not home.
+// That near side may have died before the session's ledger, `view`, said so. Reads the session's results in `results`.
+std::optional<wire::SessionResult> result_of_home(const session::LedgerView& view, const std::string& results);
+
 // Says how a session ended whose VM is gone.
 struct EndWithoutVm {
   wire::SessionResult result;
@@ -38,6 +42,10 @@ class Conclusion {
   // empty if the session failed. `job`, `record` and `clients` must outlive this object.
   Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
              std::optional<wire::SessionResult> far_result);
+
+  // Says that an earlier near side brought the work home, and how the session ended. The machine need not know the
+  // session any more.
+  void was_home(wire::SessionResult earlier);
 
   // Perform the actions of the same names in session_state.h, and return the inputs to which they lead. Each may make a
   // new connection. A step that fails says so in its input; nothing is thrown, and nothing is retried.

@@ -73,23 +73,23 @@ void Driver::open() {
   // The stop comes first, so that a session that is adopted only to be stopped opens no services.
   if (job_.remote->task == wire::RemoteJob::Task::adopt_and_stop) stop();
   auto opened = open_record();
-  if (opened) feed(input::Opened{*opened});
+  if (opened) feed(*opened);
   else feed(input::OpenFailed{std::move(opened.error()), ledger_.has_value()});
 }
 
 // The ledger comes first. If this process dies, later commands learn from it where to look.
-Result<std::optional<input::VmLife>> Driver::open_record() {
-  std::optional<input::VmLife> vm;
-  if (kind_.adopted) vm = TRY(adopt_record());
+Result<input::Opened> Driver::open_record() {
+  input::Opened opened;
+  if (kind_.adopted) opened = TRY(adopt_record());
   else TRY(make_record());
   TRY(make_directories(job_.directories.results_of(session_)));
   TRY(clients_.listen(record_.directory + "/" + session::kSocket));
   session::write_info(job_, kind_.adopted ? wire::SessionState::running : wire::SessionState::starting,
                       record_.address.target.to_string());
-  return vm;
+  return opened;
 }
 
-Result<std::optional<input::VmLife>> Driver::adopt_record() {
+Result<input::Opened> Driver::adopt_record() {
   ledger_ = TRY(Ledger::adopt(record_.directory, Owner::self()));
   // The dead near side's socket no longer has a listener, and a new one cannot be bound to the same path.
   ::unlink((record_.directory + "/" + session::kSocket).c_str());
@@ -100,10 +100,16 @@ Result<std::optional<input::VmLife>> Driver::adopt_record() {
   // The command that adopts the session may have found the VM at another address than the ledger has.
   if (view.vm && view.machine && !same_address(view.machine->target, record_.address.target))
     (void)note({.machine = record_.address});
-  if (record_.vm_name.empty()) {
-    kind_.machine = SessionKind::Machine::standing;
-    return std::nullopt;
-  }
+  // The far side may have forgotten such a session, so it is not asked how the session ended.
+  auto earlier = result_of_home(view, job_.directories.results_of(session_));
+  input::Opened opened{.home = earlier.has_value()};
+  if (record_.vm_name.empty()) kind_.machine = SessionKind::Machine::standing;
+  else opened.vm = take_over_vm();
+  if (earlier) conclusion().was_home(std::move(*earlier));
+  return opened;
+}
+
+std::optional<input::VmLife> Driver::take_over_vm() {
   // The job of an adopted session may lack what the ledger records, and the reverse.
   if (kind_.machine == SessionKind::Machine::standing) kind_.machine = SessionKind::Machine::vm;
   // If the VM is gone, reconnecting fails and reports it.

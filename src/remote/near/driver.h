@@ -48,8 +48,9 @@ class Driver {
   void feed(Input first);
 
   // These functions find out what happened (driver.cc).
-  Result<std::optional<input::VmLife>> open_record();
-  Result<std::optional<input::VmLife>> adopt_record();
+  Result<input::Opened> open_record();
+  Result<input::Opened> adopt_record();
+  std::optional<input::VmLife> take_over_vm();
   Result<> make_record();
   void take_news(FarLink::News& news);
   void take_hello(std::optional<wire::Hello> hello);

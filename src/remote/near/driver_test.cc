@@ -164,6 +164,39 @@ TEST_F(Vms, ASessionWhoseWorkIsHomeKeepsItsResultWhenItsVmGoes) {
   EXPECT_TRUE(saved->receipt.confirmed);
 }
 
+// The near side died while it removed the session. The machine has forgotten the session, but the VM is there.
+TEST_F(Vms, ASessionWhoseWorkIsHomeEndsAsItDidAndWithoutItsVm) {
+  abandon_without_vm({{.ended = 3}, {.home = true}});
+  machine::Record left;
+  left.vm.name = "bottle-one";
+  left.vm.id = "left-1";
+  left.vm.session = "one";
+  left.vm.wanted.provider = "fake";
+  left.until = machine::now_seconds() + 3600;
+  ASSERT_TRUE(make_directories(job_.directories.vm("bottle-one")));
+  ASSERT_TRUE(machine::save(left, job_.directories));
+  wire::SessionResult earlier{.session = "one", .bottle = "web", .exit = 3, .limit = "time"};
+  earlier.back = wire::WorkResult{.text = "Nothing changed."};
+  leave_result(earlier);
+  ssh::StandIn ssh;
+  ssh.does("exit 0",
+           "case \"$*\" in *forget*) echo '{\"session\": \"one\", \"forgotten\": true}' ;; *) exit 1 ;; esac");
+  std::string told = told_until_over();
+  EXPECT_NE(told.find("Nothing changed."), std::string::npos) << told;
+  EXPECT_NE(calls().find("/destroy"), std::string::npos) << calls();
+  EXPECT_FALSE(machine::is_recorded("bottle-one", job_.directories));
+  EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
+  auto saved = result();
+  ASSERT_TRUE(saved) << saved.error().what;
+  EXPECT_EQ(saved->exit, 3);
+  EXPECT_EQ(saved->limit, "time");
+  ASSERT_TRUE(saved->back && saved->receipt.vm && saved->receipt.forgotten);
+  EXPECT_EQ(saved->back->text, "Nothing changed.");
+  EXPECT_TRUE(*saved->receipt.forgotten);
+  EXPECT_TRUE(saved->receipt.vm->confirmed) << saved->receipt.vm->error;
+  EXPECT_TRUE(saved->receipt.confirmed);
+}
+
 // It died between the result and the ledger's note.
 TEST_F(Vms, AResultWithTheWorkCountsAlthoughTheLedgerDoesNotCallItHome) {
   abandon_without_vm({{.ended = 3}});

@@ -117,7 +117,7 @@ void Stepper::on(const input::Forgotten& forgotten) {
   if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
     // A VM's record is written before the VM is created, and removed only once its provider confirms that the VM is
     // gone.
-    if (failure && !forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Remains::nothing);
+    if (!forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Remains::nothing);
     perform(Tell{Notice::destroying}, Do::destroy_vm);
     return become(phase::DestroyingVm{std::move(failure)});
   }

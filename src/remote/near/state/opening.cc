@@ -10,7 +10,10 @@ void Stepper::on(const input::Opened& opened) {
   if (opened.vm) state_.deadlines.vm_ends_at(opened.vm->ends, opened.vm->ttl);
   // The stop came while the record was being made.
   if (!kind_.adopted && state_.deadlines.is_stopping()) return abandon({Why::stopped});
-  if (kind_.adopted) {
+  if (opened.home) {
+    perform(Do::forget_there);
+    become(phase::Forgetting{});
+  } else if (kind_.adopted) {
     // An agent that is to be stopped gets no more secrets.
     if (!state_.deadlines.is_stopping()) perform(Do::open_services);
     perform(Do::connect);

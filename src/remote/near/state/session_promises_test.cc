@@ -35,7 +35,9 @@ std::vector<SessionKind> all_kinds() {
 std::vector<Input> all_inputs(const SessionKind& kind) {
   const Error error{Code::unavailable, "e"}, unknown{Code::not_found, "u"};
   bool vm = kind.machine != Machine::standing;
-  std::vector<Input> all = {input::Opened{vm && kind.adopted ? std::optional(kLife) : std::nullopt},
+  auto life = vm && kind.adopted ? std::optional(kLife) : std::nullopt;
+  std::vector<Input> all = {input::Opened{life},
+                            input::Opened{life, kind.adopted},
                             input::OpenFailed{error, true},
                             input::OpenFailed{error, false},
                             input::VmMade{kLife},
@@ -195,6 +197,8 @@ class Explorer {
     if (std::holds_alternative<input::Admitted>(input) && kind_.judge == Judge::launcher && seen.hello)
       seen.judged = true;
     if (std::holds_alternative<input::MayRunNoted>(input) && in(phase::Recording{})) seen.may_run_noted = true;
+    if (const auto* opened = std::get_if<input::Opened>(&input); opened && opened->home && in(phase::Opening{}))
+      seen.holds_work = false;
     // The work is here, but only work that the ledger calls home may be removed from the machine.
     if (const auto* fetching = std::get_if<phase::Fetching>(&before.phase))
       if (std::holds_alternative<input::HomeNoted>(input) && fetching->is_here) seen.holds_work = false;

@@ -112,7 +112,8 @@ struct VmLife {
 };
 // The session's record on this machine exists.
 struct Opened {
-  std::optional<VmLife> vm;  // set for an adopted session
+  std::optional<VmLife> vm = {};  // set for an adopted session
+  bool home = false;              // an earlier near side brought the work home
 };
 // The record could not be made or taken over.
 struct OpenFailed {
