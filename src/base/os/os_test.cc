@@ -13,6 +13,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -222,6 +224,39 @@ TEST(Children, EndWithTheirGroup) {
   child.end(300);
   ASSERT_TRUE(wait_readable(child.out(), 60000)) << "a member that ignores SIGTERM still runs";
   EXPECT_EQ(::read(child.out(), text, sizeof text), 0);
+}
+
+TEST(Children, EndWithAProcessThatIsKilledIfItCouldStopThem) {
+  auto pair = make_socket_pair().value();
+  pid_t owner = ::fork();
+  if (owner == 0) {
+    std::stop_source stop;
+    auto tell = [&](const Line& line) { (void)write_all(pair.theirs.get(), line.text()); };
+    (void)run_in_lines({.argv = {"/bin/sh", "-c", "echo $$; exec sleep 1000"}}, tell, stop.get_token());
+    ::_exit(1);
+  }
+  ASSERT_TRUE(wait_readable(pair.ours.get(), 60000));
+  char text[32] = "";
+  ASSERT_GT(::read(pair.ours.get(), text, sizeof text - 1), 0);
+  auto program = ProcessIdentity::of(std::atoi(text));
+  EXPECT_TRUE(program.alive());
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (program.alive() && std::chrono::steady_clock::now() < until) ::usleep(10'000);
+  EXPECT_FALSE(program.alive());
+  if (program.alive()) ::kill(program.pid, SIGKILL);
+}
+
+TEST(Children, ThatCouldBeStoppedAreFoundInPathAndHaveNoInput) {
+  std::stop_source stop;
+  std::string said;
+  auto tell = [&](const Line& line) { said += line.text() + "|"; };
+  auto ran = run_in_lines({.argv = {"sh", "-c", "echo \"$1\"; cat; exit 7", "sh", "a  b"}}, tell, stop.get_token());
+  ASSERT_TRUE(ran) << ran.error().what;
+  EXPECT_EQ(*ran, 7);
+  EXPECT_EQ(said, "a  b|");
+  EXPECT_EQ(run_in_lines({.argv = {"no-such-program"}}, tell, stop.get_token()).error().code, Code::not_found);
 }
 
 // With SIGCHLD ignored, the system keeps no exit status.

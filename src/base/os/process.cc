@@ -14,7 +14,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <thread>
 
 #include "base/defer.h"
@@ -86,6 +88,26 @@ constexpr int kLookForStopMs = 100;
 
 // Returns the smaller of two waits, of which the second may be -1 for no limit.
 int at_most(int limit_ms, int wait_ms) { return wait_ms < 0 ? limit_ms : std::min(wait_ms, limit_ms); }
+
+// Returns whether posix_spawnp(3) would find the program.
+bool is_program(const std::string& name) {
+  if (name.contains('/')) return ::access(name.c_str(), X_OK) == 0;
+  const char* path = std::getenv("PATH");
+  std::istringstream places(path ? path : "/bin:/usr/bin");
+  for (std::string place; std::getline(places, place, ':');)
+    if (::access(((place.empty() ? "." : place) + "/" + name).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+// Returns a command that starts this one, which gets no input. If its stdin ends before a line came, all processes of
+// its group are ended. Shells give background commands /dev/null as stdin unless it is redirected.
+std::vector<std::string> bound_to_stdin(std::vector<std::string> argv) {
+  const char* script =
+      "exec 3<&0; { read -r _ <&3 || { trap '' TERM; kill -TERM 0; sleep 5; kill -KILL 0; }; } >/dev/null 2>&1 & "
+      "exec 3<&-; exec \"$@\" </dev/null";
+  argv.insert(argv.begin(), {"/bin/sh", "-c", script, "sh"});
+  return argv;
+}
 
 // Shells report a death by a signal in the same way.
 int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
@@ -301,9 +323,15 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
 // its output.
 Result<int> run_in_lines(Command command, const std::function<void(const Line&)>& tell, const std::stop_token& stop,
                          int patience_ms) {
-  // Only a separate group makes it possible to end the program's own children as well.
+  const std::string name = command.argv.empty() ? "" : command.argv[0];
+  // Only a separate group makes it possible to end the program's own children as well, even if this process is killed.
   command.own_group = stop.stop_possible();
-  Child child = TRY(Child::spawn(command, Child::null(), Child::pipe(), Child::pipe()));
+  if (command.own_group) {
+    if (!is_program(name)) return fail_errno("running " + name, ENOENT);
+    command.argv = bound_to_stdin(std::move(command.argv));
+  }
+  Child child =
+      TRY(Child::spawn(command, command.own_group ? Child::pipe() : Child::null(), Child::pipe(), Child::pipe()));
   LineReader out, err;
   bool out_open = true, err_open = true, ended = false;
   auto take = [&](int fd, LineReader& lines) {
@@ -323,9 +351,12 @@ Result<int> run_in_lines(Command command, const std::function<void(const Line&)>
     if (!ended && child.ended()) ended = true;
     if (stop.stop_requested()) {
       child.end(patience_ms);
-      return fail(Code::canceled, command.argv[0] + " was stopped");
+      return fail(Code::canceled, name + " was stopped");
     }
   }
+  // What the program left running continues.
+  std::string_view line = "\n";
+  if (child.in() >= 0) child.feed(line);
   // The last line may lack its line end.
   out.end(tell);
   err.end(tell);

@@ -115,7 +115,8 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options =
 // Runs the command without input and waits for it. Calls `tell` with each line of its stdout and stderr. Does not wait
 // for grandchildren. Returns the exit status or 128+signal. Without `stop`, it runs in the terminal's foreground, so
 // that Ctrl-C reaches it. When a stop is requested, ends it and its group, which have `patience_ms` to end by
-// themselves, and fails with Code::canceled.
+// themselves, and fails with Code::canceled. If this process is killed while there is a `stop`, the group ends within 5
+// seconds.
 Result<int> run_in_lines(Command command, const std::function<void(const Line&)>& tell,
                          const std::stop_token& stop = {}, int patience_ms = 2000);
 

@@ -63,6 +63,7 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, cons
                                    "-H",
                                    "unix://" + engine.socket(),
                                    "build",
+                                   "--force-rm",
                                    "--label",
                                    "bottle.image=agent",
                                    "-t",
