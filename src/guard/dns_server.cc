@@ -106,22 +106,15 @@ Detached serve_dns(DnsServer& server, int fd) {
     stream.source->open(fd, &waker);
     stream.source->watch();
     int64_t deadline = server.context_.loop.now() + 10 * 1000;
-    while (!stream.eof && !stream.failed && server.context_.loop.now() < deadline) {
+    auto turn = DnsTurn::waits;
+    auto answer = [&](std::string_view query) { return server.answer(query); };
+    while ((!stream.eof || turn == DnsTurn::more || !stream.flushed()) && !stream.failed &&
+           server.context_.loop.now() < deadline) {
       // A client that reads no answers gets no more of them.
-      bool progress = stream.unsent() < 4096 && stream.fill();
-      while (stream.in.size() >= 2) {
-        size_t size = static_cast<size_t>(static_cast<unsigned char>(stream.in[0]) << 8 |
-                                          static_cast<unsigned char>(stream.in[1]));
-        if (stream.in.size() < 2 + size) break;
-        std::string reply = server.answer(std::string_view(stream.in).substr(2, size));
-        stream.in.erase(0, 2 + size);
-        // A query that gets no answer ends the connection, because the client would wait for one.
-        stream.failed |= reply.empty();
-        stream.out += static_cast<char>(reply.size() >> 8);
-        stream.out += static_cast<char>(reply.size());
-        stream.out += reply;
-      }
-      progress |= stream.flush();
+      bool reads = stream.unsent() < 4096, progress = reads && turn == DnsTurn::waits && stream.fill();
+      if (reads) turn = answer_dns_queries(stream.in, stream.out, answer);
+      stream.failed |= turn == DnsTurn::refused;
+      progress |= (reads && turn == DnsTurn::more) | stream.flush();
       if (progress) waker.wake();  // lets the others have their turn
       co_await waker.wait(deadline);
     }

@@ -191,5 +191,28 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
     EXPECT_FALSE(refused_address(target)) << target;
 }
 
+// A resolver may send its queries together. The guard answers a few in each turn, and the rest must not be forgotten.
+TEST_F(NamedHostsTest, QueriesThatComeTogetherOverTcpAreAllAnswered) {
+  uint16_t port;
+  listen_on_loopback(port).reset();
+  config_["dns"] = "127.0.0.1:" + std::to_string(port);
+  start();
+  const std::string query("\0\34\0\1\1\0\0\1\0\0\0\0\0\0\5guard\4test\0\0\1\0\1", 30);
+  std::string all, answers;
+  for (int i = 0; i < 500; ++i) all += query;
+  UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  ASSERT_TRUE(write_all(client.get(), all));
+  ::shutdown(client.get(), SHUT_WR);
+  char buffer[4096];
+  for (ssize_t n; (n = ::recv(client.get(), buffer, sizeof buffer, 0)) > 0;)
+    answers.append(buffer, static_cast<size_t>(n));
+  size_t count = 0;
+  for (size_t at = 0; at + 2 <= answers.size(); ++count)
+    at += 2 + (static_cast<unsigned char>(answers[at]) << 8 | static_cast<unsigned char>(answers[at + 1]));
+  EXPECT_EQ(count, 500);
+}
+
 }  // namespace
 }  // namespace bottle::guard

@@ -77,4 +77,28 @@ std::string dns_answer(std::string_view bytes, const DnsQuery& query,
   return out;
 }
 
+DnsTurn answer_dns_queries(std::string& in, std::string& out,
+                           const std::function<std::string(std::string_view)>& answer) {
+  std::string_view left = in;
+  DnsTurn turn = DnsTurn::more;
+  for (int i = 0; i < kMostAnswersInTurn; ++i) {
+    size_t size = left.size() < 2 ? 0 : static_cast<unsigned char>(left[0]) << 8 | static_cast<unsigned char>(left[1]);
+    if (left.size() < 2 + size) {
+      turn = DnsTurn::waits;
+      break;
+    }
+    std::string reply = answer(left.substr(2, size));
+    left.remove_prefix(2 + size);
+    if (reply.empty()) {
+      turn = DnsTurn::refused;
+      break;
+    }
+    out += static_cast<char>(reply.size() >> 8);
+    out += static_cast<char>(reply.size());
+    out += reply;
+  }
+  in.erase(0, in.size() - left.size());
+  return turn;
+}
+
 }  // namespace bottle::guard

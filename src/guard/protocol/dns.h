@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -27,5 +28,17 @@ Parse parse_dns_query(std::string_view bytes, DnsQuery& query);
 // and other names with NXDOMAIN.
 std::string dns_answer(std::string_view bytes, const DnsQuery& query,
                        const std::map<std::string, policy::Address>& names);
+
+// Answers queries that came over TCP, each with its length in two bytes before it (RFC 1035, 4.2.2). Removes them from
+// the front of `in` and appends the answers of `answer` to `out`. Stops after kMostAnswersInTurn of them, so that a
+// client that sends many does not stop everything else.
+inline constexpr int kMostAnswersInTurn = 8;
+enum class DnsTurn {
+  waits,   // the rest of the next query has not come
+  more,    // `in` may have more queries
+  refused  // a query gets no answer, so the connection ends, because the client would wait for one
+};
+DnsTurn answer_dns_queries(std::string& in, std::string& out,
+                           const std::function<std::string(std::string_view)>& answer);
 
 }  // namespace bottle::guard

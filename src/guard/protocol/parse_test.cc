@@ -109,6 +109,31 @@ TEST(Dns, answers_only_its_own_names) {
   EXPECT_EQ(parse_dns_query("\x12\x34\x01\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\1\0\1"sv, q), Parse::bad);
 }
 
+// A client may send thousands of queries at once, and everything else waits while they are answered.
+TEST(Dns, answers_a_few_queries_over_tcp_in_each_turn) {
+  int asked = 0;
+  auto answer = [&](std::string_view query) {
+    ++asked;
+    return query == "bad" ? "" : std::string(query);
+  };
+  std::string all, in, out;
+  for (int i = 0; i < 3000; ++i) all += "\0\1"s + static_cast<char>('a' + i % 26);
+  in = all + "\0\5ab"s;
+  for (DnsTurn turn = DnsTurn::more; turn == DnsTurn::more;) {
+    int before = asked;
+    turn = answer_dns_queries(in, out, answer);
+    ASSERT_LE(asked - before, kMostAnswersInTurn);
+  }
+  EXPECT_EQ(asked, 3000);
+  EXPECT_EQ(out, all);
+  EXPECT_EQ(in, "\0\5ab"s) << "the rest has not come";
+  EXPECT_EQ(answer_dns_queries(in, out, answer), DnsTurn::waits);
+  in = "\0\1a\0\3bad\0\1b"s;
+  out.clear();
+  EXPECT_EQ(answer_dns_queries(in, out, answer), DnsTurn::refused);
+  EXPECT_EQ(out, "\0\1a"s);
+}
+
 std::string ssh_string(std::string_view text) {
   return std::string("\0\0", 2) + static_cast<char>(text.size() >> 8) + static_cast<char>(text.size()) +
          std::string(text);
