@@ -498,6 +498,7 @@ def bake():
         if left.startswith("baked-") and left.endswith(".making") and (left == os.path.basename(making) or left[6:-7] not in living):
             shutil.rmtree(os.path.join(IMAGES, left), ignore_errors=True)
     os.makedirs(making, 0o700)
+    signal.signal(signal.SIGTERM, lambda *_: (shutil.rmtree(making, ignore_errors=True), os._exit(1)))
     tool(["qemu-img", "convert", "-O", "qcow2", directory + "/disk.qcow2", making + "/disk.qcow2"], "keeping the disk", "qemu-utils")
     for name in ("vmlinuz", "initrd"):
         shutil.copyfile(os.path.join(vm["image"], name), os.path.join(making, name))

@@ -19,9 +19,9 @@
 namespace bottle::machine {
 namespace {
 
-// Ends a running `create` hook and every process that it started. A hook whose caller died continues alone, and its
-// VM would appear after the destruction. Also ends a hook that this process itself started and has given up, because
-// the hook may hang.
+// Ends a running `create` or `bake` hook and every process that it started. A hook whose caller died continues alone,
+// and its VM would appear after the destruction, or its disk without a record. Also ends a hook that this process
+// itself started and has given up, because the hook may hang.
 void end_hook(const Record& record) {
   // The hook of another living process is left alone, because that process still needs its VM.
   bool others = !record.owner.dead() && record.owner.pid != ::getpid();

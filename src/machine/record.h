@@ -23,7 +23,9 @@ struct Record {
   int64_t made = 0;       // seconds since 1970, by this machine's clock
   int64_t until = 0;      // when its time is up, likewise
   std::string cost_per_hour;
-  ProcessIdentity hook;  // the `create` hook that runs or ran
+  // A provider's test asks for the VM's name as this owner, too. Empty if nothing of that owner can exist.
+  std::string second_owner;
+  ProcessIdentity hook;  // the `create` or `bake` hook that runs or ran
 
   // Returns whether `create` may still be under way, or was interrupted.
   bool creating() const { return vm.id.empty(); }  // `create` has not reported success

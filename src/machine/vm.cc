@@ -22,6 +22,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int kLockMs = 10000;  // how long to wait for a hook that ends
+
 // Makes a key pair, and returns the public key as one line.
 Result<std::string> make_key(const std::string& path, const std::string& comment) {
   // ssh-keygen asks before it overwrites a file, and it has no terminal here.
@@ -102,7 +104,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   Provider provider = TRY(Provider::find(spec.wanted.provider, directories, spec.environment, spec.limits));
   {
     // The hook holds the lock too. If this process dies now, no process destroys the VM before the hook has ended.
-    UniqueFd lock = TRY(lock_vm(vm.name, directories, 10000));
+    UniqueFd lock = TRY(lock_vm(vm.name, directories, kLockMs));
     auto started = [&](int pid) {
       vm.record.hook = ProcessIdentity::of(pid);
       (void)save(vm.record, directories);
@@ -168,6 +170,21 @@ Result<> keep_vm(Vm& vm, const VmSpec& spec) {
   TRY(save(record, directories));
   vm.record = std::move(record);
   return {};
+}
+
+Result<std::string> keep_disk(Record& record, const std::string& before, const VmSpec& spec, const Progress& progress) {
+  Directories directories = Directories::from(spec.environment);
+  Limits patient = spec.limits;
+  patient.stop = {};
+  Provider provider = TRY(Provider::find(spec.wanted.provider, directories, spec.environment, patient));
+  UniqueFd lock = TRY(lock_vm(record.vm.name, directories, kLockMs));
+  auto note = [&](const ProcessIdentity& hook) {
+    record.hook = hook;
+    (void)save(record, directories);
+  };
+  auto image = provider.bake(record.vm, before, progress, lock.get(), [&](int pid) { note(ProcessIdentity::of(pid)); });
+  note({});
+  return image;
 }
 
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress) {

@@ -142,6 +142,55 @@ TEST_F(Machine, ACreateWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
+// Nobody would record the disk that such a hook keeps.
+TEST_F(Machine, ABakeWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
+  good();
+  hook("bake", R"sh(trap 'rm "$CLOUD/half"; exit 1' TERM; : >"$CLOUD/half"; sleep 1000 & wait)sh");
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  pid_t child = ::fork();
+  if (child == 0) {
+    vm->record.owner = ProcessIdentity::self();
+    (void)save(vm->record, directories_);
+    (void)create_vm(*vm, spec(), {});
+    (void)keep_disk(vm->record, "", spec(), {});
+    ::_exit(0);
+  }
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  auto its_hook = [&] {
+    auto record = load("vm-1", directories_);
+    return record && record->hook.alive();
+  };
+  while (!(std::filesystem::exists(cloud() + "/half") && its_hook()) && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  auto record = load("vm-1", directories_);
+  ASSERT_TRUE(record && record->hook.alive());
+  auto gone = destroy_vm("vm-1", "fake", directories_, destroying(), {});
+  ASSERT_TRUE(gone) << gone.error().what;
+  EXPECT_TRUE(gone->confirmed);
+  EXPECT_FALSE(record->hook.alive());
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+}
+
+TEST_F(Machine, ABakeRunsToItsEndAfterAStop) {
+  good();
+  hook("bake", "echo '{\"image\": \"disk-1\"}'");
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  ASSERT_TRUE(create_vm(*vm, spec(), {}));
+  std::stop_source stop;
+  stop.request_stop();
+  VmSpec stopped = spec();
+  stopped.limits.stop = stop.get_token();
+  auto image = keep_disk(vm->record, "", stopped, {});
+  EXPECT_EQ(image.value_or(""), "disk-1");
+  auto record = load("vm-1", directories_);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->hook.pid, 0);
+}
+
 TEST_F(Machine, TheLockIsHeldAsLongAsTheHookLives) {
   good();
   hook("create", "echo x >>\"$CLOUD/../calls\"; read -r end <\"$CLOUD/../gate\"; echo '{\"id\":\"a\"}'");

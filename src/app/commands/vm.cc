@@ -138,7 +138,14 @@ Result<int> destroy_vms(const VmOptions& o) {
 }
 
 Result<int> bake_image(const VmOptions& o) {
-  Interruption interruption("if a VM was made, it is destroyed in the background", -1);
+  // A disk that the provider keeps without a record would stay, so a second signal does not end this.
+  Interruption interruption(
+      "if a VM was made, it is destroyed in the background, and the provider's bake hook is ended; if that hook has "
+      "just "
+      "kept a disk, the disk stays, and the provider's own tools remove it",
+      -1,
+      "still ending; the VM is destroyed when the provider has answered. Interrupt once more to leave that to the "
+      "background");
   auto image = bake(o.name, o.agents, tell, interruption.stop());
   if (!image && interruption.signal()) return 128 + interruption.signal();
   if (!image) return std::unexpected(std::move(image.error()));

@@ -10,11 +10,13 @@
 namespace bottle::app {
 
 // Until hand_over() is called, a signal requests a stop. If the process has not ended `patience_ms` later (-1 means no
-// limit), or when a second signal arrives, this ends it without a cleanup (_exit()).
+// limit), or when a second signal arrives, this ends it without a cleanup (_exit()). With `insisted`, the second signal
+// only shows that text, and the third one ends the process.
 class Interruption {
  public:
   // `what` is the message for that case.
-  explicit Interruption(const char* what = "stopped before the agent ran", int patience_ms = 10000);
+  explicit Interruption(const char* what = "stopped before the agent ran", int patience_ms = 10000,
+                        const char* insisted = nullptr);
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
   ~Interruption();
@@ -31,7 +33,7 @@ class Interruption {
  private:
   void watch(const std::stop_token& over);
 
-  const char* what_;
+  const char *what_, *insisted_;
   int patience_ms_;
   Signals signals_;
   std::stop_source stop_;

@@ -1,12 +1,19 @@
 #include "app/world/world.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 
 #include "app/commands/command_test.h"
+#include "app/world/interruption.h"
 #include "base/defer.h"
+#include "base/files/file.h"
+#include "base/os/descriptors.h"
+#include "base/os/poller.h"
 
 namespace bottle::app {
 namespace {
@@ -79,6 +86,40 @@ TEST_F(World, NothingOfABoundWorkspaceIsRunOrLoaded) {
   for (const auto& each : within) EXPECT_EQ(std::ranges::count(forgotten, each), 1) << each;
   EXPECT_EQ(forgotten.size(), within.size() + 1);
   EXPECT_TRUE(forget_programs_in(project).empty());
+}
+
+// The removal of a VM takes a while, and an operator who presses Ctrl-C once more must not skip it.
+TEST_F(World, OnlyTheThirdSignalSkipsARemovalThatGoesOn) {
+  auto said = make_pipe().value();
+  pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(said.write.get(), 2);
+    Interruption interruption("left to the background", -1, "still removing");
+    (void)write_all(2, "ready;");
+    while (!interruption.stop().stop_requested()) ::usleep(1000);
+    (void)write_all(2, "stopping;");
+    for (;;) ::pause();
+  }
+  said.write.reset();
+  std::string all;
+  auto read_until = [&](const std::string& text) {
+    char buffer[256];
+    while (all.find(text) == std::string::npos) {
+      if (!wait_readable(said.read.get(), 60000)) return false;
+      ssize_t n = ::read(said.read.get(), buffer, sizeof buffer);
+      if (n <= 0) return false;
+      all.append(buffer, static_cast<size_t>(n));
+    }
+    return true;
+  };
+  EXPECT_TRUE(read_until("ready;")) << all;
+  for (const char* text : {"stopping;", "still removing", "left to the background"}) {
+    ::kill(child, SIGINT);
+    EXPECT_TRUE(read_until(text)) << all;
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGINT) << status;
 }
 
 }  // namespace

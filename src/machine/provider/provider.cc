@@ -195,11 +195,12 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   return said_by(name_ + "/put-secret", read_fetch(answer, value));
 }
 
-Result<std::string> Provider::bake(const VmRequest& vm, const std::string& before, const Progress& progress) const {
+Result<std::string> Provider::bake(const VmRequest& vm, const std::string& before, const Progress& progress, int lock,
+                                   const std::function<void(int pid)>& started) const {
   auto surroundings = environment(vm);
   surroundings["BOTTLE_BAKED_BEFORE"] = before;
   // Keeping a disk may take as long as creating a VM.
-  auto answer = TRY(call("bake", surroundings, progress, limits_.create));
+  auto answer = TRY(call("bake", surroundings, progress, limits_.create, lock, started));
   return said_by(name_ + "/bake", read_image(answer));
 }
 

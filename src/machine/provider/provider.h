@@ -75,8 +75,9 @@ class Provider {
                                  const Progress& progress) const;
 
   // Keeps the disk of a VM that has been sealed (machine/vm_side.sh). Returns a value for options.image. `before` is
-  // the one that it replaces, and may be removed.
-  Result<std::string> bake(const VmRequest& vm, const std::string& before, const Progress& progress) const;
+  // the one that it replaces, and may be removed. `lock` and `started` are as for create().
+  Result<std::string> bake(const VmRequest& vm, const std::string& before, const Progress& progress, int lock = -1,
+                           const std::function<void(int pid)>& started = {}) const;
 
   // Calls a hook once and returns its answer unchecked. Used for hooks that not every provider has, and for the
   // conformance tests.

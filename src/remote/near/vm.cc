@@ -237,11 +237,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress) {
     TRY(warm_up(ready, bake.roots));
     // Ends all our programs on the VM before the provider copies its disk.
     ready.side.drop();
-    // The hook runs to its end even after a stop.
-    machine::Limits patient = bake.spec.limits;
-    patient.stop = {};
-    auto keeper = TRY(machine::Provider::find(provider.name(), places, bake.spec.environment, patient));
-    std::string image = TRY(keeper.bake(ready.vm.record.vm, bake.before, progress));
+    std::string image = TRY(machine::keep_disk(ready.vm.record, bake.before, bake.spec, progress));
     if (bake.keep) TRY(bake.keep(image));
     return image;
   }();
