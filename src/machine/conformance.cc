@@ -216,12 +216,13 @@ class Suite {
   }
 
   // Asks for the VM's name as another owner who uses the same account, such as a colleague or a second machine. What a
-  // faulty `create` makes for that owner is destroyed even if the call fails, because no record names it: the name's
-  // record is the first VM's.
+  // faulty `create` makes for that owner is destroyed even if the call fails. The record names that owner before, and
+  // until nothing of it is left.
   Finding left_to_its_owner() {
     VmRequest other = spec_.vm;
-    other.owner = random_hex(8);
+    other.owner = spec_.second_owner = random_hex(8);
     other.id = "";
+    TRY(save(spec_, options_.directories));
     if (auto status = TRY(provider_.status(other, progress_)); status != "gone")
       return fail(Code::protocol, "for another owner, the status is '" + status + "', not 'gone'");
     // Without the user-data, create would fail for another reason.
@@ -231,6 +232,8 @@ class Suite {
     if (made && made->id == spec_.vm.id) return fail(Code::protocol, "create gave the VM to another owner");
     if (made) other.id = made->id;
     TRY(destroyed(other));
+    spec_.second_owner.clear();
+    TRY(save(spec_, options_.directories));
     if (made) return fail(Code::protocol, "create made a second VM of that name");
     // Each other code has a cause that would hide whether create refuses: credentials, capacity, a missing tool, a
     // stop.

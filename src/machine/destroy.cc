@@ -39,18 +39,32 @@ bool belongs(const Listed& listed, const VmRequest& vm) {
          (!vm.session.empty() && listed.session == vm.session);
 }
 
+// Returns what a record names: its VM, and what a provider's test may have made for a second owner.
+std::vector<VmRequest> all_of(const Record& record) {
+  std::vector<VmRequest> all = {record.vm};
+  if (record.second_owner.empty()) return all;
+  all.push_back(record.vm);
+  all.back().owner = record.second_owner;
+  all.back().id.clear();
+  return all;
+}
+
 // Stands for one destruction, over several rounds. `result` holds the findings of the last round.
 struct Attempt {
   const Provider& provider;
-  VmRequest vm;
+  std::vector<VmRequest> all;
   const Progress& progress;
   Destroyed& result;
   bool hopeless = false;  // without credentials or setup, another try changes nothing
 
-  // Performs one round of destroying and asking. Returns true once every answer says that the VM is gone.
+  // Performs one round of destroying and asking. Returns true once every answer says that all is gone.
   bool round() {
     // Each round starts anew, because the provider may now answer what it did not answer in the last one.
     result.left.clear();
+    for (const auto& vm : all) destroy_and_ask(vm);
+    return result.left.empty();
+  }
+  void destroy_and_ask(const VmRequest& vm) {
     auto note = [&](const std::string& what) { result.left.push_back(what); };
     auto asked = provider.destroy(vm, progress);
     ++result.calls;
@@ -67,11 +81,11 @@ struct Attempt {
     else if (*status != "gone")
       note("vm " + vm.name + ": the provider reports the status " + *status +
            (asked && *asked == "gone" ? ", although its destroy printed gone" : ""));
-    if (!status || *status != "gone") return false;
+    if (!status || *status != "gone") return;
     auto listed = provider.list(vm.owner, vm.wanted.options, progress);
     if (!listed) {
       note("list: " + listed.error().what);
-      return false;
+      return;
     }
     for (const auto& item : *listed) {
       if (!belongs(item, vm)) continue;
@@ -82,7 +96,6 @@ struct Attempt {
       rest.name = item.name.empty() ? vm.name : item.name;
       (void)provider.destroy(rest, progress);
     }
-    return result.left.empty();
   }
 };
 
@@ -127,7 +140,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   result.provider = record.vm.wanted.provider;
   result.id = record.vm.id;
   result.made = record.made;
-  Attempt attempt{provider, record.vm, progress, result};
+  Attempt attempt{provider, all_of(record), progress, result};
   int pause = options.limits.backoff;
   while (!attempt.round()) {
     if (attempt.hopeless || options.clock() + std::chrono::milliseconds(pause) > deadline) break;
@@ -135,7 +148,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     std::this_thread::sleep_for(std::chrono::milliseconds(pause));
     pause = std::min(pause * 2, options.limits.backoff_most);
   }
-  if (result.left.empty() && record.made && record.creating()) {
+  if (result.left.empty() && record.made && (record.creating() || !record.second_owner.empty())) {
     // A request that was under way when its sender died may still create the VM after the provider reported that there
     // is none.
     std::this_thread::sleep_for(std::chrono::milliseconds(options.settle_ms));

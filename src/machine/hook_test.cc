@@ -301,7 +301,44 @@ echo "{\"id\": \"id-$BOTTLE_VM_NAME-$n\"}")sh");
   EXPECT_EQ(run(), "") << "only for those who want it";
 }
 
-// No record names what a faulty create makes for another owner, so only the check itself can destroy it.
+// The check may be killed while a faulty create makes a VM for another owner.
+TEST_F(Conformance, TheRecordNamesTheOtherOwnerBeforeItCanHaveAVm) {
+  good();
+  std::string create = *read_file(directories_.config + "/providers/fake/create");
+  hook("create", R"sh(f="$CLOUD/$BOTTLE_VM_NAME"
+if [ -e "$f" ] && ! grep -q "|$BOTTLE_OWNER|" "$f"; then
+  echo "2||$BOTTLE_OWNER|running" >"$f-2"; : >"$CLOUD/../second"; exec sleep 1000
+fi
+)sh" + create);
+  std::string destroy = *read_file(directories_.config + "/providers/fake/destroy");
+  hook("destroy", R"sh(s="$CLOUD/$BOTTLE_VM_NAME-2"
+if grep -qs "|$BOTTLE_OWNER|" "$s"; then rm "$s"; fi
+)sh" + destroy);
+  pid_t child = ::fork();
+  if (child == 0) {
+    (void)run();
+    ::_exit(0);
+  }
+  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  auto its_hook = [&] {
+    for (const auto& name : recorded(directories_).value_or(std::vector<std::string>()))
+      if (auto record = load(name, directories_)) return record->hook.alive();
+    return false;
+  };
+  while (!(std::filesystem::exists(root_ / "second") && its_hook()) && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(std::ranges::distance(std::filesystem::directory_iterator(cloud())), 2);
+  auto names = recorded(directories_);
+  ASSERT_TRUE(names && names->size() == 1);
+  auto gone = destroy_vm(names->front(), "fake", directories_, destroying(), {});
+  ASSERT_TRUE(gone) << gone.error().what;
+  EXPECT_TRUE(gone->confirmed);
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
+}
+
+// A provider may make a VM for another owner although it must not.
 TEST_F(Conformance, TheConformanceTestsDestroyWhatTheyMakeForAnotherOwner) {
   good();
   std::string create = *read_file(directories_.config + "/providers/fake/create");

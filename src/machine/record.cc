@@ -40,6 +40,7 @@ wire::VmRecord as_wire(const Record& r) {
           .session = vm.session,
           .owner = vm.owner,
           .provider = vm.wanted.provider,
+          .second_owner = r.second_owner,
           .cpus = static_cast<uint64_t>(vm.cpus()),
           .memory_mb = static_cast<uint64_t>(vm.memory_mb()),
           .disk_gb = static_cast<uint64_t>(vm.disk_gb()),
@@ -75,6 +76,7 @@ Record as_record(const wire::VmRecord& vm) {
   r.made = vm.made;
   r.until = vm.until;
   r.cost_per_hour = vm.cost_per_hour;
+  r.second_owner = vm.second_owner;
   r.hook = {vm.hook.pid, vm.hook.start, vm.hook.boot};
   return r;
 }

@@ -364,6 +364,7 @@ void add_machine(std::vector<Sample>& all) {
                   .session = "s1",
                   .owner = "0a1b2c3d",
                   .provider = "qemu",
+                  .second_owner = "4e5f6a7b",
                   .cpus = 2,
                   .memory_mb = 4096,
                   .disk_gb = 20,

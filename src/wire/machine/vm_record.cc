@@ -32,6 +32,7 @@ void fields(Object& o, VmRecord& vm) {
   o.object("hook", vm.hook);
   o.flag("keep", vm.keep);
   if (o.optional("held", true)) o.flag("held", vm.held);  // older records do not have this key
+  if (o.optional("second_owner", !vm.second_owner.empty())) o.text("second_owner", vm.second_owner, kName);
   o.number("made", vm.made);
   o.number("until", vm.until);
   o.text("cost_per_hour", vm.cost_per_hour, kName);

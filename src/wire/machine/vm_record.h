@@ -24,6 +24,7 @@ struct VmRecord {
   static constexpr const char* kName = "record of a VM";
   static constexpr size_t kMost = 1 << 20;
   std::string name, id, session, owner, provider;
+  std::string second_owner;
   uint64_t cpus = 0, memory_mb = 0, disk_gb = 0;     // 0 means the provider's default
   uint64_t ttl = 0, idle = 0;                        // in seconds
   std::string user_data, ssh_public_key, state_dir;  // paths
