@@ -89,40 +89,15 @@ std::vector<std::string> docker_places(const Directories& own, const std::string
           configuration + "/cli-plugins"};
 }
 
-// These are the programs that bottle, its hooks, the docker command and the build of an image find in PATH. A directory
-// of PATH may have a link for one of them that leads elsewhere.
-constexpr const char* kPrograms[] = {"git",
-                                     "ssh",
-                                     "ssh-add",
-                                     "ssh-agent",
-                                     "ssh-keygen",
-                                     "mosh-client",
-                                     "docker",
-                                     "docker-credential-desktop",
-                                     "docker-credential-osxkeychain",
-                                     "docker-credential-pass",
-                                     "docker-credential-secretservice",
-                                     "docker-credential-ecr-login",
-                                     "docker-credential-gcloud",
-                                     "docker-credential-gcr",
-                                     "sh",
-                                     "bash",
-                                     "env",
-                                     "ps",
-                                     "rm",
-                                     "python3",
-                                     "tar",
-                                     "gzip",
-                                     "mmdebstrap",
-                                     "aws",
-                                     "fly",
-                                     "flyctl",
-                                     "gcloud",
-                                     "hcloud",
-                                     "linode-cli",
-                                     "terraform",
-                                     "qemu-img",
-                                     "qemu-system-x86_64"};
+// Appends the links in a directory. Fails if programs in it can be run, but it cannot be read.
+Result<> add_links(const std::string& directory, std::vector<std::string>& places) {
+  std::error_code error, none;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
+    if (entry->is_symlink(none)) places.push_back(entry->path().string());
+  if (!error || !fs::is_directory(directory, none) || ::access(directory.c_str(), X_OK) != 0) return {};
+  return fail(Code::denied, "the directory " + directory + " of PATH cannot be read: " + error.message(),
+              "remove it from PATH");
+}
 
 // Appends where a path leads, and the place of each link on the way there, because whoever can replace the link decides
 // where the path leads. All of them are absolute and without links in their directories. Parts that do not exist are
@@ -178,13 +153,12 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
   auto docker = variables.find("DOCKER_CONFIG");
   const auto docker_own = docker_places(own, docker == variables.end() ? "" : docker->second);
   places.insert(places.end(), docker_own.begin(), docker_own.end());
-  // This program, and those that it runs: git, ssh and others.
   places.push_back(path_to_self());
+  // The programs that bottle, its hooks, ssh and the docker command run may be links in a directory of PATH. Their
+  // names are not known. Directories of PATH that lead into a workspace are not used at all (forget_programs_in()).
   if (auto path = variables.find("PATH"); path != variables.end())
-    for (auto part : std::views::split(path->second, ':')) {
-      std::string directory(part.begin(), part.end());
-      for (const char* program : kPrograms) places.push_back(directory + "/" + program);
-    }
+    for (auto part : std::views::split(path->second, ':'))
+      TRY(add_links(std::string(part.begin(), part.end()), places));
   // Agents, providers, hooks, docker's contexts and its plugins may be links to other places.
   auto add_entries = [&](const std::string& directory) -> Result<std::vector<std::string>> {
     std::vector<std::string> paths;

@@ -24,8 +24,8 @@ Result<> check_own_directories(const Directories& directories, const std::string
 void forget_foreign_directories();
 
 // Returns the files and directories that decide what bottle does: policy, agents, providers, state, cache, this
-// program, docker's configuration, what XDG_RUNTIME_DIR (for ssh's sockets) names among `variables`, and the programs
-// that bottle runs in each directory of PATH. Also returns the links that lead to them. All paths are absolute, and no
+// program, docker's configuration, what XDG_RUNTIME_DIR (for ssh's sockets) names among `variables`, and the links in
+// each directory of PATH. Also returns the links that lead to them. All paths are absolute, and no
 // directory in them is a link. An agent that can write to one of them, or to anything in them, can run commands as the
 // operator. Fails if one of the directories cannot be read.
 Result<std::vector<std::string>> trusted_places(const Directories& own,

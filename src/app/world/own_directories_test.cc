@@ -96,9 +96,9 @@ TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
   fs::create_symlink("../create", home + "/hooks/p/create");
   fs::create_directory_symlink(home + "/loop", home + "/loop");
   fs::create_directory_symlink(home + "/docker.real", home + "/docker");
-  auto places = trusted_places(directories, {{"XDG_RUNTIME_DIR", home + "/loop"},
-                                             {"DOCKER_CONFIG", home + "/docker"},
-                                             {"PATH", home + "/ws/bin::bin:" + home + "/docker/bin"}});
+  auto places = trusted_places(
+      directories,
+      {{"XDG_RUNTIME_DIR", home + "/loop"}, {"DOCKER_CONFIG", home + "/docker"}, {"PATH", home + "/ws/bin::bin"}});
   ASSERT_TRUE(places) << places.error().what;
   auto is_place = [&](const std::string& path) { return std::ranges::find(*places, path) != places->end(); };
   for (const std::string& each : {config,
@@ -118,8 +118,6 @@ TEST(OwnDirectories, EachLinkOnTheWayIsAPlaceToo) {
                                   home + "/docker",
                                   home + "/docker.real",
                                   home + "/loop",
-                                  home + "/ws/bin/git",
-                                  home + "/docker.real/bin/ssh",
                                   path_to_self(),
                                   "/tmp/bottle-" + std::to_string(::getuid()),
                                   "/run/user/" + std::to_string(::getuid()) + "/bottle"})
@@ -159,20 +157,27 @@ TEST(OwnDirectories, DockersConfigurationIsAPlaceWithoutAVariable) {
   fs::remove_all(place);
 }
 
-TEST(OwnDirectories, AProgramThatIsALinkInPathIsAPlace) {
+// A hook, ssh's ProxyCommand or docker's credential helper may be any program.
+TEST(OwnDirectories, EachLinkInPathIsAPlace) {
   char place[] = "/tmp/bottle-own-places.XXXXXX";
   std::string home = fs::canonical(::mkdtemp(place)).string();
-  for (const char* each : {"/bin", "/dotfiles/bin"}) fs::create_directories(home + each);
+  for (const char* each : {"/bin", "/dotfiles/bin", "/other"}) fs::create_directories(home + each);
   fs::create_symlink("../dotfiles/ssh", home + "/bin/ssh");
   fs::create_symlink("../src/tool", home + "/bin/tool");
+  fs::create_symlink("tool", home + "/bin/alias");
+  fs::create_symlink("../elsewhere", home + "/other/tool");
+  ASSERT_TRUE(write_file_atomically(home + "/dotfiles/bin/git", ""));
   auto places = trusted_places(Directories::from({{"HOME", home}}),
                                {{"PATH", "/usr/bin:" + home + "/dotfiles/bin:" + home + "/bin"}});
   ASSERT_TRUE(places) << places.error().what;
-  EXPECT_NE(std::ranges::find(*places, home + "/dotfiles/ssh"), places->end());
-  EXPECT_EQ(std::ranges::find(*places, home + "/src/tool"), places->end()) << "bottle does not run it";
-  EXPECT_NE(std::ranges::find(*places, home + "/dotfiles/bin/git"), places->end()) << "it may come later";
+  auto is_place = [&](const std::string& path) { return std::ranges::find(*places, home + path) != places->end(); };
+  EXPECT_TRUE(is_place("/dotfiles/ssh"));
+  EXPECT_TRUE(is_place("/src/tool")) << "it may come later";
+  EXPECT_TRUE(is_place("/bin/alias"));
+  EXPECT_FALSE(is_place("/elsewhere")) << "nothing runs it";
   // An agent in a directory of PATH can add no program to it.
-  EXPECT_EQ(std::ranges::find(*places, home + "/bin"), places->end());
+  EXPECT_FALSE(is_place("/bin"));
+  EXPECT_FALSE(is_place("/dotfiles/bin/git"));
   fs::remove_all(place);
 }
 
