@@ -1,23 +1,14 @@
 // Checks the records of a session against their own chain and against the result of the session, which says how each
-// record ended. The result is read strictly: if it exists and cannot be read, that is an error, because an attacker who
-// can cut a record could also damage the result. Only the end of a running session's record may be missing.
-#include <unistd.h>
-
+// record ended. Only the end of a running session's record may be missing.
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 #include <memory>
 
 #include "app/commands/commands.h"
 #include "app/egress/decisions.h"
+#include "app/egress/records.h"
 #include "app/output/output.h"
-#include "app/world/sessions.h"
-#include "app/world/world.h"
-#include "base/files/file.h"
 #include "base/text/lower.h"
 #include "session/audit/audit_chain.h"
-#include "session/ledger/files.h"
-#include "wire/result.h"
 
 namespace bottle::app {
 namespace {
@@ -25,65 +16,15 @@ namespace {
 using nlohmann::json;
 using session::AuditCheck, session::AuditReport;
 
-constexpr size_t kLargestResult = 4 << 20;
-
 struct AuditOptions {
   std::string what, head;
   bool as_json = false;
 };
 
-// Names a record to check, and how it must end.
-struct Record {
-  std::string path;
-  std::optional<wire::AuditSeal> seal;
-  bool may_be_open = false;
+struct Checked {
+  Record record;
   AuditReport report = {};
 };
-
-// Reads the seals from the result in the same directory as the records. Returns an empty list if there is no result.
-// Fails if the result cannot be read, because a cut end would not be found without it.
-Result<std::vector<wire::AuditSeal>> seals_in(const std::string& directory) {
-  std::string path = directory + "/" + session::kResult;
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::vector<wire::AuditSeal>();
-  auto text = TRY(read_file(path, kLargestResult));
-  auto result = wire::decode<wire::SessionResult>(text, wire::From::ours);
-  if (!result) return std::unexpected(std::move(result.error()).during("reading how the record ended from " + path));
-  return std::move(result->audit);
-}
-
-// Returns whether the directory contains the results of a session that is still running.
-bool is_of_running(const std::filesystem::path& directory) {
-  std::error_code error;
-  auto full = std::filesystem::weakly_canonical(directory, error), all = full.parent_path();
-  return !error && std::filesystem::equivalent(all, directories().results, error) && !error &&
-         runs_now(full.filename().string());
-}
-
-Result<Record> record_at(const std::string& path) {
-  if (path == kStdin) return Record{path, {}};  // nothing says where it comes from
-  std::filesystem::path split(path);
-  std::string directory = split.parent_path().empty() ? "." : split.parent_path().string();
-  Record record{path, {}, is_of_running(directory)};
-  for (const auto& seal : TRY(seals_in(directory)))
-    // A result has the seals of both records, by the names of their files.
-    if (seal.file == split.filename()) record.seal = seal;
-  return record;
-}
-
-Result<std::vector<Record>> records_of(const AuditOptions& o) {
-  if (is_record_path(o.what)) return std::vector{TRY(record_at(o.what))};
-  TRY(check_session_name(o.what));
-  std::vector<Record> records;
-  for (const char* name : kRecords) {
-    Record record = TRY(record_at(directories().results_of(o.what) + "/" + name));
-    // A record that the result names must exist, so a missing one is checked too.
-    if (record.seal || ::access(record.path.c_str(), F_OK) == 0) records.push_back(std::move(record));
-  }
-  if (records.empty())
-    return fail(Code::not_found, "session " + o.what + " has no record of decisions",
-                "`bottle list --all` shows the sessions");
-  return records;
-}
 
 // Feeds the lines of the file to the check, and ends it. If the record may be open and has no seal, leaves out a last
 // line without a line end, because it is still being written. A file with a decision and too many lines that are none
@@ -107,8 +48,8 @@ Result<session::AuditReport> checked(const Record& record) {
   return check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
 }
 
-json as_json(const Record& record) {
-  const auto& report = record.report;
+json as_json(const Checked& checked) {
+  const auto& [record, report] = checked;
   json faults = json::array();
   for (const auto& each : report.faults)
     faults.push_back(
@@ -117,8 +58,8 @@ json as_json(const Record& record) {
           {"sealed", !!record.seal}, {"more", report.more},   {"faults", faults}};
 }
 
-void show(const Record& record) {
-  const auto& report = record.report;
+void show(const Checked& checked) {
+  const auto& [record, report] = checked;
   std::string state = !report.faults.empty() ? "changed since it was written"
                       : record.seal          ? "complete"
                       : report.closed        ? "complete, but no result confirms where it ends"
@@ -140,20 +81,21 @@ Result<int> verify(AuditOptions o) {
   if (!o.head.empty() && !is_head(o.head))
     return fail(Code::invalid, "'" + o.head + "' is not the head of a record",
                 "a head has 64 hexadecimal digits, as in `audit` of a session's result");
-  auto records = TRY(records_of(o));
+  auto records = TRY(records_of(o.what));
   if (!o.head.empty() && records.size() > 1)
     return fail(Code::invalid, "--head is for one record, and this session has two", "name the file instead");
   bool ok = true;
   json files = json::array();
-  for (auto& record : records) {
-    record.report = TRY(checked(record));
+  for (const auto& record : records) {
+    Checked each{record, TRY(checked(record))};
     // If a whole record was replaced by another valid one, the check finds no fault in it. Only a head that the
     // operator kept elsewhere reveals that.
-    if (!o.head.empty() && record.report.head != o.head && record.report.faults.empty())
-      record.report.faults.push_back({session::AuditFault::Kind::changed, std::max<uint64_t>(record.report.lines, 1)});
-    ok = ok && record.report.faults.empty();
-    if (o.as_json) files.push_back(as_json(record));
-    else show(record);
+    auto& report = each.report;
+    if (!o.head.empty() && report.head != o.head && report.faults.empty())
+      report.faults.push_back({session::AuditFault::Kind::changed, std::max<uint64_t>(report.lines, 1)});
+    ok = ok && report.faults.empty();
+    if (o.as_json) files.push_back(as_json(each));
+    else show(each);
   }
   if (o.as_json) print_json({{"ok", ok}, {"files", files}});
   return ok ? 0 : 1;

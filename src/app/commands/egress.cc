@@ -1,20 +1,22 @@
 // These commands watch and test what guards decide. `watch` and `metrics` ask a running session; `test` and `replay`
 // need no session, because they apply the policy themselves (egress/candidate.h). An exit status of 1 tells a script
 // that a request is refused or a decision would change, so that a policy can be tested like a program.
-#include <unistd.h>
-
+#include <algorithm>
 #include <memory>
 
 #include "app/commands/commands.h"
 #include "app/egress/candidate.h"
 #include "app/egress/decisions.h"
 #include "app/egress/metrics.h"
+#include "app/egress/records.h"
 #include "app/egress/replay.h"
 #include "app/output/log_lines.h"
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/text/shell_word.h"
 #include "manifest/presets.h"
+#include "session/audit/audit_chain.h"
 
 namespace bottle::app {
 namespace {
@@ -83,28 +85,37 @@ Result<int> test(const EgressOptions& o) {
 
 // -- replay
 
-Result<> read_records(const std::string& what, Replay& replay) {
-  std::vector<std::string> paths;
-  if (is_record_path(what)) {
-    paths = {what};
-  } else {
-    TRY(check_session_name(what));
-    for (const char* name : kRecords) paths.push_back(directories().results_of(what) + "/" + name);
-    // Most sessions have no record of a broker.
-    std::erase_if(paths, [](const std::string& path) { return ::access(path.c_str(), F_OK) != 0; });
-    if (paths.empty()) return no_decisions(what);
+// Names a fault of a record.
+struct Fault {
+  std::string file, what;
+};
+
+// Judges all decisions of the records again. Returns what is wrong with the records. The audit of a guard that runs
+// alone has no chain, so there is nothing to check it against.
+Result<std::vector<Fault>> read_records(const std::string& what, Replay& replay) {
+  std::vector<Fault> faults;
+  for (const auto& record : TRY(records_of(what))) {
+    session::AuditCheck check;
+    bool is_chained = record.seal || !is_record_path(what);
+    auto take = [&](const std::string& line) {
+      replay.add_line(line);
+      check.feed(line);
+      is_chained = is_chained || line.contains("\"trail\":");
+    };
+    std::string rest = TRY(read_record(record.path, take, [&] { return replay.unreadable; }));
+    // The last line of a file need not have a line end. In an open record, it is still being written.
+    if (!rest.empty() && record.may_be_open && !record.seal) replay.add_line(rest);
+    else if (!rest.empty()) take(rest);
+    if (!is_chained) continue;
+    auto report = check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
+    for (const auto& fault : report.faults) faults.push_back({record.path, describe(fault)});
   }
-  for (const auto& path : paths) {
-    std::string rest = TRY(
-        read_record(path, [&](const std::string& line) { replay.add_line(line); }, [&] { return replay.unreadable; }));
-    // The last line of a file need not have a line end.
-    if (!rest.empty()) replay.add_line(rest);
-  }
-  return {};
+  return faults;
 }
 
-json as_json(const Replay& replay) {
-  json changes = json::array();
+json as_json(const Replay& replay, const std::vector<Fault>& faults) {
+  json changes = json::array(), found = json::array();
+  for (const auto& fault : faults) found.push_back({{"file", fault.file}, {"what", fault.what}});
   for (const auto& [key, changed] : replay.changes) {
     const auto& [change, kind, host, port, method, path] = key;
     changes.push_back({{"change", change == Change::refused ? "refused" : "allowed"},
@@ -124,6 +135,7 @@ json as_json(const Replay& replay) {
           {"allowed", replay.allowed},
           {"unjudged", replay.unjudged},
           {"more", replay.more},
+          {"faults", found},
           {"changes", changes}};
 }
 
@@ -140,17 +152,25 @@ void show(const Replay& replay) {
         std::to_string(replay.unjudged) + " cannot be judged again");
 }
 
-// Judges a record again under the policy. Returns 1 if a decision would change.
+// Judges a record again under the policy. Returns 1 if a decision would change. A record that was changed does not say
+// what the guard decided, so its outcome is no answer, whatever it is.
 Result<int> replay(const EgressOptions& o) {
   auto policy = TRY(CandidatePolicy::load(o.policy));
   Replay replay(policy);
-  TRY(read_records(o.session, replay));
+  auto faults = TRY(read_records(o.session, replay));
   // Otherwise a wrong file would look like a policy that changes nothing.
-  if (replay.decisions() == replay.unjudged)
+  if (faults.empty() && replay.decisions() == replay.unjudged)
     return fail(Code::invalid, "nothing in the record of " + o.session + " can be compared",
                 "name a session, or a file with the decisions of a guard");
-  if (o.as_json) print_json(as_json(replay));
+  if (o.as_json) print_json(as_json(replay, faults));
   else show(replay);
+  constexpr size_t kMostShown = 10;
+  for (size_t i = 0; i < std::min(faults.size(), kMostShown); ++i)
+    say("bottle: " + faults[i].file + ": " + faults[i].what);
+  if (!faults.empty() && o.as_json) return 125;
+  if (!faults.empty())
+    return fail(Code::invalid, "the record was changed since it was written, so this is not what the guard decided",
+                "run `bottle audit verify " + shell_word(o.session) + "` to see all faults");
   return replay.refused || replay.allowed ? 1 : 0;
 }
 

@@ -152,6 +152,34 @@ TEST_F(Commands, egress_replay_says_what_would_change) {
   EXPECT_EQ(bottle({"egress", "replay", "nobody"}).status, 125);
 }
 
+// What such a record says is not what the guard decided.
+TEST_F(Commands, egress_replay_does_not_believe_a_record_that_was_changed) {
+  write(".config/bottle/bottle.yaml", kPolicy);
+  std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
+  std::string whole = *read_file(path), edited = whole;
+  edited.replace(edited.find("/v2/users"), 9, "/v1/users");
+  std::string cut = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
+  for (const auto& [text, said] : {std::pair(edited, "has changed since it was written"),
+                                   {cut, "the end of the record is missing"},
+                                   {whole + "{}\n", "added after the end"}}) {
+    ASSERT_TRUE(write_file_atomically(path, text));
+    for (const std::string& what : {std::string("done"), path}) {
+      Answer answer = bottle({"egress", "replay", what});
+      EXPECT_EQ(answer.status, 125) << answer.out;
+      EXPECT_NE(answer.err.find(said), std::string::npos) << answer.err;
+      EXPECT_NE(answer.err.find("was changed since it was written, so this is not"), std::string::npos) << answer.err;
+    }
+    Answer as_json = bottle({"egress", "replay", "done", "--json"});
+    EXPECT_EQ(as_json.status, 125) << as_json.out;
+    EXPECT_NE(as_json.json()["faults"][0]["what"].get<std::string>().find(said), std::string::npos) << as_json.out;
+  }
+  std::filesystem::remove(results + "/result.json");
+  ASSERT_TRUE(write_file_atomically(path, cut));
+  EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 125) << "no session runs that could write the rest";
+  std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
+  EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 1) << "the session still writes it";
+}
+
 // Checks that decisions with causes that are not in the record count neither as unchanged nor as decided by the rules.
 TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
   write("policy.yaml",
