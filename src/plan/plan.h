@@ -87,6 +87,7 @@ struct Secret {
   bool optional = false;    // whether a missing value means no secret instead of an error (the provider's own token)
   std::vector<std::string> in = {"header"};  // where the guard inserts the value: header | query | body
   std::vector<std::string> beside;           // headers with the agent's own credentials that may go with it
+  bool exposed = false;                      // the agent gets the value itself, so answers may contain it
 };
 
 // Describes the image of the agent's container, and how to build it if the engine does not have it.

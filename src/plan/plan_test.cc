@@ -482,13 +482,14 @@ TEST(Explain, HasNoEffectOnATerminal) {
 }
 
 TEST(Guard, PlansWithoutAnAgent) {
-  auto policy =
-      manifest::parse_guard({"g.yaml", "egress: {allow: ['*']}\nsecrets: {t: {from: env:T, hosts: [a.example]}}"});
+  auto policy = manifest::parse_guard({"g.yaml", R"(egress: {allow: ['*']}
+secrets: {t: {from: env:T, hosts: [a.example]}, u: {from: env:U, expose: true}})"});
   ASSERT_TRUE(policy);
   auto plan = for_guard(*policy);
   ASSERT_TRUE(plan) << plan.error().what;
   EXPECT_EQ(plan->egress.allow[0].host, "*");
   EXPECT_EQ(plan->secrets[0].placeholder, "bottle-placeholder-guard-t");
+  EXPECT_TRUE(plan->secrets[1].exposed && !plan->secrets[0].exposed) << "a guard alone needs no variable for it";
   policy->egress.lan.push_back({.name = "git.corp", .to = "10.0.0.1:80"});
   EXPECT_TRUE(for_guard(*policy));
   policy->ssh.push_back({.host = "git.corp", .known_host_key = "ssh-ed25519 AAAA"});

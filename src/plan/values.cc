@@ -130,7 +130,9 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
     if (planned.placeholder.empty()) planned.placeholder = placeholder(facts.session, name);
     if (options && planned.source.kind == Source::Kind::env && !set(facts, planned.source.text))
       TRY(missing(plan, bottle, "secrets." + name, planned.source.text, facts, *options));
-    if (secret.expose) {
+    planned.exposed = secret.expose;
+    // A guard that runs alone gives no variables to an agent.
+    if (secret.expose && options) {
       if (planned.env.empty())
         return fail(
             Code::invalid,

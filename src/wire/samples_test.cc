@@ -66,6 +66,7 @@ plan::Plan plan() {
                 true,
                 {"header", "query"}}};
   p.secrets[0].beside = {"Cookie"};
+  p.secrets[0].exposed = true;
   p.egress.allow = {{"api.github.com", {443}, {"GET"}, {"/repos/**"}, true}};
   p.egress.lan = {{"tracker.bottle", "10.0.0.7:80", {"GET"}, {"/issues/**"}, false}};
   p.egress.allow[0].on_secret = policy::OnSecret::redact;

@@ -134,11 +134,11 @@ std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
 
 namespace {
 
-// Returns whether the agent has the secret's value in a variable, as it does with `expose`.
+// Returns whether the agent has the secret's value, with `expose` or in a variable from the same source.
 bool is_exposed(const plan::Plan& plan, const plan::Secret& secret) {
-  return std::ranges::any_of(plan.env, [&](const plan::EnvVar& variable) {
-    return variable.source.kind == secret.source.kind && variable.source.text == secret.source.text;
-  });
+  return secret.exposed || std::ranges::any_of(plan.env, [&](const plan::EnvVar& variable) {
+           return variable.source.kind == secret.source.kind && variable.source.text == secret.source.text;
+         });
 }
 
 // Adds the secrets to a configuration. If they stay on the near side, the guard gets only the placeholders, and relays

@@ -65,11 +65,14 @@ TEST(GuardConfig, SaysWhichValuesTheAgentHas) {
   using Kind = plan::Source::Kind;
   plan::Plan plan;
   plan.env = {{"DB_URL", {Kind::env, "DB"}}, {"NAME", {Kind::literal, "TOKEN"}}};
-  plan.secrets = {{.name = "db", .source = {Kind::env, "DB"}}, {.name = "token", .source = {Kind::env, "TOKEN"}}};
-  auto config = guard_config(plan, {.secrets = {{"db", "value"}, {"token", "other"}}});
-  ASSERT_EQ(config.secrets.size(), 2u);
+  plan.secrets = {{.name = "db", .source = {Kind::env, "DB"}},
+                  {.name = "token", .source = {Kind::env, "TOKEN"}},
+                  {.name = "own", .source = {Kind::env, "OWN"}, .exposed = true}};
+  auto config = guard_config(plan, {.secrets = {{"db", "value"}, {"token", "other"}, {"own", "third"}}});
+  ASSERT_EQ(config.secrets.size(), 3u);
   EXPECT_TRUE(config.secrets[0].exposed);
   EXPECT_FALSE(config.secrets[1].exposed);
+  EXPECT_TRUE(config.secrets[2].exposed);
 }
 
 TEST(GuardRule, SaysForWhichHostsTokensAreCounted) {

@@ -61,6 +61,7 @@ static void fields(Object& o, plan::Secret& secret) {
   o.flag("optional", secret.optional);
   o.texts("in", secret.in, 3, kName);
   o.texts("beside", secret.beside, kFew, kName);
+  if (o.optional("exposed", secret.exposed)) o.flag("exposed", secret.exposed);
 }
 
 static void fields(Object& o, plan::Image& image) {
