@@ -5,17 +5,20 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
-
 #include <chrono>
+#include <functional>
+#include <set>
+#include <string>
 
 #include "base/error.h"
 #include "base/files/directories.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/keyed_hash.h"
 #include "base/os/hardening.h"
 #include "base/os/process.h"
 #include "base/os/this_program.h"
+#include "base/text/colliding_texts_test.h"
 #include "base/timestamp.h"
 #include "base/units.h"
 
@@ -159,6 +162,19 @@ TEST(Timestamp, IsReadWithAnyNumberOfDecimals) {
   EXPECT_TRUE(parse_timestamp(timestamp()));
   EXPECT_FALSE(parse_timestamp("yesterday"));
   EXPECT_FALSE(parse_timestamp(""));
+}
+
+// A table of such texts would take quadratic time, and a set of their hashes would take one for another.
+TEST(KeyedHash, TellsTextsApartThatAnAttackerMade) {
+  auto texts = colliding_texts(12);
+  if (std::hash<std::string>()(texts[0]) != std::hash<std::string>()(texts[1])) GTEST_SKIP() << "another std::hash";
+  std::set<uint64_t> plain, keyed;
+  for (const auto& text : texts) {
+    plain.insert(std::hash<std::string>()(text));
+    keyed.insert(keyed_hash(text));
+  }
+  EXPECT_EQ(plain.size(), 1u);
+  EXPECT_EQ(keyed.size(), texts.size());
 }
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include <map>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "base/defer.h"
@@ -20,6 +19,7 @@
 #include "base/files/file.h"
 #include "base/files/full_disk.h"
 #include "base/ids.h"
+#include "base/keyed_hash.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "wire/repositories/repositories.h"
@@ -222,8 +222,8 @@ class Reception {
   }
 
   // Gives each file to the innermost repository that contains it.
-  void share_out(const std::unordered_map<std::string, SentFile>& files) {
-    std::unordered_map<std::string_view, Quarantine*> places;
+  void share_out(const KeyedMap<std::string, SentFile>& files) {
+    KeyedMap<std::string_view, Quarantine*> places;
     for (const auto& q : quarantines_) places.emplace(q->place, q.get());
     for (const auto& [path, file] : files) {
       std::string_view place = path;

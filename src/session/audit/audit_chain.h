@@ -7,9 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "wire/guard/decision.h"
@@ -88,9 +88,9 @@ class AuditCheck {
   uint64_t at_ = 0, unreadable_ = 0;  // numbers of lines that were fed
   // The next number, and the line with the number before it.
   uint64_t next_ = 1, last_in_place_ = 0;
-  std::string head_ = std::string(64, '0');            // hash of the last line that was in its place
-  std::unordered_map<uint64_t, std::string> by_line_;  // by the line's number: the first digits of its hash
-  std::vector<uint64_t> foreign_;                      // unreadable lines since the last one that was in its place
+  std::string head_ = std::string(64, '0');  // hash of the last line that was in its place
+  std::map<uint64_t, std::string> by_line_;  // by the line's number: the first digits of its hash
+  std::vector<uint64_t> foreign_;            // unreadable lines since the last one that was in its place
   std::vector<Gap> gaps_;
   bool closed_ = false;
   uint64_t appended_ = 0, first_appended_ = 0;

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/text/colliding_texts_test.h"
+#include "workspace/files/sent.h"
+
 namespace bottle::workspace {
 namespace {
 
@@ -22,6 +27,16 @@ TEST(Paths, JudgeLinks) {
     EXPECT_FALSE(goes_back(target)) << target;
   for (const char* target : {"s/..", "s/../../x", "./s/./../x", "../s//../x", "/x/.."})
     EXPECT_TRUE(goes_back(target)) << target;
+}
+
+// An agent chooses the paths in its repository.
+TEST(Sent, FilesWithPathsThatAnAttackerMadeAreFoundQuickly) {
+  Sent sent;
+  for (const auto& path : colliding_texts(12)) sent.files[path];
+  ASSERT_EQ(sent.files.size(), 4096u);
+  size_t fullest = 0;
+  for (size_t i = 0; i < sent.files.bucket_count(); ++i) fullest = std::max(fullest, sent.files.bucket_size(i));
+  EXPECT_LT(fullest, 100u);
 }
 
 }  // namespace

@@ -8,11 +8,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/error.h"
+#include "base/keyed_hash.h"
 #include "base/unique_fd.h"
 #include "git/formats/formats.h"
 
@@ -38,7 +37,7 @@ struct SentRepository {
 
 // Holds the record of a workspace after it was read back. A recorder on this machine wrote it, so it is trusted.
 struct Sent {
-  std::unordered_map<std::string, SentFile> files;  // keys are paths
+  KeyedMap<std::string, SentFile> files;  // keys are paths
   std::vector<SentRepository> repositories;
   std::map<std::string, std::string> settings;  // the files with git's settings: path → blob_id()
   std::string start;              // the directory below the workspace in which the agent started; empty for the top
@@ -72,7 +71,7 @@ class Recorder {
 
  private:
   std::string directory_, list_;
-  std::unordered_set<std::string> paths_;
+  KeyedSet<std::string> paths_;
   UniqueFd kept_;
   uint64_t size_ = 0;
 };

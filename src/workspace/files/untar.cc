@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/keyed_hash.h"
 #include "docker/tar/header.h"
 #include "workspace/files/paths.h"
 
@@ -111,7 +112,7 @@ Result<> read_rest(const Source& source) {
 size_t hash_of(const std::vector<std::string>& path) {
   std::string whole;
   for (const auto& part : path) whole += "/" + part;
-  return std::hash<std::string>()(whole);
+  return keyed_hash(whole);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/keyed_hash.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -117,7 +118,7 @@ LinkNames::LinkNames(const std::map<std::string, std::string>& links, uint64_t& 
 
 // Passes the reason of a link on to everything it leads to. That may contain links, so this repeats.
 void LinkNames::spread() {
-  std::unordered_map<std::string, std::vector<size_t>> below;  // end → links below it
+  KeyedMap<std::string, std::vector<size_t>> below;  // end → links below it
   for (size_t i = 0; i < links_.size(); ++i)
     // A link lies below every end that is at or above its own place, and gets its reason from there.
     each_above(links_[i].folded, [&](const std::string& above, const std::string&) {

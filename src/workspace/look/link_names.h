@@ -8,9 +8,9 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "workspace/look/look_rules.h"
 
 namespace bottle::workspace {
@@ -59,8 +59,8 @@ class LinkNames {
   void spread();
 
   std::vector<Link> links_;
-  std::set<std::string> leaving_;              // paths
-  std::unordered_map<std::string, End> ends_;  // keys are folded paths; "" is the whole tree
+  std::set<std::string> leaving_;    // paths
+  KeyedMap<std::string, End> ends_;  // keys are folded paths; "" is the whole tree
 };
 
 }  // namespace bottle::workspace

@@ -7,8 +7,8 @@
 #include "workspace/look/look.h"
 
 #include <algorithm>
-#include <unordered_set>
 
+#include "base/keyed_hash.h"
 #include "base/text/line.h"
 #include "workspace/files/paths.h"
 
@@ -46,7 +46,7 @@ class Repositories {
   void note(const std::string& path) {
     if (is_part(path)) heads_and_configs_.insert(folded_path(path));
   }
-  std::unordered_set<std::string> heads_and_configs_;
+  KeyedSet<std::string> heads_and_configs_;
 };
 
 }  // namespace

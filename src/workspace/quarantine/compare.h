@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "workspace/quarantine/changes.h"
 #include "workspace/quarantine/quarantine.h"
 
@@ -32,7 +32,7 @@ struct AgentChanges {
   std::vector<Change> unpatched;
   // The blobs of all files that were read, as they were sent and as they were left, and of those that the agent
   // committed on its HEAD.
-  std::unordered_set<std::string> contents;
+  KeyedSet<std::string> contents;
   uint64_t ignored_gone = 0;  // number of files that git ignores and that the agent removed
 
   // Returns how many files differ from what was sent and are not ignored.

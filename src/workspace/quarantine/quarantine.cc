@@ -12,6 +12,7 @@
 
 #include "base/files/entries.h"
 #include "base/files/file.h"
+#include "base/keyed_hash.h"
 #include "base/unique_fd.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
@@ -112,7 +113,7 @@ class Unpacker {
     uint64_t before_;
   };
 
-  using Places = std::unordered_map<std::string, size_t>;  // path in the workspace → index in parts_
+  using Places = KeyedMap<std::string, size_t>;  // path in the workspace → index in parts_
 
   // Returns the part whose place is the longest that the path is at or below, or null.
   Part* deepest(const Places& places, const Path& path) {

@@ -8,11 +8,11 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "git/objects.h"
 #include "git/run/git.h"
 #include "workspace/files/sent.h"
@@ -39,14 +39,14 @@ struct Quarantine {
   git::Directory repository;  // a bare repository that borrows the operator's objects
   git::Directory rules;       // the same, with the attributes that `repository` overrides
 
-  std::unordered_map<std::string, git::Entry> base;  // the committed files where the work started
-  std::unordered_map<std::string, SentFile> sent;    // the files that were sent: only what differs from these is the
-                                                     // agent's work
-  std::string record;                                // where the recorded bytes of sent files are kept; empty if
-                                                     // nowhere
-  bool is_unborn = false;                            // the operator's repository had no commit yet
-  bool is_unreadable = false;  // a repository was sent, and the operator's is gone or can no longer be read
-  std::string known_objects;   // the operator's object store, which the repository borrows from; empty if there is none
+  KeyedMap<std::string, git::Entry> base;  // the committed files where the work started
+  KeyedMap<std::string, SentFile> sent;    // the files that were sent: only what differs from these is the
+                                           // agent's work
+  std::string record;                      // where the recorded bytes of sent files are kept; empty if
+                                           // nowhere
+  bool is_unborn = false;                  // the operator's repository had no commit yet
+  bool is_unreadable = false;              // a repository was sent, and the operator's is gone or can no longer be read
+  std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
 
   // These say how a file or a link came back. An unchanged file is not written, because few of a hundred thousand files
   // change.
@@ -61,9 +61,9 @@ struct Quarantine {
     std::string path;  // it is a hard link to this file, which is as it was sent
   };
   using CameBack = std::variant<AsSent, Written, Link, Alias>;
-  std::unordered_map<std::string, CameBack> paths;  // all that came back, except for directories
-  std::set<std::string> empty_directories;          // directories that came back without anything in them
-  std::set<std::string> hidden;  // files that the agent's checkout leaves out, as in a sparse checkout
+  KeyedMap<std::string, CameBack> paths;    // all that came back, except for directories
+  std::set<std::string> empty_directories;  // directories that came back without anything in them
+  std::set<std::string> hidden;             // files that the agent's checkout leaves out, as in a sparse checkout
   // Files whose permissions differ from those that were sent; git cannot store these.
   std::set<std::string> permissions;
   std::set<std::string> filters;                // names of the filters that the operator's git would run

@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <initializer_list>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
+#include "base/keyed_hash.h"
 #include "base/text/words.h"
 #include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
@@ -262,7 +262,7 @@ void RefFiles::end() {
   // A loose ref is newer than a packed one.
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
   // Those that are still in use count more than those in a log, so they come last. The newest ones are kept.
-  std::unordered_set<std::string> seen(q_.detached.begin(), q_.detached.end());
+  KeyedSet<std::string> seen(q_.detached.begin(), q_.detached.end());
   for (const auto& [name, id] : q_.refs) seen.insert(id);
   for (auto id = left_.rbegin(); id != left_.rend() && q_.detached.size() < kMostDetached; ++id)
     if (!replaced_.contains(*id) && seen.insert(*id).second) q_.detached.push_front(*id);

@@ -13,6 +13,7 @@
 
 #include "base/files/beneath.h"
 #include "base/files/file.h"
+#include "base/keyed_hash.h"
 #include "base/text/line.h"
 #include "git/formats/index.h"
 #include "git/run/attributes.h"
@@ -158,9 +159,9 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
   return filtered;
 }
 
-Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
-                                                    const std::vector<std::string>& paths) {
-  std::unordered_set<std::string> found;
+Result<KeyedSet<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
+                                          const std::vector<std::string>& paths) {
+  KeyedSet<std::string> found;
   if (paths.empty() || (q.filters.empty() && !q.may_have_filters)) return found;
   git::Runner::Options options{.in = q.rules, .work_tree = q.tree(), .index = q.root + "/no-index"};
   for (const auto& path : paths) options.input += path + '\0';
@@ -169,9 +170,9 @@ Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const g
   return found;
 }
 
-Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
-                                                   const std::vector<std::string>& paths) {
-  std::unordered_set<std::string> found;
+Result<KeyedSet<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
+                                         const std::vector<std::string>& paths) {
+  KeyedSet<std::string> found;
   if (paths.empty()) return found;
   auto options = q.with_tree();
   for (const auto& path : paths) options.input += "./" + path + '\0';  // so that no path begins like pathspec magic

@@ -4,9 +4,9 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "workspace/quarantine/compare.h"
 #include "workspace/quarantine/quarantine.h"
 
@@ -38,11 +38,11 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
                                                          const std::vector<std::string>& paths, bool name_them);
 
 // Returns the paths that a filter would convert, whether they are on the disk or not. Reads the rules in the tree.
-Result<std::unordered_set<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
-                                                    const std::vector<std::string>& paths);
+Result<KeyedSet<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
+                                          const std::vector<std::string>& paths);
 
 // Returns which of these paths the tree's rules ignore.
-Result<std::unordered_set<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
-                                                   const std::vector<std::string>& paths);
+Result<KeyedSet<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
+                                         const std::vector<std::string>& paths);
 
 }  // namespace bottle::workspace

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/files/full_disk.h"
+#include "base/keyed_hash.h"
 #include "base/text/line.h"
 #include "base/text/lower.h"
 #include "git/formats/modes.h"
@@ -348,7 +349,7 @@ Result<> Homecoming::find_empty_directories() {
     if (!q_.base.contains(path) && q_.shown(path) != start_ && ::lstat((q_.source + "/" + path).c_str(), &st) != 0)
       made.push_back(path);
   }
-  std::unordered_set<std::string> ignored;
+  KeyedSet<std::string> ignored;
   if (origin_.repository) ignored = TRY(ignored_of(q_, git_, made));
   for (auto& path : made)
     if (!ignored.contains(path)) empty_directories_.push_back(q_.shown(path) + "/");

@@ -5,6 +5,7 @@
 #include "workspace/receiving/inspect.h"
 
 #include "base/files/full_disk.h"
+#include "base/keyed_hash.h"
 #include "base/text/line.h"
 #include "git/formats/modes.h"
 #include "workspace/files/paths.h"
@@ -47,7 +48,7 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
 
 // Describes the tree that results from applying these changes to the base. `targets` has the targets of links, by the
 // id of their blob.
-Look::Tree Inspection::tree_of(const std::vector<Change>& list, const std::unordered_set<std::string>& changed,
+Look::Tree Inspection::tree_of(const std::vector<Change>& list, const KeyedSet<std::string>& changed,
                                const std::map<std::string, std::string>& targets) const {
   using Is = Look::Changed::Is;
   Look::Tree tree;
@@ -108,7 +109,7 @@ Result<> Inspection::take(const std::vector<Change>& list, const std::string& br
   paths_left_ -= list.size();
   std::vector<std::string> ids;
   std::vector<const Change*> changes;
-  std::unordered_set<std::string> changed;
+  KeyedSet<std::string> changed;
   for (const auto& change : list) {
     changed.insert(change.path);
     if (is_link(change)) ids.push_back(change.object);

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <string>
-#include <unordered_set>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "workspace/look/look.h"
 #include "workspace/quarantine/changes.h"
 #include "workspace/quarantine/quarantine.h"
@@ -33,7 +33,7 @@ class Inspection {
  private:
   Inspection(const Quarantine& q, const git::Runner& git, std::map<std::string, std::string> links)
       : q_(q), git_(git), links_(std::move(links)), look_(links_) {}
-  Look::Tree tree_of(const std::vector<Change>& list, const std::unordered_set<std::string>& changed,
+  Look::Tree tree_of(const std::vector<Change>& list, const KeyedSet<std::string>& changed,
                      const std::map<std::string, std::string>& targets) const;
   Result<> read(const std::vector<ToRead>& to_read, const std::vector<const Change*>& changes,
                 const std::string& place);

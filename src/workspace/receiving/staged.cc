@@ -13,11 +13,11 @@
 #include <optional>
 #include <set>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "base/files/beneath.h"
 #include "base/files/file.h"
+#include "base/keyed_hash.h"
 #include "git/formats/index.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
@@ -62,9 +62,9 @@ bool is_the_operators(const Quarantine& q, const std::string& index) {
 }
 
 // Returns which of the ids are blobs there.
-Result<std::unordered_set<std::string>> blobs_in(const git::Runner& git, const std::vector<std::string>& ids,
-                                                 git::Runner::Options where) {
-  std::unordered_set<std::string> found;
+Result<KeyedSet<std::string>> blobs_in(const git::Runner& git, const std::vector<std::string>& ids,
+                                       git::Runner::Options where) {
+  KeyedSet<std::string> found;
   for (const auto& id : ids) where.input += id + "\n";
   // Each line is "ID blob SIZE", or says that there is none.
   each_line(TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, where)), [&](std::string_view line) {
@@ -139,7 +139,7 @@ class Examination {
     if (objects) each_line(objects->out, [&](std::string_view id) { found_.erase(std::string(id)); });
     // The operator's repository has what an earlier call brought, so finding a blob there does not prove that it was
     // the operator's.
-    std::unordered_set<std::string> earlier;
+    KeyedSet<std::string> earlier;
     for (const auto& id : home_.earlier)
       for (const auto& entry : git::list_tree(git_, id, q_.at()).value_or(std::vector<git::Entry>()))
         earlier.insert(entry.object);
@@ -201,7 +201,7 @@ class Examination {
     constexpr std::array<const char*, 4> kVersions = {"", "~base", "~ours", "~theirs"};
     std::string lines;
     // Starts from the tree of HEAD: what the index lacks is removed, and what differs is set.
-    std::unordered_set<std::string_view> names;
+    KeyedSet<std::string_view> names;
     for (const auto& entry : index_.entries) names.insert(entry.path);
     // An index of a sparse checkout may have an entry for a whole directory. What such an entry stands for is not
     // removed.
@@ -229,8 +229,8 @@ class Examination {
   git::Index index_;
   // Blob → its paths in the index, and the size of the file when it was staged.
   std::map<std::string, std::map<std::string, uint32_t>> found_;
-  std::unordered_map<std::string, git::Entry> head_;
-  std::unordered_set<std::string> filtered_;
+  KeyedMap<std::string, git::Entry> head_;
+  KeyedSet<std::string> filtered_;
 };
 
 // Returns "x" for "worktrees/x/index", and an empty text for the repository's own index.

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <string>
-#include <unordered_set>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "git/repository.h"
 #include "workspace/quarantine/quarantine.h"
 
@@ -21,11 +21,11 @@ struct Staged {
 
 // Says what has come home apart from the index.
 struct CameHome {
-  const std::string& base;                          // the commit that the work started from
-  const std::string& head;                          // the commit that the agent had checked out
-  std::vector<std::string> commits;                 // the commits that come home
-  const std::unordered_set<std::string>& contents;  // AgentChanges::contents
-  std::vector<std::string> earlier = {};            // the results for an earlier state of the same session
+  const std::string& base;                // the commit that the work started from
+  const std::string& head;                // the commit that the agent had checked out
+  std::vector<std::string> commits;       // the commits that come home
+  const KeyedSet<std::string>& contents;  // AgentChanges::contents
+  std::vector<std::string> earlier = {};  // the results for an earlier state of the same session
 };
 
 // Removes from q.indexes those that have only content of the base and of the files that were sent, and sets

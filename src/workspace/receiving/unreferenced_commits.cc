@@ -2,8 +2,7 @@
 // ref reaches, and the newest commit in this list comes home. The next run then leaves out what that commit reaches.
 #include "workspace/receiving/unreferenced_commits.h"
 
-#include <unordered_set>
-
+#include "base/keyed_hash.h"
 #include "workspace/files/lines.h"
 
 namespace bottle::workspace {
@@ -28,7 +27,7 @@ Result<bool> drop_reached(const Quarantine& q, const git::Runner& git, std::vect
     auto is_unreadable = [&](const std::string& id) { return listed.complaint.find(id) != std::string::npos; };
     if (listed.status == 0 || spare <= 0 || std::erase_if(reached, is_unreadable) == 0) break;
   }
-  std::unordered_set<std::string_view> left;
+  KeyedSet<std::string_view> left;
   each_line(listed.out, [&](std::string_view line) { left.insert(line); });
   // A history that is broken somewhere stops git.
   if (listed.status != 0 || left.size() >= kMostListed) return false;

@@ -2,9 +2,8 @@
 // must not read what a stranger wrote, so git checks the files out in UTF-8 and this file encodes them.
 #include "workspace/sending/encode.h"
 
-#include <unordered_map>
-
 #include "base/files/beneath.h"
+#include "base/keyed_hash.h"
 #include "git/run/attributes.h"
 #include "workspace/files/encoding.h"
 
@@ -31,7 +30,7 @@ Result<std::vector<std::string>> encode_files(const git::Runner& git, const git:
   std::vector<std::string> unknown;
   if (!may_encode(TRY(Beneath::open(tree)), entries)) return unknown;
   git::Runner::Options options{.in = made, .work_tree = tree};
-  std::unordered_map<std::string_view, const git::Entry*> files;
+  KeyedMap<std::string_view, const git::Entry*> files;
   for (const auto& entry : entries) {
     if (!entry.mode.starts_with("100")) continue;
     files[entry.path] = &entry;

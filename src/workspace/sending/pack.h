@@ -5,10 +5,10 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "docker/tar/tar.h"
 #include "git/objects.h"
 #include "git/run/git.h"
@@ -77,7 +77,7 @@ class Packer {
   Reading reading_;
   int in_git_ = 0;   // number of open directories that are named .git
   int in_logs_ = 0;  // number of open directories with logs of a repository
-  std::unordered_map<std::string, git::Entry> expected_;
+  KeyedMap<std::string, git::Entry> expected_;
   std::map<std::string, std::pair<uint64_t, std::string>> skips_;
   std::pair<uint64_t, std::string> cleaned_;  // how many logs had credentials, and one of them
 };
