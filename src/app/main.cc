@@ -17,6 +17,7 @@
 #include "app/world/world.h"
 #include "base/os/hardening.h"
 #include "base/os/this_program.h"
+#include "machine/provider/state_owner.h"
 #include "session/credentials/askpass.h"
 
 namespace {
@@ -44,9 +45,13 @@ int dispatch(int argc, char** argv) {
   const Role* role = role_of(arguments);
   if (role && role->holds_secrets) bottle::restore_randomization(argv);
   const char* docker = std::getenv("DOCKER_CONFIG");
-  if (role ? role->reads_places : reads_places(arguments))
-    if (auto own = check_own_directories(bottle::app::directories(), docker ? docker : ""); !own)
-      return role && role->is_silent ? 0 : report(own.error(), !role && asks_for_json(argc, argv));
+  if (role ? role->reads_places : reads_places(arguments)) {
+    auto own = check_own_directories(bottle::app::directories(), docker ? docker : "");
+    // Completion makes no files. It shows names, and removes nothing.
+    if (own && !(role && role->is_silent))
+      own = bottle::machine::bind_state(bottle::app::directories(), bottle::machine::MachineFacts::read());
+    if (!own) return role && role->is_silent ? 0 : report(own.error(), !role && asks_for_json(argc, argv));
+  }
   if (!role) return run(argc, argv);
   arguments.erase(arguments.begin());
   return role->run(arguments);

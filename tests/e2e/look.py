@@ -130,14 +130,14 @@ def written(operator, until, path="/workspace/kept.txt"):
 
 
 def state_files(operator):
-    """Returns all files under the operator's state directory, except results and the record of tried runtimes."""
+    """Returns all files under the operator's state directory, except results, the name of the machine and the record of tried runtimes."""
     top = operator.world.state(operator.home)
     found = []
     for where, directories, files in os.walk(top):
         if where == top and "results" in directories:
             directories.remove("results")
         found += [os.path.relpath(os.path.join(where, name), top) for name in files + directories]
-    return sorted(name for name in found if name not in ("sessions", "graves", "runtimes.json"))
+    return sorted(name for name in found if name not in ("sessions", "graves", "runtimes.json", "machine"))
 
 
 def came_home(operator, path):

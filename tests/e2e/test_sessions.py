@@ -6,6 +6,7 @@ import re
 
 import pexpect
 
+from operators import wait_for
 from world import ROOT
 
 
@@ -111,3 +112,27 @@ def test_no_color_and_dumb_terminals_turn_colors_off(operator):
     for extra in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert "\x1b" not in on_a_terminal(operator, "help", **extra)
     assert "\x1b[1m" in on_a_terminal(operator, "help")
+
+
+def test_the_state_of_another_machine_is_left_alone(world, operator):
+    """With a home on a server, the owners of another machine's sessions look dead."""
+    launcher = operator.background("sleep 1000", "--name", "elsewhere", workspace="none")
+    path = os.path.join(world.state(operator.home), "machine")
+    try:
+        assert wait_for(lambda: "bottle-elsewhere-agent" in " ".join(world.left()), 120), "the session does not start"
+        with open(path) as file:
+            own = file.read()
+        lines = own.splitlines()
+        lines[1:3] = ["0" * len(lines[1]), "other"]
+        with open(path, "w") as file:
+            file.write("\n".join(lines) + "\n")
+        for command in (["cleanup"], ["cleanup", "--unrecorded", "--yes"], ["list"], ["stop", "--all"]):
+            done = operator.bottle(*command)
+            assert done.returncode == 125 and "belongs to another machine (other)" in done.stderr, (command, done)
+        assert launcher.poll() is None and operator.sessions() == ["elsewhere"]
+        with open(path, "w") as file:
+            file.write(own)
+    finally:
+        operator.bottle("stop", "--all")
+        launcher.communicate(timeout=120)
+    assert world.left() == []

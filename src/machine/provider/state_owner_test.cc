@@ -1,0 +1,95 @@
+#include "machine/provider/state_owner.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <iterator>
+#include <thread>
+
+#include "base/files/file.h"
+
+namespace bottle::machine {
+namespace {
+
+class StateOwner : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char path[] = "/tmp/state_owner_XXXXXX";
+    root_ = ::mkdtemp(path);
+    directories_ = Directories::from({{"HOME", root_}});
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+  Result<> bind(const MachineFacts& here) const { return bind_state(directories_, here); }
+  std::string file() const { return root_ + "/.local/state/bottle/machine"; }
+
+  std::string root_;
+  Directories directories_;
+  const MachineFacts here_{"id-1", "laptop", {"00:01", "00:02"}};
+};
+
+TEST_F(StateOwner, TheFirstMachineHasTheDirectory) {
+  EXPECT_EQ(state_id(directories_), "");
+  ASSERT_TRUE(bind(here_));
+  std::string id = state_id(directories_);
+  EXPECT_EQ(id.size(), 16u);
+  EXPECT_TRUE(bind(here_));
+  EXPECT_TRUE(bind({"id-1", "laptop", {"00:02"}})) << "a device is missing";
+  EXPECT_TRUE(bind({"id-1", "laptop", {}}));
+  EXPECT_EQ(state_id(directories_), id);
+  EXPECT_EQ(read_file(file())->find("id-1"), std::string::npos);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(root_ + "/.local/state/bottle"), {}), 1);
+}
+
+// Its records would look like those of dead processes, and what they own would be removed.
+TEST_F(StateOwner, AnotherMachineIsRefused) {
+  ASSERT_TRUE(bind(here_));
+  for (const MachineFacts& other : {MachineFacts{"id-2", "laptop", {"00:01"}},  // the home is on a server
+                                    {"id-1", "container", {}},                  // the image has an id
+                                    {"", "laptop", {}},
+                                    {"id-1", "laptop", {"00:03"}}}) {  // a clone of the disk
+    auto bound = bind(other);
+    ASSERT_FALSE(bound) << other.id << " " << other.host;
+    EXPECT_EQ(bound.error().code, Code::conflict);
+    EXPECT_NE(bound.error().what.find("another machine (laptop)"), std::string::npos) << bound.error().what;
+    EXPECT_NE(bound.error().todo.find("remove " + file()), std::string::npos) << bound.error().todo;
+  }
+  std::string before = state_id(directories_);
+  std::filesystem::remove(file());
+  EXPECT_TRUE(bind({"id-2", "laptop", {}})) << "what the message says helps";
+  EXPECT_NE(state_id(directories_), before) << "a copy has an id of its own";
+}
+
+TEST_F(StateOwner, AFileThatCannotBeTrustedIsAnError) {
+  ASSERT_TRUE(bind(here_));
+  for (const char* text : {"", "x", "../\n\n\n", "0123\n"}) {
+    ASSERT_TRUE(write_file_atomically(file(), text));
+    EXPECT_FALSE(bind(here_)) << text;
+    EXPECT_EQ(state_id(directories_), "");
+  }
+  std::filesystem::remove(file());
+  ASSERT_TRUE(bind(here_));
+  std::filesystem::permissions(file(), std::filesystem::perms::others_write, std::filesystem::perm_options::add);
+  EXPECT_FALSE(bind(here_));
+}
+
+// Another process may have made the file just now.
+TEST_F(StateOwner, AFileThatIsBeingWrittenIsWaitedFor) {
+  ASSERT_TRUE(bind(here_));
+  std::string text = *read_file(file());
+  ASSERT_TRUE(write_file_atomically(file(), ""));
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_TRUE(write_file_atomically(file(), text));
+  });
+  EXPECT_TRUE(bind(here_));
+  writer.join();
+}
+
+TEST_F(StateOwner, ThisMachineKnowsItself) {
+  ASSERT_TRUE(bind(MachineFacts::read()));
+  EXPECT_TRUE(bind(MachineFacts::read()));
+}
+
+}  // namespace
+}  // namespace bottle::machine
