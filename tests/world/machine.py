@@ -237,5 +237,5 @@ class Machine:
         runtimes."""
         found = []
         for where, _, names in os.walk(self.home):
-            found += [os.path.join(where, name) for name in names if "/.cache/bottle" not in where and name != "runtimes.json"]
+            found += [os.path.join(where, name) for name in names if "/.cache/bottle" not in where and name not in ("runtimes.json", "machine")]
         return found
