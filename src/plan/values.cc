@@ -147,6 +147,12 @@ Result<> set_secrets(Plan& plan, const manifest::Bottle& bottle, const Facts& fa
   return {};
 }
 
+bool is_exposed(const Plan& plan, const Secret& secret) {
+  return secret.exposed || std::ranges::any_of(plan.env, [&](const EnvVar& variable) {
+           return variable.source.kind == secret.source.kind && variable.source.text == secret.source.text;
+         });
+}
+
 Result<> check_variables(const Plan& plan, const manifest::Bottle& bottle) {
   std::map<std::string, std::string> owners;
   for (const auto& secret : plan.secrets) {

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import test_secrets
+import world as world_module
 from look import descendants
 from test_remote import far, remote  # noqa: F401  (fixtures)
 
@@ -165,6 +166,19 @@ def test_listed_secrets_do_not_leave_the_far_machine(remote, far):  # noqa: F811
     assert [path for path in everywhere(remote, far, value) if not path.endswith(ours)] == []
     shown = remote.bottle("start", "a", "--dry-run", "--remote", far.target, "--secrets", "tunnel", config=remote.config(**config), env=env)
     assert "the values of scan.secrets stay on this machine with --secrets tunnel" in shown.stdout + shown.stderr, shown
+
+
+def test_an_exposed_secret_leaves_only_for_its_hosts_through_a_tunnel(remote, far):  # noqa: F811
+    secrets = {"open": {"from": "env:OPEN_HERE", "hosts": ["inspected.example.org"], "env": "OPEN", "expose": True}}
+    hosts = {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}
+    config = {"secrets": secrets, "egress": {**EGRESS, "hosts": hosts}}
+    env = {**remote.extra_env, "OPEN_HERE": os.urandom(12).hex() + "Zq"}
+    session = test_secrets.start_with(
+        remote, "for url in http://allowed.example.org/ https://inspected.example.org/; do "
+        "curl -sS -m 30 -o /dev/null -w 'status %{http_code}\\n' -H \"X: $OPEN\" -d \"x=$OPEN\" $url; done",
+        "--remote", far.target, "--secrets", "tunnel", variables=env, **config)
+    assert [line for line in session.out.splitlines() if line.startswith("status")] == ["status 403", "status 200"], session.explain()
+    assert "the value of secret open goes to the remote machine" in session.out + session.err, session.explain()
 
 
 def test_a_secret_is_sent_with_sendenv(remote, far, until):  # noqa: F811

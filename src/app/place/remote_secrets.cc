@@ -22,6 +22,11 @@ void warn_of_values_that_stay(plan::Plan& plan) {
     plan.warnings.push_back(
         "the values of scan.secrets stay on this machine with --secrets tunnel: the guard looks for them only in "
         "requests that go through this machine, such as those to hosts of a secret");
+  for (const auto& secret : plan.secrets)
+    if (secret.name != plan::kParentLogin && plan::is_exposed(plan, secret))
+      plan.warnings.push_back("the value of secret " + secret.name +
+                              " goes to the remote machine in spite of --secrets tunnel, because the agent has it in "
+                              "a variable");
 }
 
 }  // namespace bottle::app

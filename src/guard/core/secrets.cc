@@ -48,10 +48,13 @@ bool Secret::goes_in_header(std::string_view given) const {
 }
 
 Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
-  bool relayed = wanted.relayed;
   Secret secret{.name = wanted.name, .value = wanted.value, .placeholder = wanted.placeholder};
   auto bad = [&](const std::string& what) { return fail(Code::invalid, "secret \"" + secret.name + "\": " + what); };
-  if (secret.value.empty() != relayed) return bad(relayed ? "it is relayed, but it has a value" : "it has no value");
+  if (wanted.exposed) secret.visibility = Visibility::exposed;
+  if (wanted.relayed) secret.inserter = Inserter::broker;
+  // Only the broker should have a value that it inserts, unless the agent has the value, too.
+  if (wanted.relayed && !wanted.exposed && !secret.value.empty()) return bad("it is relayed, but it has a value");
+  if (!wanted.relayed && secret.value.empty()) return bad("it has no value");
   // A line end in a value would begin another header.
   if (!printable(secret.value) || !printable(secret.placeholder))
     return bad("its value or placeholder contains a control byte");
@@ -63,7 +66,6 @@ Result<Secret> compile_secret(const wire::GuardSecret& wanted) {
     secret.hosts.push_back(TRY(policy::HostPattern::compile(host)));
   }
   secret.beside = wanted.beside;
-  if (wanted.exposed) secret.visibility = Visibility::exposed;
   const std::string& header = wanted.header;
   const auto& in = wanted.in;
   auto has = [&](const char* place) { return std::ranges::find(in, place) != in.end(); };

@@ -18,15 +18,22 @@ namespace bottle::guard {
 // Says whether the agent has the value of a secret.
 enum class Visibility : uint8_t { hidden, exposed };
 
+// Says which guard inserts the value of a secret.
+enum class Inserter : uint8_t { this_guard, broker };
+
 // Describes a secret of the configuration. compile_secret() makes it, and Secrets owns it.
 struct Secret {
-  std::string name, value, placeholder;  // the value is empty if the near side has it and puts it in
+  std::string name, value, placeholder;  // the value is empty if the broker inserts it and the agent does not have it
   std::vector<policy::HostPattern> hosts;
   std::string header, template_before,
       template_after;  // the parts of "Authorization: Bearer {}"; an empty header means none
   bool in_header = true, in_query = false, in_body = false;  // where the value replaces the placeholder
   std::vector<std::string> beside;  // headers with the agent's own credentials that may accompany it
   Visibility visibility = Visibility::hidden;
+  Inserter inserter = Inserter::this_guard;
+
+  // Returns whether this guard inserts the value.
+  bool is_inserted_here() const { return inserter == Inserter::this_guard; }
 
   // Returns whether the value replaces the placeholder in the header with this name.
   bool goes_in_header(std::string_view name) const;

@@ -24,7 +24,9 @@ namespace bottle::guard {
 namespace {
 
 // Returns whether the guard writes a header for the secret, whatever the client sent.
-bool writes_header(const Secret& secret) { return secret.in_header && !secret.header.empty() && !secret.value.empty(); }
+bool writes_header(const Secret& secret) {
+  return secret.in_header && !secret.header.empty() && secret.is_inserted_here();
+}
 
 // Finds the destination of an absolute-form request. Returns an empty reason if it is valid.
 std::string parse_absolute(const http::Head& head, bool tls, policy::Authority& authority, std::string& origin) {
@@ -210,7 +212,7 @@ struct Outgoing {
 
 bool puts_in_body(const http::Head& head, const HostSecrets& secrets) {
   return http::Body::of_request(head).kind() != http::Body::Kind::none &&
-         std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && !s->value.empty(); });
+         std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->in_body && s->is_inserted_here(); });
 }
 
 // Returns whether the server must close the connection after it has answered. A server that does not read the body of
@@ -289,7 +291,7 @@ std::optional<std::string> without_other_credentials(const HostSecrets& secrets,
 // operator's credentials. It is not known yet whether the body will carry one of the operator's, so a credential of the
 // agent's bars the guard from inserting one there.
 void part_credentials(const Config& config, const HostSecrets& secrets, bool put_in, Request& request, Outgoing& out) {
-  bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return s->value.empty(); });
+  bool relayed = std::ranges::any_of(secrets.bound, [](const Secret* s) { return !s->is_inserted_here(); });
   if (secrets.bound.empty() || relayed) return;  // the near side puts in the secret and removes the other credentials
   put_in |= std::ranges::any_of(secrets.bound, [](const Secret* s) { return writes_header(*s); });
   if (!put_in && !secrets.model && !request.content.grows) return;

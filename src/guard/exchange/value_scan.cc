@@ -163,8 +163,8 @@ scan::Verdict ValueScan::judge(const scan::Sight& sight, RequestPart place, std:
 
 scan::Verdict ValueScan::swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
-  // A part of a placeholder is worthless. For a relayed secret, the near side has the value.
-  if (!sight.whole || secret.value.empty()) return {};
+  // A part of a placeholder is worthless. A relayed secret is inserted by the broker.
+  if (!sight.whole || !secret.is_inserted_here()) return {};
   if (const std::string& header = request_.content.barred_by; place == RequestPart::body && !header.empty()) {
     refusal_.reason = "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +
                       header + "; if it may, add beside: [" + header + "] to the secret in the manifest";

@@ -225,6 +225,29 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
                   .starts_with("HTTP/1.1 403 "));
 }
 
+// The agent has the value, so this guard must look for it although the broker inserts it.
+TEST_F(GuardTest, AnExposedSecretThatIsRelayedDoesNotReachOtherHosts) {
+  auto elsewhere = std::make_unique<Origin>(ca_.get(), "else.test", [](auto&) { return ok("fine"); });
+  route("else.test", elsewhere->port);
+  allow({{"host", "else.test"}, {"inspect", true}});
+  allow("own.test");
+  bind_secret("own.test", "X-Key: {}");
+  config_["relay"] = {"own.test"};
+  config_["secrets"][0]["relayed"] = true;
+  config_["secrets"][0]["exposed"] = true;
+  start();
+  auto post = [&](const std::string& body) {
+    TestPeer wire = secure("else.test");
+    wire.write("POST / HTTP/1.1\r\nHost: else.test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+               body);
+    return wire.message();
+  };
+  EXPECT_NE(post(std::string("v=") + kValue).find("X-Bottle-Deny: secret\r\n"), std::string::npos);
+  EXPECT_TRUE(post("v=1").ends_with("fine"));
+  config_["secrets"][0]["exposed"] = false;
+  EXPECT_EQ(configure()["type"], "error") << "only the broker may have a value that the agent does not have";
+}
+
 TEST_F(GuardTest, ARefusalByTheBrokerIsNotBlamedOnAParentProxy) {
   config_["relay"] = {"*"};
   allow({{"host", "named.example.org"}});

@@ -134,15 +134,8 @@ std::vector<std::string> texts_of(const std::vector<policy::Prefix>& networks) {
 
 namespace {
 
-// Returns whether the agent has the secret's value, with `expose` or in a variable from the same source.
-bool is_exposed(const plan::Plan& plan, const plan::Secret& secret) {
-  return secret.exposed || std::ranges::any_of(plan.env, [&](const plan::EnvVar& variable) {
-           return variable.source.kind == secret.source.kind && variable.source.text == secret.source.text;
-         });
-}
-
-// Adds the secrets to a configuration. If they stay on the near side, the guard gets only the placeholders, and relays
-// their hosts.
+// Adds the secrets to a configuration. If they stay on the near side, the guard relays the hosts of all secrets. It has
+// only the values that the agent has, too, so that it can refuse them on the way to other hosts.
 void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::GuardConfig& config) {
   bool stay = settings.near_share.secrets_stay;
   for (const auto& secret : plan.secrets) {
@@ -155,9 +148,9 @@ void add_secrets(const plan::Plan& plan, const GuardSettings& settings, wire::Gu
     // The secret was optional and has no value.
     if (!stay && value == settings.secrets.end()) continue;
     config.secrets.push_back({.name = secret.name,
-                              .value = stay ? "" : value->second,
+                              .value = value == settings.secrets.end() ? "" : value->second,
                               .relayed = stay,
-                              .exposed = is_exposed(plan, secret),
+                              .exposed = plan::is_exposed(plan, secret),
                               .placeholder = secret.placeholder,
                               .hosts = secret.hosts,
                               .header = secret.header,

@@ -45,7 +45,7 @@ static void fields(Object& o, GuardLanRoute& route) {
 // If `in` is missing, the secret goes into headers only.
 static void fields(Object& o, GuardSecret& secret) {
   o.text("name", secret.name, kName);
-  // A relayed secret has no value in this guard.
+  // Most relayed secrets have no value in this guard.
   if (o.optional("value", !secret.value.empty())) o.text("value", secret.value, kValue);
   if (o.optional("relayed", secret.relayed)) o.flag("relayed", secret.relayed);
   if (o.optional("exposed", secret.exposed)) o.flag("exposed", secret.exposed);

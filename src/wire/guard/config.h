@@ -39,8 +39,8 @@ struct GuardLanRoute {
 // Describes a secret of the session, with its value.
 struct GuardSecret {
   std::string name;
-  std::string value;     // empty if a broker has the value,
-  bool relayed = false;  // and this guard only passes on the placeholder
+  std::string value;     // of a relayed secret only if it is exposed, so that the guard looks for it
+  bool relayed = false;  // whether the broker inserts the value, and this guard only passes on the placeholder
   bool exposed = false;  // whether the agent has the value, so that answers may contain it
   std::string placeholder;
   std::vector<std::string> hosts;

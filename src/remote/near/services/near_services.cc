@@ -54,8 +54,14 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
       std::erase_if(there.plan.secrets, [&](const plan::Secret& secret) {
         return !job.values.secrets.contains(secret.name);
       });  // optional secrets without a value
-      // The values are moved, so the job for the other machine no longer has any of them.
-      settings.secrets = std::exchange(there.values.secrets, {});
+      settings.secrets = there.values.secrets;
+      // The far guard must stop a value that the agent has on the way to hosts that this side does not serve. No other
+      // value may leave this machine.
+      std::erase_if(there.values.secrets, [&](const auto& value) {
+        auto secret = std::ranges::find(job.plan.secrets, value.first, &plan::Secret::name);
+        return secret == job.plan.secrets.end() || secret->name == plan::kParentLogin ||
+               !plan::is_exposed(job.plan, *secret);
+      });
     }
     services->rules_ = broker_rules(job.plan, settings);
     services->config_ = broker_config(job.plan, settings);

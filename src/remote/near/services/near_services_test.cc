@@ -18,6 +18,7 @@
 #include "base/files/file.h"
 #include "base/text/base64.h"
 #include "policy/rules.h"
+#include "session/guard_link/guard_link.h"
 
 namespace bottle::remote {
 namespace {
@@ -144,6 +145,31 @@ TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   }
   for (int i = 0; i < 1000 && audit_.empty(); ++i) turn();
   EXPECT_FALSE(audit_.empty());
+}
+
+// The far guard must stop the value of an exposed secret, which the agent has, on the way to other hosts.
+TEST_F(NearServicesTest, OnlyValuesThatTheAgentHasGoToTheOtherMachine) {
+  using Kind = plan::Source::Kind;
+  auto& plan = job_.plan;
+  plan.env = {{"OPEN", {Kind::env, "OPEN"}}, {"LOGIN", {Kind::env, "LOGIN"}}};
+  plan.secrets = {{.name = "open", .source = {Kind::env, "OPEN"}, .hosts = {"open.test"}, .placeholder = "p1"},
+                  {.name = "closed", .source = {Kind::env, "CLOSED"}, .hosts = {"closed.test"}, .placeholder = "p2"},
+                  {.name = std::string(plan::kParentLogin), .source = {Kind::env, "LOGIN"}}};
+  job_.near_share.secrets_stay = true;
+  job_.values.secrets = {{"open", "open-value"},
+                         {"closed", "closed-value"},
+                         {plan.secrets[2].name, "user:password"},
+                         {"of no secret", "value"}};
+  make();
+  EXPECT_EQ(there_.values.secrets, (std::map<std::string, std::string>{{"open", "open-value"}}));
+  auto config = session::guard_config(
+      there_.plan, {.secrets = there_.values.secrets, .side = wire::Side::far, .near_share = {.secrets_stay = true}});
+  ASSERT_EQ(config.secrets.size(), 2u);
+  EXPECT_EQ(config.secrets[0].value, "open-value");
+  EXPECT_EQ(config.secrets[1].value, "");
+  EXPECT_TRUE(config.secrets[0].relayed && config.secrets[1].relayed);
+  EXPECT_NE(std::ranges::find(config.relay, "open.test"), config.relay.end());
+  EXPECT_EQ(config.egress.parent_login, "");
 }
 
 // The broker writes a flood of refusals as counts, at the latest when it ends.
