@@ -132,8 +132,9 @@ Job job() {
   j.directories.vms = "/home/me/.local/state/bottle/vms";
   j.directories.runtimes = "/home/me/.local/state/bottle/runtimes.json";
   j.path_to_self = "/usr/bin/bottle";
-  j.remote = {address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab",
-              RemoteJob::Task::adopt_and_stop};
+  j.remote = {
+      address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", RemoteJob::Task::adopt_and_stop,
+      false};
   j.near_share = {.secrets_stay = true, .offline = true};
   j.token = {Token::Via::provider, "token", "/run/token", "cat /run/token"};
   return j;

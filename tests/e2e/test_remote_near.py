@@ -11,7 +11,7 @@ import time
 import world as world_module
 from look import kill_for_sure
 from test_remote import Lines, background, far, inside, remote, running, state_of, supervisor_of  # noqa: F401  (fixtures)
-from test_remote_secrets import begin, everywhere, forms, in_memory, processes
+from test_remote_secrets import SECRET, begin, everywhere, forms, in_memory, processes
 from test_ssh import Setup, agents_of, public, secrets_of
 
 LAN = "192.168.77.20"
@@ -92,11 +92,18 @@ def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_a
 
 def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     """The near supervisor, which holds the secret, is killed. `bottle attach` reads the secret again, and the far guard
-    accepts the new broker, which has another root. Without the secret, the session continues and says what is
-    missing."""
-    since, token = time.time(), remote.world.token
-    process = begin(remote, far, 'for i in $(seq 1000); do curl -sS -m 10 -o /dev/null -w "$i %{http_code}\\n" https://inspected.example.org/again; sleep 0.5; done',
-                    "--secrets", "tunnel", egress={"hosts": {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}})
+    accepts the new broker, which has another root. Without one of two secrets, the session continues with the other and
+    says what is missing. Without a file whose values must not leave, no request goes through this machine."""
+    since, token, other = time.time(), remote.world.token, os.urandom(12).hex()
+    hosts = ("inspected.example.org", "allowed.example.org")
+    secrets = {**SECRET, "other": {"from": "env:OTHER_HERE", "hosts": ["allowed.example.org"], "env": "OTHER", "header": "X-Key: {}"}}
+    listed = os.path.join(remote.home, "listed")
+    with open(listed, "w") as file:
+        file.write(os.urandom(12).hex() + "\n")
+    process = begin(remote, far, 'code() { curl -sS -m 10 -o /dev/null -w "%{http_code}" https://$1/again; }\n'
+                    'for i in $(seq 1000); do echo "$i $(code inspected.example.org) $(code allowed.example.org)"; sleep 0.5; done',
+                    "--secrets", "tunnel", egress={"hosts": {host: world_module.SITES[host] + ":443" for host in hosts}},
+                    secrets=secrets, env={"OTHER_HERE": other}, scan={"secrets": [listed]})
     output = Lines(process)
 
     def kill_supervisor():
@@ -105,7 +112,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
         assert until(lambda: state_of(remote) == "unattended", 60)
 
     def joined(token):
-        environment = {**remote.world.environment(None, remote.home, token), **remote.extra_env}
+        environment = {**remote.world.environment(None, remote.home, token), **remote.extra_env, "OTHER_HERE": other}
         return subprocess.Popen(remote.world.command("attach"), cwd=remote.workspace, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     processes, seen = [process], lambda: len(remote.world.seen("inspected.example.org", since))
     try:
@@ -114,13 +121,21 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
         process.wait(360)
         processes.append(joined(False))
         second = Lines(processes[-1])
-        assert until(lambda: second.lines and second.lines[-1].endswith(" 503"), 60), second.lines
+        assert until(lambda: second.lines and second.lines[-1].endswith(" 502 200"), 60), second.lines
         kill_supervisor()
         errors = processes[-1].stderr.read()
-        assert "without the secrets that stay on this machine" in errors and token not in errors, errors
+        assert "without secret claude-oauth: " in errors and "secret other" not in errors and token not in errors, errors
+        os.rename(listed, listed + ".away")
         processes.append(joined(True))
-        third, before = Lines(processes[-1]), seen()
-        assert until(lambda: seen() >= before + 2 and third.lines and third.lines[-1].endswith(" 200"), 60), third.lines
+        third = Lines(processes[-1])
+        assert until(lambda: third.lines and third.lines[-1].endswith(" 503 503"), 60), third.lines
+        kill_supervisor()
+        errors = processes[-1].stderr.read()
+        assert "no request goes through this machine: scan.secrets" in errors, errors
+        os.rename(listed + ".away", listed)
+        processes.append(joined(True))
+        fourth, before = Lines(processes[-1]), seen()
+        assert until(lambda: seen() >= before + 2 and fourth.lines and fourth.lines[-1].endswith(" 200 200"), 60), fourth.lines
         assert everywhere(remote, far, token) == []
     finally:
         for each in processes:

@@ -108,8 +108,8 @@ def working(far):
     return [c for c in far.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
 
 
-def begin(remote, far, script, *args, env=None, token=True, egress=None, **config):
-    environment = {**remote.world.environment(remote.config(secrets=SECRET, egress={**EGRESS, **(egress or {})}, **config), remote.home, token=token), **remote.extra_env, **(env or {})}
+def begin(remote, far, script, *args, env=None, token=True, egress=None, secrets=None, **config):
+    environment = {**remote.world.environment(remote.config(secrets=secrets or SECRET, egress={**EGRESS, **(egress or {})}, **config), remote.home, token=token), **remote.extra_env, **(env or {})}
     script = '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
     return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", script, "--remote", far.target, *args), cwd=remote.workspace, env=environment,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,7 +1,7 @@
 // A session on another machine continues without its near side. The ledger has everything that a new near side needs,
 // except values and keys, which must not be on a disk; the operator is asked for them again, as at a start. If the
-// operator cannot give one any more, it is left out, because a session without a secret is better than one that
-// cannot be joined.
+// operator cannot give one any more, it alone is left out, because a session without a secret is better than one that
+// cannot be joined. Without the values that must not leave, however, no request may go through this machine.
 #include "app/place/join.h"
 
 #include "app/world/own_rules.h"
@@ -20,6 +20,34 @@
 namespace bottle::app {
 namespace {
 
+// Reads what the new broker needs: the values that must not leave, and the secrets that it inserts.
+void give_values(wire::Job& job, const session::Ask& ask, const JoinOptions& options) {
+  auto report = [&](const std::string& what, const Error& why) {
+    options.progress(what + why.what + (why.todo.empty() ? "" : " (" + why.todo + ")"));
+  };
+  plan::Plan watched = job.plan;
+  watched.secrets.clear();
+  std::erase_if(watched.env, [](const plan::EnvVar& variable) { return !variable.secret; });
+  auto values = session::resolve(watched, environment(), ask, [&](const Error& why) -> Result<> {
+    report("only the guard on the other machine looks for ", why);
+    return {};
+  });
+  if (!values) {
+    job.remote->may_broker = false;
+    return report("no request goes through this machine: ", values.error());
+  }
+  job.values = std::move(*values);
+  if (!job.near_share.secrets_stay) return;
+  plan::Plan inserted = job.plan;
+  inserted.env.clear();  // the agent already has these
+  inserted.scan.secrets.clear();
+  auto secrets = session::resolve(inserted, environment(), ask, [&](const Error& why) -> Result<> {
+    report("the session continues without ", why);
+    return {};
+  });
+  if (secrets) job.values.secrets = std::move(secrets->secrets);
+}
+
 // Gives the new supervisor what the old one had only in its memory: the broker's rules and values, and the ssh keys.
 void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.near_share.secrets_stay || view.near_share.offline || !job.plan.egress.lan.empty();
@@ -27,7 +55,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
     return session::ask(question, session::Echo::off);
   };
-  auto without = [&](const char* what, const Error& why) {
+  auto without = [&](const std::string& what, const Error& why) {
     options.progress(std::string("the session continues without ") + what + ": " + why.what +
                      (why.todo.empty() ? "" : " (" + why.todo + ")"));
   };
@@ -42,15 +70,13 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
     if (auto extra = concatenated(job.plan.egress.extra_ca)) job.extra_ca = std::move(*extra);
     else without("egress.extra_ca", extra.error());
   }
-  if (view.near_share.secrets_stay) {
-    plan::Plan secrets = job.plan;
-    secrets.env.clear();  // the agent already has these
-    if (auto values = session::resolve(secrets, environment(), ask)) job.values = std::move(*values);
-    else without("the secrets that stay on this machine", values.error());
-  }
+  if (brokered) give_values(job, ask, options);
   // The dead near side's own ssh-agent has ended with it.
-  if (auto keys = session::find_ssh_keys(job.plan, environment(), ask)) job.ssh_keys = std::move(*keys);
-  else without("its ssh keys", keys.error());
+  auto keys = session::find_ssh_keys(job.plan, environment(), ask, [&](const Error& why) -> Result<> {
+    without("an ssh key", why);
+    return {};
+  });
+  if (keys) job.ssh_keys = std::move(*keys);
 }
 
 // Connects to the machine of a session whose near side lives, which may have lost its connection. The near side

@@ -225,6 +225,36 @@ TEST_F(Credentials, FilesOfScanSecretsAreRead) {
   EXPECT_EQ(resolve(plan, {}, answer).error().code, Code::limit);
 }
 
+// At `bottle attach`, one missing value must not cost the others.
+TEST_F(Credentials, WhatIsMissingCanBeLeftOut) {
+  std::string key = path + "/key";
+  ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f '" + key + "'").c_str()), 0);
+  plan::Plan plan;
+  plan.env = {{"GONE", {Kind::env, "UNSET"}}, {"HERE", {Kind::literal, "text"}}};
+  plan.secrets = {{.name = "gone", .source = {Kind::env, "UNSET"}},
+                  {.name = "bad", .source = {Kind::literal, "short"}},
+                  {.name = "here", .source = {Kind::literal, "0123456789"}}};
+  plan.ssh = {{.host = "a", .identity_file = path + "/none"}, {.host = "b", .identity_file = key}};
+  std::vector<std::string> missing;
+  auto leave_out = [&](const Error& why) -> Result<> {
+    missing.push_back(why.what);
+    return {};
+  };
+  auto values = resolve(plan, {}, answer, leave_out);
+  ASSERT_TRUE(values) << values.error().what;
+  EXPECT_EQ(values->env, (std::map<std::string, std::string>{{"HERE", "text"}}));
+  EXPECT_EQ(values->secrets, (std::map<std::string, std::string>{{"here", "0123456789"}}));
+  auto keys = find_ssh_keys(plan, {}, answer, leave_out);
+  ASSERT_TRUE(keys && keys->size() == 1);
+  EXPECT_EQ((*keys)[0].file, key);
+  ASSERT_EQ(missing.size(), 4u);
+  EXPECT_TRUE(missing[0].starts_with("variable GONE: ") && missing[1].starts_with("secret gone: ") &&
+              missing[2].starts_with("secret bad: "));
+  EXPECT_NE(missing[3].find(path + "/none"), std::string::npos);
+  plan.scan.secrets = {path + "/none"};
+  EXPECT_FALSE(resolve(plan, {}, answer, leave_out)) << "without this file, its values could leave";
+}
+
 TEST_F(Credentials, EachQuestionIsAskedOnce) {
   plan::Plan plan;
   plan.env = {{"KEY", {Kind::prompt, "Which key?"}}};

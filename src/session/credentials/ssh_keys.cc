@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/files/file.h"
 #include "base/os/process.h"
@@ -84,13 +85,15 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
 }  // namespace
 
 Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
-                                          const Ask& ask) {
+                                          const Ask& ask, const OnMissing& on_missing) {
   std::vector<SshKey> keys;
+  std::set<std::string> seen;
   auto socket = environment.find("SSH_AUTH_SOCK");
   for (const auto& host : plan.ssh) {
-    bool known = std::ranges::any_of(keys, [&](const SshKey& key) { return key.file == host.identity_file; });
-    if (host.identity_file.empty() || known) continue;
-    keys.push_back(TRY(find(host.identity_file, host.host, socket == environment.end() ? "" : socket->second, ask)));
+    if (host.identity_file.empty() || !seen.insert(host.identity_file).second) continue;
+    auto key = find(host.identity_file, host.host, socket == environment.end() ? "" : socket->second, ask);
+    if (key) keys.push_back(std::move(*key));
+    else TRY(on_missing(std::move(key.error())));
   }
   return keys;
 }

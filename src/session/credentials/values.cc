@@ -126,7 +126,7 @@ std::vector<std::string> warnings_of_short_values(const std::vector<std::string>
 }
 
 Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
-                       const Ask& ask_each) {
+                       const Ask& ask_each, const OnMissing& on_missing) {
   Values values;
   // A variable and a secret with the same question, as an exposed secret has, are asked for once.
   std::map<std::string, std::string> answers;
@@ -136,20 +136,18 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
   };
   for (const auto& var : plan.env) {
     auto value = value_of(var.source, environment, ask);
-    if (!value) return std::unexpected(std::move(value.error()).during("variable " + var.name));
-    auto good = check_variable(*value);
+    auto good = value ? check_variable(*value) : std::unexpected(std::move(value.error()));
     if (good && var.secret) good = check_length(*value);
-    if (!good) return std::unexpected(std::move(good.error()).during("variable " + var.name));
-    values.env[var.name] = *value;
+    if (good) values.env[var.name] = *value;
+    else TRY(on_missing(std::move(good.error()).during("variable " + var.name)));
   }
   for (const auto& secret : plan.secrets) {
     auto value = value_of(secret.source, environment, ask);
     // For an optional secret, only a missing value is acceptable. A command that failed is still an error.
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
-    if (!value) return std::unexpected(std::move(value.error()).during("secret " + secret.name));
-    if (auto good = check_secret(secret.name, *value); !good)
-      return std::unexpected(std::move(good.error()).during("secret " + secret.name));
-    values.secrets[secret.name] = *value;
+    auto good = value ? check_secret(secret.name, *value) : std::unexpected(std::move(value.error()));
+    if (good) values.secrets[secret.name] = *value;
+    else TRY(on_missing(std::move(good.error()).during("secret " + secret.name)));
   }
   TRY(add_known(plan.scan.secrets, values.known));
   return values;

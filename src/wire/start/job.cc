@@ -76,6 +76,7 @@ static void fields(Object& o, RemoteJob& remote) {
   o.text("image", remote.image, kPath);
   o.text("roots", remote.roots, kName);
   o.flag("unseen", unseen);
+  o.flag("may_broker", remote.may_broker);
   if (!o.is_read()) return;
   if (stop && !adopt) return o.refuse("stop", "needs adopt");
   if (unseen && adopt) return o.refuse("unseen", "excludes adopt");

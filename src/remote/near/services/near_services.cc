@@ -34,12 +34,13 @@ constexpr size_t kMostInFlight = 1024 * 1024;
 
 Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
                                                          Send send, Record record) {
-  bool has_secrets = job.near_share.secrets_stay && !job.values.secrets.empty();
+  bool may_broker = !job.remote || job.remote->may_broker;
+  bool has_secrets = may_broker && job.near_share.secrets_stay && !job.values.secrets.empty();
   if (job.near_share.secrets_stay) there.values.known.clear();  // in this case, only the broker looks for them
-  bool lan = !job.plan.egress.lan.empty();
-  if (!has_secrets && !lan && !there.near_share.offline && job.ssh_keys.empty()) return nullptr;
+  bool brokers = has_secrets || (may_broker && (there.near_share.offline || !job.plan.egress.lan.empty()));
+  if (!brokers && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
-  if (has_secrets || lan || there.near_share.offline) {
+  if (brokers) {
     services->program_ = job.path_to_self;
     auto networks = TRY(session::host_networks());
     BrokerSettings settings{job.ca_bundle,

@@ -172,6 +172,19 @@ TEST_F(NearServicesTest, OnlyValuesThatTheAgentHasGoToTheOtherMachine) {
   EXPECT_EQ(config.egress.parent_login, "");
 }
 
+// A broker that cannot look for what must not leave must not serve anything.
+TEST_F(NearServicesTest, WithoutABrokerOnlyKeysAreServed) {
+  job_.remote = wire::RemoteJob{.may_broker = false};
+  make();
+  EXPECT_FALSE(services_);
+  job_.ssh_keys = {{.file = "/home/me/.ssh/id", .agent = "/run/agent"}};
+  make();
+  ASSERT_TRUE(services_);
+  EXPECT_EQ(services_->root_pem(), "");
+  ask(1, get("GET", "http://tracker.bottle/issues/1"));
+  EXPECT_EQ(answer(1), "");
+}
+
 // The broker writes a flood of refusals as counts, at the latest when it ends.
 TEST_F(NearServicesTest, TheBrokersLastCountsAreRecorded) {
   constexpr uint64_t kRequests = 260;
