@@ -40,10 +40,11 @@ class FarLink {
   // say in that thread where it is now; side() then has its new address.
   void reconnect(const MachineAddress& address, std::function<std::optional<MachineAddress>()> find = {});
 
-  // Describe the connection: whether there is one, whether an attempt to reconnect is under way, how many attempts
-  // there were since the last connection that lasted, and the descriptor to poll for reading, which is -1 without a
-  // connection.
+  // Describe the connection: whether there is one, whether send() keeps what it gets, whether an attempt to reconnect
+  // is under way, how many attempts there were since the last connection that lasted, and the descriptor to poll for
+  // reading, which is -1 without a connection.
   bool is_up() const { return is_connected(state_); }
+  bool takes_frames() const { return may_send(state_); }
   bool is_coming() const { return state_ == LinkState::connecting; }
   int attempts() const { return attempts_; }
   int fd() const { return channel_ ? channel_->out.get() : -1; }

@@ -209,6 +209,7 @@ void Driver::take_from_client(const Frame& frame) {
   if (frame.type == FrameType::policy && services_)
     if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))
       services_->change_policy(*change);
+  kept_.take(frame, agent_runs(state_) && link_.takes_frames());
   if (frame.type == FrameType::stop) stop();
   else if (frame.type == FrameType::values) feed(input::Admitted{});
   else feed(input::ClientFrame{});
@@ -236,6 +237,7 @@ void Driver::take_news(FarLink::News& news) {
       return feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(news.error)});
     case Kind::back:
       if (const auto* side = link_.side()) note_address(side->connection().target());
+      tell_lost_input();
       return feed(input::LinkBack{});
   }
 }
@@ -292,13 +294,24 @@ void Driver::take_event() {
   // A far side may not claim what only this side can know, such as that a checkpoint is safe on this machine.
   if (!comes_from_far(*event)) return;
   event_ = std::move(*event);
+  if (const auto* changed = std::get_if<wire::PolicyChanged>(&*event_)) kept_.take(*changed);
   const auto* attached = std::get_if<wire::Attached>(&*event_);
   if (!attached && !std::holds_alternative<wire::AgentRuns>(*event_)) return feed(input::FarNotice{});
+  const bool ran = agent_runs(state_);
   feed(input::FarRuns{attached != nullptr, !may_run(state_) || finish_delivery()});
+  // attach() has sent this already.
+  if (!attached && !ran && agent_runs(state_)) send_kept();
   if (!attached || !agent_runs(state_)) return;
   // The output continues from that position. The clients learn how much was dropped before it.
   position_ = attached->from;
   if (attached->missed) clients_.event(wire::OutputMissed{attached->missed});
+}
+
+// Tells the operator that input did not reach the agent. The agent would otherwise seem to ignore it.
+void Driver::tell_lost_input() {
+  if (size_t lost = kept_.take_lost())
+    clients_.event(wire::Warning{std::to_string(lost) + (lost == 1 ? " byte" : " bytes") +
+                                 " of input did not reach the agent, because the connection was down"});
 }
 
 // Finishes the delivery. The agent runs, so the far side must have taken the workspace, and a failed delivery no longer

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "remote/link/far_link.h"
+#include "remote/near/clients/input_pause.h"
+#include "remote/near/clients/kept_frames.h"
 #include "remote/near/conclusion.h"
-#include "remote/near/input_pause.h"
 #include "remote/near/near_audit.h"
 #include "remote/near/near_record.h"
 #include "remote/near/services/near_services.h"
@@ -56,6 +57,7 @@ class Driver {
   void take_hello(std::optional<wire::Hello> hello);
   void take_from_far(const Frame& frame);
   void take_event();
+  void tell_lost_input();
   void take_result();
   void take_failure();
   void warn_of_far(const std::string& what);
@@ -93,6 +95,7 @@ class Driver {
   Result<> make_services(Job& there);
   void open_services();
   void offer_services();
+  void send_kept();
   Result<> note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
   SessionNames names() const { return {session_, record_.address.target.to_string(), record_.vm_name}; }
@@ -119,6 +122,7 @@ class Driver {
   std::unique_ptr<NearServices> services_;  // null if nothing stays on this machine
   uint64_t position_ = 0;                   // how much of the agent's output has come, in bytes
   InputPause input_pause_;
+  KeptFrames kept_;
   int far_warnings_ = 0;
   const Frame* frame_ = nullptr;               // the frame that is being handled
   std::optional<wire::Event> event_;           // the event in that frame

@@ -266,6 +266,12 @@ void Driver::attach() {
   if (kind_.adopted && position_ == 0) attach.from.reset();
   link_.send(FrameType::attach, wire::encode(attach));
   offer_services();
+  send_kept();
+}
+
+// Sends what clients sent while no connection could take it, or what was perhaps lost with the last one.
+void Driver::send_kept() {
+  for (const auto& frame : kept_.to_send()) link_.send(frame.type, frame.bytes);
 }
 
 // -- services that stay on this machine and that the far side uses over the connection

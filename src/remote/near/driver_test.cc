@@ -301,6 +301,74 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   EXPECT_FALSE(broken.held) << broken.error.what;
 }
 
+// Leaves the ledger of a session on another machine whose near side died, and a stand-in for ssh that reaches the
+// machine once the file `there` exists. What that machine gets is in the file `got`.
+class Adopted : public ::testing::Test {
+ protected:
+  Adopted() {
+    job_.plan.session = "one";
+    job_.directories.sessions = root() + "/sessions";
+    job_.directories.results = root() + "/results";
+    EXPECT_TRUE(make_directories(job_.directories.sessions));
+    wire::MachineAddress address{.target = {.host = "machine"}, .program = "p"};
+    session::Owner dead = session::Owner::self();
+    dead.process.start_time = "1";
+    auto ledger = Ledger::create(job_.directories.session("one"), dead);
+    EXPECT_TRUE(ledger && ledger->note({.session = "one", .machine = address, .plan = job_.plan}));
+    job_.remote = wire::RemoteJob{.address = address, .task = wire::RemoteJob::Task::adopt};
+    EXPECT_TRUE(write_file_atomically(root() + "/hello", wire::encode(wire::Hello{}) + "\n"));
+    ssh_.does("exit 0",
+              "[ -e " + root() + "/there ] || exit 1; cat " + root() + "/hello; exec cat >>" + root() + "/got");
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    client_.reset(ends[0]);
+    clients_.emplace(UniqueFd(ends[1]));
+    driver_.emplace(job_, *clients_, std::nullopt);
+  }
+  const std::string& root() const { return ssh_.root(); }
+  std::string got() const { return read_file(root() + "/got").value_or(""); }
+
+  void turn() {
+    Poller poller;
+    poller.wait(driver_->add_to(poller));
+    driver_->handle(poller);
+    char buffer[4096];
+    for (ssize_t n; (n = ::recv(client_.get(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0;)
+      told_.append(buffer, static_cast<size_t>(n));
+  }
+  bool comes_true(const std::function<bool()>& is_true) {
+    for (auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+         std::chrono::steady_clock::now() < until; turn())
+      if (is_true()) return true;
+    return false;
+  }
+
+  ssh::StandIn ssh_;
+  Job job_;
+  UniqueFd client_;
+  std::optional<Clients> clients_;
+  std::optional<Driver> driver_;
+  std::string told_;
+};
+
+TEST_F(Adopted, WhatAClientSendsWhileTheConnectionIsDownIsNotForgotten) {
+  const std::string old_size = wire::encode(wire::Resize{1, 2}), size = wire::encode(wire::Resize{40, 100}),
+                    denial = wire::encode(wire::PolicyChange{.id = "1", .deny = "evil.example.org"});
+  for (const auto& [type, bytes] :
+       {std::pair(FrameType::resize, old_size), std::pair(FrameType::resize, size),
+        std::pair(FrameType::policy, denial), std::pair(FrameType::input, std::string("abc"))})
+    ASSERT_TRUE(wire::send_frame(client_.get(), type, bytes));
+  driver_->open();
+  ASSERT_TRUE(comes_true([&] { return told_.contains("link-trying"); })) << told_;
+  turn();
+  ASSERT_TRUE(write_file_atomically(root() + "/there", ""));
+  const std::string kept = wire::encode(FrameType::resize, size) + wire::encode(FrameType::policy, denial);
+  EXPECT_TRUE(comes_true([&] { return got().contains(kept); })) << got();
+  EXPECT_FALSE(got().contains(old_size));
+  EXPECT_FALSE(got().contains("abc"));
+  EXPECT_TRUE(comes_true([&] { return told_.contains("3 bytes of input did not reach the agent"); })) << told_;
+}
+
 // A later near side, and programs that connect to the VM themselves, read the address in the ledger.
 TEST(Adoption, TheLedgerGetsTheAddressAtWhichAVmWasFound) {
   char path[] = "/tmp/driver_test_XXXXXX";

@@ -1,4 +1,4 @@
-#include "remote/near/input_pause.h"
+#include "remote/near/clients/input_pause.h"
 
 #include <gtest/gtest.h>
 
