@@ -13,7 +13,7 @@ import pytest
 
 from gated_engine import GatedEngine
 from look import processes_of, state_files
-from test_remote import background, far, remote  # noqa: F401  (fixtures)
+from test_remote import background, far, remote, remember_another  # noqa: F401  (fixtures)
 
 SOON = 60  # seconds; bottle needs less than one, and the machine may be busy
 LATE = {"BOTTLE_ENGINE_TIMEOUT": "600"}  # a call that the engine does not answer ends long after that by itself
@@ -135,6 +135,25 @@ def test_ctrl_c_ends_a_launch_on_another_machine(remote, far, until, way):  # no
     assert remote.sessions() == []
     # The far side itself removes the container in which it tried a runtime, and may take longer than the near side.
     assert until(lambda: far.left() == [], SOON), far.left()
+
+
+def test_ctrl_c_at_the_second_question_starts_nothing(remote, far, until):  # noqa: F811
+    """The machine differs from what bottle remembers of it, so the start begins again and asks again."""
+    assert background(remote, far, "true").wait(300) == 0
+    remember_another(remote)
+    command = remote.world.command("start", "a", "--remote", far.target)
+    child = pexpect.spawn(command[0], command[1:], env={**remote.world.environment(remote.config(), remote.home), **remote.extra_env}, cwd=remote.workspace,
+                          encoding="utf-8", timeout=240)
+    child.expect("start\\?")
+    child.send("y\r")
+    child.expect("starting again")
+    child.expect("start\\?")
+    child.sendintr()
+    child.expect("bottle: stopped before the agent ran")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130, (child.exitstatus, child.signalstatus)
+    assert until(lambda: remote.sessions() == [] and far.left() == [], SOON), (remote.sessions(), far.left())
 
 
 def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811

@@ -1,5 +1,6 @@
 """Tests `bottle start --remote`: the same bottle on another machine, over a real sshd and with a real dockerd."""
 
+import glob
 import json
 import os
 import subprocess
@@ -50,6 +51,21 @@ def background(remote, far, script, *args, env=None, target=None, **config):
     return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--remote",
                                                  target or far.target, *args), cwd=remote.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
+
+
+def remembered(remote):
+    """Returns the file that describes the machine as bottle found it the last time."""
+    [path] = glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*"))
+    return path
+
+
+def remember_another(remote):
+    """Makes bottle believe that the machine was another one the last time."""
+    with open(remembered(remote)) as file:
+        kept = json.load(file)
+    kept["hello"]["uid"] = 7
+    with open(remembered(remote), "w") as file:
+        json.dump(kept, file)
 
 
 def state_of(remote):

@@ -10,7 +10,7 @@ import pytest
 
 from look import kill, standing
 from printed import sudo_is_asked
-from test_remote import background, far, remote, running, start  # noqa: F401  (fixtures)
+from test_remote import background, far, remember_another, remembered, remote, running, start  # noqa: F401  (fixtures)
 from test_remote import inside as in_container
 
 
@@ -43,16 +43,9 @@ def restart_sshd(far, **options):  # noqa: F811
     far.start_sshd()
 
 
-def remembered(remote):  # noqa: F811
-    [path] = glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*"))
-    return path
-
-
 def test_a_changed_machine_is_examined_again(remote, far, until):  # noqa: F811
     assert start(remote, far, "true").status == 0
-    kept = json.load(open(remembered(remote)))
-    kept["hello"]["uid"] = 7  # as if this had been the machine's description the last time
-    json.dump(kept, open(remembered(remote), "w"))
+    remember_another(remote)
     # The second start still has the operator's variables, although ssh does not get those with secrets.
     secret = {"mine": {"from": "env:MINE", "hosts": ["allowed.example.org"]}}
     session = start(remote, far, "id -u", secrets=secret, env={"MINE": "a-value-of-the-operators"})

@@ -426,6 +426,8 @@ Result<int> start_session(const StartOptions& options, Interruption& interruptio
   };
   auto exit = TRY(start_once(request, interruption, progress));
   if (!exit) {
+    interruption.take_back();
+    if (interruption.signal()) return fail(Code::canceled, "stopped before the agent ran");
     progress("the remote machine has changed since the last time; starting again");
     request.options.remote.fresh = true;
     exit = TRY(start_once(request, interruption, progress));

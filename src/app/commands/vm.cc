@@ -199,6 +199,7 @@ Result<int> create_vm(const VmOptions& o) {
       if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
       wait_for_interrupt(signals);
     }
+    interruption.take_back();  // destroying the VM may take long
   }
   machine::DestroyOptions options;
   options.environment = spec.environment;

@@ -28,6 +28,12 @@ const Signals& Interruption::hand_over() {
   return signals_;
 }
 
+void Interruption::take_back() {
+  hand_over();
+  if (signal_) stop_.request_stop();
+  watcher_ = std::jthread([this](const std::stop_token& over) { watch(over); });
+}
+
 // Runs in a separate thread. The first signal requests a stop. The second or third one, or ten seconds without an end,
 // exits.
 void Interruption::watch(const std::stop_token& over) {

@@ -9,9 +9,9 @@
 
 namespace bottle::app {
 
-// Until hand_over() is called, a signal requests a stop. If the process has not ended `patience_ms` later (-1 means no
-// limit), or when a second signal arrives, this ends it without a cleanup (_exit()). With `insisted`, the second signal
-// only shows that text, and the third one ends the process.
+// Except between hand_over() and take_back(), a signal requests a stop. If the process has not ended `patience_ms`
+// later (-1 means no limit), or when a second signal arrives, this ends it without a cleanup (_exit()). With
+// `insisted`, the second signal only shows that text, and the third one ends the process.
 class Interruption {
  public:
   // `what` is the message for that case.
@@ -27,6 +27,8 @@ class Interruption {
   int signal() const { return signal_; }
   // Leaves further signals to follow(), which gets them from the returned object.
   const Signals& hand_over();
+  // Watches for signals again after hand_over(). A signal that follow() received has requested a stop, too.
+  void take_back();
   // Notes that follow() received this signal.
   void came(int number) { signal_ = number; }
 
