@@ -41,14 +41,6 @@ void tell_failure(Clients& clients, const Error& error) {
   clients.send(FrameType::failure, wire::encode(error));
 }
 
-// Writes the rules that a recorded session would have needed, ready to be put under egress.allow.
-void write_recorded(const Job& job, const std::vector<std::string>& rules) {
-  std::string text = "# What session " + job.plan.session + " reached without a rule in bottle " + job.plan.bottle +
-                     ". Read these rules before you use them.\nallow:\n";
-  for (const auto& rule : rules) text += "  - " + rule + "\n";
-  (void)write_file_atomically(job.directories.results_of(job.plan.session) + "/allow.yaml", text);
-}
-
 // Fails if the engine already has a thing with one of the session's names. Another user's session, whose ledger is
 // elsewhere, may have the same name. An engine refuses to make a second container with a name, but it mounts an
 // existing volume, no matter who made it.
@@ -203,7 +195,7 @@ Result<> Session::watch(Running& running) {
   // The near side may be reconnecting and arrive after this process has ended.
   if (job_.side() == Side::far) (void)clients_.log().save(results_ + "/output");
   (void)ledger_->note({.ended = result_.exit});
-  if (result_.egress->recorded) write_recorded(job_, *result_.egress->recorded);
+  write_recorded(job_, result_);
   return ended;
 }
 

@@ -371,3 +371,11 @@ def test_the_far_side_stops_an_agent_that_fills_its_disk(remote, far):
     assert json.loads(remote.bottle("logs", "--json").stdout)["limit"] == "resources.disk"
     worktree = [ref for ref in remote.git("for-each-ref", "--format=%(refname)", "refs/bottle").split() if ref.endswith("/worktree")][0]
     assert remote.git("show", worktree + ":made.txt") == "made\n"
+
+
+def test_record_mode_writes_the_rules_on_this_machine(remote, far):
+    session = start(remote, far, "curl -sS -m 30 -o /dev/null -w 'status %{http_code}' http://forbidden.example.net/", "--record")
+    assert "status 200" in session.out, session.explain()
+    name = [line.split("(session ")[1].split(")")[0] for line in session.err.splitlines() if "(session " in line][0]
+    with open(os.path.join(remote.world.state(remote.home), "results", name, "allow.yaml")) as file:
+        assert [line.strip() for line in file if line.strip().startswith("- ")] == ["- forbidden.example.net"], session.explain()

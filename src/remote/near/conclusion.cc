@@ -314,6 +314,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   result.receipt = receipt_;
   // If the disk is full, the clients still get the result.
   (void)write_file_atomically(path_of_result(), wire::encode(result, wire::Layout::pretty));
+  session::write_recorded(job_, result);
   return result;
 }
 
@@ -333,6 +334,7 @@ Conclusion::Accounted Conclusion::account_for_vm(NearAudit& near_audit) {
   std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file == session::kNearAudit; });
   std::ranges::move(near_seals, std::back_inserter(result.audit));
   auto written = write_file_durably(path_of_result(), wire::encode(result, wire::Layout::pretty));
+  session::write_recorded(job_, result);
   if (home) written = {};  // the earlier result has the work already
   // Without the ledger, it is not known whether the work is lost.
   else if (!ledger) written = std::unexpected(std::move(ledger.error()));

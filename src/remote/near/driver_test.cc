@@ -270,6 +270,27 @@ TEST_F(Vms, TheFarSidesResultStaysWhenTheWorkIsLost) {
   EXPECT_FALSE(conclusion.account_for_vm(audit).written) << "without its ledger, nobody knows whether it was home";
 }
 
+// The far side's own files about a session are removed with the session.
+TEST_F(Vms, TheRecordedRulesAreWrittenOnThisMachine) {
+  abandon_without_vm({});
+  job_.plan.bottle = "web";
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
+  wire::SessionResult far{.session = "one"};
+  far.egress = wire::EgressResult{.recorded = std::vector<std::string>{"allowed.example.org"}};
+  std::string results = job_.directories.results_of("one");
+  ASSERT_TRUE(make_directories(results));
+  NearAudit audit(results + "/" + session::kNearAudit, clients);
+  auto written = [&] { return read_file(results + "/allow.yaml").value_or(""); };
+  Conclusion(job_, record, clients, nullptr, far).save_result(audit);
+  EXPECT_EQ(written(), "") << "the operator did not ask for it";
+  job_.plan.record = true;
+  Conclusion(job_, record, clients, nullptr, far).save_result(audit);
+  EXPECT_TRUE(
+      written().ends_with("in bottle web. Read these rules before you use them.\nallow:\n  - allowed.example.org\n"))
+      << written();
+}
+
 // A near side waits 20 seconds for work that is held, and 5 minutes for a connection.
 TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ssh::StandIn ssh;

@@ -13,6 +13,7 @@ inline constexpr const char* kDelivery = "delivery";  // where the far side of a
 inline constexpr const char* kResult = "result.json";           // wire::SessionResult
 inline constexpr const char* kAudit = "egress.jsonl";           // the guard's decisions
 inline constexpr const char* kNearAudit = "egress-near.jsonl";  // the broker's decisions
+inline constexpr const char* kRecorded = "allow.yaml";          // the rules that a session with --record needed
 inline constexpr const char* kArchive = "workspace.tar";        // work that could not be sorted, or is not sorted yet
 
 }  // namespace bottle::session

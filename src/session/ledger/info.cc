@@ -15,6 +15,14 @@ void write_info(const wire::Job& job, wire::SessionState state, const std::strin
   (void)write_file_atomically(job.directories.session(plan.session) + "/" + kInfo, wire::encode(info));
 }
 
+void write_recorded(const wire::Job& job, const wire::SessionResult& result) {
+  if (!result.egress || !result.egress->recorded) return;
+  std::string text = "# What session " + job.plan.session + " reached without a rule in bottle " + job.plan.bottle +
+                     ". Read these rules before you use them.\nallow:\n";
+  for (const auto& rule : *result.egress->recorded) text += "  - " + rule + "\n";
+  (void)write_file_atomically(job.directories.results_of(job.plan.session) + "/" + kRecorded, text);
+}
+
 Result<wire::SessionResult> read_result(const std::string& results) {
   return wire::decode<wire::SessionResult>(TRY(read_file(results + "/" + kResult, wire::SessionResult::kMost)),
                                            wire::From::ours);
