@@ -72,6 +72,7 @@ void fields(Object& o, SessionInfo& info) {
   if (o.optional("workspace", !info.workspace.empty())) o.text("workspace", info.workspace, kPath);
   if (o.optional("machine", !info.machine.empty())) o.text("machine", info.machine, kName);
   o.number("started", info.started);
+  if (o.optional("headless", info.headless)) o.flag("headless", info.headless);
 }
 
 }  // namespace bottle::wire

@@ -92,6 +92,7 @@ struct SessionInfo {
   std::string agent, bottle, workspace;  // empty if not known
   std::string machine;                   // user@host; empty for this machine
   std::optional<int64_t> started = {};   // seconds since 1970
+  bool headless = false;                 // the agent has no terminal and takes no input
 };
 // Ignores unknown keys, which a later version may have written.
 void fields(Object& o, SessionInfo& info);

@@ -452,7 +452,7 @@ std::vector<Sample> samples() {
   all.back().tables = {"options", "hosts", "on_secret_for"};
   all.back().elsewhere = "/plan/";
   all.push_back(sample("session-info", SessionInfo{"s1", SessionState::running, "reviewer", "web", "/home/me/app",
-                                                   "me@far.example.org", 1'800'000'000}));
+                                                   "me@far.example.org", 1'800'000'000, true}));
   all.back().passes_over_unknown_keys = true;
   add_guard(all);
   add_machine(all);

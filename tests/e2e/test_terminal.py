@@ -53,6 +53,27 @@ def test_a_shell_on_a_terminal(terminal, runtime):
     assert child.exitstatus == 5
 
 
+def test_a_terminal_at_a_headless_session(terminal, operator, until):
+    """It shows plain lines, its detach key works, and Ctrl-C ends the session as at `bottle start`."""
+    launcher = operator.background("while sleep 0.2; do echo one; echo two; done")
+    try:
+        assert until(lambda: operator.sessions() and launcher.stdout.readline() == "one\n", 120)
+        child = terminal("attach")
+        child.expect("one\r\ntwo\r\n")
+        child.send("\x10\x11")
+        child.expect("bottle attach")
+        child.expect(pexpect.EOF)
+        child = terminal("attach")
+        child.expect("one\r\ntwo\r\n")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        assert until(lambda: operator.sessions() == [], 60), operator.sessions()
+    finally:
+        launcher.kill()
+        launcher.communicate()
+        operator.bottle("stop", *operator.sessions(), timeout=120)
+
+
 def test_an_agent_whose_name_begins_with_a_digit_is_chosen_by_its_name(world, operator):
     """The agents get the numbers 1 to 3, in this order."""
     config = {"bottles": {"b": {"workspace": "copy"}}, "agents": {name: {"bottle": "b", "provider": "shell"} for name in ("2fa", "3", "aaa")}}

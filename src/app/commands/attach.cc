@@ -1,5 +1,6 @@
 // Joins the session, which may start a new near side for a session on another machine, and then follows it as a start
-// does. A terminal on stdin is connected to the agent; from a pipe, the input is passed on.
+// does. A terminal on stdin is connected to the agent; from a pipe, the input is passed on. A headless agent takes no
+// input, and its terminal only reads the detach key.
 #include <unistd.h>
 
 #include <functional>
@@ -45,7 +46,9 @@ Result<int> attach(const AttachOptions& options) {
   TRY(wire::send_frame(fd.get(), wire::FrameType::attach, wire::encode(wire::Attach{})));
   session::ClientOptions client;
   using Input = session::ClientOptions::Input;
-  client.input = ::isatty(0) ? Input::terminal : Input::forwarded;
+  bool takes_input = !info_of(name).headless;
+  if (::isatty(0)) client.input = takes_input ? Input::terminal : Input::detach_key;
+  else client.input = takes_input ? Input::forwarded : Input::none;
   if (client.input == Input::terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
   auto ended = session::follow(fd.get(), client);

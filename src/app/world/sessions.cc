@@ -173,6 +173,12 @@ bool runs(const wire::SessionInfo& info) {
          info.state == SessionState::unattended;
 }
 
+wire::SessionInfo info_of(const std::string& session) {
+  auto text = read_file(directories().session(session) + "/" + session::kInfo, wire::SessionInfo::kMost);
+  return text ? wire::decode<wire::SessionInfo>(*text, wire::From::ours).value_or(wire::SessionInfo())
+              : wire::SessionInfo();
+}
+
 Result<std::vector<wire::SessionInfo>> sessions() {
   std::string directory = directories().sessions;
   std::vector<wire::SessionInfo> all;
@@ -185,9 +191,7 @@ Result<std::vector<wire::SessionInfo>> sessions() {
       continue;
     }
     // The supervisor writes this file when the agent runs.
-    auto text = read_file(directory + "/" + name + "/" + session::kInfo, wire::SessionInfo::kMost);
-    auto info = text ? wire::decode<wire::SessionInfo>(*text, wire::From::ours).value_or(wire::SessionInfo())
-                     : wire::SessionInfo();
+    auto info = info_of(name);
     info.session = name;
     // On a remote machine, the agent continues without an owner on this machine; `bottle attach` gives it a new one. Or
     // the session has ended, and its last owner recorded what is left.

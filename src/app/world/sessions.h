@@ -51,5 +51,7 @@ Result<std::string> new_session(const std::string& name, const std::string& work
 Result<std::vector<wire::SessionInfo>> sessions();
 // Returns whether a session of that list has an agent, or will have one. The others only left something.
 bool runs(const wire::SessionInfo& info);
+// Returns what the session's supervisor wrote about it in info.json, or an empty description if that cannot be read.
+wire::SessionInfo info_of(const std::string& session);
 
 }  // namespace bottle::app

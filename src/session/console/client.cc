@@ -46,7 +46,7 @@ class Follower {
     std::optional<Signals> own;
     if (!options_.signals) own.emplace(kLauncherSignals, Signals::Nohup::heeded);
     const Signals& signals = own ? *own : *options_.signals;
-    if (has_terminal()) raw_.emplace(0);
+    if (has_terminal()) raw_.emplace(0, takes_input() ? RawTerminal::Raw::all : RawTerminal::Raw::keys);
     if (!options_.starting) agent_runs();
     bool input_open = options_.input != ClientOptions::Input::none;
     for (;;) {
@@ -82,7 +82,9 @@ class Follower {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool has_terminal() const { return options_.input == ClientOptions::Input::terminal; }
+  bool has_terminal() const { return options_.input == ClientOptions::Input::terminal || !takes_input(); }
+  // Returns whether the agent takes the operator's input, if there is any.
+  bool takes_input() const { return options_.input != ClientOptions::Input::detach_key; }
 
   // Gives the terminal back, so that bottle and then the shell can use it.
   void leave_terminal() {
@@ -239,6 +241,7 @@ class Follower {
   }
 
   void send_input(const std::string& bytes) {
+    if (!takes_input()) return;
     if (typing_) (void)write_all(typing_->fd(), bytes);
     else if (has_terminal() && (lost_ > 0 || is_full())) drop(bytes.size());
     else post(FrameType::input, bytes);

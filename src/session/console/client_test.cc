@@ -159,6 +159,22 @@ TEST(Follow, DropsTheRestOfALongPasteBeforeTheAgentRuns) {
   EXPECT_EQ(typed.warnings.size(), 1u);
 }
 
+TEST(Follow, ReadsOnlyTheDetachKeyForAHeadlessAgent) {
+  auto pair = make_socket_pair().value();
+  auto input = make_pipe().value();
+  UniqueFd own_input(::dup(0));
+  ASSERT_EQ(::dup2(input.read.get(), 0), 0);
+  ASSERT_TRUE(write_all(input.write.get(), "abc\n\x10\x11"));
+  auto ended = follow(pair.ours.get(), {.input = ClientOptions::Input::detach_key});
+  ::dup2(own_input.get(), 0);
+  ASSERT_TRUE(ended) << ended.error().what;
+  EXPECT_TRUE(ended->detached);
+  pair.ours.reset();
+  std::string types;
+  while (auto frame = receive_frame(pair.theirs.get())) types += static_cast<char>(frame->type);
+  EXPECT_EQ(types, "wd") << "the size and the end";
+}
+
 TEST(AwaitEnd, HasALimit) {
   auto pair = make_socket_pair().value();
   await_end(pair.ours.get(), std::chrono::milliseconds(20));  // would otherwise never return

@@ -23,10 +23,14 @@ namespace {
 constexpr int kLookForStopMs = 50;
 }
 
-RawTerminal::RawTerminal(int fd) : fd_(fd) {
+RawTerminal::RawTerminal(int fd, Raw what) : fd_(fd) {
   if (!::isatty(fd) || ::tcgetattr(fd, &saved_) != 0) return;
   termios raw = saved_;
   ::cfmakeraw(&raw);
+  if (what == Raw::keys) {
+    raw.c_oflag = saved_.c_oflag;
+    raw.c_lflag |= saved_.c_lflag & static_cast<tcflag_t>(ISIG);
+  }
   active_ = ::tcsetattr(fd, TCSANOW, &raw) == 0;
 }
 

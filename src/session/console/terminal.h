@@ -15,8 +15,10 @@ namespace bottle::session {
 // Keeps a terminal in raw mode for as long as it exists.
 class RawTerminal {
  public:
+  // With `keys`, only input is raw: Ctrl-C is still a signal, and each line of the output still begins at the left.
+  enum class Raw { all, keys };
   // Does nothing if `fd` is not a terminal.
-  explicit RawTerminal(int fd);
+  explicit RawTerminal(int fd, Raw what = Raw::all);
   RawTerminal(const RawTerminal&) = delete;
   RawTerminal& operator=(const RawTerminal&) = delete;
   ~RawTerminal();

@@ -108,6 +108,24 @@ TEST(AgentScreen, ColorsAreResetOnlyIfTheyMayHaveChanged) {
   EXPECT_EQ(restored("\x1b[31mred\x1b[0m").find("\x1b]1"), std::string::npos) << "a shell's own colors would go";
 }
 
+// A headless agent writes plain lines, and Ctrl-C must reach bottle.
+TEST(RawTerminal, CanLeaveOutputAndSignalsAsTheyAre) {
+  int master = -1, slave = -1;
+  ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+  UniqueFd shown(master), terminal(slave);
+  RawTerminal keys(terminal.get(), RawTerminal::Raw::keys);
+  EXPECT_TRUE(write_all(terminal.get(), "one\ntwo"));
+  char buffer[64];
+  ssize_t n = ::read(shown.get(), buffer, sizeof buffer);
+  ASSERT_GT(n, 0);
+  EXPECT_EQ(std::string_view(buffer, static_cast<size_t>(n)), "one\r\ntwo");
+  termios now{};
+  ASSERT_EQ(::tcgetattr(terminal.get(), &now), 0);
+  EXPECT_TRUE(now.c_lflag & ISIG);
+  EXPECT_FALSE(now.c_lflag & (ICANON | ECHO));
+  EXPECT_FALSE(now.c_iflag & IXON) << "Ctrl-Q is part of the detach key";
+}
+
 TEST(DropAnswers, LeavesNothingForTheShell) {
   int master = -1, slave = -1;
   ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);

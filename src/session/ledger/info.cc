@@ -11,7 +11,7 @@ void write_info(const wire::Job& job, wire::SessionState state, const std::strin
   auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   const auto& plan = job.plan;
-  wire::SessionInfo info{plan.session, state, plan.agent, plan.bottle, plan.workspace, machine, now};
+  wire::SessionInfo info{plan.session, state, plan.agent, plan.bottle, plan.workspace, machine, now, plan.headless};
   (void)write_file_atomically(job.directories.session(plan.session) + "/" + kInfo, wire::encode(info));
 }
 
