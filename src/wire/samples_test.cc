@@ -456,6 +456,7 @@ std::vector<Sample> samples() {
   all.back().passes_over_unknown_keys = true;
   add_guard(all);
   add_machine(all);
+  all.push_back(sample("kept-usage", KeptUsage{{{"api.example.org", 1, 3, 4096, 10, 12, 2'000'000}}}));
   all.push_back(sample("wanted-decisions", WantedDecisions{7}));
   all.push_back(foreign("latest-decisions", LatestDecisions{7, 8, {decision()}}));
   return all;

@@ -7,6 +7,7 @@ namespace bottle::session {
 inline constexpr const char* kLedger = "ledger";
 inline constexpr const char* kSocket = "socket";      // where the supervisor serves its clients
 inline constexpr const char* kInfo = "info.json";     // wire::SessionInfo
+inline constexpr const char* kUsage = "usage.json";   // wire::KeptUsage, of the broker
 inline constexpr const char* kDelivery = "delivery";  // where the far side of a session takes the workspace
 
 // In the directory of its results (Directories::results_of).

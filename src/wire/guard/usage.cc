@@ -27,4 +27,6 @@ void fields(Object& o, HostUsage& usage) {
   o.number("cost", usage.cost);
 }
 
+void fields(Object& o, KeptUsage& kept) { o.objects("hosts", kept.hosts, kMany); }
+
 }  // namespace bottle::wire

@@ -54,6 +54,14 @@ struct Usage {
   std::vector<HostUsage> hosts;
 };
 
+// Holds what a session has used, as a near side keeps it for the next one.
+struct KeptUsage {
+  static constexpr const char* kName = "session's usage";
+  static constexpr size_t kMost = 8 << 20;
+  std::vector<HostUsage> hosts;
+};
+void fields(Object& o, KeptUsage& kept);
+
 // Reports that the guard has refused something because of a limit. The guard sends it once until the limit changes.
 struct LimitHit {
   static constexpr const char* kType = "limit";

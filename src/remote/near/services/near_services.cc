@@ -12,10 +12,12 @@
 
 #include <algorithm>
 
+#include "base/files/file.h"
 #include "base/text/base64.h"
 #include "session/box/host_routes.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/guard_link/guard_link.h"
+#include "session/ledger/files.h"
 #include "session/policy/policy_change.h"
 
 namespace bottle::remote {
@@ -27,6 +29,8 @@ namespace {
 // The size of one piece, in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably for it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
+// How long a change of what was used may wait until it is written.
+constexpr std::chrono::milliseconds kKeepsUsage{500};
 // The limit for all streams together, in bytes. More would fill ssh's own buffers and delay the keystrokes.
 constexpr size_t kMostInFlight = 1024 * 1024;
 
@@ -64,6 +68,11 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
                !plan::is_exposed(job.plan, *secret);
       });
     }
+    services->usage_path_ = directory + "/" + session::kUsage;
+    // Without the earlier counts, the limits could be used up again.
+    auto kept = read_file(services->usage_path_, wire::KeptUsage::kMost);
+    if (kept) services->usage_.take({TRY(wire::decode<wire::KeptUsage>(*kept, wire::From::ours)).hosts});
+    else if (kept.error().code != Code::not_found) return std::unexpected(std::move(kept.error()));
     services->rules_ = broker_rules(job.plan, settings);
     services->config_ = broker_config(job.plan, settings);
     services->root_ = TRY(pki::Root::make(job.plan.session));
@@ -97,6 +106,7 @@ NearServices::~NearServices() {
     auto messages = broker_->read();
     if (!messages) return;
     take_all(*messages);
+    keep_usage();
   }
 }
 
@@ -189,12 +199,22 @@ void NearServices::read_broker() {
 void NearServices::take_all(const std::vector<wire::FromGuard>& messages) {
   for (const auto& message : messages) {
     if (const auto* decision = std::get_if<wire::Decision>(&message)) record_(*decision);
-    if (const auto* usage = std::get_if<wire::Usage>(&message)) usage_.take(*usage);
+    const auto* usage = std::get_if<wire::Usage>(&message);
+    if (!usage) continue;
+    usage_.take(*usage);
+    if (!keep_at_) keep_at_ = std::chrono::steady_clock::now() + kKeepsUsage;
   }
+}
+
+// Writes what was used, for a near side that takes over the session. If this cannot be written, the session continues.
+void NearServices::keep_usage() {
+  keep_at_.reset();
+  (void)write_file_atomically(usage_path_, wire::encode(wire::KeptUsage{usage_.all()}));
 }
 
 void NearServices::handle(const Poller& poller, bool behind) {
   update_networks();
+  if (keep_at_ && std::chrono::steady_clock::now() >= *keep_at_) keep_usage();
   if (broker_ && poller.readable(broker_->fd())) read_broker();
   if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(send_);
   // All flows get their turn, including those whose credit has come without anything to read.

@@ -34,7 +34,8 @@ class NearServices {
   using Record = std::function<void(const wire::Decision& decision)>;
 
   // Returns null if the session needs no services. `there` is the job that the other machine will get; what stays on
-  // this machine is removed from it.
+  // this machine is removed from it. The broker continues to count what earlier near sides left in `directory`, the
+  // session's directory.
   static Result<std::unique_ptr<NearServices>> make(const Job& job, Job& there, const std::string& directory, Send send,
                                                     Record record);
   // Ends the broker, and records its last decisions. Blocks for at most a few seconds.
@@ -76,6 +77,7 @@ class NearServices {
   void configure_broker();
   void read_broker();
   void take_all(const std::vector<wire::FromGuard>& messages);
+  void keep_usage();
   // Reads the networks again, because this machine may move to another network during a session.
   void update_networks();
 
@@ -84,7 +86,9 @@ class NearServices {
   Record record_;
   std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
   session::UsageBook usage_;                 // of the broker
-  BrokerRules rules_;                        // with the changes of the operator
+  std::string usage_path_;                   // where it is kept for the next near side
+  std::optional<std::chrono::steady_clock::time_point> keep_at_;  // set if it has changed since it was written
+  BrokerRules rules_;                                             // with the changes of the operator
   std::shared_ptr<const pki::Root> root_;
   std::unique_ptr<Broker> broker_;
   std::map<uint32_t, Flow> flows_;

@@ -27,12 +27,15 @@ using nlohmann::json;
 
 class NearServicesTest : public ::testing::Test {
  protected:
+  ~NearServicesTest() override { std::filesystem::remove_all(directory_); }
   NearServicesTest() : service_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in a{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     EXPECT_EQ(::bind(service_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
     socklen_t size = sizeof a;
     ::getsockname(service_.get(), reinterpret_cast<sockaddr*>(&a), &size);
     ::listen(service_.get(), 4);
+    char path[] = "/tmp/near_services_test_XXXXXX";
+    directory_ = ::mkdtemp(path);
     job_.plan.session = "test";
     job_.path_to_self = GUARD_PROGRAM;  // this program can run as the broker, like bottle
     job_.plan.egress.lan.push_back(
@@ -44,7 +47,7 @@ class NearServicesTest : public ::testing::Test {
   void make() {
     there_ = job_;
     auto made = NearServices::make(
-        job_, there_, "/nonexistent",
+        job_, there_, directory_,
         [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
         [this](const wire::Decision& decision) { audit_.push_back(decision); });
     EXPECT_TRUE(made) << made.error().what;
@@ -78,6 +81,7 @@ class NearServicesTest : public ::testing::Test {
   }
 
   UniqueFd service_;
+  std::string directory_;
   Job job_, there_;
   std::vector<json> told_;
   std::vector<wire::Decision> audit_;
@@ -272,6 +276,29 @@ TEST_F(NearServicesTest, UsageCountsSurviveTheBrokersDeath) {
   ASSERT_NE(now, before);
   ask(4, request);
   EXPECT_NE(answer(4).find("limit_reached"), std::string::npos);
+}
+
+// `bottle attach` starts another near side after the death of one, whose broker must not begin to count again.
+TEST_F(NearServicesTest, UsageCountsSurviveTheDeathOfTheNearSide) {
+  std::thread service([&] {
+    UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    char buffer[4096];
+    EXPECT_GT(::read(client.get(), buffer, sizeof buffer), 0);
+    (void)write_all(client.get(), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nissue");
+  });
+  const std::string request = get("GET", "http://tracker.bottle/issues/1"), kept = directory_ + "/usage.json";
+  ask(1, request);
+  EXPECT_TRUE(answer(1).ends_with("issue"));
+  service.join();
+  for (int i = 0; i < 1000 && !read_file(kept).value_or("").contains("\"requests\":1"); ++i) turn();
+  job_.plan.egress.limit.requests = 1;
+  make();
+  ask(2, request);
+  EXPECT_NE(answer(2).find("limit_reached"), std::string::npos);
+  ASSERT_TRUE(write_file_atomically(kept, "{"));
+  there_ = job_;
+  EXPECT_FALSE(
+      NearServices::make(job_, there_, directory_, [](const wire::ToFarGuard&) {}, [](const wire::Decision&) {}));
 }
 
 // `bottle deny` applies on this side whether or not the other machine obeys. `bottle allow` affects only what is served
