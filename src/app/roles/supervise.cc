@@ -59,27 +59,14 @@ std::optional<Job> receive_job(int socket) {
 
 // Removes the variables of other programs, which may be secrets and must not stay in a process that runs for hours.
 void keep_needed_variables(const Job& job) {
+  const auto before = environment();
   for (const char* test :
        {"BOTTLE_TEST_KILL_AT_RECORD", "BOTTLE_TEST_KILL_LAUNCHER_AT_RECORD", "BOTTLE_TEST_STOP_AT_RECORD"})
-    if (std::getenv(test)) return;
-  std::map<std::string, std::string> kept = {{"PATH", kUsualPath}};
-  auto keep = [&](const char* name) {
-    if (const char* value = std::getenv(name)) kept[name] = value;
-  };
-  // ssh needs its agent to reconnect, and may need any other variable of the operator, too.
-  if (job.side() == wire::Side::near) {
-    for (const char* name : {"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR"}) keep(name);
-    ssh::set_environment(hook_environment());
-  }
-  // These say where the operator's own git settings are, which decide whose repositories git may read and under which
-  // name the agent commits.
-  for (const char* name :
-       {"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
-    keep(name);
-  keep("BOTTLE_ENGINE_TIMEOUT");
-  kept["HOME"] = job.directories.home;
+    if (before.contains(test)) return;
+  // ssh may need any variable of the operator.
+  if (job.side() == wire::Side::near) ssh::set_environment(hook_environment());
   clear_environment();
-  for (const auto& [name, value] : kept) ::setenv(name.c_str(), value.c_str(), 1);
+  for (const auto& [name, value] : kept_variables(job, before)) ::setenv(name.c_str(), value.c_str(), 1);
 }
 
 // Returns the connection to the far side that the launcher has opened. A supervisor that adopts a session, or makes a
@@ -94,6 +81,22 @@ std::optional<remote::Channel> passed_channel(const wire::RemoteJob& job) {
 }
 
 }  // namespace
+
+std::map<std::string, std::string> kept_variables(const Job& job, const std::map<std::string, std::string>& all) {
+  std::map<std::string, std::string> kept = {{"PATH", kUsualPath}};
+  auto keep = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names)
+      if (auto found = all.find(name); found != all.end()) kept[name] = found->second;
+  };
+  // ssh needs its agent to reconnect. An image that is sent to the machine is first written to TMPDIR.
+  if (job.side() == wire::Side::near) keep({"SSH_AUTH_SOCK", "PATH", "XDG_RUNTIME_DIR", "TMPDIR"});
+  // These say where the operator's own git settings are, which decide whose repositories git may read and under which
+  // name the agent commits.
+  keep({"SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"});
+  keep({"BOTTLE_ENGINE_TIMEOUT"});
+  kept["HOME"] = job.directories.home;
+  return kept;
+}
 
 int supervise(int socket) {
   // SIGTERM is not ignored: it asks the session to stop (session/console/stop_signal.h).
