@@ -1,10 +1,13 @@
 """Tests faults around a bottle on another machine: each causes a clear error, leaves nothing on either side, and loses
 nothing."""
 
+import contextlib
+import fcntl
 import glob
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -154,6 +157,29 @@ def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(rem
     assert status == 125 and "the session's supervisor died" in err, err
     assert worktree(remote, "last") == "last\n", err
     start(remote, far, "true")  # sweeps what the dead supervisor left
+
+
+def test_a_start_does_not_wait_until_other_sessions_are_swept(remote, far, until):  # noqa: F811
+    """Their work may have gigabytes. Here, others seem to sweep them, and a sweep waits a minute for each."""
+    owner, ledgers = os.stat(far.home), []
+    for name in ("dead-1", "dead-2", "dead-3"):
+        directory = os.path.join(far.home, ".local", "state", "bottle", "sessions", name)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        ledgers.append(os.path.join(directory, "ledger"))
+        with open(ledgers[-1], "w") as file:
+            file.write(json.dumps({"owner": "%d:1:1:another-boot" % owner.st_uid}) + "\n" + json.dumps({"engine": "/none"}) + "\n")
+        os.chmod(ledgers[-1], 0o600)
+        for path in (directory, ledgers[-1]):
+            os.chown(path, owner.st_uid, owner.st_gid)
+    with contextlib.ExitStack() as held:
+        for path in ledgers:
+            fcntl.flock(held.enter_context(open(path)), fcntl.LOCK_EX)
+        since = time.time()
+        session = start(remote, far, "echo fine")
+        assert session.status == 0 and session.out == "fine\n", session.explain()
+        assert time.time() - since < 150, "it waited for the sweep"
+    start(remote, far, "true")
+    assert until(lambda: not any(os.path.exists(path) for path in ledgers), 120)
 
 
 def test_a_full_disk_on_the_remote_machine(remote, far, until):  # noqa: F811

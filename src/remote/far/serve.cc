@@ -79,12 +79,28 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   return {};
 }
 
+// Sweeps what the dead owner of a session left. Without a name, sweeps what all dead owners left. Blocks; the work of a
+// session may have gigabytes.
+void sweep_left(const FarWorld& world, const std::string& session = {}) {
+  auto orphans = find_orphans(world.directories);
+  if (!session.empty()) std::erase_if(orphans, [&](const auto& each) { return each.session != session; });
+  if (orphans.empty() || !engine_of(world)) return;
+  sweep(world.directories, orphans, docker::connect);
+}
+
+// Does that for the session of an attach, whose near side takes a silent connection for a dead one.
+void sweep_and_pong(const FarWorld& world, const std::string& session) {
+  auto swept = std::async(std::launch::async, [&] { sweep_left(world, session); });
+  while (swept.wait_for(std::chrono::seconds(3)) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");
+}
+
 // Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
 // itself.
 Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
   Job job = TRY(wire::decode<Job>(text, wire::From::ours));
   TRY(find_roots(world, job));
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
+  sweep_left(world, job.plan.session);  // so that the name is free
   // The job has the near side's paths, which this machine's paths replace.
   job.directories = world.directories;
   job.storage = session::storage_of(info);
@@ -105,13 +121,6 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
         TRY(job.token.fetch.empty() ? take_token_file(job.token.file) : fetch_token(job.token.fetch));
   }
   return start_supervisor(job);
-}
-
-// Sweeps what dead owners left, so that its subnets and names are free again.
-void sweep_meanwhile(const FarWorld& world) {
-  auto engine = engine_of(world);
-  if (!engine) return;
-  sweep(world.directories, find_orphans(world.directories), docker::connect);
 }
 
 // Writes the hello in a separate thread. A near side that has used this machine before sends its job with the first
@@ -136,7 +145,7 @@ int serve(const FarWorld& world) {
   // The engine is asked immediately, because the job may still be on its way.
   auto info = ask_info(world);
   auto hello = say_hello(world, info, !token.empty());
-  if (!world.engine_at) sweep_meanwhile(world);  // a VM that was just made has nothing to sweep
+  std::future<void> sweeping;
   auto frame = receive_frame(0);
   if (!frame) return 0;  // the near side wanted only the hello
   UniqueFd socket;
@@ -146,6 +155,8 @@ int serve(const FarWorld& world) {
     if (!hello.get()) return 1;
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);
+    // The session does not wait for what other sessions left. A VM that was just made has nothing to sweep.
+    if (!world.engine_at) sweeping = std::async(std::launch::async, [&world] { sweep_left(world); });
   } else if (frame->type == FrameType::attach) {
     auto attach = wire::decode<wire::Attach>(frame->bytes, wire::From::ours);
     if (!hello.get()) return 1;
@@ -154,6 +165,7 @@ int serve(const FarWorld& world) {
     auto connected = connect_to_session(world, {attach->session, attach->id});
     // The session's supervisor is gone, so it has ended, or its machine was restarted.
     if (!connected) {
+      sweep_and_pong(world, attach->session);
       if (auto told = tell_result(world, *attach); !told) return refuse(told.error()), 1;
       return 0;
     }
