@@ -120,7 +120,7 @@ class Detector {
 
   static constexpr int kDeepest = 5;                    // nested encodings
   static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
-  static constexpr size_t kMostText = 4;                // those of them that may be text; Base64 is read four times
+  static constexpr size_t kMostText = 5;                // those of them that may be text; Base64 is read four times
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
   static constexpr size_t kMostWork = 28;               // for each byte of the block and of what is decompressed, …
   static constexpr size_t kFreeWork = 320 * 1024;       // … and for each block
