@@ -159,6 +159,23 @@ TEST(Detector, FindsCompressedDataInLiterals) {
   }
 }
 
+// The first bytes after the header of zlib may look like text.
+TEST(Detector, FindsCompressedDataThatBeginsLikeText) {
+  constexpr size_t kHeader = 2, kText = 9;
+  size_t tried = 0;
+  for (unsigned seed = 0; seed < 400 && tried < 3; ++seed)
+    for (std::string_view words : {"data rare lava ", "radar data data ", "area radar area ", "data radar and "}) {
+      std::string packed = deflated(std::string(words) + filled("ghp_<alnum 36>", seed), 15);
+      std::string_view first = std::string_view(packed).substr(kHeader, kText);
+      if (!std::ranges::all_of(first, [](char c) { return c >= ' ' && c < 0x7f; })) continue;
+      ++tried;
+      std::string bytes = "b'" + literal(packed, false) + "'";
+      EXPECT_EQ(found("print(" + bytes + ")\n"), "github-token (deflate in escapes)") << bytes;
+      EXPECT_EQ(found(nlohmann::json{{"out", "x = " + bytes}}.dump()), "github-token (deflate in escapes)") << bytes;
+    }
+  EXPECT_GE(tried, 3u);
+}
+
 TEST(Detector, FindsCompressedDataAfterOtherEscapes) {
   for (unsigned seed = 0; seed < 10; ++seed) {
     std::string text =
