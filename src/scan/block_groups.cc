@@ -57,6 +57,25 @@ bool is_in_dump(std::string_view text, const Decoded& dump, size_t begin, size_t
   return at >= end || (at + kOfOffset >= end && is_of_offset(at));
 }
 
+// Returns positions in words of the text's line at `begin` that may be the offsets of a dump: words of at least seven
+// digits, and those before a colon. The spaces before them are before `end`.
+std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end) {
+  constexpr size_t kLongest = 320, kMost = 4, kFewestDigits = 4, kMany = 7, kMostDigits = 16;
+  std::vector<size_t> offsets;
+  if (end <= begin) return offsets;
+  std::string_view line = text.substr(begin, std::min(kLongest, end - begin));
+  line = line.substr(0, line.find('\n'));
+  char space = line.contains(' ') ? ' ' : '+';  // as in a form
+  auto is_digit = [&](size_t at) { return at < text.size() && hex_digit(static_cast<uint8_t>(text[at])) >= 0; };
+  for (size_t at = line.find(space); at != line.npos && offsets.size() < kMost; at = line.find(space, at + 1)) {
+    size_t first = begin + at + 1, last = first;
+    while (last - first <= kMostDigits && is_digit(last)) ++last;
+    bool has_colon = last < text.size() && text[last] == ':', ends = has_colon || text.substr(last).starts_with(space);
+    if (ends && last - first >= (has_colon ? kFewestDigits : kMany)) offsets.push_back(last - 1);
+  }
+  return offsets;
+}
+
 }  // namespace
 
 std::pair<size_t, size_t> View::source(size_t begin, size_t end) const {
@@ -162,8 +181,13 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
   view.searched_for_dump = std::max<size_t>(view.searched_for_dump, groups.begin);
   // Returns whether a dump begins at `from` and reaches the groups. One that ends before them is not scanned again from
   // its other lines.
-  auto reaches_groups = [&] {
-    if (!scan_dump(view, from)) return false;
+  auto reaches_groups = [&](bool begins_line) {
+    bool found = begins_line && scan_dump(view, from);
+    // Words may come before the offset of its first line.
+    if (!found)
+      for (size_t offset : offsets_in_line(view.text, from, groups.end))
+        if (found = may_work(work::kLines) && scan_dump(view, offset); found) break;
+    if (!found) return false;
     from = std::max(from, view.dump_end);
     return view.dump_end > groups.begin;
   };
@@ -173,11 +197,11 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
       size_t line = std::min(rest.find('\n'), rest.find("\\n"));
       if (line == rest.npos) return false;
       from += line + (rest[line] == '\\' ? 2 : 1);
-      if (reaches_groups()) return true;
+      if (reaches_groups(true)) return true;
     }
     return false;
   };
-  if (from == 0 && reaches_groups()) return;
+  if (reaches_groups(from == 0)) return;
   if (scan_lines(groups.begin, SIZE_MAX) || scan_dump(view, groups.begin)) return;
   from = groups.begin;
   scan_lines(groups.end, kMostLines);

@@ -227,6 +227,15 @@ TEST(Detector, FindsDumpsAfterSentences) {
       EXPECT_EQ(found(std::string(before) + dump), "github-token (dump)") << before << dump;
       EXPECT_EQ(found(lines_in_json(std::string(before) + dump)), "github-token (dump)") << before << dump;
     }
+  // Words of the same length as those of the dump come before its first line.
+  file = token + ", and this is the rest of the file\n";
+  for (const auto& [before, dump] : {std::pair("then home lazy ", dump(file, "%08zx:", 2, true)),
+                                     std::pair("over afar from ", dump(file, "%08zx ", 1, true)),
+                                     std::pair("as of an it ", dump(file, "%07zo", 1, false)),
+                                     std::pair("this is the feed ", dump(file, "%08zx:", 2, true))}) {
+    EXPECT_EQ(found(before + dump), "github-token (dump)") << before << dump;
+    EXPECT_EQ(found(lines_in_json(before + dump)), "github-token (dump)") << before << dump;
+  }
   // The groups may begin anywhere in the lines of the dump, which have two spaces in their middle.
   file = filled("the token is github_pat_<alnum 22>_<alnum 59>\n", 7);
   std::string lines = dump(file, "%08zx ", 1, false), prose = "software for all its users\nand other kinds of works";

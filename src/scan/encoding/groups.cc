@@ -203,11 +203,16 @@ class Dump {
     size_t begin = at, limit = at - std::min<size_t>(at, 24);
     while (begin > limit && (digit_of(text_[begin - 1]) >= 0 || is_space(text_[begin - 1]) || text_[begin - 1] == ':'))
       --begin;
-    // Other words may come before the offset.
+    // Other words may come before the offset, and some of them may have the form of one without a colon.
+    size_t first = at;
     for (size_t offset = begin; offset < at; ++offset)
       if (size_t words = offset; digit_of(text_[offset]) >= 0 && (offset == begin || is_space(text_[offset - 1])))
-        if (offset_digits(words)) return offset;
-    return begin;
+        if (auto digits = offset_digits(words)) {
+          size_t end = offset + digits->size();
+          if (end < text_.size() && text_[end] == ':') return offset;
+          first = std::min(first, offset);
+        }
+    return first < at ? first : begin;
   }
   size_t end_of_line(size_t at) const {
     size_t limit = std::min(text_.size(), at + kLongestLine);
