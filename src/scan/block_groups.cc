@@ -148,12 +148,16 @@ void BlockScan::scan_quoted_printable(const View& outer, const std::vector<Regio
   if (std::ranges::none_of(regions, is_mail) || !may_work(outer.text.size() * work::kOfLines)) return;
   Decoded decoded = quoted_printable(outer.text);
   if (decoded.text.size() == outer.text.size()) return;
+  uint64_t hash = keyed_hash(decoded.text);
+  if (was_seen(hash, outer.depth + 1, false)) return;
   text_left_ += decoded.text.size();  // the text counts only once toward the limit
+  size_t found = result_.findings.size();
   scan_view({.text = decoded.text,
              .outer = &outer,
              .map = &decoded,
              .encoding = "quoted-printable",
-             .depth = Detector::kDeepest});
+             .depth = outer.depth + 1});
+  if (result_.findings.size() > found) seen_[false].forget(hash);
 }
 
 // Scans the dump that has a word at `begin`, and returns whether there is one. Each of its lines has groups, so without

@@ -266,6 +266,21 @@ TEST(Detector, FindsSecretsAtSoftLineBreaksOfEmail) {
   EXPECT_EQ(found(program), "");
 }
 
+TEST(Detector, FindsWhatIsEncodedInQuotedPrintable) {
+  std::string header = "Content-Transfer-Encoding: quoted-printable\r\n\r\n", between = "=\r\n";
+  std::string token = filled("ghp_<alnum 36>", 7), sentence = "The token of the account is " + token + " and no other.";
+  for (const auto& [name, encoded] :
+       {std::pair("base64", base64(sentence, false, false)), std::pair("hex", each(sentence, "%02x")),
+        std::pair("percent", each(token, "%%%02X")), std::pair("escapes", each(token, "\\u%04x")),
+        std::pair("escapes", each(token, "&#%d;")),
+        std::pair("base64 in base64", base64(base64(sentence), false, false)),
+        std::pair("decimal", each(sentence, "%d", ", "))})
+    for (size_t width : {75, 71, 29}) {
+      std::string mail = header + lines(encoded, width, between) + "\r\n";
+      EXPECT_TRUE(found(mail).starts_with("github-token (" + std::string(name))) << found(mail) << ": " << mail;
+    }
+}
+
 TEST(Detector, FindsSecretsAmongTheDigitsOfMails) {
   std::string header = "Content-Transfer-Encoding: Quoted-Printable\r\n\r\n", token = filled("<alnum 36>", 7);
   std::string mail = header + "<a href=3D\"x\">ghp=5F" + token + "</a>\r\n";
