@@ -72,10 +72,16 @@ bool is_varied(std::string_view run) {
   return false;
 }
 
-// Returns whether the run may be binary digits in hexadecimal, which has only three characters.
+// Returns whether the run may be binary digits in hexadecimal, perhaps with separators between the bytes. It has few
+// different characters, because most of its pairs are "30" or "31". Looks only at its beginning.
 bool may_be_hex_of_bits(std::string_view run) {
-  constexpr size_t kShortest = 128;  // 64 digits
-  return run.size() >= kShortest && run.find_first_not_of("013") == run.npos;
+  constexpr size_t kLooked = 128;  // 64 digits
+  constexpr size_t kOneOf = 6;     // of the characters; one of four are the first digits of a "0" or "1"
+  if (run.size() < kLooked) return false;
+  run = run.substr(0, kLooked);
+  size_t bits = 0;
+  for (size_t at = 0; at + 1 < run.size(); ++at) bits += run[at] == '3' && (run[at + 1] | 1) == '1';
+  return bits * kOneOf >= run.size() && is_hex(run);
 }
 
 struct Format {

@@ -311,6 +311,9 @@ TEST(Detector, FindsBinaryDigitsWithSeparators) {
       std::string bits = lines(each_bit(token), 8, mark);
       std::string text = std::string(before) + (mark.ends_with("0b") ? "0b" : "") + bits;
       EXPECT_EQ(found(text), "github-token (binary in groups)") << text;
+      // The digits have few different characters.
+      for (const char* format : {"%02x", "%02X"})
+        EXPECT_EQ(found(each(text, format)), "github-token (binary in groups in hex)") << text;
     }
   EXPECT_EQ(found(each(each_bit(token), "%02x")), "github-token (binary in hex)");
 }
