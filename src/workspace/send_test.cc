@@ -213,6 +213,38 @@ TEST_F(Workspace, ACopySkipsFilesThatMustNotGoIntoABottle) {
             "a.txt abs dir/b.txt dirty.txt in loop ");
 }
 
+TEST_F(Workspace, ACopyKeepsTheTimesThatBuildToolsCompare) {
+  make_repository();
+  put(repo + "/build/old.o", "stale\n");
+  put(repo + "/build/new.o", "fresh\n");
+  fs::create_symlink("../a.txt", repo + "/build/link");
+  sh("touch -d @1500000001 " + repo + "/build/old.o && touch -d @1500000002.9 " + repo + "/a.txt && touch -d @-5 " +
+     repo + "/dir/b.txt && touch -d @1500000003 " + repo + "/build/new.o && touch -hd @1500000004 " + repo +
+     "/build/link && touch -d @1500000005 " + repo + "/build && touch -d @1500000006 " + repo + "/.git/index");
+  auto time_in = [](const std::string& path) { return sh("stat -c %Y " + path); };
+  pack(manifest::WorkspaceMode::copy);
+  unpack();
+  EXPECT_EQ(time_in(inside + "/build/old.o"), "1500000001");
+  EXPECT_EQ(time_in(inside + "/a.txt"), "1500000002");
+  EXPECT_EQ(time_in(inside + "/build/new.o"), "1500000003");
+  EXPECT_EQ(time_in(inside + "/build/link"), "1500000004");
+  EXPECT_EQ(time_in(inside + "/build"), "1500000005");
+  EXPECT_EQ(time_in(inside + "/.git/index"), "1500000006") << "git compares it with the times of the files";
+  EXPECT_EQ(time_in(inside + "/dir/b.txt"), "0") << "the format has no earlier time";
+  EXPECT_EQ(git("status --porcelain -uno", inside), "");
+  // The .git of a clone replaces that of a linked work tree. It was made for this session, unlike the files.
+  git("worktree add -q " + root + "/linked");
+  sh("touch -d @1500000001 " + root + "/linked/a.txt");
+  pack(manifest::WorkspaceMode::copy, root + "/linked", 1400000000);
+  unpack();
+  EXPECT_EQ(time_in(inside + "/a.txt"), "1500000001");
+  EXPECT_EQ(sh("find " + inside + "/.git -newermt @1400000000"), "");
+  // A checkout would give all files one time, so that a second delivery has the same bytes.
+  pack(manifest::WorkspaceMode::clone, "", 1400000000);
+  unpack();
+  EXPECT_EQ(sh("find " + inside + " -mindepth 1 -newermt @1400000000"), "");
+}
+
 TEST_F(Workspace, ACopyHasNoRefsOfOtherSessions) {
   make_repository();
   std::string head = git("rev-parse HEAD");

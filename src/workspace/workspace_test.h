@@ -31,14 +31,15 @@ class Workspace : public git::Repositories {
   git::OperatorsConfiguration operators() const {
     return fs::exists(root + "/gitconfig") ? git::read_operators_configuration() : git::OperatorsConfiguration();
   }
-  Summary pack(manifest::WorkspaceMode mode, const std::string& from = "") {
+  Summary pack(manifest::WorkspaceMode mode, const std::string& from = "", uint64_t time = 0) {
     archive.clear();
     auto r = send({.mode = mode,
                    .source = from.empty() ? repo : from,
                    .uid = ::getuid(),
                    .gid = ::getgid(),
                    .scratch = root + "/scratch",
-                   .record = root + "/sent"},
+                   .record = root + "/sent",
+                   .time = time},
                   operators(), [&](std::string_view bytes) -> Result<> {
                     archive.append(bytes);
                     return {};

@@ -1,6 +1,7 @@
 // Writes tar archives for the engine, and reads archives from containers, whose content is hostile.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -15,8 +16,12 @@ namespace bottle::docker {
 // Passes each entry to the sink immediately and keeps nothing. Paths are relative.
 class TarWriter {
  public:
-  // `time` is the modification time of every entry, in seconds since 1970.
-  explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)), time_(time) {}
+  // `time` is the modification time of the entries, in seconds since 1970, as of set_time().
+  explicit TarWriter(Sink sink, uint64_t time = 0) : sink_(std::move(sink)) { set_time(time); }
+
+  // Sets the modification time of the following entries. A time after the year 2242 becomes the last one that the
+  // format can express.
+  void set_time(uint64_t time) { time_ = std::min<uint64_t>(time, (1ull << 33) - 1); }
 
   // Write a whole entry. `mode` has the permission bits. A symlink's target is written unchanged. All fail only if the
   // sink does.

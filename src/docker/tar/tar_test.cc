@@ -192,6 +192,23 @@ TEST(TarHeader, ExtensionsReplaceItsFields) {
     EXPECT_FALSE(next.take('x', bad)) << bad;
 }
 
+TEST(Tar, WritesATimeThatFitsIntoItsField) {
+  std::string out;
+  auto sink = [&](std::string_view bytes) -> Result<> {
+    out += bytes;
+    return {};
+  };
+  TarWriter tar(sink, 1);
+  for (uint64_t time : {uint64_t{8}, UINT64_MAX}) {
+    ASSERT_TRUE(tar.file("a", 0644, 0, 0, ""));
+    tar.set_time(time);
+  }
+  ASSERT_TRUE(tar.file("a", 0644, 0, 0, ""));
+  EXPECT_EQ(out.substr(136, 12), std::string("00000000001\0", 12));
+  EXPECT_EQ(out.substr(512 + 136, 12), std::string("00000000010\0", 12));
+  EXPECT_EQ(out.substr(1024 + 136, 12), std::string("77777777777\0", 12));
+}
+
 // Reads archives of another writer (Python's tarfile), which are the fuzzer's seeds. Their first byte is only for the
 // fuzzer.
 TEST(Tar, ReadsArchivesOfOtherWriters) {

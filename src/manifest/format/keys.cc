@@ -54,8 +54,9 @@ constexpr Key kKeys[] = {
     {"bottle", "resources", Shape::one, Type::section, "resources", "Limits of the agent's container."},
     {"bottle", "workspace", Shape::one, Type::choice, "none|copy|clone|bind",
      "How the directory gets into the bottle. `clone` (the default) sends what is committed, and results come back as "
-     "refs and a patch. `copy` sends all files as they are, except links whose target is absolute or outside the "
-     "directory. `bind` lets the agent write to the directory itself and does not work with a rootless engine or with "
+     "refs and a patch. `copy` sends all files as they are, with their modification times in whole seconds, except "
+     "links whose target is absolute or outside the directory. `bind` lets the agent write to the directory itself and "
+     "does not work with a rootless engine or with "
      "userns-remap."},
     {"bottle", "include", Shape::list, Type::text, "",
      "Patterns, as in `.gitignore`, for files that a clone sends although they are not committed, such as `.env` or "

@@ -27,7 +27,8 @@ struct Outgoing {
   std::string home = {};      // the same for the agent's home directory: "home/agent/"; empty if nothing is put there
   std::string record = {};    // a directory that belongs to bottle, for what receive() compares with; if empty, it
                               // compares with the base
-  uint64_t time = 0;          // modification time of the files, in seconds since 1970; 0 means now
+  uint64_t time = 0;          // modification time of all that is not copied as it is on the disk, in seconds since
+                              // 1970; 0 means now
   std::string start = {};     // the directory below `source` in which the agent starts; empty for `source` itself
   std::vector<std::string> include = {};  // uncommitted files that a clone includes: patterns as in .gitignore
   bool keep_ignored = false;              // as in Incoming; stored in the record for receive()

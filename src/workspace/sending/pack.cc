@@ -193,8 +193,8 @@ Packer::Packer(const Outgoing& o, Summary& summary, const Sink& sink, Recorder* 
       summary_(summary),
       sink_(sink),
       recorder_(recorder),
-      tar_([this](std::string_view bytes) { return buffer(bytes); },
-           o.time ? o.time : static_cast<uint64_t>(std::time(nullptr))),
+      time_(o.time ? o.time : static_cast<uint64_t>(std::time(nullptr))),
+      tar_([this](std::string_view bytes) { return buffer(bytes); }, time_),
       chunk_(kChunk, '\0') {}
 
 void Packer::expect(const std::string& below, const std::vector<git::Entry>& entries) {
@@ -216,6 +216,7 @@ Result<> Packer::pack_under(const std::string& root, const std::string& prefix) 
   // What is below a .git is not recorded as a file of the workspace.
   ++in_git_;
   Defer leave([&] { --in_git_; });
+  tar_.set_time(time_);
   TRY(tar_.directory(inside(prefix), 0755, out_.uid, out_.gid));
   return directory(fd.get(), prefix + "/", 1);
 }
@@ -324,6 +325,10 @@ Result<> Packer::buffer(std::string_view bytes) {
   return r;
 }
 
+void Packer::set_time_from(const struct stat& st) {
+  tar_.set_time(reading_.own_times ? static_cast<uint64_t>(std::max<time_t>(st.st_mtim.tv_sec, 0)) : time_);
+}
+
 void Packer::skip(const char* why, const std::string& path) {
   ++summary_.skipped;
   auto& count = skips_[why];
@@ -347,6 +352,7 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
     if (path == ".git/index" && reading_.with_git) continue;  // packed last, when the other files are known
     struct stat st{};
     if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it was removed meanwhile
+    set_time_from(st);
     if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, depth));
     else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
     else if (S_ISLNK(st.st_mode)) TRY(link(fd, name, path));
@@ -358,6 +364,7 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
 // Writes entries for directories that are not in the stream yet. Paths must come sorted.
 Result<> Packer::directories_of(const std::string& path, std::string& made) {
   std::string parent = path.substr(0, path.rfind('/') + 1);  // with its slash, or empty
+  tar_.set_time(time_);
   // Engines would make missing directories as root.
   for (size_t slash = parent.find('/'); slash != std::string::npos; slash = parent.find('/', slash + 1))
     if (!made.starts_with(parent.substr(0, slash + 1)))
@@ -391,6 +398,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
     return {};
   }
   ++summary_.files;
+  set_time_from(st);
   int mode = mode_of(st.st_mode);
   if (is_configuration(fd, name)) {
     auto read = read_all(in.get(), path, kLargestConfig);

@@ -1,6 +1,8 @@
 // Writes the tar stream that goes to the workspace.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <functional>
 #include <map>
 #include <string>
@@ -28,6 +30,7 @@ class Packer {
   struct Reading {
     bool with_git = false;   // its own .git is sent, except the index
     bool committed = false;  // the directory is a checkout, so each file is as in the base
+    bool own_times = false;  // entries keep the times that they have on the disk
     // The packer calls it for each directory below that has a .git, before it reads what is in it. Returns false if
     // that .git must not be sent.
     std::function<Result<bool>(const std::string& path)> nested = nullptr;
@@ -56,6 +59,7 @@ class Packer {
 
  private:
   Result<> buffer(std::string_view bytes);
+  void set_time_from(const struct stat& st);
   void skip(const char* why, const std::string& path);
   Result<> directory(int fd, const std::string& prefix, int depth);
   Result<> directories_of(const std::string& path, std::string& made);
@@ -72,6 +76,7 @@ class Packer {
   Summary& summary_;
   const Sink& sink_;
   Recorder* recorder_;
+  uint64_t time_;  // of entries that do not keep their own
   docker::TarWriter tar_;
   std::string pending_, chunk_, place_;
   Reading reading_;

@@ -370,7 +370,8 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
   if (commits) summary_.base = origin->head.commit;
   if (own_git && (commits || origin->head.commit.empty()))
     note("", summary_.base, TRY(git::read_refs(origin->repository, "refs/")));
-  TRY(packer_.pack(source_, {.with_git = own_git, .nested = [&](const std::string& path) {
+  // Build products lie beside their sources, and tools such as make compare the times of both.
+  TRY(packer_.pack(source_, {.with_git = own_git, .own_times = true, .nested = [&](const std::string& path) {
                                return take_along(path, commits ? origin : nullptr, own_git);
                              }}));
   if (commits && !own_git) replaced_.emplace_back("", *origin);

@@ -101,7 +101,7 @@ class Delivery {
   const Job& job_;
   FarSide& side_;
   std::string name_;  // as from name_of()
-  uint64_t time_;     // of all files, in seconds since 1970; 0 for their own
+  uint64_t time_;     // as in Outgoing
   const std::stop_token& stop_;
   uint64_t most_kept_;  // in bytes
   std::optional<KeptPieces> kept_;
@@ -117,8 +117,8 @@ Delivered deliver(const Job& job, FarSide side, const std::function<Result<>(con
   if (auto known = name.empty() ? Result<std::string>("") : read_file(path, kLargestIndex))
     before = kept_from_bytes(*known);
   Delivered delivered;
-  // All files carry the time at which the workspace first went to that machine. If the times in the headers differed,
-  // no part would match what the machine already has.
+  // All files of a clone carry the time at which the workspace first went to that machine. If the times in the headers
+  // differed, no part would match what the machine already has. Files of a copy keep their own times.
   uint64_t time = name.empty() ? 0 : time_in(path + ".time");
   Delivery delivery(job, side, name, time, stop, most_kept);
   auto taken = delivery.send(before, begins_from, delivered);
