@@ -401,9 +401,11 @@ void BlockScan::find_mnemonics(const View& view, const Spot& at) {
 void BlockScan::find_numbers(const View& view, const Spot& at) {
   if (view.joined) return;
   for (const auto& [rules, find_end] : {std::pair(&catalog_.cards_, &card_at), std::pair(&catalog_.ibans_, &iban_at)})
-    if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin))
+    if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin)) {
+      if (rules == &catalog_.cards_ && may_work(work::kIds) && is_among_ids(view.text, at.begin, end)) continue;
       for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
 }
+    }
 
 // Without room for a finding that is more than a warning, the result is incomplete: the policy may let all earlier
 // findings pass and block this one. Decoding ends, too, because it could add no such finding.

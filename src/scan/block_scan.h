@@ -20,7 +20,7 @@ namespace work {
 inline constexpr size_t kView = 1300, kSpot = 30, kRun = 130, kLines = 140, kLooked = 150, kDecoded = 300, kHex = 60,
                         kTrial = 260, kRegion = 300;
 inline constexpr size_t kCore = 40, kMatch = 40, kName = 20, kOpenEnd = 3000, kWif = 100, kWords = 2100, kGroups = 300;
-inline constexpr size_t kPiece = 40, kFinding = 1230, kLayer = 700, kHash = 1400;
+inline constexpr size_t kPiece = 40, kFinding = 1230, kLayer = 700, kHash = 1400, kIds = 500;
 inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1,
                         kBase32 = 3, kGrouped = 10, kEscape = 2, kNumber = 1, kPair = 2, kCompared = 1, kDecimal = 2,
                         kUnpacked = 5, kPacked = 1, kHashed = 6, kGathered = 6, kForm = 1;  // for each byte

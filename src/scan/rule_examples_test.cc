@@ -9,6 +9,7 @@
 #include "scan/credential/builtin.h"
 #include "scan/credential/characters.h"
 #include "scan/credential/numbers.h"
+#include "scan/disguise_test.h"
 #include "scan/rule_examples.h"
 
 namespace bottle::scan {
@@ -214,6 +215,31 @@ TEST(Rules, OwnRulesWithASpaceAreFoundInForms) {
     }
   }
 }
+// One of ten numbers passes Luhn's checksum.
+TEST(Rules, LetsIdsPassAmongWhichIsACardNumberByChance) {
+  std::string ids, list, lines, cards;
+  for (int i = 0; i < 30; ++i) {
+    std::string id = std::to_string(4539148803436467 + i * 7919);
+    ids += "{\"id\":" + id + ",\"name\":\"a thing with a name\"},";
+    list += id + ", ";
+    lines += id + "\n";
+    cards += filled("{\"id\":4<card 15>,\"name\":\"a thing with a name\"},", static_cast<uint32_t>(i));
+  }
+  EXPECT_EQ(found("[" + ids + "{}]"), "");
+  EXPECT_EQ(found("[1234, " + list + "1]"), "");
+  EXPECT_EQ(found("the ids:\n1234\n" + lines), "");
+  EXPECT_EQ(Detector(&catalog()).scan(cards).findings.size(), 30u);
+  // Numbers after another text say nothing.
+  EXPECT_EQ(found("[" + ids + "{\"card\":4539148803436467}]"), "payment-card");
+  EXPECT_EQ(found("{\"card\":4539148803436467," + ids + "}"), "payment-card");
+  EXPECT_EQ(found("{\"id\":4539148803436467},{\"id\":4539148803436468},{\"id\":4539148803436469}"), "payment-card");
+  std::string export_lines = "name,card,order\n";
+  for (int i = 0; i < 10; ++i)
+    export_lines +=
+        "ann," + filled("4<card 15>", static_cast<uint32_t>(i)) + "," + std::to_string(1234567890123457 + i) + "\n";
+  EXPECT_EQ(Detector(&catalog()).scan(export_lines).findings.size(), 10u);
+}
+
 
 TEST(Rules, ADatabaseOfOtherRulesIsRefused) {
   EXPECT_FALSE(Catalog::make({}, credentials_database()));

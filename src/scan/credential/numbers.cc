@@ -229,6 +229,37 @@ size_t card_at(std::string_view text, size_t at) {
   return split && is_in_line_of_dump(text, at, end) ? 0 : end;
 }
 
+bool is_among_ids(std::string_view text, size_t begin, size_t end) {
+  constexpr size_t kBefore = 4, kFewest = 3, kMost = 8;
+  size_t size = end - begin, from = begin - std::min(begin, kNearNumber), to = std::min(text.size(), end + kNearNumber);
+  // The digits before a number in a list are those of another number.
+  auto alike = [](char a, char b) { return a == b || (is_digit(a) && is_digit(b)); };
+  auto is_like_it = [&](size_t at) {
+    return at >= kBefore && begin >= kBefore &&
+           std::ranges::equal(text.substr(at - kBefore, kBefore), text.substr(begin - kBefore, kBefore), alike);
+  };
+  size_t others = 0, cards = 0;
+  auto count = [&](size_t first, size_t last) {
+    if (last - first != size || !is_like_it(first)) return;
+    ++others;
+    cards += is_card(text.substr(first, size)) ? 1 : 0;
+  };
+  // The nearest numbers come first.
+  for (size_t at = begin; at > from && others < kMost / 2;) {
+    size_t last = at;
+    while (at > from && is_digit(text[at - 1])) --at;
+    if (at < last && at > from) count(at, last);
+    if (at > from) --at;
+  }
+  for (size_t at = end; at < to && others < kMost;) {
+    size_t first = at;
+    while (at < to && is_digit(text[at])) ++at;
+    if (at > first && at < text.size()) count(first, at);
+    ++at;
+  }
+  return others >= kFewest && 2 * cards < others;
+}
+
 bool may_begin_number(std::string_view text, size_t at) {
   constexpr size_t kLooked = 13;  // the shortest card number has as many digits
   constexpr std::ptrdiff_t kDigits = 9;
