@@ -12,9 +12,7 @@
 #include <utility>
 
 #include "scan/block_scan.h"
-#include "scan/credential/characters.h"
 #include "scan/credential/checks.h"
-#include "scan/credential/names.h"
 #include "scan/credential/numbers.h"
 #include "scan/encoding/peek.h"
 #include "scan/encoding/run_parts.h"
@@ -263,50 +261,6 @@ void BlockScan::scan_base32(const View& view, size_t begin, size_t end) {
                  whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
                        : base32_run(view.text, begin, end, bits),
                  "base32");
-  }
-}
-
-// Scans a text without its percent escapes, and as one of an HTML form, in which '+' stands for a space.
-void BlockScan::scan_percent(const View& view, const Spot& at) {
-  std::vector<uint32_t> pluses;
-  Decoded decoded = percent(view.text, at.begin, at.end, &pluses);
-  scan_escaped(view, decoded, at, "percent");
-  if (!pluses.empty()) scan_form(view, decoded, pluses);
-}
-
-// Only known secrets and rules can have spaces, so nothing more is decoded. The other reading differs only where it has
-// a '+', so only the patterns that may have a space are searched in it.
-void BlockScan::scan_form(const View& view, const Decoded& decoded, const std::vector<uint32_t>& pluses) {
-  std::string text = decoded.text;
-  for (uint32_t at : pluses) text[at] = ' ';
-  View inside{.text = text, .outer = &view, .map = &decoded, .encoding = "percent", .depth = Detector::kDeepest};
-  inside.pluses = &pluses;
-  inside.joined = view.joined;
-  last_end_ = nullptr;  // as in scan_view()
-  if (begun_size_) return scan_open_end(inside);
-  uint64_t hash = keyed_hash(text);
-  if (seen_[view.joined].has(hash, Detector::kDeepest)) return;
-  seen_[view.joined].add(hash, Detector::kDeepest);
-  size_t found = result_.findings.size();
-  if (!may_work(work::kRegion + text.size() * work::kForm)) return;
-  if (catalog_.known_.has_spaces() && may_work(text.size())) find_known(inside, 0, text.size());
-  find_credentials(inside, {{0, text.size()}});
-  find_numbers_of_form(inside, pluses);
-  if (result_.findings.size() > found) seen_[view.joined].forget(hash);
-}
-
-// Finds the numbers that have spaces between their groups. A plus is before the number, or after its first group.
-void BlockScan::find_numbers_of_form(const View& view, const std::vector<uint32_t>& pluses) {
-  constexpr uint32_t kLongestGroup = 8;
-  auto find = [&](uint32_t at) {
-    if (may_begin_number(view.text, at) && may_work(work::kSpot)) find_numbers(view, {.begin = at});
-  };
-  uint32_t last = 0;  // the number at this position was examined
-  for (uint32_t at : pluses) {
-    uint32_t begin = at;
-    while (begin > last && at - begin < kLongestGroup && is_alnum(view.text[begin - 1])) --begin;
-    if (begin < at && (begin > last || last == 0)) find(begin);
-    find(last = at + 1);
   }
 }
 

@@ -228,6 +228,7 @@ void BlockScan::scan_spots(const View& each, const std::vector<Region>& regions)
          {.groups = !each.joined,
           .all_numbers = catalog_.known_.has_unlike(),
           .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()});
+  if (each.depth == 0 && !each.joined) scan_form_between_escapes(each, spots);
   GroupTexts texts;
   std::vector<ShortTexts> short_texts;
   View view = each;
@@ -404,8 +405,8 @@ void BlockScan::find_numbers(const View& view, const Spot& at) {
     if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin)) {
       if (rules == &catalog_.cards_ && may_work(work::kIds) && is_among_ids(view.text, at.begin, end)) continue;
       for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
-}
     }
+}
 
 // Without room for a finding that is more than a warning, the result is incomplete: the policy may let all earlier
 // findings pass and block this one. Decoding ends, too, because it could add no such finding.

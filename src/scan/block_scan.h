@@ -131,8 +131,10 @@ class BlockScan {
   bool is_worth_a_look(std::string_view decoded) const;
   void scan_escaped(const View& view, const Decoded& decoded, const Spot& spot, std::string_view encoding);
   void scan_percent(const View& view, const Spot& spot);
-  void scan_form(const View& view, const Decoded& decoded, const std::vector<uint32_t>& pluses);
-  void find_numbers_of_form(const View& view, const std::vector<uint32_t>& pluses);
+  void scan_form_between_escapes(const View& view, const std::vector<Spot>& spots);
+  void scan_form(const View& view, const std::vector<Region>& regions);
+  void find_mnemonics_in_form(const View& view);
+  void find_numbers_of_form(const View& view);
   void scan_escapes(const View& view, const Spot& spot);
   void find_mnemonics(const View& view, const Spot& spot);
   void find_numbers(const View& view, const Spot& spot);

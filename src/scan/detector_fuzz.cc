@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "scan/catalog_test.h"
+#include "scan/disguise_test.h"
 
 using namespace bottle::scan;
 

@@ -356,7 +356,33 @@ TEST(Detector, FindsSecretsInForms) {
   EXPECT_GE(found[0].end, key.size() - 6);
 }
 
-// Only what is near some of the plus signs is read again.
+TEST(Detector, FindsSecretsInFormsWithoutEscapes) {
+  for (const auto& [text, name] :
+       {std::pair("the+password+is+<alnum 20>7+and+then", "assignment"),
+        std::pair("tool+--api-key+<alnum 20>7+run", "assignment"),
+        std::pair("kubeadm+join+--token+abcdef.<base36 16>", "kubeadm-token"),
+        std::pair("SSWS+00<base64url 40>", "okta-token"), std::pair("pay+with+card+4<card 15>+now", "payment-card"),
+        std::pair("seed+<bip39>+and+more", "bip39-words"), std::pair("<bip39>", "bip39-words")}) {
+    std::string form = filled(text, 3);
+    std::ranges::replace(form, ' ', '+');
+    for (std::string_view before : {"", "lang=en&", "first=%41%42%43&far="})
+      for (size_t far : {0, 300})
+        for (std::string_view after : {"", "&x=1", "&x=%2B"}) {
+          std::string all = std::string(before) + std::string(far, 'x') + "&content=" + form + std::string(after);
+          auto findings = Detector(&catalog()).scan(all).findings;
+          ASSERT_EQ(findings.size(), 1u) << all;
+          EXPECT_EQ(findings[0].name, name) << all;
+          EXPECT_EQ(findings[0].encoding, "");
+          EXPECT_GE(findings[0].begin, before.size() + far + 9) << all;
+        }
+    // It is no form, so a plus is a plus.
+    EXPECT_EQ(found("content = " + form), "");
+    EXPECT_EQ(found(form), "");
+  }
+  EXPECT_EQ(found("a=+abandon+ability+able+about+above+absent+absorb+abstract+absurd+abuse+access+a"), "");
+}
+
+// Only the patterns that may have a space see the second reading.
 TEST(Detector, FindsValuesBesidePlusSigns) {
   for (std::string text :
        {"client_secret%3A%0A++%22<alnum 20>7%22%0A", "api_tokens%3A%0A++-+<alnum 20>7%0A",

@@ -1,8 +1,8 @@
 // Checks that a message with a Content-Encoding is scanned as it streams by.
 #include <gtest/gtest.h>
 
-#include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
+#include "scan/disguise_test.h"
 #include "scan/message/stream.h"
 #include "scan/message/stream_test.h"
 

@@ -3,7 +3,6 @@
 
 #include <map>
 
-#include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
 #include "scan/disguise_test.h"
 #include "scan/message/stream.h"

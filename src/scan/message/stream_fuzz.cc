@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "scan/catalog_test.h"
+#include "scan/disguise_test.h"
 #include "scan/message/stream.h"
 
 using namespace bottle::scan;

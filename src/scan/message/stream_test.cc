@@ -3,7 +3,6 @@
 
 #include "base/ids.h"
 #include "base/text/json.h"
-#include "scan/catalog_test.h"
 #include "scan/content/compress_test.h"
 #include "scan/disguise_test.h"
 #include "scan/join.h"

@@ -1,0 +1,113 @@
+// Scans what may be an HTML form, in which a '+' stands for a space and other characters are percent escapes.
+//
+// Only known secrets, rules, card and account numbers, and phrases of wallets can have spaces. A text is therefore read
+// twice: with each '+' as it is, as any other text, and with spaces, but then only for these.
+#include <algorithm>
+
+#include "scan/block_scan.h"
+#include "scan/credential/characters.h"
+#include "scan/credential/numbers.h"
+
+namespace bottle::scan {
+namespace {
+
+std::string with_spaces(std::string_view text, const std::vector<uint32_t>& pluses) {
+  std::string out(text);
+  for (uint32_t at : pluses) out[at] = ' ';
+  return out;
+}
+
+}  // namespace
+
+// Scans a text without its percent escapes, and as one of a form.
+void BlockScan::scan_percent(const View& view, const Spot& at) {
+  std::vector<uint32_t> pluses;
+  Decoded decoded = percent(view.text, at.begin, at.end, &pluses);
+  scan_escaped(view, decoded, at, "percent");
+  if (pluses.empty()) return;
+  std::string text = with_spaces(decoded.text, pluses);
+  View form{.text = text, .outer = &view, .map = &decoded, .encoding = "percent", .depth = Detector::kDeepest};
+  form.pluses = &pluses;
+  form.joined = view.joined;
+  scan_form(form, {{0, text.size()}});
+}
+
+// Scans the parts of a form that are not near a percent escape. `spots` has the escapes of the text.
+void BlockScan::scan_form_between_escapes(const View& view, const std::vector<Spot>& spots) {
+  constexpr size_t kChecked = 32;  // bytes for a unit of work
+  // Nearly every text that is not a form has a space near its beginning.
+  size_t space = std::min(view.text.find(' '), view.text.find('\n'));
+  may_work(std::min(space, view.text.size()) / kChecked);
+  if (space != view.text.npos) return;
+  size_t plus = view.text.find('+');
+  if (plus == view.text.npos || view.text.find('=') > plus) return;
+  std::vector<Region> regions;
+  size_t begin = 0;
+  for (const Spot& each : spots) {
+    if (each.shape != Shape::percent) continue;
+    if (each.begin > begin) regions.push_back({begin, each.begin});
+    begin = std::max<size_t>(begin, each.end);
+  }
+  if (begin < view.text.size()) regions.push_back({begin, view.text.size()});
+  std::vector<uint32_t> pluses;
+  for (const Region& each : regions)
+    for (plus = view.text.find('+', each.begin); plus < each.end; plus = view.text.find('+', plus + 1))
+      pluses.push_back(static_cast<uint32_t>(plus));
+  if (pluses.empty() || !may_work(view.text.size() / work::kBytes)) return;
+  // Its bytes have the same places as those of the block.
+  std::string text = with_spaces(view.text, pluses);
+  scan_form({.text = text, .depth = Detector::kDeepest, .pluses = &pluses}, regions);
+}
+
+// The reading with spaces differs only where the text has a '+', so only the patterns that may have a space are
+// searched in it, and nothing more is decoded.
+void BlockScan::scan_form(const View& view, const std::vector<Region>& regions) {
+  last_end_ = nullptr;  // as in scan_view()
+  if (begun_size_) return scan_open_end(view);
+  uint64_t hash = keyed_hash(view.text);
+  if (was_seen(hash, Detector::kDeepest, view.joined)) return;
+  size_t found = result_.findings.size(), size = view.text.size();
+  if (!may_work(work::kRegion * regions.size() + size * work::kForm)) return;
+  if (catalog_.known_.has_spaces() && may_work(size)) find_known(view, 0, size);
+  find_credentials(view, regions);
+  find_numbers_of_form(view);
+  find_mnemonics_in_form(view);
+  if (result_.findings.size() > found) seen_[view.joined].forget(hash);
+}
+
+// Finds the numbers that have spaces between their groups. A plus is before the number, or after its first group.
+void BlockScan::find_numbers_of_form(const View& view) {
+  constexpr uint32_t kLongestGroup = 8;
+  auto find = [&](uint32_t at) {
+    if (may_begin_number(view.text, at) && may_work(work::kSpot)) find_numbers(view, {.begin = at});
+  };
+  uint32_t last = 0;  // the number at this position was examined
+  for (uint32_t at : *view.pluses) {
+    uint32_t begin = at;
+    while (begin > last && at - begin < kLongestGroup && is_alnum(view.text[begin - 1])) --begin;
+    if (begin < at && (begin > last || last == 0)) find(begin);
+    find(last = at + 1);
+  }
+}
+
+// Finds the words of wallets, which have three to eight letters. The survey, which finds them in other texts, does not
+// see this reading.
+void BlockScan::find_mnemonics_in_form(const View& view) {
+  constexpr size_t kFewest = 11, kMost = 48, kShortest = 3, kLongest = 8;  // spaces, and letters
+  const auto& pluses = *view.pluses;
+  auto is_letter = [&](size_t at) { return view.text[at] >= 'a' && view.text[at] <= 'z'; };
+  for (size_t first = 0, next = 1; next <= pluses.size(); ++next) {
+    size_t letters = next < pluses.size() ? pluses[next] - pluses[next - 1] - 1 : 0;
+    if (letters >= kShortest && letters <= kLongest && next - first < kMost) continue;
+    if (next - first >= kFewest) {
+      size_t begin = pluses[first], end = pluses[next - 1] + size_t{1};
+      while (begin > 0 && pluses[first] - begin < kLongest && is_letter(begin - 1)) --begin;
+      while (end < view.text.size() && end - pluses[next - 1] <= kLongest && is_letter(end)) ++end;
+      if (!may_work(work::kWords)) return;
+      find_mnemonics(view, {.begin = static_cast<uint32_t>(begin), .end = static_cast<uint32_t>(end)});
+    }
+    first = next;
+  }
+}
+
+}  // namespace bottle::scan
