@@ -129,7 +129,8 @@ bool is_file(std::string_view value) {
 // beginning.
 std::string whole_name(std::string_view text, size_t& end) {
   constexpr size_t kLongestName = 60;
-  while (end > 0 && std::string_view(" \t\r\n,\"'\\]").find(text[end - 1]) != std::string_view::npos) --end;
+  static constexpr Set kBetween = set_of(" \t\r\n,\"'\\]");
+  while (end > 0 && kBetween[static_cast<unsigned char>(text[end - 1])]) --end;
   size_t begin = end, limit = end - std::min(end, kLongestName);
   while (begin > limit && goes_on(text[begin - 1])) --begin;
   std::string name = lower(text.substr(begin, end - begin));
@@ -204,7 +205,8 @@ bool is_code(std::string_view value) {
                                                  "args.",   "options.", "opts.",   "props.",   "config.",  "settings.",
                                                  "os.",     "process.", "params.", "context.", "grpc.",    "ed25519.",
                                                  "result.", "session.", "user.",   "data."};
-  if (std::ranges::any_of(kOwners, [&](std::string_view each) { return value.starts_with(each); })) return true;
+  std::string_view owner = value.substr(0, value.find('.') + 1);  // empty if there is no dot
+  if (!owner.empty() && std::ranges::find(kOwners, owner) != std::end(kOwners)) return true;
   std::string_view without = value.substr(0, value.find_last_not_of(")]}:.") + 1);
   if (without.size() < value.size() && !looks_random(without)) return true;
   return is_number(value);
@@ -214,9 +216,8 @@ bool is_code(std::string_view value) {
 size_t past_type(std::string_view text, size_t at) {
   constexpr size_t kLongestType = 32;
   size_t limit = std::min(text.size(), at + kLongestType), end = at;
-  auto of_type = [](char c) {
-    return is_alnum(c) || std::string_view(" _&*<>?[].|").find(c) != std::string_view::npos;
-  };
+  static constexpr Set kSigns = set_of(" _&*<>?[].|");
+  auto of_type = [](char c) { return is_alnum(c) || kSigns[static_cast<unsigned char>(c)]; };
   while (end < limit && of_type(text[end])) ++end;
   bool assigns = end > at && end + 1 < text.size() && text[end] == '=' && text[end + 1] != '=' && text[end - 1] == ' ';
   return assigns ? end + 1 : at;

@@ -165,8 +165,13 @@ Spread spread_of(std::string_view text) {
     spread.distinct += count == 0;
     sum += kMore[count];
   }
+  static const auto kLog = [] {
+    std::array<double, kMost + 1> table{};
+    for (size_t n = 1; n <= kMost; ++n) table[n] = std::log2(static_cast<double>(n));
+    return table;
+  }();
   double size = static_cast<double>(text.size());
-  spread.entropy = std::log2(size) - static_cast<double>(sum) / kUnit / size;
+  spread.entropy = kLog[text.size()] - static_cast<double>(sum) / kUnit / size;
   return spread;
 }
 
