@@ -173,11 +173,11 @@ void BlockScan::scan_open_end(const View& view) {
   for (std::string_view more : {kHex, kMixed}) {
     std::string text(view.text.substr(from));
     text.append(more).append(more).append(more);
+    Judging judging;
     auto judge_begun = [&](const Rule& rule, size_t begin, size_t match_end) {
       if (rule.off || rule.warns || needs_context(rule) || begin + kShown > end - from) return;
       if (match_end <= end - from || !looks_random(std::string_view(text).substr(begin, end - from - begin))) return;
-      size_t work = 0;
-      if (judge(rule, text, begin, match_end, false, work)) report(view, rule, from + begin, end, false);
+      if (judge(rule, text, begin, match_end, false, judging)) report(view, rule, from + begin, end, false);
     };
     for (auto& [matcher, first] : catalog_.matchers_) {
       bool done = matcher.scan(text, [&, first = first](const Match& match) {
@@ -260,6 +260,7 @@ void BlockScan::find_known(const View& view, size_t begin, size_t end) {
 void BlockScan::find_credentials(const View& view, const std::vector<Region>& regions) {
   constexpr size_t kWorkForByte = 3;  // enough for values that take more than half of the text
   judging_left_ += view.text.size() * kWorkForByte;
+  judging_ = {};
   const Rule* last_rule = nullptr;  // whose match was judged last
   size_t last_end = 0;
   for (const auto& [begin, end] : regions) {
@@ -282,7 +283,6 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
           examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       };
       size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : (most_work_ - result_.work) / work::kCore, left = most;
-      // Those without spaces match the same in the text with pluses.
       bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left,
                                view.pluses ? Patterns::with_spaces : Patterns::all);
       may_work((most - left) * work::kCore);
@@ -319,24 +319,24 @@ void BlockScan::examine_match(const View& view, const Rule& rule, const Match& m
 // the rest only to find out where a credential ends.
 std::optional<Credential> BlockScan::judge_match(const View& view, const Rule& rule, const Match& match) {
   constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
-  size_t work = 0;
+  judging_.work = 0;
   if (judging_left_ == 0) {
     size_t from = match.begin - std::min(match.begin, kBefore);
     // A password in a URL counts only with the '@' after it, and the headers of a key come before its body.
     bool far = rule.check == Check::userinfo || rule.check == Check::pem || rule.check == Check::putty;
     std::string_view near = view.text.substr(from, match.end + (far ? kFarAfter : kAfter) - from);
-    auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, work);
-    result_.judged += work;
-    may_work(work * work::kJudged);
+    auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, judging_);
+    result_.judged += judging_.work;
+    may_work(judging_.work * work::kJudged);
     if (!found) return {};
     if (second_looks_left_ == 0) return Credential{from + found->begin, from + found->end, found->sure};
     --second_looks_left_;
   }
-  work = 0;
-  auto found = judge(rule, view.text, match.begin, match.end, view.joined, work);
-  result_.judged += work;
-  may_work(work * work::kJudged);
-  judging_left_ -= std::min(judging_left_, work);
+  judging_.work = 0;
+  auto found = judge(rule, view.text, match.begin, match.end, view.joined, judging_);
+  result_.judged += judging_.work;
+  may_work(judging_.work * work::kJudged);
+  judging_left_ -= std::min(judging_left_, judging_.work);
   return found;
 }
 
@@ -454,21 +454,23 @@ std::optional<std::string> BlockScan::fingerprint_to_compare(const Rule& rule, s
 
 void BlockScan::keep_value(std::string_view text) {
   const char *begin = text.data(), *end = begin + text.size();
-  if (end == last_end_ && begin >= last_begin_) {
-    values_.push_back({copies_.size() - 1, static_cast<size_t>(begin - last_begin_)});
-    return;
+  if (last_end_ && begin >= last_begin_ && begin <= last_end_ && end >= last_end_) {
+    values_.push_back({copies_.size() - 1, static_cast<size_t>(begin - last_begin_), text.size()});
+  } else {
+    values_.push_back({copies_.size(), 0, text.size()});
+    copies_.emplace_back();
+    last_begin_ = last_end_ = begin;
   }
-  values_.push_back({copies_.size(), 0});
-  copies_.emplace_back(text);
-  copied_ += text.size();
-  last_begin_ = begin, last_end_ = end;
+  copies_.back().append(last_end_, end);
+  copied_ += static_cast<size_t>(end - last_end_);
+  last_end_ = end;
 }
 
 void BlockScan::add_fingerprints() {
   for (Finding& each : result_.findings) {
     if (each.value >= values_.size()) continue;
-    const auto& [copy, begin] = values_[std::exchange(each.value, SIZE_MAX)];
-    each.fingerprint = fingerprint_of(*each.rule, std::string_view(copies_[copy]).substr(begin));
+    const auto& [copy, begin, size] = values_[std::exchange(each.value, SIZE_MAX)];
+    each.fingerprint = fingerprint_of(*each.rule, std::string_view(copies_[copy]).substr(begin, size));
   }
 }
 

@@ -177,6 +177,7 @@ class BlockScan {
   size_t begun_size_ = 0;  // the size of the block if only its end counts, or 0
   size_t decoded_left_, text_left_, unpacked_left_ = Detector::kMostUnpacked, grouped_left_ = Detector::kMostGrouped;
   int trials_left_ = Detector::kMostTrials, marks_left_ = Detector::kMostMarks, phrases_left_ = Detector::kMostPhrases;
+  Judging judging_;                      // of the text whose matches are judged
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_, most_findings_;
   bool is_thorough_;
@@ -186,10 +187,10 @@ class BlockScan {
   std::string folded_, shifted_, hex_;
   // Has the fingerprints of some values that were compared. A text may repeat a value that passes any number of times.
   std::unordered_map<std::string, std::string> hashes_;
-  // The values of findings without fingerprints, as ranges of copies. Values that overlap share one copy if they end at
-  // the same place, because each of many keys in one row of letters reaches to its end.
+  // The values of findings without fingerprints, as ranges of copies. A value that begins in the one before it and ends
+  // no earlier shares its copy, because each of many keys in one row of letters reaches far into it.
   struct Value {
-    size_t copy, begin;
+    size_t copy, begin, size;
   };
   std::vector<Value> values_;
   std::vector<std::string> copies_;

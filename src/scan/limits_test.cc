@@ -8,6 +8,7 @@
 
 #include "scan/content/compress_test.h"
 #include "scan/credential/builtin.h"
+#include "scan/credential/fingerprint.h"
 #include "scan/disguise_test.h"
 #include "scan/rule_examples.h"
 
@@ -60,6 +61,32 @@ TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
                            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,<HEX 32>\n\n"
                            "<base64 64>\n<base64 64>\n"})
     EXPECT_NE(everything(text + " " + filled(each, 3) + " and more").size(), everything(text).size()) << each;
+}
+
+// A token goes on to the end of its row, so each of these reaches far.
+TEST(Detector, ReadsALongRowOfTokensOnce) {
+  constexpr size_t kSize = 32 * 1024, kMostPerByte = 8;
+  for (std::string_view piece : {"fio-u-<base64url 64>", "KEY<HEX 32>xoxb-<digits 4>", "glpat-<alnum 20>"}) {
+    std::string text;
+    for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
+    EXPECT_LE(Detector(&catalog()).scan(text).judged, kMostPerByte * kSize) << piece;
+  }
+  // A stand-in is one beside such tokens, and they are none.
+  std::string token = filled("glpat-<alnum 20>", 3);
+  EXPECT_EQ(Detector(&catalog()).scan(token + " glpat-exampleexampleexample " + token).findings.size(), 2u);
+  EXPECT_EQ(Detector(&catalog()).scan("glpat-" + std::string(3, 'x') + "example1234567890 " + token).findings.size(),
+            1u);
+}
+
+// The values of such tokens overlap, and each has a fingerprint.
+TEST(Detector, GivesEachOfOverlappingValuesItsFingerprint) {
+  std::string text;
+  for (uint32_t seed = 0; seed < 40; ++seed)
+    text += filled(seed % 2 ? "dop_v1_<hex 64>" : "sgp_<hex 40>", seed) + (seed % 9 == 8 ? " " : "_");
+  auto findings = Detector(&catalog()).scan(text).findings;
+  EXPECT_GE(findings.size(), 8u);
+  for (const Finding& each : findings)
+    EXPECT_EQ(each.fingerprint, fingerprint(text.substr(each.begin, each.end - each.begin))) << each.name;
 }
 
 // Where the rest is refused anyway, the scan of such a text ends early.

@@ -19,14 +19,16 @@ inline constexpr size_t kFar = 4096;  // bytes around a match
 // Holds the text around a match, and counts the work of looking at it.
 class Text : public std::string_view {
  public:
-  Text(std::string_view text, size_t& work) : std::string_view(text), work_(&work) {}
-  Text first(size_t bytes) const { return {substr(0, bytes), *work_}; }
-  void look(size_t bytes) const { *work_ += bytes; }
+  Text(std::string_view text, Judging& judging) : std::string_view(text), judging_(&judging) {}
+  Text first(size_t bytes) const { return {substr(0, bytes), *judging_}; }
+  void look(size_t bytes) const { judging_->work += bytes; }
   // Counts the work of examining all properties of a value.
-  void look_closely(size_t bytes) const { *work_ += 4 * bytes; }
+  void look_closely(size_t bytes) const { judging_->work += 4 * bytes; }
+  Judging::Known& known(Judging::Row row) const { return judging_->rows[row]; }
+  PlainText& plain() const { return judging_->plain; }
 
  private:
-  size_t* work_;
+  Judging* judging_;
 };
 
 // Returns where the characters from `from` on end for which `member` is true. Looks at most kFar bytes ahead.
@@ -38,11 +40,17 @@ size_t run_end(const Text& text, size_t from, F member) {
   return end;
 }
 
-// Does the same for a text that may be long. `others` are the members beside letters and digits.
-inline size_t row_end(const Text& text, size_t from, std::string_view others) {
-  size_t end = end_of_row(text.substr(0, from + kFar), from, others);
-  text.look(end - from);
-  return end;
+// Does the same for a row that may be long and have many matches. Reads each of its characters once.
+inline size_t row_end(const Text& text, size_t from, Judging::Row row) {
+  Judging::Known& known = text.known(row);
+  const char* begin = text.data() + from;
+  if (!known.begin || begin < known.begin || begin > known.end) known = {begin, begin};
+  size_t limit = std::min(text.size(), from + kFar), end = static_cast<size_t>(known.end - text.data());
+  if (end >= limit) return limit;
+  size_t to = end_of_row(text.substr(0, limit), end, row == Judging::kToken ? "-_" : "+/-_=");
+  text.look(to - end);
+  known.end = text.data() + to;
+  return to;
 }
 
 // Returns where the line end at `at` ends, which may be escaped as in JSON, or `at` if there is none.
@@ -62,8 +70,10 @@ inline bool before(std::string_view text, size_t at, size_t far, std::string_vie
 
 // Returns whether [begin, end) is what people write instead of a value.
 inline bool stands_in(const Text& text, size_t begin, size_t end) {
-  text.look_closely(std::min(end - begin, kCloselyRead));
-  return is_stand_in(text.substr(begin, end - begin));
+  size_t read = 0;
+  bool is_so = is_stand_in(text.substr(begin, end - begin), text.plain(), read);
+  text.look_closely(read);
+  return is_so;
 }
 
 // Finds the value of at least `shortest` characters that begins at `end`, where its name and the assignment operator

@@ -30,7 +30,7 @@ Found token(const Text& text, size_t begin, size_t end) {
   size_t separator = match.npos;
   for (size_t i = match.size() / 2 + 1; i-- > 0 && separator == match.npos;)
     if (kSeparators[static_cast<unsigned char>(match[i])]) separator = i;
-  size_t whole = row_end(text, end, "-_");
+  size_t whole = row_end(text, end, Judging::kToken);
   size_t random = separator == match.npos ? std::min<size_t>(4, match.size() / 2) : separator + 1;
   return stands_in(text, begin + random, whole) ? Found() : Credential{begin, whole};
 }
@@ -68,7 +68,7 @@ Found crc32_base62(const Text& text, size_t begin, size_t end) {
 Found last(const Text& text, size_t begin, size_t end, size_t count) {
   if (count > end - begin) return {};
   if (stands_in(text, end - count, end)) return {};
-  return Credential{end - count, row_end(text, end, "+/-_=")};
+  return Credential{end - count, row_end(text, end, Judging::kBase64)};
 }
 
 // Finds the password in "scheme://user:password@host". `end` is behind the colon, from which the function looks back
@@ -111,7 +111,7 @@ Found jwt(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin), head = match.substr(0, match.find('.'));
   std::string plain = base64(head);
   if (!plain.starts_with("{\"") || plain.find("\"alg\"") == plain.npos) return {};
-  size_t signature = begin + match.rfind('.') + 1, whole = row_end(text, end, "-_");
+  size_t signature = begin + match.rfind('.') + 1, whole = row_end(text, end, Judging::kToken);
   if (stands_in(text, signature, whole)) return {};
   return Credential{begin, whole, true};
 }
@@ -120,7 +120,7 @@ Found discord(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin);
   std::string number = base64(match.substr(0, match.find('.')));
   if (number.size() < 15 || !std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; })) return {};
-  return Credential{begin, row_end(text, end, "-_"), true};
+  return Credential{begin, row_end(text, end, Judging::kToken), true};
 }
 
 constexpr Set kBase64Digits = set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=");
@@ -182,7 +182,7 @@ bool has_lines_around(const Text& text, size_t begin, size_t end) {
 // letters that such a text also has.
 bool in_base64(const Text& text, size_t begin, size_t end) {
   constexpr size_t kLooked = 256, kFewest = 100;
-  size_t whole = row_end(text, end, "-_"), from = begin, to = whole;
+  size_t whole = row_end(text, end, Judging::kToken), from = begin, to = whole;
   while (from > 0 && begin - from < kLooked && is_in(kInRun, text[from - 1])) --from;
   while (to < text.size() && to - whole < kLooked && is_in(kInRun, text[to])) ++to;
   text.look(begin - from + to - whole);
@@ -268,8 +268,8 @@ bool in_checksum(std::string_view text, size_t begin, size_t end) {
 }  // namespace
 
 std::optional<Credential> judge(const Rule& rule, std::string_view whole, size_t begin, size_t end, bool joined,
-                                size_t& work) {
-  Text text(whole, work);
+                                Judging& judging) {
+  Text text(whole, judging);
   text.look(kMatchWork + end - begin);
   // These conditions cost the least, so they come first.
   if (!joined && rule.edge != Edge::any && begin > 0 && is_alnum(text[begin - 1])) return {};

@@ -219,10 +219,23 @@ size_t distinct(std::string_view text) {
 
 double entropy(std::string_view text) { return spread_of(text).entropy; }
 
-bool is_stand_in(std::string_view token) {
+bool is_stand_in(std::string_view token, PlainText& known, size_t& read) {
+  constexpr size_t kFew = 64;  // bytes, of which random text has more than enough different ones
   if (token.size() < 8) return false;
   token = token.substr(0, kCloselyRead);
-  return is_monotonous(token, distinct(token)) || names_itself(token);
+  size_t different = distinct(token.substr(0, kFew));
+  if (different < 8) different = distinct(token);
+  read += std::min(token.size(), kFew);
+  if (is_monotonous(token, different)) return true;
+  const char *begin = token.data(), *end = begin + token.size();
+  bool goes_on = known.begin && known.begin <= begin && begin <= known.end;
+  if (goes_on && end <= known.end) return false;
+  // A word may begin in what is known and end after it.
+  const char* from = goes_on ? known.end - std::min<std::ptrdiff_t>(known.end - begin, Words::kLongest - 1) : begin;
+  read += static_cast<size_t>(end - from);
+  if (names_itself({from, end})) return true;
+  known = {goes_on ? known.begin : begin, end};
+  return false;
 }
 
 namespace {
