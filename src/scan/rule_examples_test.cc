@@ -163,10 +163,10 @@ TEST(Rules, FormsWithEitherSpaceAreFound) {
 }
 
 // Returns the account number in groups of four, with the digits of its checksum.
-std::string iban_in_groups(std::string country, const std::string& account) {
+std::string iban_in_groups(const std::string& country, const std::string& account) {
   for (char tens = '0'; tens <= '9'; ++tens)
     for (char ones = '0'; ones <= '9'; ++ones)
-      if (std::string iban = country + tens + ones + account; is_iban(iban)) {
+      if (std::string iban = country + std::string{tens, ones}.append(account); is_iban(iban)) {
         for (size_t at = iban.size() / 4 * 4; at > 0; at -= 4)
           if (at < iban.size()) iban.insert(at, " ");
         return iban;

@@ -99,7 +99,8 @@ bool is_in_line_of_dump(std::string_view text, size_t at, size_t end) {
   }
   size_t spaces = 0;
   while (at > 0 && spaces < 2 && text[at - 1] == ' ') --at, ++spaces;
-  if (spaces == 0 || at == 0 || text[--at] != ':') return false;
+  if (spaces == 0 || at == 0 || text[at - 1] != ':') return false;
+  --at;
   size_t digits = 0;
   while (digits < at && digits < kOffset && is_hex(at - 1 - digits)) ++digits;
   bool has_prefix = digits >= kShortOffset && digits < at && text[at - 1 - digits] == 'x';
