@@ -7,8 +7,8 @@ import sys
 import time
 
 import world as world_module
-from look import descendants
-from test_remote_secrets import files_with, forms, holders_of, name_of
+from look import descendants, refs_of_work
+from values import files_with, forms, holders_of, name_of
 
 HOSTS = {**{name: ip + ":443" for name, ip in world_module.SITES.items()}, "api.anthropic.com": world_module.API_IP + ":443"}
 QUICK = os.path.join(world_module.HERE, "quick", "hooks.py")
@@ -103,11 +103,6 @@ def result(done):
     return [json.loads(line) for line in done.stderr.splitlines() if '"receipt"' in line][-1]
 
 
-def worktree(operator):
-    refs = operator.git("for-each-ref", "--format=%(refname)", "refs/bottle").split()
-    return [ref for ref in refs if ref.endswith("/worktree")]
-
-
 def record_of(cloud):
     (name,) = cloud.records()
     return json.load(open(os.path.join(cloud.world.state(cloud.operator.home), "vms", name, "vm.json")))
@@ -128,17 +123,5 @@ def working(cloud, until):
     return until(lambda: has_worked(cloud), 120)
 
 
-def reapers(cloud):
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = open("/proc/%s/cmdline" % pid, errors="replace").read().split("\0")
-            if words[1:2] == ["reap"] and "HOME=" + cloud.operator.home in open("/proc/%s/environ" % pid, errors="replace").read():
-                found.append(int(pid))
-        except OSError:
-            pass
-    return found
-
-
 def came_home(cloud):
-    return [ref for ref in worktree(cloud.operator) if "made.txt" in cloud.operator.git("ls-tree", "--name-only", ref)]
+    return [ref for ref in refs_of_work(cloud.operator) if "made.txt" in cloud.operator.git("ls-tree", "--name-only", ref)]

@@ -1,10 +1,13 @@
 """Whole-program tests. Every test runs `bottle` in the world of tests/world as a new operator, with its own home and
 state. After each test, nothing may be left on the engine, and no canary may have been touched."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,9 +15,16 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "world"))
+pytest.register_assert_rewrite("far", "terminals", "trap", "values", "watched")  # a failure there shows the values too
 import world as world_module  # noqa: E402
 from clouds import Cloud  # noqa: E402
+from far import restart_sshd, start  # noqa: E402
+from lab import Lab  # noqa: E402
+from local_guard import Guard, run  # noqa: E402
+from look import everything, kill  # noqa: E402
 from operators import Operator, wait_for  # noqa: E402
+from precious import EVIL  # noqa: E402
+from trap import Trap  # noqa: E402
 
 RUNTIMES = ["runc", "runsc"]
 
@@ -109,3 +119,131 @@ def cloud(operator, baked):
         cloud.bottle("cleanup", config=cloud.config())
         shutil.rmtree(cloud.vms, ignore_errors=True)
     assert not any(left.values()), left
+
+
+@pytest.fixture(scope="module")
+def far(world):
+    """Another machine of the world, with an sshd and an engine."""
+    return world.machine()
+
+
+@pytest.fixture
+def remote(operator, far, until):
+    """An operator who can reach the far machine. Afterwards, nothing of a session may be left on that machine."""
+    run_dir = os.path.join(operator.home, "run")
+    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    operator.extra_env = {"PATH": far.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "XDG_RUNTIME_DIR": run_dir}
+    if not any(network["Name"] == "bottle-egress" for network in far.engine("GET", "/networks")):
+        # The first session on a machine takes much longer, and its ledger has one record more, for the egress network.
+        session = start(operator, far, "true", timeout=600)
+        assert session.status == 0, session.explain()
+    yield operator
+    for session in operator.sessions():
+        operator.bottle("stop", session, env=operator.extra_env, timeout=120)
+    try:
+        until(lambda: not far.left() and not far.files(), 20)
+        assert far.left() == [], "left on the far engine"
+        assert far.files() == [], "files left on the far machine"
+        assert operator.sessions() == []
+    except (AssertionError, OSError):
+        far.clear()
+        raise
+
+
+@pytest.fixture
+def restored(far):
+    """Afterwards, the far machine's sshd has its ordinary configuration again."""
+    yield
+    restart_sshd(far)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """Makes a certificate authority, and a certificate for all names of these tests."""
+    directory = tmp_path_factory.mktemp("pki")
+    ca, key, leaf = (str(directory / name) for name in ("ca.pem", "key.pem", "leaf.pem"))
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    names = "subjectAltName=DNS:*.example.org,IP:2001:db8::7"
+    (directory / "ext").write_text(names + "\nextendedKeyUsage=serverAuth\n")
+    for argv in (
+        ["req", "-x509", *curve, "-subj", "/CN=Test CA", "-days", "2", "-keyout", key + ".ca", "-out", ca],
+        ["req", *curve, "-subj", "/CN=test", "-keyout", key, "-out", leaf + ".csr"],
+        ["x509", "-req", "-in", leaf + ".csr", "-CA", ca, "-CAkey", key + ".ca", "-CAcreateserial", "-days", "2", "-out", leaf,
+         "-extfile", str(directory / "ext")],
+    ):
+        made = run("openssl", *argv)
+        assert made.returncode == 0, made.stderr
+    return ca, (leaf, key)
+
+
+@pytest.fixture
+def guard(tmp_path, pki):
+    """Returns a function that starts a guard on this machine with a configuration."""
+    made = []
+
+    def make(**config):
+        made.append(Guard(tmp_path, pki[0], config))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def trap(world):
+    """Makes the marks and hooks that hostile repositories run if git may (trap.py)."""
+    with contextlib.ExitStack() as stack:
+        where = tempfile.mkdtemp(prefix="trap-", dir=world.dir)
+        os.chmod(where, 0o755)
+        stack.callback(shutil.rmtree, where, ignore_errors=True)
+        yield Trap(where)
+
+
+@pytest.fixture
+def before(world, operator):
+    """Returns what the engine has without a session. First makes what only the first start makes."""
+    assert operator.start("true").status == 0
+    return everything(world)
+
+
+@pytest.fixture
+def precious(world):
+    """Makes things that belong to no session: a volume, a container, a network, a process that listens on a socket."""
+    image = world.images["shell"]
+    path = world.path("precious.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    process = subprocess.Popen(["sleep", "1000"], stdin=listener, pass_fds=[listener.fileno()])
+    world.docker("volume", "create", "precious-data")
+    world.docker("network", "create", "--internal", "precious-net")
+    world.docker("create", "--name", "precious", image, "true")
+
+    def unharmed():
+        there = everything(world)
+        return ("/precious" in there[0] and "precious-net" in there[1] and "precious-data" in there[2] and process.poll() is None)
+    unharmed.socket = path
+    try:
+        yield unharmed
+    finally:
+        process.kill()
+        process.wait()
+        listener.close()
+        os.unlink(path)
+        for words in (("rm", "-f", "precious", "harmless"), ("network", "rm", "precious-net"), ("volume", "rm", "precious-data"), ("rmi", "-f", EVIL)):
+            world.docker(*words, check=False)
+
+
+@pytest.fixture(scope="module")
+def lab(world):
+    """An operator of real VMs, whose disk is made."""
+    lab = Lab(world)
+    # The disk is made once, outside the world, from this machine's packages.
+    provider = os.path.join(world_module.ROOT, "providers", "qemu", "prepare")
+    done = subprocess.run([provider], env=lab.env, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lab.image = json.loads(done.stdout)["image"]
+    yield lab
+    lab.bottle("vm", "destroy", "--all", timeout=120)
+    kill(lab.processes())

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 
+import world as world_module
 from operators import wait_for
 from world import is_alive, run
 
@@ -18,18 +19,33 @@ def everything(world):
             sorted(v["Name"] for v in world.engine("GET", "/volumes").get("Volumes") or []))
 
 
-def processes_of(operator):
-    """Returns the ids of the bottle processes that use this operator's state, found by their environment."""
+def processes(operator, program=None):
+    """Returns the ids and the arguments of the processes in whose environment HOME is this operator's. With `program`,
+    returns only those that run a program of this name."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.path.basename(os.readlink("/proc/%s/exe" % pid)) != "bottle":
+        with contextlib.suppress(OSError):
+            if program and os.path.basename(os.readlink("/proc/%s/exe" % pid)) != program:
                 continue
             if ("HOME=" + operator.home).encode() in open("/proc/%s/environ" % pid, "rb").read().split(b"\0"):
                 found.append((int(pid), open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")))
-        except OSError:
-            continue
     return found
+
+
+def processes_of(operator):
+    """Returns the bottle processes that use this operator's state."""
+    return processes(operator, "bottle")
+
+
+def reapers_of(operator):
+    """Returns the ids of the processes that destroy this operator's VMs when their time is up."""
+    return [pid for pid, argv in processes(operator) if argv[1:2] == [b"reap"]]
+
+
+def refs_of_work(operator):
+    """Returns the refs with the files that no commit had, newest first."""
+    refs = operator.git("for-each-ref", "--sort=-creatordate", "--format=%(refname)", "refs/bottle").split()
+    return [ref for ref in refs if ref.endswith("/worktree")]
 
 
 def kill_all(operator):
@@ -152,3 +168,13 @@ def came_home(operator, path):
         with open(beside) as file:
             texts.append(file.read())
     return texts
+
+
+def masters(world, directory):
+    """Returns the ssh processes of this operator: those that hold connections, and those that use them."""
+    found = []
+    for pid in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split():
+        with contextlib.suppress(OSError):
+            if open("/proc/%s/comm" % pid).read() == "ssh\n" and directory in open("/proc/%s/cmdline" % pid).read():
+                found.append(int(pid))
+    return found

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 
 import world as world_module
@@ -85,3 +87,33 @@ def wait_for(condition, seconds, step=0.1):
             return True
         time.sleep(step)
     return bool(condition())
+
+
+UID, OTHER = 4243, 4244
+
+
+class Person(Operator):
+    """The user at the machine: root, or a member of the engine's group."""
+
+    def __init__(self, world, uid):
+        self.uid = uid
+        super().__init__(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
+        self.program = os.path.join(world.dir, "bottle-for-all")
+        if not os.path.exists(self.program):
+            shutil.copy(world_module.BOTTLE, self.program)
+            os.chmod(self.program, 0o755)
+
+    def as_them(self, *argv):
+        if self.uid == 0:
+            return list(argv)
+        return ["setpriv", "--reuid", str(self.uid), "--regid", str(self.uid), "--groups", "0", *argv]
+
+    def bottle(self, *args, config=None, cwd=None, timeout=180, env=None):
+        env = {**self.world.environment(config, self.home), **(env or {})}
+        subprocess.run(["chown", "-R", "%d:%d" % (self.uid, self.uid), self.home], check=True)
+        return subprocess.run(["nsenter", "--net=/run/netns/" + self.world.host_ns, "--", *self.as_them(self.program, *args)],
+                              capture_output=True, text=True, cwd=cwd, env=env, timeout=timeout, stdin=subprocess.DEVNULL)
+
+    def shell(self, command, cwd):
+        return subprocess.run(self.as_them("timeout", "10", "sh", "-c", command), cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "HOME": self.home, "GIT_TERMINAL_PROMPT": "0"})

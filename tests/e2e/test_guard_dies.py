@@ -7,19 +7,9 @@ import time
 
 import pytest
 
+from far import Lines
 from look import make_file, supervisors_of
-from test_remote_near import Lines
-
-
-def guard_of(world):
-    found = [c for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "guard"]
-    return found[0]["Id"] if found else None
-
-
-def kill(world, guard):
-    pid = world.engine("GET", "/containers/%s/json" % guard)["State"]["Pid"]
-    assert pid, "the guard does not run"  # 0 would be this process and its group
-    os.kill(pid, signal.SIGKILL)
+from watched import guard_of, kill_guard, wait_for_mark
 
 
 class Agent:
@@ -42,7 +32,7 @@ class Agent:
 
     def lose_guard(self):
         """Kills the guard and waits until there is another."""
-        kill(self.world, guard_of(self.world))
+        kill_guard(self.world, guard_of(self.world))
         self.is_back()
 
     def is_back(self):
@@ -54,10 +44,6 @@ class Agent:
         for stream in (self.out, self.err):
             stream.thread.join()
         return "\n".join(self.out.lines), "\n".join(self.err.lines)
-
-
-def wait_for_mark(name):
-    return "while [ ! -e /tmp/%s ]; do sleep 0.1; done; " % name
 
 
 @pytest.fixture
@@ -102,7 +88,7 @@ def test_the_agent_sees_why_a_request_failed(world, operator, until, runtime):
     [supervisor] = supervisors_of(operator)
     os.kill(supervisor, signal.SIGSTOP)  # it starts the next guard, perhaps before the agent looks again
     try:
-        kill(world, guard_of(world))
+        kill_guard(world, guard_of(world))
         assert until(lambda: agent.has_marked("down"), 60), agent.out.lines
     finally:
         os.kill(supervisor, signal.SIGCONT)

@@ -6,54 +6,12 @@ import subprocess
 
 import pytest
 
-TARGETS = ("$gateway $base.1 172.17.0.1 203.0.113.2 203.0.113.1 "
-           "169.254.169.254 10.0.0.1 192.168.1.1 172.31.255.1 100.100.100.200 1.1.1.1 8.8.8.8 20.30.40.10 20.30.40.53")
-
-PROBES = r"""
-each() { if [ -n "$GENTLE" ]; then try "$@"; else try "$@" & fi; }
-try() { timeout ${GENTLE:-4} bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo "REACHED tcp $1 $2"; }
-gateway=$(python3 -c 'import socket, struct
-for line in open("/proc/net/route").read().splitlines()[1:]:
-    if line.split()[1] == "00000000": print(socket.inet_ntoa(struct.pack("<L", int(line.split()[2], 16))))' | head -n 1)
-guard=${https_proxy#http://}; guard=${guard%%:*}
-own=$(python3 -c 'import socket, sys
-s = socket.create_connection((sys.argv[1], 3128), 60); print(s.getsockname()[0])' "$guard")
-base=${own%.*}
-echo "own $own gateway $gateway"
-for to in TARGETS; do
-  for port in $PORTS; do each $to $port; done
-  for port in 53 443 123; do echo probe > /dev/udp/$to/$port; done 2>/dev/null
-  wait
-done
-for to in 2606:4700:4700::1111 fe80::1%eth0 fd00:ec2::254 2001:db8:113::1; do each $to 80; done; wait
-for to in $NEIGHBORS; do for port in $PORTS; do
-  [ "$base.$to:$port" = "$guard:53" ] || each $base.$to $port  # the guard answers the bottle's own names there
-done; done; wait
-getent hosts forbidden.example.net && echo "REACHED dns forbidden"
-getent hosts allowed.example.org && echo "REACHED dns allowed"
-timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.11/53' 2>/dev/null && echo "note: engine DNS answers over TCP"
-for path in /var/run/docker.sock /run/docker.sock; do test ! -e $path || echo "REACHED engine socket"; done
-true
-""".replace("TARGETS", TARGETS)
-
-PRIVILEGES = r"""
-grep -E 'Cap(Eff|Prm|Bnd|Amb)' /proc/self/status
-grep NoNewPrivs /proc/self/status
-id -u
-python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)' 2>/dev/null && echo "REACHED packet socket"
-python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)' 2>/dev/null && echo "REACHED raw socket"
-python3 -c 'import socket, fcntl, struct
-s = socket.socket(); fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"eth0", 0))' 2>/dev/null && echo "REACHED interface flags"
-mount -t tmpfs none /mnt 2>/dev/null && echo "REACHED mount"
-sudo -n true 2>/dev/null && echo "REACHED sudo"
-echo 1 > /proc/sys/net/ipv4/ip_forward 2>/dev/null && echo "REACHED sysctl"
-unshare -Urn true 2>/dev/null && echo "note: user namespaces"
-true
-"""
-
+from attacks import LIMITS, PRIVILEGES, PROBES
 
 # Many simultaneous connects kill Debian's gVisor (2022-12, host network): its sandbox exits with status 2 after a panic
 # in Go, and the agent dies too. A dead agent cannot probe further, so under gVisor it makes one connection at a time.
+
+
 WAYS = {"runc": 'GENTLE= PORTS="22 53 80 443 2375 4243 9000" NEIGHBORS=$(seq 1 14)\n',
         "runsc": 'GENTLE=2 PORTS="53 80" NEIGHBORS="1 2 4 5 6"\n'}
 
@@ -102,10 +60,6 @@ def test_the_guard_is_not_a_router(operator, until):
     finally:
         operator.bottle("stop")
         process.communicate(timeout=360)
-
-
-LIMITS = {"memory": "head -c 600m /dev/zero | tail | wc -c; echo survived",
-          "pids": "for i in $(seq 200); do sleep 5 & done 2>/dev/null; ls -d /proc/[0-9]* | wc -l; kill $(jobs -p) 2>/dev/null; true"}
 
 
 @pytest.mark.parametrize("field", ["memory", "pids"])

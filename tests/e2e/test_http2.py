@@ -12,13 +12,14 @@ import threading
 from concurrent import futures
 
 import pytest
+
+from local_guard import Server, need, run
 from operators import wait_for
-from test_clients import Server, guard, need, pki, run  # noqa: F401
 
 HOST = "site.example.org"
 
 
-def inspecting(guard, at, **rule):  # noqa: F811
+def inspecting(guard, at, **rule):
     return guard(egress={"allow": [{"host": HOST, "inspect": True, **rule}], "hosts": {HOST: at}})
 
 
@@ -33,7 +34,7 @@ def curl(through, *argv):
 
 
 @pytest.fixture
-def nghttpd(pki, tmp_path, request):  # noqa: F811
+def nghttpd(pki, tmp_path, request):
     """Starts an HTTP/2 server that serves a directory. A parameter has more options for it."""
     need("nghttpd")
     root = tmp_path / "root"
@@ -53,7 +54,7 @@ def nghttpd(pki, tmp_path, request):  # noqa: F811
     server.wait(360)
 
 
-def test_curl_speaks_http2_to_a_server_of_http1(guard, pki):  # noqa: F811
+def test_curl_speaks_http2_to_a_server_of_http1(guard, pki):
     server = Server(pki[1])
     through = inspecting(guard, server.at)
     got = curl(through, "-w", " %{http_version}", "https://%s/" % HOST)
@@ -62,7 +63,7 @@ def test_curl_speaks_http2_to_a_server_of_http1(guard, pki):  # noqa: F811
     assert server.seen == ["GET / HTTP/1.1"]
 
 
-def test_curl_speaks_http2_to_a_server_of_http2_and_the_rules_apply_to_each_request(guard, nghttpd, tmp_path):  # noqa: F811
+def test_curl_speaks_http2_to_a_server_of_http2_and_the_rules_apply_to_each_request(guard, nghttpd, tmp_path):
     root, at = nghttpd
     (root / "a").mkdir()
     (root / "a" / "large").write_bytes(os.urandom(20 << 20))
@@ -75,7 +76,7 @@ def test_curl_speaks_http2_to_a_server_of_http2_and_the_rules_apply_to_each_requ
     assert [line["path"] for line in through.audit() if line["kind"] == "http"] == ["/a/large", "/b"]
 
 
-def test_a_large_upload_comes_back_whole(guard, nghttpd, tmp_path):  # noqa: F811
+def test_a_large_upload_comes_back_whole(guard, nghttpd, tmp_path):
     through = inspecting(guard, nghttpd[1])
     (tmp_path / "up").write_bytes(os.urandom(20 << 20))
     got = curl(through, "-T", str(tmp_path / "up"), "-X", "POST", "-o", str(tmp_path / "down"), "-w", "%{http_code}", "https://%s/" % HOST)
@@ -84,7 +85,7 @@ def test_a_large_upload_comes_back_whole(guard, nghttpd, tmp_path):  # noqa: F81
 
 
 @pytest.mark.parametrize("nghttpd", [[], ["-m", "1"]], indirect=True, ids=["", "to a server that takes them one by one"])
-def test_httpx_makes_many_requests_at_the_same_time(guard, nghttpd):  # noqa: F811
+def test_httpx_makes_many_requests_at_the_same_time(guard, nghttpd):
     httpx = pytest.importorskip("httpx")
     pytest.importorskip("h2")
     root, at = nghttpd
@@ -101,7 +102,7 @@ def test_httpx_makes_many_requests_at_the_same_time(guard, nghttpd):  # noqa: F8
 
 
 @pytest.fixture
-def grpc_server(pki):  # noqa: F811
+def grpc_server(pki):
     grpc = pytest.importorskip("grpc")
 
     def fail(request, context):
@@ -125,7 +126,7 @@ def grpc_server(pki):  # noqa: F811
 
 
 @pytest.fixture
-def channel(guard, grpc_server):  # noqa: F811
+def channel(guard, grpc_server):
     grpc = pytest.importorskip("grpc")
     through = inspecting(guard, grpc_server, methods=["POST"], paths=["/test.Echo/*"])
     credentials = grpc.ssl_channel_credentials(open(through.ca, "rb").read())
@@ -195,7 +196,7 @@ class Silent:
                 connection.sendall(http.data_to_send())
 
 
-def test_an_idle_stream_costs_at_most_16_kilobytes(guard, pki):  # noqa: F811
+def test_an_idle_stream_costs_at_most_16_kilobytes(guard, pki):
     pytest.importorskip("h2")
     from h2.connection import H2Connection
     server = Silent(pki[1])
@@ -263,7 +264,7 @@ def tunnel(listener, proxy_port):
     threading.Thread(target=serve, daemon=True).start()
 
 
-def test_h2spec_reports_no_failure(guard, nghttpd, tmp_path):  # noqa: F811
+def test_h2spec_reports_no_failure(guard, nghttpd, tmp_path):
     """Runs the conformance tests of h2spec against the guard, if `go install github.com/summerwind/h2spec/cmd/h2spec@latest` has
     installed them. For h2spec, the host's name leads to a relay."""
     need("h2spec")

@@ -15,7 +15,7 @@ import pytest
 
 import world as world_module
 from look import came_home, written
-from test_repository_commands import UID, Person
+from operators import UID, Person
 
 
 @pytest.fixture

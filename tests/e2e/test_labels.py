@@ -4,28 +4,14 @@ removed, and neither does a file that looks like a ledger."""
 import json
 import os
 import shutil
-import socket
 import subprocess
 
 import pytest
 
 from gated_engine import GatedEngine
 from look import containers, everything, kill_all, make_file, running, written
-from test_guard_dies import wait_for_mark
-
-EVIL = "evil:1"
-
-
-@pytest.fixture
-def before(world, operator):
-    """Returns what the engine has without a session. First makes what only the first start makes."""
-    assert operator.start("true").status == 0
-    return everything(world)
-
-
-def dead_owner():
-    """Returns a label that an attacker could guess: a process of this user from an earlier boot."""
-    return "%d:4242:17:00000000-0000-0000-0000-000000000000" % os.getuid()
+from precious import EVIL, dead_owner, ledger_text
+from watched import wait_for_mark
 
 
 def forge(world, session, ledger):
@@ -34,42 +20,6 @@ def forge(world, session, ledger):
     changes = [word for key, value in labels.items() for word in ("--change", "LABEL %s=%s" % (key, value))]
     world.docker("import", *changes, "--change", 'CMD ["/x"]', "-", EVIL, input="")
     return world.docker("create", "--name", "harmless", EVIL).stdout.strip()
-
-
-@pytest.fixture
-def precious(world):
-    """Makes things that belong to no session: a volume, a container, a network, a process that listens on a socket."""
-    image = world.images["shell"]
-    path = world.path("precious.sock")
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(8)
-    process = subprocess.Popen(["sleep", "1000"], stdin=listener, pass_fds=[listener.fileno()])
-    world.docker("volume", "create", "precious-data")
-    world.docker("network", "create", "--internal", "precious-net")
-    world.docker("create", "--name", "precious", image, "true")
-
-    def unharmed():
-        there = everything(world)
-        return ("/precious" in there[0] and "precious-net" in there[1] and "precious-data" in there[2] and process.poll() is None)
-    unharmed.socket = path
-    try:
-        yield unharmed
-    finally:
-        process.kill()
-        process.wait()
-        listener.close()
-        os.unlink(path)
-        for words in (("rm", "-f", "precious", "harmless"), ("network", "rm", "precious-net"), ("volume", "rm", "precious-data"), ("rmi", "-f", EVIL)):
-            world.docker(*words, check=False)
-
-
-def ledger_text(precious, session, results):
-    records = [{"owner": dead_owner()}, {"engine": os.environ.get("DOCKER_HOST", "")},
-               {"make": [{"kind": "volume", "name": "precious-data"}, {"kind": "container", "name": "precious"},
-                         {"kind": "network", "name": "precious-net"}, {"kind": "ssh-agent", "name": precious.socket}]},
-               {"work": {"source": "/", "workdir": "/", "base": "", "results": results, "far": False}}]
-    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 @pytest.mark.parametrize("command", ["start", "cleanup"])

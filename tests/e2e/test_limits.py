@@ -9,10 +9,11 @@ import pytest
 
 from look import came_home, containers, make_file
 from operators import Session
-from test_allow import Watched
-from test_guard_dies import wait_for_mark
+from watched import Watched, wait_for_mark
 
 # Data is on the engine's disk as soon as it is written; the last line appears only if the session was not stopped.
+
+
 WRITE = "write() { dd if=/dev/zero of=$1 bs=1M count=$2 status=none && sync; }\n"
 WAIT = "\nsleep 600; echo the agent was not stopped"
 PATIENCE = 700  # seconds for a session; it is stopped within a few, but counting takes longer on a busy machine

@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 import world as world_module
+from look import masters
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +72,6 @@ def mosh_clients(world):
     for pid in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split():
         with contextlib.suppress(OSError), open("/proc/%s/comm" % pid) as file:
             if "mosh-client" in file.read():
-                found.append(int(pid))
-    return found
-
-
-def masters(world, directory):
-    """Returns the ssh processes of this operator: those that hold connections, and those that use them."""
-    found = []
-    for pid in world_module.run("ip", "netns", "pids", world.host_ns).stdout.split():
-        with contextlib.suppress(OSError):
-            if open("/proc/%s/comm" % pid).read() == "ssh\n" and directory in open("/proc/%s/cmdline" % pid).read():
                 found.append(int(pid))
     return found
 

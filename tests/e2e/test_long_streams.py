@@ -14,7 +14,8 @@ import threading
 import time
 
 import pytest
-from test_clients import Server, guard, pki  # noqa: F401  (fixtures)
+
+from local_guard import Server
 
 HOST = "site.example.org"
 SECONDS = float(os.environ.get("BOTTLE_STREAM_SECONDS", "3"))
@@ -142,7 +143,7 @@ def follow_messages(through, pace):
 
 
 @pytest.mark.parametrize("bound", [False, True])
-def test_no_byte_of_a_stream_is_lost_or_late(bound, guard, pki, tmp_path):  # noqa: F811
+def test_no_byte_of_a_stream_is_lost_or_late(bound, guard, pki, tmp_path):
     """The host may have a bound secret, so that answers are searched for its value too."""
     paces = {kind: Pace(kind) for kind in ("events-1.1", "events-2", "websocket")}
     server = Streams(pki[1], paces)

@@ -9,7 +9,7 @@ import pytest
 
 import world as world_module
 from look import make_file
-from test_secrets import files_with
+from values import files_with
 
 CONFIG = """Port 8888
 Listen %s
@@ -64,7 +64,7 @@ def test_a_guard_signs_in_to_a_proxy_with_a_secret(world, operator, parent, unti
         process.kill()
     assert process.returncode == 0 and out.count("hello from allowed.example.org") == 2, (out, err)
     assert parent not in out + err and "PROXY_LOGIN" not in out
-    assert files_with(parent.encode(), operator.home) == []
+    assert files_with([parent.encode()], operator.home) == []
     assert parent not in operator.bottle("logs", "--egress").stdout
 
 

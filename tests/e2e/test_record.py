@@ -7,9 +7,10 @@ import signal
 import time
 
 import pytest
+
 import world as world_module
 from look import supervisors_of
-from test_allow import Watched
+from watched import Watched
 
 SITE = "allowed.example.org"
 

@@ -1,122 +1,15 @@
 """Tests `bottle start --remote`: the same bottle on another machine, over a real sshd and with a real dockerd."""
 
-import glob
 import json
 import os
-import subprocess
-import threading
 import time
 
 import pytest
 
 import world as world_module
+from far import Lines, agent_of, background, running, start, state_of, supervisor_of
 from look import kill_for_sure, make_file
 from printed import command_in, run_printed, stand_in
-
-
-@pytest.fixture(scope="module")
-def far(world):
-    return world.machine()
-
-
-@pytest.fixture
-def remote(operator, far, until):
-    """An operator who can reach the far machine. Afterwards, nothing of a session may be left on that machine."""
-    run_dir = os.path.join(operator.home, "run")
-    os.makedirs(run_dir, mode=0o700, exist_ok=True)
-    operator.extra_env = {"PATH": far.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "XDG_RUNTIME_DIR": run_dir}
-    if not any(network["Name"] == "bottle-egress" for network in far.engine("GET", "/networks")):
-        # The first session on a machine takes much longer, and its ledger has one record more, for the egress network.
-        session = start(operator, far, "true", timeout=600)
-        assert session.status == 0, session.explain()
-    yield operator
-    for session in operator.sessions():
-        operator.bottle("stop", session, env=operator.extra_env, timeout=120)
-    try:
-        until(lambda: not far.left() and not far.files(), 20)
-        assert far.left() == [], "left on the far engine"
-        assert far.files() == [], "files left on the far machine"
-        assert operator.sessions() == []
-    except (AssertionError, OSError):
-        far.clear()
-        raise
-
-
-def start(remote, far, script, *args, timeout=300, env=None, **config):
-    return remote.start(script, "--remote", far.target, *args, env={**remote.extra_env, **(env or {})}, timeout=timeout, **config)
-
-
-def background(remote, far, script, *args, env=None, target=None, **config):
-    env = {**remote.world.environment(remote.config(**config), remote.home), **remote.extra_env, **(env or {})}
-    return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, "--remote",
-                                                 target or far.target, *args), cwd=remote.workspace, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
-
-
-def remembered(remote):
-    """Returns the file that describes the machine as bottle found it the last time."""
-    [path] = glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*"))
-    return path
-
-
-def remember_another(remote):
-    """Makes bottle believe that the machine was another one the last time."""
-    with open(remembered(remote)) as file:
-        kept = json.load(file)
-    kept["hello"]["uid"] = 7
-    with open(remembered(remote), "w") as file:
-        json.dump(kept, file)
-
-
-def state_of(remote):
-    sessions = json.loads(remote.bottle("list", "--json").stdout)
-    return sessions[0]["state"] if sessions else None
-
-
-def supervisor_of(remote):
-    [session] = remote.sessions()
-    with open(os.path.join(remote.world.state(remote.home), "sessions", session, "ledger")) as file:
-        owners = [record["owner"] for record in map(json.loads, file) if "owner" in record]
-    return session, int(owners[-1].split(":")[1])
-
-
-def running(remote, until):
-    assert until(lambda: state_of(remote) == "running", 120), remote.bottle("list").stdout
-
-
-def agent_of(remote):
-    """Returns the name of the agent's container."""
-    [session] = remote.sessions()
-    return "bottle-%s-agent" % session
-
-
-def inside(remote, far, *command):
-    """Runs a command in the agent's container. Returns whether it succeeded."""
-    return far.run("docker", "-H", "unix://" + far.socket, "exec", agent_of(remote), *command, check=False).returncode == 0
-
-
-class Lines:
-    """Collects the lines of a process's output or errors as they arrive."""
-
-    def __init__(self, process, stream=None):
-        self.lines, self.stream = [], stream or process.stdout
-        self.thread = threading.Thread(target=self._read)
-        self.thread.start()
-
-    def _read(self):
-        for line in self.stream:
-            self.lines.append(line.strip())
-
-    def count(self, text):
-        return self.lines.count(text)
-
-    def said(self, text):
-        return any(text in line for line in self.lines)
-
-    def all(self):
-        """Returns everything, once the process has ended."""
-        self.thread.join()
-        return "\n".join(self.lines)
 
 
 def test_the_workspace_is_sent_and_the_work_comes_home(remote, far):

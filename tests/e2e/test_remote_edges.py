@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 import world as world_module
+from far import agent_of, background, running, start, supervisor_of
 from look import kill_for_sure, make_file
 from printed import sudo_is_asked
-from test_remote import agent_of, background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
 
 
 @contextlib.contextmanager
@@ -38,13 +38,13 @@ def refused(remote, far, *words):
     return session.err
 
 
-def test_a_remote_user_without_a_login_shell(remote, far):  # noqa: F811
+def test_a_remote_user_without_a_login_shell(remote, far):
     with changed(far, shell="/usr/sbin/nologin"):
         said = refused(remote, far, "has no login shell")
     sudo_is_asked(remote, said, "chsh", "-s", "/bin/sh", "USER")
 
 
-def test_a_remote_home_directory_that_is_mounted_noexec(remote, far):  # noqa: F811
+def test_a_remote_home_directory_that_is_mounted_noexec(remote, far):
     home = far.path("noexec")
     os.makedirs(home)
     mount = ["nsenter", "--mount", "--target", str(far.sshd.pid), "--"]
@@ -56,7 +56,7 @@ def test_a_remote_home_directory_that_is_mounted_noexec(remote, far):  # noqa: F
         world_module.run(*mount, "umount", "-l", home)
 
 
-def test_a_remote_home_directory_with_a_very_long_path(remote, far):  # noqa: F811
+def test_a_remote_home_directory_with_a_very_long_path(remote, far):
     home = far.path("long", "x" * 200)
     os.makedirs(home)
     os.chown(home, 4242, 4242)
@@ -64,7 +64,7 @@ def test_a_remote_home_directory_with_a_very_long_path(remote, far):  # noqa: F8
         refused(remote, far, "is longer than the system allows", "XDG_STATE_HOME")
 
 
-def test_a_remote_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
+def test_a_remote_engine_that_the_user_may_not_use(remote, far):
     mode = os.stat(far.socket).st_mode
     os.chmod(far.socket, 0o600)
     try:
@@ -75,7 +75,7 @@ def test_a_remote_engine_that_the_user_may_not_use(remote, far):  # noqa: F811
 
 
 @pytest.mark.parametrize("command", ["false", "sh -c 'echo no way >&2'"])  # ssh discards what it prints
-def test_a_proxy_command_that_fails_is_named(remote, far, command):  # noqa: F811
+def test_a_proxy_command_that_fails_is_named(remote, far, command):
     with open(far.path("ssh_config"), "a") as file:
         file.write("Host behind.example.org\n  ProxyCommand %s\n" % command)
     try:
@@ -85,7 +85,7 @@ def test_a_proxy_command_that_fails_is_named(remote, far, command):  # noqa: F81
         far.operator_ssh()
 
 
-def test_a_proxy_command_gets_the_operators_variables_from_the_supervisor_too(remote, far):  # noqa: F811
+def test_a_proxy_command_gets_the_operators_variables_from_the_supervisor_too(remote, far):
     """As a profile of a cloud does, the variable decides whether there is a way. The supervisor makes the second connection."""
     with open(far.path("ssh_config"), "a") as file:
         file.write("Host behind.example.org\n  HostKeyAlias %s\n  ProxyCommand sh -c 'echo $PPID >>%s; test -n \"$THE_WAY\" && exec ssh -W %s:22 %s'\n"
@@ -100,19 +100,19 @@ def test_a_proxy_command_gets_the_operators_variables_from_the_supervisor_too(re
         far.operator_ssh()
 
 
-def test_a_missing_runtime_directory_does_no_harm(remote, far):  # noqa: F811
+def test_a_missing_runtime_directory_does_no_harm(remote, far):
     session = start(remote, far, "echo ran", env={"XDG_RUNTIME_DIR": "/run/user/4711"})
     assert session.status == 0 and "ran" in session.out, session.explain()
 
 
-def test_the_far_agent_gets_the_locale_and_the_time_zone(remote, far):  # noqa: F811
+def test_the_far_agent_gets_the_locale_and_the_time_zone(remote, far):
     """Sshd and the far user's login shell pass none of these variables on."""
     variables = {"LANG": "de_DE.UTF-8", "LC_ALL": "C.utf8", "TZ": "Europe/Berlin"}
     session = start(remote, far, "echo $LANG $LC_ALL $TZ; echo ü | wc -m", env=variables)
     assert session.status == 0 and session.out.split() == ["C.UTF-8", "C.utf8", "Europe/Berlin", "2"], session.explain()
 
 
-def test_the_first_commits_of_a_repository_come_home(remote, far):  # noqa: F811
+def test_the_first_commits_of_a_repository_come_home(remote, far):
     shutil.rmtree(os.path.join(remote.workspace, ".git"))
     world_module.run("git", "init", "-q", "-b", "main", remote.workspace)
     session = start(remote, far, "git add -A; git -c user.name=a -c user.email=a@b commit -qm first; git checkout -q --detach; "
@@ -121,7 +121,7 @@ def test_the_first_commits_of_a_repository_come_home(remote, far):  # noqa: F811
     assert set(remote.git("log", "--all", "--format=%s").split()) == {"first", "left"}
 
 
-def test_commands_for_a_session_whose_supervisor_died(remote, far, until):  # noqa: F811
+def test_commands_for_a_session_whose_supervisor_died(remote, far, until):
     process = background(remote, far, "until [ -e /tmp/go ]; do sleep 0.1; done; echo precious > p.txt")
     running(remote, until)
     session, supervisor = supervisor_of(remote)

@@ -7,13 +7,11 @@ import time
 
 import pytest
 
+from far import Lines, background, restart_sshd, running, start, state_of, worktree
 from look import kill, standing
-from test_remote import Lines, background, far, remote, running, start, state_of  # noqa: F401  (fixtures)
-from test_remote_faults import restart_sshd, worktree
-from test_remote_steps import restored  # noqa: F401  (a fixture)
 
 
-def test_a_rootless_remote_engine(remote, far):  # noqa: F811
+def test_a_rootless_remote_engine(remote, far):
     """No variable or login session names the socket. bottle finds it where rootless engines put it."""
     since = time.time()
     with far.rootless_dockerd():
@@ -31,7 +29,7 @@ def test_a_rootless_remote_engine(remote, far):  # noqa: F811
         assert far.left() == [] and remote.sessions() == []
 
 
-def working(remote, far, until):  # noqa: F811
+def working(remote, far, until):
     """Starts a session whose agent has done some work and continues. Returns its launcher."""
     child = background(remote, far, "echo precious >precious; echo made; sleep 600")
     assert child.stdout.readline() == "made\n", child.communicate()
@@ -39,7 +37,7 @@ def working(remote, far, until):  # noqa: F811
     return child
 
 
-def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
+def test_the_far_engine_dies_and_stays_down(remote, far, until):
     """The operator is told, and the container holds the work. When the engine is back, `bottle cleanup` brings the work
     home and leaves nothing."""
     child = working(remote, far, until)
@@ -60,7 +58,7 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):  # noqa: F811
     assert far.left() == [] and remote.sessions() == []
 
 
-def test_work_that_something_else_removed_from_the_machine_is_reported_as_lost(remote, far, restored, until):  # noqa: F811
+def test_work_that_something_else_removed_from_the_machine_is_reported_as_lost(remote, far, restored, until):
     """The agent has ended, and its work is not collected yet when its container and volume go."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=9")
     child = background(remote, far, "echo precious >precious; exit 7")
@@ -77,7 +75,7 @@ def test_work_that_something_else_removed_from_the_machine_is_reported_as_lost(r
     assert done.returncode == 0 and far.left() == [] and remote.sessions() == [], done
 
 
-def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811
+def test_the_far_engine_dies_and_restarts(remote, far, until):
     """bottle waits for the work, so the operator need not do anything."""
     child = working(remote, far, until)
     errors = Lines(child, child.stderr)
@@ -92,7 +90,7 @@ def test_the_far_engine_dies_and_restarts(remote, far, until):  # noqa: F811
 
 
 @pytest.mark.parametrize("record", (3, 7))  # before anything is created; when only the gate is closed
-def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until, record):  # noqa: F811
+def test_the_far_engine_dies_while_a_session_starts(remote, far, restored, until, record):
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     child = background(remote, far, "sleep 600")
     try:

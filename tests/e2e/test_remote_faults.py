@@ -11,42 +11,30 @@ import time
 
 import pytest
 
+from far import background, remember_another, remembered, restart_sshd, start, worktree
+from far import inside as in_container
 from look import kill, standing
 from printed import sudo_is_asked
-from test_remote import background, far, remember_another, remembered, remote, running, start  # noqa: F401  (fixtures)
-from test_remote import inside as in_container
 
 
-def inside(far, script):  # noqa: F811
+def inside(far, script):
     """Runs a command as root in the far machine's mount namespace."""
     done = subprocess.run(["nsenter", "--mount", "--target", str(far.sshd.pid), "--", "sh", "-ec", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def unmounted(far, until, where):  # noqa: F811
+def unmounted(far, until, where):
     """Unmounts a file system that a process of the last session may still use for a moment."""
     assert until(lambda: subprocess.run(["nsenter", "--mount", "--target", str(far.sshd.pid), "--", "umount", where], capture_output=True).returncode == 0, 30), where
 
 
-def received(far):  # noqa: F811
+def received(far):
     """Returns the bytes that came over the far machine's link."""
     done = far.run("ip", "-n", far.ns, "-j", "-s", "link", "show", "up0")
     return json.loads(done.stdout)[0]["stats64"]["rx"]["bytes"]
 
 
-def worktree(remote, name):  # noqa: F811
-    refs = [r for r in remote.git("for-each-ref", "--sort=-creatordate", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")]
-    assert refs, "no work came home"
-    return remote.git("show", refs[0] + ":" + name)
-
-
-def restart_sshd(far, **options):  # noqa: F811
-    far.stop_sshd()
-    far.configure_sshd(**options)
-    far.start_sshd()
-
-
-def test_a_changed_machine_is_examined_again(remote, far, until):  # noqa: F811
+def test_a_changed_machine_is_examined_again(remote, far, until):
     assert start(remote, far, "true").status == 0
     remember_another(remote)
     # The second start still has the operator's variables, although ssh does not get those with secrets.
@@ -61,7 +49,7 @@ def test_a_changed_machine_is_examined_again(remote, far, until):  # noqa: F811
         assert session.status == 0 and session.out == "fine\n", session.explain()
 
 
-def test_files_that_the_machine_has_are_not_sent_again(remote, far):  # noqa: F811
+def test_files_that_the_machine_has_are_not_sent_again(remote, far):
     with open(os.path.join(remote.workspace, "large"), "wb") as file:
         file.write(os.urandom(20 << 20))
     remote.git("add", "-A")
@@ -87,7 +75,7 @@ def test_files_that_the_machine_has_are_not_sent_again(remote, far):  # noqa: F8
         assert b"third" not in file.read(), "it can be read there"
 
 
-def test_only_missing_image_layers_are_sent(remote, far):  # noqa: F811
+def test_only_missing_image_layers_are_sent(remote, far):
     assert start(remote, far, "true").status == 0  # its engine has the shell's image
     world = remote.world
     [base] = [tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-shell:")]
@@ -117,7 +105,7 @@ def test_only_missing_image_layers_are_sent(remote, far):  # noqa: F811
     assert newer.status == 0 and newer.out == "newer", newer.explain()
 
 
-def killed_at(remote, far, until, record, command):  # noqa: F811
+def killed_at(remote, far, until, record, command):
     """Runs an agent, and sends SIGKILL to the far supervisor after this record of its ledger. Returns the launcher's
     status and output."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
@@ -137,7 +125,7 @@ def killed_at(remote, far, until, record, command):  # noqa: F811
 
 
 @pytest.mark.parametrize("record", range(1, 11))
-def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  # noqa: F811
+def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):
     """The records are owner, engine, make, creates, work, running and so on. The agent's work comes home."""
     status, out, err = killed_at(remote, far, until, record, "echo precious >precious; touch /tmp/worked; echo made; sleep 3")
     if record < 7:
@@ -151,7 +139,7 @@ def test_the_far_supervisor_dies_at_every_record(remote, far, until, record):  #
     start(remote, far, "true")  # the next start sweeps what a dead supervisor left
 
 
-def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(remote, far, until):  # noqa: F811
+def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(remote, far, until):
     """What it writes when it is told to end comes home, too."""
     status, _, err = killed_at(remote, far, until, 8, "trap 'echo last >last; exit' TERM; touch /tmp/worked; sleep 600 & wait")
     assert status == 125 and "the session's supervisor died" in err, err
@@ -159,7 +147,7 @@ def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(rem
     start(remote, far, "true")  # sweeps what the dead supervisor left
 
 
-def test_a_start_does_not_wait_until_other_sessions_are_swept(remote, far, until):  # noqa: F811
+def test_a_start_does_not_wait_until_other_sessions_are_swept(remote, far, until):
     """Their work may have gigabytes. Here, others seem to sweep them, and a sweep waits a minute for each."""
     owner, ledgers = os.stat(far.home), []
     for name in ("dead-1", "dead-2", "dead-3"):
@@ -182,7 +170,7 @@ def test_a_start_does_not_wait_until_other_sessions_are_swept(remote, far, until
     assert until(lambda: not any(os.path.exists(path) for path in ledgers), 120)
 
 
-def test_a_full_disk_on_the_remote_machine(remote, far, until):  # noqa: F811
+def test_a_full_disk_on_the_remote_machine(remote, far, until):
     assert start(remote, far, "true").status == 0
     cache, state = far.home + "/.cache", far.home + "/.local"
     inside(far, "mount -t tmpfs -o size=2m,uid={0},gid={0},mode=700 none {1}".format(os.stat(far.home).st_uid, cache))
@@ -205,12 +193,12 @@ def test_a_full_disk_on_the_remote_machine(remote, far, until):  # noqa: F811
         unmounted(far, until, state)
 
 
-def worktree_bytes(remote, name):  # noqa: F811
+def worktree_bytes(remote, name):
     refs = [r for r in remote.git("for-each-ref", "--sort=-creatordate", "--format=%(refname)", "refs/bottle").split() if r.endswith("/worktree")]
     return subprocess.run(["git", "-C", remote.workspace, "show", refs[0] + ":" + name], capture_output=True).stdout
 
 
-def test_a_remote_clock_that_is_off_by_a_day(remote, far, tmp_path):  # noqa: F811
+def test_a_remote_clock_that_is_off_by_a_day(remote, far, tmp_path):
     """A process cannot have its own clock. A wrapper around ssh changes the time that the far program reports."""
     wrapper = tmp_path / "ssh"
     wrapper.write_text("""#!/usr/bin/env python3

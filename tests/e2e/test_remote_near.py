@@ -9,15 +9,15 @@ import sys
 import time
 
 import world as world_module
+from far import Lines, background, inside, running, state_of, supervisor_of
 from look import kill_for_sure
-from test_remote import Lines, background, far, inside, remote, running, state_of, supervisor_of  # noqa: F401  (fixtures)
-from test_remote_secrets import SECRET, begin, everywhere, forms, in_memory, processes
-from test_ssh import Setup, agents_of, public, secrets_of
+from ssh_server import Setup, agents_of, public, secrets_of
+from values import SECRET, begin, everywhere, forms, in_memory, processes_on
 
 LAN = "192.168.77.20"
 
 
-def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, until):  # noqa: F811
+def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, until):
     since, token = time.time(), remote.world.token
     # The far guard refuses the placeholder to another host, and the value is not on that machine.
     process = begin(remote, far, 'echo "inside: $TOKEN"; curl -sS -m 20 -o /dev/null -w "other %{http_code}\\n" -H "X: $TOKEN" http://allowed.example.org/\n'
@@ -31,7 +31,7 @@ def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, unt
     try:
         assert until(lambda: output.count("200") >= 2 or process.poll() is not None, 120) and process.poll() is None, (output.lines, errors.lines)
         assert everywhere(remote, far, token) == []
-        holders = [pid for pid in processes(far) if in_memory(pid, [token.encode()])]
+        holders = [pid for pid in processes_on(far) if in_memory(pid, [token.encode()])]
         assert holders == [], "in memory on the far machine: %s" % holders
         # The connection breaks. The agent gets an error code at once, not after its own timeout.
         far.stop_sshd()
@@ -59,7 +59,7 @@ def test_secrets_stay_on_the_near_side_which_makes_the_requests(remote, far, unt
     assert everywhere(remote, far, token) == []
 
 
-def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_alone(remote, far, until):  # noqa: F811
+def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_alone(remote, far, until):
     """Two state directories, such as those of two laptops, use the same user on the same machine."""
     other = {"XDG_STATE_HOME": os.path.join(remote.home, "other-state")}
 
@@ -90,7 +90,7 @@ def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_a
     assert remote.git("show", worktree + ":precious") == "precious\n"
 
 
-def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
+def test_near_services_resume_after_an_attach(remote, far, until):
     """The near supervisor, which holds the secret, is killed. `bottle attach` reads the secret again, and the far guard
     accepts the new broker, which has another root. Without one of two secrets, the session continues with the other and
     says what is missing. Without a file whose values must not leave, no request goes through this machine."""
@@ -147,7 +147,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):  # noqa: F811
     assert {r["headers"].get("Authorization") for r in remote.world.seen("inspected.example.org", since)} == {"Bearer " + token}
 
 
-def listeners(far):  # noqa: F811
+def listeners(far):
     """Returns the listening sockets in the far machine's namespace, except those of Docker, of its containers' shims,
     and of the far supervisor. The last are accessible only to its user, and lead to the session, not to the
     operator."""
@@ -155,7 +155,7 @@ def listeners(far):  # noqa: F811
     return {" ".join(line.split()[:5:4]) for line in done.stdout.splitlines() if not any(known in line for known in ("containerd", "docker", "/.local/state/bottle/sessions/"))}
 
 
-def test_only_the_listed_service_of_the_near_lan_is_reachable(remote, far, until):  # noqa: F811
+def test_only_the_listed_service_of_the_near_lan_is_reachable(remote, far, until):
     world = remote.world
     world_module.run("ip", "-n", world.host_ns, "addr", "add", LAN + "/32", "dev", "lo")
     log = world.path("lan.jsonl")
@@ -184,7 +184,7 @@ def test_only_the_listed_service_of_the_near_lan_is_reachable(remote, far, until
         world_module.run("ip", "-n", world.host_ns, "addr", "del", LAN + "/32", "dev", "lo")
 
 
-def test_ssh_keys_stay_on_the_near_side_and_sign_for_the_far_bottle(remote, far):  # noqa: F811
+def test_ssh_keys_stay_on_the_near_side_and_sign_for_the_far_bottle(remote, far):
     ssh = Setup(remote.world, remote)
     parts = [secrets_of(key)[1] for key in (ssh.one, ssh.two)]
     session = remote.start("cd /tmp && git clone -q ssh://git.example.org%s/repo.git r; echo \"git $?\"; ssh git.example.org hello; ssh-add -L; sleep 1" % ssh.git.dir,
@@ -197,7 +197,7 @@ def test_ssh_keys_stay_on_the_near_side_and_sign_for_the_far_bottle(remote, far)
     assert agents_of(remote) == [], "an ssh-agent is left"
 
 
-def test_a_machine_that_can_reach_the_operators_machine_is_refused(remote, far):  # noqa: F811
+def test_a_machine_that_can_reach_the_operators_machine_is_refused(remote, far):
     world, run = remote.world, world_module.run
 
     def start(*args, **config):

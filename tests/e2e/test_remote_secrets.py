@@ -1,118 +1,19 @@
 """Tests where a token's value is while its agent works on another machine: in the memory of the processes that need it,
 and nowhere else."""
 
-import base64
 import contextlib
 import os
 import signal
-import subprocess
-import tempfile
 import time
 
-import test_secrets
 import world as world_module
-from look import descendants
-from test_remote import far, remote  # noqa: F401  (fixtures)
-
-SECRET = {"claude-oauth": {"from": "env:CLAUDE_BOTTLE_OAUTH_TOKEN", "hosts": ["inspected.example.org"], "env": "TOKEN", "header": "Authorization: Bearer {}"}}
-EGRESS = {"allow": ["allowed.example.org", "inspected.example.org"]}
-ASK = 'curl -sS -m 30 -o /dev/null -w "status %{http_code}\\n" -H "Authorization: Bearer $TOKEN" https://inspected.example.org/'
-
-
-def forms(value):
-    """Returns the value as it is, and in Base64 at every alignment."""
-    found = [value.encode()]
-    for before in range(3):
-        text = base64.b64encode(b"x" * before + value.encode())
-        found.append(text[(0, 2, 3)[before] + 2:-4])
-    return found
-
-
-def files_with(needles, *roots):
-    """Returns the files below the roots that contain a needle. grep reads Docker's data faster than Python does."""
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as patterns:
-        patterns.write(b"\n".join(needles))
-        patterns.flush()
-        done = subprocess.run(["grep", "-rlaF", "--devices=skip", "-f", patterns.name, *[r for r in roots if os.path.exists(r)], "/dev/null"], capture_output=True, text=True)
-    return done.stdout.splitlines()
-
-
-def processes(far):
-    """Returns the processes in the far machine's namespace, and their descendants."""
-    return descendants(far.pids())
-
-
-def name_of(pid):
-    try:
-        return os.path.basename(os.readlink("/proc/%d/exe" % pid))
-    except OSError:
-        return ""
-
-
-def in_memory(pid, needles):
-    """Returns whether the process's writable memory contains one of the needles."""
-    try:
-        with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
-            for line in maps:
-                span, rights = line.split()[:2]
-                begin, end = (int(x, 16) for x in span.split("-"))
-                if "w" not in rights or end - begin > 64 << 20:
-                    continue
-                try:
-                    memory.seek(begin)
-                    data = memory.read(end - begin)
-                except (OSError, ValueError):
-                    continue
-                if any(n in data for n in needles):
-                    return True
-    except OSError:
-        pass
-    return False
-
-
-def everywhere(remote, far, value):
-    """Returns all places that hold the value, except memory: of the far machine, and of the near side's state."""
-    needles, far_uid = forms(value), os.stat(far.home).st_uid
-    found = []
-    for pid in processes(far):
-        for part in ("cmdline", "environ"):
-            try:
-                if any(n in open("/proc/%d/%s" % (pid, part), "rb").read() for n in needles):
-                    found.append("%s of %s" % (part, name_of(pid)))
-            except OSError:
-                pass
-    found += files_with(needles, far.home, far.path("data"), far.path("exec"), far.path("sshd.log"), far.path("dockerd.log"))
-    # The far machine shares /tmp with this one, so this looks only at the files of its user.
-    found += files_with(needles, *[entry.path for entry in os.scandir("/tmp") if owner_of(entry) == far_uid])
-    for container in far.engine("GET", "/containers/json?all=1"):
-        with contextlib.suppress(ValueError):  # it may be gone, as one that counts what the agent has written
-            text = far.engine("GET", "/containers/%s/json" % container["Id"], raw=True).encode()
-            found += ["inspect of " + container["Names"][0]] if any(n in text for n in needles) else []
-    found += files_with(needles, remote.home, remote.workspace)
-    return found
-
-
-def owner_of(entry):
-    """Returns the owner of a file, or nothing if another test has removed it."""
-    with contextlib.suppress(FileNotFoundError):
-        return entry.stat(follow_symlinks=False).st_uid
-
-
-def holders_of(pids, value):
-    """Returns the names of the processes that have the value in their memory."""
-    names = {pid: name_of(pid) for pid in pids}  # before they can end
-    return {names[pid] for pid in pids if names[pid] and in_memory(pid, [value.encode()])}
+from far import restart_sshd
+from values import (ASK, EGRESS, SECRET, SEND_ALL, begin, check_nothing_left, everywhere, holders_of, name_of, processes_on, start_with,
+                    what_must_not_leave)
 
 
 def working(far):
     return [c for c in far.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
-
-
-def begin(remote, far, script, *args, env=None, token=True, egress=None, secrets=None, **config):
-    environment = {**remote.world.environment(remote.config(secrets=secrets or SECRET, egress={**EGRESS, **(egress or {})}, **config), remote.home, token=token), **remote.extra_env, **(env or {})}
-    script = '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script
-    return subprocess.Popen(remote.world.command("start", "a", "--yes", "--headless", "-p", script, "--remote", far.target, *args), cwd=remote.workspace, env=environment,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def looked_for(remote, far, until, *args, **options):
@@ -121,7 +22,7 @@ def looked_for(remote, far, until, *args, **options):
     process = begin(remote, far, ASK + "; sleep 300", *args, **options)
     try:
         until(lambda: remote.world.seen("inspected.example.org", since) or process.poll() is not None, 120)
-        holders = holders_of(processes(far), remote.world.token)
+        holders = holders_of(processes_on(far), remote.world.token)
         during = everywhere(remote, far, remote.world.token)
         alive = process.poll() is None
     finally:
@@ -134,12 +35,6 @@ def looked_for(remote, far, until, *args, **options):
     return during, holders, everywhere(remote, far, remote.world.token)
 
 
-def restart_sshd(far, **options):
-    far.stop_sshd()
-    far.configure_sshd(**options)
-    far.start_sshd()
-
-
 def in_memory_only(far, during, holders, after):
     """The guard and the far supervisor keep the value. It passed through sshd, and through the engine to the guard's
     stdin."""
@@ -149,18 +44,18 @@ def in_memory_only(far, during, holders, after):
     assert holders <= {"guard", *program, "sshd", "dockerd", "containerd", "containerd-shim-runc-v2"}, holders
 
 
-def test_a_secret_sent_over_stdin_stays_in_memory(remote, far, until):  # noqa: F811
+def test_a_secret_sent_over_stdin_stays_in_memory(remote, far, until):
     during, holders, after = looked_for(remote, far, until)
     in_memory_only(far, during, holders, after)
 
 
-def test_listed_secrets_do_not_leave_the_far_machine(remote, far):  # noqa: F811
+def test_listed_secrets_do_not_leave_the_far_machine(remote, far):
     """The far guard also stops values of files and variables, and matches of the operator's rules. The values are on
     none of that machine's disks."""
-    values, config = test_secrets.what_must_not_leave(remote)
+    values, config = what_must_not_leave(remote)
     env = {**remote.extra_env, "MARKED_HERE": values["MARKED"]}
-    session = test_secrets.start_with(remote, test_secrets.SEND_ALL, "--remote", far.target, variables=env, **config)
-    test_secrets.check_nothing_left(session, values)
+    session = start_with(remote, SEND_ALL, "--remote", far.target, variables=env, **config)
+    check_nothing_left(session, values)
     value = values["prod.env:DB_PASSWORD"]
     ours = ("/prod.env", "/bottle.yaml")  # the file of secrets, and the encoded values that the agent sends
     assert [path for path in everywhere(remote, far, value) if not path.endswith(ours)] == []
@@ -168,12 +63,12 @@ def test_listed_secrets_do_not_leave_the_far_machine(remote, far):  # noqa: F811
     assert "the values of scan.secrets stay on this machine with --secrets tunnel" in shown.stdout + shown.stderr, shown
 
 
-def test_an_exposed_secret_leaves_only_for_its_hosts_through_a_tunnel(remote, far):  # noqa: F811
+def test_an_exposed_secret_leaves_only_for_its_hosts_through_a_tunnel(remote, far):
     secrets = {"open": {"from": "env:OPEN_HERE", "hosts": ["inspected.example.org"], "env": "OPEN", "expose": True}}
     hosts = {"inspected.example.org": world_module.SITES["inspected.example.org"] + ":443"}
     config = {"secrets": secrets, "egress": {**EGRESS, "hosts": hosts}}
     env = {**remote.extra_env, "OPEN_HERE": os.urandom(12).hex() + "Zq"}
-    session = test_secrets.start_with(
+    session = start_with(
         remote, "for url in http://allowed.example.org/ https://inspected.example.org/; do "
         "curl -sS -m 30 -o /dev/null -w 'status %{http_code}\\n' -H \"X: $OPEN\" -d \"x=$OPEN\" $url; done",
         "--remote", far.target, "--secrets", "tunnel", variables=env, **config)
@@ -181,7 +76,7 @@ def test_an_exposed_secret_leaves_only_for_its_hosts_through_a_tunnel(remote, fa
     assert "the value of secret open goes to the remote machine" in session.out + session.err, session.explain()
 
 
-def test_a_secret_is_sent_with_sendenv(remote, far, until):  # noqa: F811
+def test_a_secret_is_sent_with_sendenv(remote, far, until):
     # A default sshd drops the variable silently. bottle reports it.
     restart_sshd(far, AcceptEnv="LANG LC_*")
     session = remote.start(ASK, "--remote", far.target, "--token-via", "sendenv", secrets=SECRET, egress=EGRESS, env=remote.extra_env)
@@ -193,7 +88,7 @@ def test_a_secret_is_sent_with_sendenv(remote, far, until):  # noqa: F811
     in_memory_only(far, during, holders, after)
 
 
-def test_a_secret_is_read_from_a_file_of_the_provider(remote, far, until):  # noqa: F811
+def test_a_secret_is_read_from_a_file_of_the_provider(remote, far, until):
     path = os.path.join(far.home, "token")
     with open(path, "w") as file:
         file.write(remote.world.token + "\n")
@@ -203,7 +98,7 @@ def test_a_secret_is_read_from_a_file_of_the_provider(remote, far, until):  # no
     in_memory_only(far, during, holders, after)
 
 
-def test_a_token_file_that_cannot_be_removed_is_refused(remote, far):  # noqa: F811
+def test_a_token_file_that_cannot_be_removed_is_refused(remote, far):
     where = far.path("kept")
     os.makedirs(where, exist_ok=True)
     path = os.path.join(where, "token")
@@ -221,7 +116,7 @@ def test_a_token_file_that_cannot_be_removed_is_refused(remote, far):  # noqa: F
         os.unlink(path)
 
 
-def test_the_variable_is_not_inherited_by_ssh(remote, far, until):  # noqa: F811
+def test_the_variable_is_not_inherited_by_ssh(remote, far, until):
     def holders():
         found = {}
         for pid in filter(str.isdigit, os.listdir("/proc")):

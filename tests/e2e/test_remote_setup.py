@@ -8,8 +8,6 @@ import threading
 
 import pytest
 
-from test_remote import far, remote  # noqa: F401  (fixtures)
-
 STANDIN = """#!/bin/sh
 echo "$(id -u) ${0##*/} $*" >>'%s'
 case "${0##*/} $*" in
@@ -26,7 +24,7 @@ exec "$@"
 class Bare:
     """The far machine before Docker was installed."""
 
-    def __init__(self, far):  # noqa: F811
+    def __init__(self, far):
         self.far, self.log, self.wish, self.bin = far, far.path("asked"), far.path("wish"), far.path("standins")
         os.makedirs(self.bin, exist_ok=True)
         for path in (self.log, self.wish):
@@ -76,13 +74,13 @@ class Bare:
 
 
 @pytest.fixture
-def bare(far):  # noqa: F811
+def bare(far):
     machine = Bare(far)
     yield machine
     machine.close()
 
 
-def test_setup_installs_starts_and_checks(remote, far, bare):  # noqa: F811
+def test_setup_installs_starts_and_checks(remote, far, bare):
     def setup(*args, **kwargs):
         return remote.bottle("remote", "setup", far.target, *args, env=remote.extra_env, **kwargs)
     done = remote.bottle("remote", "check", far.target, env=remote.extra_env)
@@ -105,7 +103,7 @@ def test_setup_installs_starts_and_checks(remote, far, bare):  # noqa: F811
     assert session.status == 0 and "it works" in session.out, session.explain()
 
 
-def test_a_setup_script_runs_only_with_the_operators_consent(remote, far, bare):  # noqa: F811
+def test_a_setup_script_runs_only_with_the_operators_consent(remote, far, bare):
     script = os.path.join(remote.home, "install.sh")
     with open(script, "w") as file:
         file.write("echo '0 the script' >>%s; exit 3\n" % bare.log)

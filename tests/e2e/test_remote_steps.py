@@ -9,20 +9,20 @@ import time
 
 import pytest
 
-from look import kill, standing, supervisors_of
-from test_link import masters
-from test_remote import background, far, inside, remote, state_of  # noqa: F401  (fixtures)
-from test_remote_faults import restart_sshd, worktree
+from far import background, inside, restart_sshd, state_of, worktree
+from look import kill, masters, standing, supervisors_of
 
 # The records of a session's near ledger are owner, remote, base, may run, runs, ended and home. Those of the far ledger
 # are owner, engine, make, asked (network), asked twice (guard and agent), work, running, ended and home. A session with
 # a workspace has them all.
 NEAR, FAR = range(1, 8), range(1, 11)
 NEAR_RUNNING, FAR_RUNNING = 5, 8
+
+
 WORK = "echo precious >precious; echo made; exit 7"
 
 
-def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
+def cut_at_a_step(remote, far, until, pids, ran, env=None):
     """Either the session runs (and must if `ran`) and all output and work of the agent comes home, or it says why not.
     The next command leaves nothing."""
     child, stopped = background(remote, far, WORK, env=env), []
@@ -47,23 +47,17 @@ def cut_at_a_step(remote, far, until, pids, ran, env=None):  # noqa: F811
 
 
 @pytest.mark.parametrize("record", NEAR)
-def test_ssh_dies_at_every_near_record(remote, far, until, record):  # noqa: F811
+def test_ssh_dies_at_every_near_record(remote, far, until, record):
     cut_at_a_step(remote, far, until, lambda: supervisors_of(remote), record >= NEAR_RUNNING, {"BOTTLE_TEST_STOP_AT_RECORD": str(record)})
 
 
-@pytest.fixture
-def restored(far):  # noqa: F811
-    yield
-    restart_sshd(far)
-
-
 @pytest.mark.parametrize("record", FAR)
-def test_ssh_dies_at_every_far_record(remote, far, restored, until, record):  # noqa: F811
+def test_ssh_dies_at_every_far_record(remote, far, restored, until, record):
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % record)
     cut_at_a_step(remote, far, until, far.pids, record >= FAR_RUNNING)
 
 
-def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, until):  # noqa: F811
+def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, until):
     """The gate is open, but the near side has not heard of it. It must not discard anything because of a guess."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
     child = background(remote, far, "echo precious >precious; sleep 600")
@@ -85,7 +79,7 @@ def test_ssh_dies_as_the_agent_starts_and_stays_down(remote, far, restored, unti
     assert done.returncode == 0 and worktree(remote, "precious") == "precious\n" and remote.sessions() == [], done
 
 
-def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, restored, until):  # noqa: F811
+def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, restored, until):
     """The far side has the values and the agent works, but the near side has not heard of it. The agent's work is
     fetched before it is removed."""
     restart_sshd(far, SetEnv="BOTTLE_TEST_STOP_AT_RECORD=%d" % FAR_RUNNING)
@@ -105,7 +99,7 @@ def test_a_stop_while_only_the_far_side_knows_that_the_agent_runs(remote, far, r
     assert worktree(remote, "precious") == "precious\n" and remote.sessions() == []
 
 
-def verbs_of(far):  # noqa: F811
+def verbs_of(far):
     """Returns the verbs of the `bottle far` processes on the machine."""
     found = []
     for pid in far.pids():
@@ -115,7 +109,7 @@ def verbs_of(far):  # noqa: F811
     return found
 
 
-def test_the_near_side_is_suspended_like_a_sleeping_laptop(remote, far, until):  # noqa: F811
+def test_the_near_side_is_suspended_like_a_sleeping_laptop(remote, far, until):
     """Everything of the session on the near side is stopped for longer than the connection may be silent, while the
     agent keeps running."""
     child, lines = background(remote, far, "for i in $(seq 180); do echo line-$i; sleep 0.1; done; echo precious >precious; exit 6"), []

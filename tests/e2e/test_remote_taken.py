@@ -10,12 +10,11 @@ import time
 import pytest
 
 import world as world_module
-from test_remote import background, far, remote, running, start, supervisor_of  # noqa: F401  (fixtures)
-from test_remote_faults import worktree
+from far import background, running, start, supervisor_of, worktree
 
 
 @contextlib.contextmanager
-def taken(far, remote, **lies):  # noqa: F811
+def taken(far, remote, **lies):
     assert start(remote, far, "true").status == 0  # the program is there
     cache = os.path.join(far.home, ".cache", "bottle")
     # The name is a hash of the program. Its length depends on whether the near side can read the linker's hash.
@@ -37,7 +36,7 @@ def taken(far, remote, **lies):  # noqa: F811
 
 
 @pytest.mark.parametrize("receipt", [{}, {"confirmed": None, "left": None}, {"confirmed": "yes", "left": "nothing"}, {"left": ["\x1b[2Jgone\nbottle: all is well"]}])
-def test_an_empty_receipt_of_a_hostile_machine(remote, far, until, receipt):  # noqa: F811
+def test_an_empty_receipt_of_a_hostile_machine(remote, far, until, receipt):
     with taken(far, remote, receipt=receipt):
         session = start(remote, far, "echo precious >precious; exit 6")
         assert session.status == 125 and "the result cannot be read: " in session.err and " confirmed that the agent's container" not in session.err and "\x1b[2J" not in session.err, session.explain()
@@ -48,7 +47,7 @@ def test_an_empty_receipt_of_a_hostile_machine(remote, far, until, receipt):  # 
     assert until(lambda: remote.bottle("cleanup", env=remote.extra_env, timeout=360).returncode == 0 and not remote.sessions(), 60, 1)
 
 
-def test_reconnecting_stops_if_connections_end_at_once(remote, far, until):  # noqa: F811
+def test_reconnecting_stops_if_connections_end_at_once(remote, far, until):
     with taken(far, remote, serve="flap") as served:
         child = background(remote, far, "sleep 600")
         running(remote, until)
@@ -68,7 +67,7 @@ def test_reconnecting_stops_if_connections_end_at_once(remote, far, until):  # n
     child.communicate(timeout=360)
 
 
-def test_endless_output_of_a_hostile_machine_is_not_read(remote, far, until):  # noqa: F811
+def test_endless_output_of_a_hostile_machine_is_not_read(remote, far, until):
     with taken(far, remote, serve="long"):
         child = background(remote, far, "sleep 5; echo precious >precious")
         out, err = child.communicate(timeout=360)
@@ -76,7 +75,7 @@ def test_endless_output_of_a_hostile_machine_is_not_read(remote, far, until):  #
         assert worktree(remote, "precious") == "precious\n"
 
 
-def test_errors_of_a_hostile_machine_do_nothing_to_the_terminal(remote, far):  # noqa: F811
+def test_errors_of_a_hostile_machine_do_nothing_to_the_terminal(remote, far):
     world = remote.world
     [image] = [tag for image in world.engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-shell:")]
     world.docker("tag", image, "operators-other:1")
@@ -85,7 +84,7 @@ def test_errors_of_a_hostile_machine_do_nothing_to_the_terminal(remote, far):  #
         assert session.status == 125 and "words" in session.err and not set("\x1b\x07\u009b") & set(session.err), session.explain()
 
 
-def test_a_hostile_machine_that_does_not_read_the_workspace(remote, far):  # noqa: F811
+def test_a_hostile_machine_that_does_not_read_the_workspace(remote, far):
     with open(os.path.join(remote.workspace, "large"), "wb") as file:
         file.write(os.urandom(24 << 20))  # more than what the connection holds
     with taken(far, remote, deliver="unread"):

@@ -2,22 +2,19 @@
 attribute, include, alternate, promisor and rewritten URL, for root and for an ordinary user, in their own repositories
 and in those of others."""
 
-import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 
 import pytest
 
 import command_settings
-import world as world_module
-from operators import Operator
-from trap import Trap
-
-UID, OTHER = 4243, 4244
+from operators import OTHER, UID, Person
+from trap import expect_nothing
 
 # The work of an agent, in a repository that is hostile to it too.
+
+
 AGENT = r"""
 cd /workspace || exit 98
 rm -rf .git/hooks .git/info/attributes .gitattributes .git/modules sub nested
@@ -33,55 +30,15 @@ OWN_COMMANDS = ["git status", "git for-each-ref --format='%(objecttype)'", "git 
                 "git -C nested status", "git submodule update --force"]
 
 
-class Person(Operator):
-    """The user at the machine: root, or a member of the engine's group."""
-
-    def __init__(self, world, uid):
-        self.uid = uid
-        super().__init__(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
-        self.program = os.path.join(world.dir, "bottle-for-all")
-        if not os.path.exists(self.program):
-            shutil.copy(world_module.BOTTLE, self.program)
-            os.chmod(self.program, 0o755)
-
-    def as_them(self, *argv):
-        if self.uid == 0:
-            return list(argv)
-        return ["setpriv", "--reuid", str(self.uid), "--regid", str(self.uid), "--groups", "0", *argv]
-
-    def bottle(self, *args, config=None, cwd=None, timeout=180, env=None):
-        env = {**self.world.environment(config, self.home), **(env or {})}
-        subprocess.run(["chown", "-R", "%d:%d" % (self.uid, self.uid), self.home], check=True)
-        return subprocess.run(["nsenter", "--net=/run/netns/" + self.world.host_ns, "--", *self.as_them(self.program, *args)],
-                              capture_output=True, text=True, cwd=cwd, env=env, timeout=timeout, stdin=subprocess.DEVNULL)
-
-    def shell(self, command, cwd):
-        return subprocess.run(self.as_them("timeout", "10", "sh", "-c", command), cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env={**os.environ, "HOME": self.home, "GIT_TERMINAL_PROMPT": "0"})
-
-
 @pytest.fixture(params=[0, UID], ids=["root", "user"])
 def person(request, world, operator):  # `operator`: afterwards nothing is left on the engine
     return Person(world, request.param)
-
-
-@pytest.fixture
-def trap(world):
-    with contextlib.ExitStack() as stack:
-        where = tempfile.mkdtemp(prefix="trap-", dir=world.dir)
-        os.chmod(where, 0o755)
-        stack.callback(shutil.rmtree, where, ignore_errors=True)
-        yield Trap(where)
 
 
 def refs_of(repository):
     """Returns the refs, read from files, because git would run what is planted."""
     top = os.path.join(repository, ".git", "refs", "bottle")
     return sorted(os.path.relpath(os.path.join(at, name), top).split("/", 1)[1] for at, _, names in os.walk(top) for name in names)
-
-
-def expect_nothing(trap, what):
-    assert trap.ran() == [], what
 
 
 def look_around(person, trap, repository):

@@ -10,15 +10,17 @@ import tempfile
 import pytest
 
 from look import came_home
-from test_repository_commands import OTHER, Person, expect_nothing, trap  # noqa: F401
-from trap import config_text
+from operators import OTHER, Person
+from trap import config_text, expect_nothing
 
 # The bottle has the operator's changes, and the agent makes its own.
+
+
 SCRIPT = "cat a/dirty a/untracked; echo agent >> a/dirty; echo made > made.txt"
 
 
 @pytest.fixture
-def plain(operator, trap):  # noqa: F811
+def plain(operator, trap):
     """Makes an ordinary workspace with some files, and a function that runs git in it."""
     def git(*args, where=operator.workspace):
         done = subprocess.run(["git", "-C", where, "-c", "user.name=o", "-c", "user.email=o@example.org", "-c", "protocol.file.allow=always", *args],
@@ -44,13 +46,13 @@ def make_dirty(operator):
     write(operator, "a/untracked", "untracked\n")
 
 
-def assert_all_is_seen(operator, trap, session):  # noqa: F811
+def assert_all_is_seen(operator, trap, session):
     assert session.status == 0 and session.out == "changed by the operator\nuntracked\n", session.explain()
     assert came_home(operator, "made.txt") == ["made\n"] and came_home(operator, "a/dirty") == ["changed by the operator\nagent\n"]
     expect_nothing(trap, session.explain())
 
 
-def assert_git_itself_runs_it(operator, trap, variables=None):  # noqa: F811
+def assert_git_itself_runs_it(operator, trap, variables=None):
     """Shows that the test can fail."""
     subprocess.run(["git", "status"], cwd=operator.workspace, env={**os.environ, **(variables or {})}, capture_output=True, timeout=240)
     assert trap.ran(), "git itself runs nothing"
@@ -58,7 +60,7 @@ def assert_git_itself_runs_it(operator, trap, variables=None):  # noqa: F811
 
 
 @pytest.mark.parametrize("extension", ["fsmonitor", "split", "untracked", "sparse"])
-def test_an_index_extension_hides_no_files(operator, trap, plain, extension):  # noqa: F811
+def test_an_index_extension_hides_no_files(operator, trap, plain, extension):
     """An fsmonitor and an untracked cache tell git not to look at files."""
     if extension == "fsmonitor":
         quiet = os.path.join(trap.where, "quiet")
@@ -121,7 +123,7 @@ def spoil(path):
 
 
 @pytest.mark.parametrize("break_it", [broken_graph, broken_index_of_packs, graph_elsewhere])
-def test_a_broken_file_in_the_object_directory_does_no_harm(operator, trap, plain, break_it):  # noqa: F811
+def test_a_broken_file_in_the_object_directory_does_no_harm(operator, trap, plain, break_it):
     break_it(os.path.join(operator.workspace, ".git", "objects"))
     make_dirty(operator)
     assert_all_is_seen(operator, trap, operator.start(SCRIPT, workspace="copy"))
@@ -132,7 +134,7 @@ def lend(where, *lenders):
         file.writelines(lender + "\n" for lender in lenders)
 
 
-def test_lists_of_alternate_object_directories_are_bounded(operator, trap, plain):  # noqa: F811
+def test_lists_of_alternate_object_directories_are_bounded(operator, trap, plain):
     """The alternates are a long chain, a circle, a path that is not a directory, or belong to another user."""
     objects = os.path.join(operator.workspace, ".git", "objects")
     stores = [os.path.join(trap.where, "store%d" % number) for number in range(8)]
@@ -160,7 +162,7 @@ def test_lists_of_alternate_object_directories_are_bounded(operator, trap, plain
     expect_nothing(trap, "lenders")
 
 
-def test_settings_of_a_work_tree_and_bundle_uris_run_nothing(operator, trap, plain):  # noqa: F811
+def test_settings_of_a_work_tree_and_bundle_uris_run_nothing(operator, trap, plain):
     """extensions.worktreeConfig adds a second file of settings; a bundle URI is fetched before anything else."""
     settings = [("core.fsmonitor", trap.marker), ("core.hooksPath", trap.hooks), ("filter.marker.clean", trap.marker), ("filter.marker.smudge", trap.marker),
                 ("core.alternateRefsCommand", trap.marker), ("core.sshCommand", trap.marker), ("diff.external", trap.marker), ("include.path", trap.where + "/more"),
@@ -184,7 +186,7 @@ def test_settings_of_a_work_tree_and_bundle_uris_run_nothing(operator, trap, pla
     expect_nothing(trap, "a work tree")
 
 
-def test_only_the_operators_own_git_settings_mark_a_directory_as_safe(world, operator, trap):  # noqa: F811
+def test_only_the_operators_own_git_settings_mark_a_directory_as_safe(world, operator, trap):
     """safe.directory counts in the operator's files, including included ones, and never in the repository's."""
     person = Person(world, 0)
     repository = trap.repository("others", owner=OTHER)
@@ -209,7 +211,7 @@ def test_only_the_operators_own_git_settings_mark_a_directory_as_safe(world, ope
     expect_nothing(trap, "safe.directory")
 
 
-def test_gits_variables_in_the_operators_environment_change_nothing(operator, trap, plain):  # noqa: F811
+def test_gits_variables_in_the_operators_environment_change_nothing(operator, trap, plain):
     """direnv or another program's shell may have left the variables. The repository is the one in the directory."""
     elsewhere = tempfile.mkdtemp(dir=trap.where)
     plain("init", "-q", elsewhere, where=trap.where)

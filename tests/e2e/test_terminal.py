@@ -7,7 +7,7 @@ import termios
 import pexpect
 import pytest
 
-from test_output import end
+from terminals import end
 
 
 @pytest.fixture

@@ -16,63 +16,6 @@ from look import kill, kill_for_sure, standing
 from operators import wait_for
 
 
-class Lab:
-    """An operator with a manifest of VMs, and functions to look at them."""
-
-    def __init__(self, world):
-        self.world, self.home = world, world.path("vmhome")
-        manifest = {"vms": {"lab": {"provider": "qemu", "ttl": "30m", "idle": "90s", "cpus": 2, "memory": "2g", "options": {"accel": "tcg"}}}}
-        self.env = world.qemu_environment(world.environment(config=manifest, home=self.home, token=False))
-        self.vms = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "vms")
-        self.machines = os.path.join(self.env["XDG_STATE_HOME"], "bottle", "qemu", "vms")
-
-    def start(self, *args):
-        return subprocess.Popen(self.world.command(*args), env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=open(self.world.path("vm.stderr"), "a"), text=True, cwd=self.world.dir)
-
-    def bottle(self, *args, timeout=300):
-        done = subprocess.run(self.world.command(*args), env=self.env, capture_output=True, text=True, timeout=timeout, cwd=self.world.dir)
-        return done
-
-    def list(self):
-        done = self.bottle("vm", "list", "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def processes(self):
-        """Returns every process of a VM: QEMU, its timeout, the reapers."""
-        found = {}
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                words = open("/proc/%s/cmdline" % pid, errors="replace").read().split("\0")
-                env = open("/proc/%s/environ" % pid, errors="replace").read()
-            except OSError:
-                continue
-            if any(w.startswith(self.machines) for w in words) or ("reap" in words[1:2] and "HOME=" + self.home in env):
-                found[int(pid)] = words[:3]
-        return found
-
-    def nothing_left(self):
-        directories = [d for d in (self.vms, self.machines) if os.path.isdir(d) and os.listdir(d)]
-        return not self.processes() and not directories
-
-    def left(self):
-        return {"processes": self.processes(), "files": [os.listdir(d) for d in (self.vms, self.machines) if os.path.isdir(d)]}
-
-
-@pytest.fixture(scope="module")
-def lab(world):
-    lab = Lab(world)
-    # The disk is made once, outside the world, from this machine's packages.
-    provider = os.path.join(world_module.ROOT, "providers", "qemu", "prepare")
-    done = subprocess.run([provider], env=lab.env, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stderr[-3000:]
-    lab.image = json.loads(done.stdout)["image"]
-    yield lab
-    lab.bottle("vm", "destroy", "--all", timeout=120)
-    kill(lab.processes())
-
-
 class Machine:
     def __init__(self, lab, owner, told):
         self.lab, self.owner, self.told, self.ssh_info = lab, owner, told, told["ssh"]

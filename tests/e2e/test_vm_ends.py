@@ -9,11 +9,13 @@ import time
 
 import pytest
 
-from clouds import WORK, VmSide, answer_ssh, came_home, has_worked, reapers, record_of, result, working, worktree
-from look import kill_for_sure
-from test_remote import Lines, supervisor_of
+from clouds import WORK, VmSide, answer_ssh, came_home, has_worked, record_of, result, working
+from far import Lines, supervisor_of
+from look import kill_for_sure, processes, reapers_of, refs_of_work
+
 
 # -- the end of its time
+
 
 def margin(ttl):
     """Returns how many seconds before the end of a VM's time its near side fetches the work (Deadlines::vm_ends_at)."""
@@ -40,7 +42,7 @@ def test_a_vm_is_destroyed_when_its_time_is_up(cloud, until):
             with contextlib.suppress(ValueError, FileNotFoundError, ProcessLookupError):  # the end comes first
                 record = record_of(cloud)
                 owner = record["owner_process"]["pid"]
-                kill_for_sure(*reapers(cloud))
+                kill_for_sure(*reapers_of(cloud.operator))
                 os.kill(owner, signal.SIGSTOP)
                 if record["until"] - time.time() > margin(ttl) + 1:
                     return process, owner
@@ -73,7 +75,7 @@ def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
     assert done.returncode != 0 and "is nearly up" in done.stderr, done.stderr
     receipt = result(done)["receipt"]
     assert receipt["confirmed"] and receipt["vm"]["confirmed"], receipt
-    (ref,) = worktree(cloud.operator)
+    (ref,) = refs_of_work(cloud.operator)
     last = int(cloud.operator.git("show", ref + ":last"))
     assert last >= int(done.stdout.split()[-1]), "nothing was lost"
     assert last > receipt["vm"]["made"] + ttl - margin(ttl) - 10, "it worked until then"
@@ -82,13 +84,7 @@ def test_the_work_comes_home_before_the_time_of_a_vm_is_up(cloud, until):
 
 def ssh_masters(cloud):
     """Returns the processes that hold the operator's connections."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            words = open("/proc/%s/cmdline" % pid, errors="replace").read().split("\0")
-            if words[0].startswith("ssh") and "HOME=" + cloud.operator.home in open("/proc/%s/environ" % pid, errors="replace").read():
-                found.append(int(pid))
-    return found
+    return [pid for pid, argv in processes(cloud.operator) if argv[0].startswith(b"ssh")]
 
 
 def test_a_vm_is_not_idle_while_work_waits_on_it(cloud, until):
@@ -96,7 +92,7 @@ def test_a_vm_is_not_idle_while_work_waits_on_it(cloud, until):
     process = cloud.start("echo made >made.txt; sync; until [ -e end ]; do sleep 0.1; done", wait=False, vm={"idle": "15s"})
     assert working(cloud, until), process.communicate()[1]
     owner, inside = record_of(cloud)["owner_process"]["pid"], "/proc/%d/root/" % VmSide(cloud).vm["pid"]
-    kill_for_sure(*reapers(cloud))
+    kill_for_sure(*reapers_of(cloud.operator))
     os.kill(owner, signal.SIGSTOP)
     try:
         kill_for_sure(*ssh_masters(cloud))
@@ -130,12 +126,12 @@ def test_the_work_on_a_kept_vm_comes_home_after_everything_was_killed(cloud, unt
     process = cloud.start(WORK, "--keep", wait=False)
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
-    kill_for_sure(*reapers(cloud), record_of(cloud)["owner_process"]["pid"], process.pid)
+    kill_for_sure(*reapers_of(cloud.operator), record_of(cloud)["owner_process"]["pid"], process.pid)
     process.communicate()
     done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
     assert done.returncode == 0 and "VM " + name + " has lost its owner" in done.stderr, done.stderr
     assert until(lambda: came_home(cloud) and not cloud.operator.sessions(), 120), cloud.left()
-    assert cloud.there() == [name] and cloud.records() == [name] and len(reapers(cloud)) == 1
+    assert cloud.there() == [name] and cloud.records() == [name] and len(reapers_of(cloud.operator)) == 1
     assert cloud.bottle("vm", "destroy", name, config=cloud.config()).returncode == 0
     assert until(cloud.nothing_left, 120), cloud.left()
 
@@ -180,7 +176,7 @@ def test_kill_of_the_supervisor_at_every_record(cloud, until, record):
         done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())  # the next command, which may be any
         assert done.returncode == 0, done.stderr
         assert until(cloud.nothing_left, 120), cloud.left()
-    assert until(lambda: not reapers(cloud), 60)
+    assert until(lambda: not reapers_of(cloud.operator), 60)
     assert record < 8 or came_home(cloud), done.stderr
 
 
@@ -188,7 +184,7 @@ def test_kill_of_everything_then_the_next_command_brings_the_work_home(cloud, un
     process = cloud.start(WORK, wait=False)
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
-    kill_for_sure(*reapers(cloud), record_of(cloud)["owner_process"]["pid"], process.pid)
+    kill_for_sure(*reapers_of(cloud.operator), record_of(cloud)["owner_process"]["pid"], process.pid)
     process.communicate()
     assert cloud.there() == [name] and not came_home(cloud)
     done = cloud.bottle("start", "a", "--yes", "--headless", "-p", "true", config=cloud.config())
@@ -206,7 +202,7 @@ def test_a_vm_is_held_while_its_work_cannot_be_fetched(cloud, until):
     kill_for_sure(json.load(open(record))["owner_process"]["pid"])
     process.communicate()
     assert until(lambda: json.load(open(record))["held"], 180), cloud.left()
-    assert cloud.there() == [name] and reapers(cloud)
+    assert cloud.there() == [name] and reapers_of(cloud.operator)
     answer_ssh(cloud, name, True)
     done = cloud.bottle("cleanup", config=cloud.config())
     assert done.returncode == 0, done.stderr
@@ -221,13 +217,13 @@ def test_cleanup_holds_a_vm_whose_work_it_cannot_fetch(cloud, until):
     assert working(cloud, until), process.communicate()[1]
     (name,) = cloud.records()
     answer_ssh(cloud, name, False)
-    kill_for_sure(*reapers(cloud), supervisor_of(cloud.operator)[1], process.pid)
+    kill_for_sure(*reapers_of(cloud.operator), supervisor_of(cloud.operator)[1], process.pid)
     process.communicate()
     session = name.partition("-")[2]
     held = "VM %s holds work of session %s that could not be fetched" % (name, session)
     done = cloud.bottle("cleanup", config=cloud.config(), timeout=180)
     assert done.returncode == 125 and held in done.stderr, done.stderr
-    assert cloud.there() == [name] and reapers(cloud), "one that destroys it once its time is up"
+    assert cloud.there() == [name] and reapers_of(cloud.operator), "one that destroys it once its time is up"
     (vm,) = json.loads(cloud.bottle("vm", "list", "--json", config=cloud.config()).stdout)
     assert vm["state"] == "held" and 0 < vm["ends_in"] < 1200, vm
     heading, row = cloud.bottle("vm", "list", config=cloud.config()).stdout.splitlines()

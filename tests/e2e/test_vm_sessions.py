@@ -13,17 +13,17 @@ import time
 import pytest
 
 import world as world_module
-from clouds import HOSTS, QUICK, Cloud, VmSide, reapers, result, worktree
-from look import kill_for_sure
-from test_remote import Lines, supervisor_of
-from test_remote_secrets import ASK, EGRESS, SECRET, files_with, forms
+from clouds import HOSTS, QUICK, Cloud, VmSide, result
+from far import Lines, supervisor_of
+from look import kill_for_sure, reapers_of, refs_of_work
+from values import ASK, EGRESS, SECRET, files_with, forms
 
 
 def test_a_vm_is_made_used_and_destroyed(cloud):
     done = cloud.start("echo made >made.txt; curl -sS https://allowed.example.org/; exit 6")
     assert done.returncode == 6, done.stderr
     assert "allowed.example.org" in done.stdout
-    (ref,) = worktree(cloud.operator)
+    (ref,) = refs_of_work(cloud.operator)
     assert cloud.operator.git("show", ref + ":made.txt") == "made\n"
     vm = result(done)["receipt"]["vm"]
     assert vm["confirmed"] and vm["provider"] == "quick", vm
@@ -136,7 +136,7 @@ def test_a_session_on_a_vm_without_a_network_can_be_attached_to(cloud, until):
     try:
         assert until(lambda: asked() >= 2 or process.poll() is not None, 60) and process.poll() is None, process.communicate()
         _, supervisor = supervisor_of(cloud.operator)
-        kill_for_sure(*reapers(cloud), supervisor)
+        kill_for_sure(*reapers_of(cloud.operator), supervisor)
         process.communicate(timeout=360)
         time.sleep(1)
         before = asked()

@@ -14,20 +14,15 @@ import time
 import pytest
 
 import fake_packages
-import test_output
 import world as world_module
+from attacks import (ASK_FOR_IT, CALLS, ECHOES, FIRST, FORBIDDEN_NAME, LIMITS, OTHER_METHODS_AND_PATHS, OTHER_REQUESTS, PLANT_COMMANDS,
+                     PRIVILEGES, PROBES, TARGETS, told)
 from look import everything
 from operators import Operator, wait_for
-from test_egress import ASK_FOR_IT, FORBIDDEN_NAME, OTHER_METHODS_AND_PATHS
-from test_hostile import LIMITS, PRIVILEGES, PROBES, TARGETS
-from test_labels import before, dead_owner, ledger_text, precious  # noqa: F401
-from test_repository_commands import trap  # noqa: F401
-from test_seccomp import CALLS, told
-from test_secrets import ECHOES
-from test_ssh import FIRST, OTHER_REQUESTS, keygen
-from test_workspace import PLANT_COMMANDS
+from precious import dead_owner, ledger_text
+from ssh_server import keygen
+from terminals import EVIL, FORGED, assert_harmless
 from twins import twins
-
 
 ASK = "python3 - <<'EOS'\n%s\nEOS" % CALLS
 
@@ -171,7 +166,7 @@ def test_ssh_keys(world, operator):
 
 # -- what `bottle` does on the operator's machine: its work without the part that is the wall
 
-def test_a_repository_and_the_operators_machine(trap):  # noqa: F811
+def test_a_repository_and_the_operators_machine(trap):
     """git runs under the repository's own configuration and hooks. (test_repository_commands.py does this with every
     command that git can run.)"""
     repository = trap.repository("own")
@@ -205,14 +200,14 @@ def test_work_that_comes_back(operator):
 
 def test_foreign_text_and_the_operators_terminal():
     """Uses a program that prints a name without quoting it."""
-    done = subprocess.run(["printf", "%s", "the directory work " + test_output.EVIL], capture_output=True)
+    done = subprocess.run(["printf", "%s", "the directory work " + EVIL], capture_output=True)
     with pytest.raises(AssertionError):
-        test_output.assert_harmless(done.stdout, "printf")
+        assert_harmless(done.stdout, "printf")
     with pytest.raises(AssertionError):
-        test_output.assert_harmless(("work x\n%s\n" % test_output.FORGED).encode(), "a line break alone")
+        assert_harmless(("work x\n%s\n" % FORGED).encode(), "a line break alone")
 
 
-def test_teardown_and_things_of_others(world, operator, before, precious):  # noqa: F811
+def test_teardown_and_things_of_others(world, operator, before, precious):
     """Uses the same forged ledger, but with correct names and labels of a session. The things that it names are
     removed."""
     session = "deadbeef"

@@ -5,6 +5,7 @@ import tarfile
 
 import pytest
 
+from attacks import PLANT_COMMANDS
 from look import make_file, written
 
 
@@ -15,10 +16,6 @@ def test_clone_brings_back_commits_and_loose_files(operator):
     files = {name for ref in refs for name in operator.git("ls-tree", "-r", "--name-only", ref).split()}
     assert {"committed", "loose"} <= files or "committed" in files, (refs, session.err)
     assert operator.git("status", "--porcelain") == "" and operator.git("branch", "--list").split() == ["*", "main"]
-
-
-PLANT_COMMANDS = ("cd /workspace && mkdir -p .git/hooks && echo 'touch /tmp/owned' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout && "
-                  "git config core.fsmonitor 'touch /tmp/owned2' && ln -s /etc/passwd link && echo x > f && git add -A && git -c user.name=a -c user.email=a@b.invalid commit -qm x")
 
 
 def test_what_comes_back_is_sanitized(operator):

@@ -115,3 +115,7 @@ class Trap:
     def _forget(self, where, what):
         name = self._git(where, "rev-parse", what)
         os.unlink(os.path.join(where, ".git/objects", name[:2], name[2:]))
+
+
+def expect_nothing(trap, what):
+    assert trap.ran() == [], what
