@@ -223,7 +223,7 @@ def test_qemu_can_enter_the_directories_that_bottle_made(monkeypatch, capsys):
     with tempfile.TemporaryDirectory(prefix="qemu-own-") as root:
         os.chmod(root, 0o711)
         own = [os.path.join(root, name, "bottle") for name in ("state", "cache")]
-        for variable, path in zip(("XDG_STATE_HOME", "XDG_CACHE_HOME"), own):
+        for variable, path in zip(("XDG_STATE_HOME", "XDG_CACHE_HOME"), own, strict=True):
             os.makedirs(path)
             os.chmod(path, 0o700)
             monkeypatch.setenv(variable, os.path.dirname(path))
