@@ -178,7 +178,7 @@ Result<Destroyed> destroy_found(const Found& found, const Directories& directori
   vm.owner = found.listed.owner;
   vm.wanted.options = found.options;
   Destroyed result;
-  result.name = found.listed.name.empty() ? found.listed.id : found.listed.name;
+  result.name = found.name();
   result.provider = found.provider;
   result.id = found.listed.id;
   // The first failure is returned, because it usually means that the provider cannot be asked at all. Later ones are

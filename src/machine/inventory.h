@@ -29,6 +29,8 @@ struct Found {
   Belongs belongs = Belongs::to_others;
   bool reaper = false;  // whether it has a living reaper
 
+  // Returns the name, or the id if the provider has no names.
+  const std::string& name() const { return listed.name.empty() ? listed.id : listed.name; }
   // Return whether this user made it, and whether a sweep may destroy it.
   bool mine() const { return belongs != Belongs::to_others; }
   bool orphan() const { return belongs == Belongs::to_my_sweep; }

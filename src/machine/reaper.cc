@@ -150,8 +150,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   if (!mine) return 0;
 
   SteadyTime time(clock());
-  DestroyOptions options;
-  options.environment = environment;
+  DestroyOptions options{.environment = environment};
   std::string settled;
   for (int pause = 5; wait_for_the_end(name, directories, time, settled); pause = std::min(pause * 2, 300)) {
     auto record = load(name, directories);

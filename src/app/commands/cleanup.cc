@@ -10,6 +10,7 @@
 #include "app/commands/commands.h"
 #include "app/output/output.h"
 #include "app/output/show.h"
+#include "app/output/vm_output.h"
 #include "app/place/join.h"
 #include "app/place/rescue.h"
 #include "app/place/vms.h"
@@ -168,14 +169,53 @@ bool tell_swept(const std::vector<session::Swept>& all_swept, json all, const Ou
   return clean;
 }
 
+// Holds the receipts of VMs as a JSON array. `clean` is false if something is left or was not found out.
+struct VmCleanup {
+  json receipts = json::array();
+  bool clean = true;
+};
+
+// Destroys the VMs that have no owner any more, found by label at every provider and by record on this machine, because
+// either may lack a VM. With `dry_run`, only reports them.
+Result<VmCleanup> clean_up_vms(bool dry_run, const Output& output) {
+  machine::DestroyOptions options{.environment = hook_environment()};
+  auto places = Directories::from(options.environment);
+  auto inventory = TRY(machine::take_inventory(places, options.environment, TRY(providers_to_ask()),
+                                               {.other = 30000, .retry = 20000}, {}));
+  VmCleanup result;
+  for (const auto& found : inventory.all) {
+    if (!found.orphan() || (dry_run && found.record && found.record->held)) continue;
+    const std::string& name = found.name();
+    if (dry_run) {
+      result.receipts.push_back(entry_of(found, name));
+      if (!output.json) print("would destroy " + found.listed.kind + " " + name + " at " + found.provider);
+      continue;
+    }
+    // Taking the inventory may have taken half a minute, in which another process may have adopted the VM.
+    if (!machine::still_orphan(found, places)) continue;
+    if (found.record && hold_unfetched(*found.record)) {
+      std::string why = tell_held(*found.record);
+      if (!output.json) say("bottle: " + why);
+      result.receipts.push_back(receipt_of_held(found, name, why));
+      result.clean = false;
+      continue;
+    }
+    auto gone = machine::destroy_found(found, places, options, {});
+    result.clean = report_destroyed(gone, name, output) && result.clean;
+    result.receipts.push_back(receipt_of(gone, name));
+  }
+  // A VM at a provider that did not answer may still cost money, so the result is not clean.
+  result.clean = report_gaps(inventory) && result.clean;
+  return result;
+}
+
 Result<int> cleanup(const CleanupOptions& options) {
   // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
   // no engine on this machine.
   auto remote = TRY(unattended(directories()));
   auto ended = options.dry_run ? std::vector<wire::Receipt>() : end_unattended(remote);
-  bool clean = true;
   std::vector<session::Swept> failures;
-  auto vms = clean_up_vms(options.dry_run, options.output, clean);
+  auto vms = clean_up_vms(options.dry_run, options.output);
   if (!vms) failures.push_back(not_done("VMs", vms.error()));
   // The VM of such a session was never made, or is gone by now.
   if (!options.dry_run)
@@ -187,7 +227,8 @@ Result<int> cleanup(const CleanupOptions& options) {
   auto found = ask_engine(engine);
   if (!found) failures.push_back(not_done("what is left on this machine's engine", found.error()));
   auto unrecorded = std::move(found).value_or(std::vector<session::Unrecorded>());
-  json all = std::move(vms).value_or(json::array());
+  VmCleanup of_vms = std::move(vms).value_or(VmCleanup{});
+  json all = std::move(of_vms.receipts);
   if (options.dry_run) {
     for (const auto& failure : failures) {
       all.push_back(to_json(failure.receipt));
@@ -213,8 +254,8 @@ Result<int> cleanup(const CleanupOptions& options) {
   if (!options.unrecorded)
     for (const auto& each : unrecorded) all.push_back(as_json(each));
   for (auto& receipt : ended) all_swept.push_back({std::move(receipt), std::nullopt});
-  clean = tell_swept(all_swept, std::move(all), options.output) && clean;
-  return clean ? 0 : 125;
+  bool clean = tell_swept(all_swept, std::move(all), options.output);
+  return clean && of_vms.clean ? 0 : 125;
 }
 
 }  // namespace

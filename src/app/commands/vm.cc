@@ -19,6 +19,7 @@
 #include "base/text/shell_word.h"
 #include "base/unique_fd.h"
 #include "machine/vm.h"
+#include "manifest/format/kinds.h"
 #include "session/console/terminal.h"
 
 namespace bottle::app {
@@ -34,7 +35,7 @@ struct VmOptions {
   Output output;
 };
 
-void tell(const std::string& line) { say(dim("· " + line)); }
+void show_progress(const std::string& line) { say(dim("· " + line)); }
 
 Line or_none(const std::string& text) { return text.empty() ? "-" : text; }
 Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seconds) : "-"; }
@@ -42,17 +43,17 @@ Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seco
 Result<int> list_vms(const VmOptions& o) {
   auto env = hook_environment();
   auto places = Directories::from(env);
-  auto inventory = TRY(machine::take_inventory(places, env, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {}));
+  auto inventory =
+      TRY(machine::take_inventory(places, env, TRY(providers_to_ask()), {.other = 30000, .retry = 20000}, {}));
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"VM", "PROVIDER", "KIND", "STATE", "SESSION", "AGE", "ENDS IN", "COST/H"}};
   for (const auto& found : inventory.all) {
     VmRow row = row_of(found, !inventory.silent.contains(found.provider));
-    rows.push_back({or_none(row.name.empty() ? row.id : row.name), or_none(row.provider), or_none(row.kind),
-                    or_none(row.state), or_none(row.session), or_none(row.age), or_none(row.ends_in),
-                    or_none(row.cost_per_hour)});
+    rows.push_back({or_none(found.name()), or_none(row.provider), or_none(row.kind), or_none(row.state),
+                    or_none(row.session), or_none(row.age), or_none(row.ends_in), or_none(row.cost_per_hour)});
     all.push_back(to_json(row));
   }
-  bool complete = tell_complete(inventory);
+  bool complete = report_gaps(inventory);
   if (o.output.json) print_json(all);
   else if (all.empty()) print("no VMs");
   else print(table(rows));
@@ -70,9 +71,9 @@ Result<> check_others(const VmOptions& o, const std::vector<const machine::Found
   if (!o.owner.empty()) return {};
   for (const auto* other : others) {
     VmRow row = row_of(*other, true);
-    say(row.kind + " " + (row.name.empty() ? row.id : row.name) + " at " + row.provider +
-        " belongs to another owner, " + (other->listed.owner.empty() ? "who is not known" : other->listed.owner) +
-        ": session " + (row.session.empty() ? "unknown" : row.session) + ", " +
+    say(row.kind + " " + other->name() + " at " + row.provider + " belongs to another owner, " +
+        (other->listed.owner.empty() ? "who is not known" : other->listed.owner) + ": session " +
+        (row.session.empty() ? "unknown" : row.session) + ", " +
         (row.age ? "created " + age(*row.age) + " ago" : "of unknown age"));
   }
   auto confirmed = session::confirm("destroy it, with the work on it?", "nothing was destroyed");
@@ -86,7 +87,7 @@ Result<> check_others(const VmOptions& o, const std::vector<const machine::Found
 
 // Returns what the command names: the operator's own things, or those of the owner that --owner names. Another owner's
 // things are meant only by their whole name or id, and only if the operator has nothing of that name.
-Result<std::vector<const machine::Found*>> what_is_meant(const VmOptions& o, const machine::Inventory& inventory) {
+Result<std::vector<const machine::Found*>> named_vms(const VmOptions& o, const machine::Inventory& inventory) {
   std::vector<const machine::Found*> own, others;
   for (const auto& found : inventory.all) {
     bool named = o.all || found.listed.name == o.name || found.listed.id == o.name;
@@ -109,25 +110,23 @@ Result<int> destroy_vms(const VmOptions& o) {
                 "run `bottle vm destroy NAME --owner OWNER`");
   auto env = hook_environment();
   auto places = Directories::from(env);
-  machine::DestroyOptions options;
-  options.environment = env;
+  machine::DestroyOptions options{.environment = env};
   json receipts = json::array();
   bool clean = true;
   auto record = [&](const Result<machine::Destroyed>& gone, const std::string& name) {
-    clean = tell_destroyed(gone, name, o.output) && clean;
+    clean = report_destroyed(gone, name, o.output) && clean;
     receipts.push_back(receipt_of(gone, name));
   };
   auto known = TRY(machine::recorded(places));
   // If the VM has a record, there is no need to ask every provider.
   if (!o.all && o.owner.empty() && std::ranges::find(known, o.name) != known.end()) {
-    record(machine::destroy_vm(o.name, "", places, options, tell), o.name);
+    record(machine::destroy_vm(o.name, "", places, options, show_progress), o.name);
   } else {
-    auto inventory = TRY(machine::take_inventory(places, env, TRY(whom_to_ask()), options.limits, {}));
-    auto meant = TRY(what_is_meant(o, inventory));
+    auto inventory = TRY(machine::take_inventory(places, env, TRY(providers_to_ask()), options.limits, {}));
+    auto meant = TRY(named_vms(o, inventory));
     for (const auto* found : meant)
-      record(machine::destroy_found(*found, places, options, tell),
-             found->listed.name.empty() ? found->listed.id : found->listed.name);
-    clean = tell_complete(inventory) && clean;
+      record(machine::destroy_found(*found, places, options, show_progress), found->name());
+    clean = report_gaps(inventory) && clean;
     if (meant.empty() && !o.all)
       return fail(Code::not_found, (o.owner.empty() ? "you have" : o.owner + " has") + (" no VM named " + o.name),
                   "see `bottle vm list`");
@@ -146,7 +145,7 @@ Result<int> bake_image(const VmOptions& o) {
       -1,
       "still ending; the VM is destroyed when the provider has answered. Interrupt once more to leave that to the "
       "background");
-  auto image = bake(o.name, o.agents, tell, interruption.stop());
+  auto image = bake(o.name, o.agents, show_progress, interruption.stop());
   if (!image && interruption.signal()) return 128 + interruption.signal();
   if (!image) return std::unexpected(std::move(image.error()));
   if (o.output.json) print_json({{"vm", o.name}, {"image", *image}}, -1);
@@ -168,12 +167,20 @@ void wait_for_interrupt(const Signals& signals) {
   }
 }
 
-void tell_made(const machine::Vm& vm, const Output& output) {
+void show_made(const machine::Vm& vm, const Output& output) {
   if (output.json) print_json(to_json(vm), -1);
   else
     print(vm.name + " at " + vm.target.to_string() + ", engine " + vm.engine + ", ready in " +
           std::to_string(static_cast<int>(vm.timings.engine)) + " s");
   flush_output();
+}
+
+// Returns the duration of an option in seconds: "2h" → 7200.
+Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
+  if (!manifest::valid(manifest::Type::duration, text))
+    return fail(Code::invalid,
+                flag + " " + text + ": expected " + std::string(manifest::kind(manifest::Type::duration).expect));
+  return manifest::to_duration(text);
 }
 
 Result<int> create_vm(const VmOptions& o) {
@@ -186,7 +193,7 @@ Result<int> create_vm(const VmOptions& o) {
   // then the VM's reaper destroys the VM.
   Interruption interruption("the VM is destroyed in the background", -1);
   spec.limits.stop = interruption.stop();
-  auto vm = machine::make_vm(spec, tell);
+  auto vm = machine::make_vm(spec, show_progress);
   if (vm && !interruption.signal()) {
     const Signals& signals = interruption.hand_over();
     // A signal that came just before is no longer in `signals`.
@@ -194,17 +201,17 @@ Result<int> create_vm(const VmOptions& o) {
     if (auto kept = wanted ? machine::keep_vm(*vm, spec) : Result<>(); !kept) {
       vm = std::unexpected(std::move(kept.error()));
     } else if (wanted) {
-      tell_made(*vm, o.output);
+      show_made(*vm, o.output);
       if (o.keep) return 0;
       if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
       wait_for_interrupt(signals);
     }
     interruption.take_back();  // destroying the VM may take long
   }
-  machine::DestroyOptions options;
-  options.environment = spec.environment;
-  auto gone = machine::destroy_vm(spec.name, spec.wanted.provider, Directories::from(spec.environment), options, tell);
-  bool clean = tell_destroyed(gone, spec.name, o.output);
+  machine::DestroyOptions options{.environment = spec.environment};
+  auto gone =
+      machine::destroy_vm(spec.name, spec.wanted.provider, Directories::from(spec.environment), options, show_progress);
+  bool clean = report_destroyed(gone, spec.name, o.output);
   if (o.output.json && gone) print_json(receipt_of(gone, spec.name), -1);
   // The error is returned only now, because a half-made VM had to be destroyed first.
   if (interruption.signal()) return 128 + interruption.signal();

@@ -116,4 +116,22 @@ json receipt_of_held(const machine::Found& found, const std::string& name, const
           {"left", json::array({why})}};
 }
 
+bool report_gaps(const machine::Inventory& inventory) {
+  for (const auto& [provider, why] : inventory.silent)
+    say("bottle: provider " + provider + " could not be asked: " + why);
+  for (const auto& [vm, why] : inventory.unread)
+    say("bottle: the record of VM " + vm + " cannot be read, so nothing without a record is swept: " + why);
+  return inventory.silent.empty() && inventory.unread.empty();
+}
+
+bool report_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output) {
+  bool clean = gone && gone->confirmed;
+  if (output.json) return clean;
+  if (clean) print("destroyed " + name + " (" + gone->confirmed_by + ")");
+  else if (!gone) say("bottle: " + name + ": " + gone.error().what);
+  else
+    for (const auto& what : gone->left) say("bottle: not removed: " + what);
+  return clean;
+}
+
 }  // namespace bottle::app

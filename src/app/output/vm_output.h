@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/output/output.h"
 #include "base/error.h"
 #include "machine/inventory.h"
 #include "machine/vm.h"
@@ -33,5 +34,10 @@ nlohmann::json receipt_of(const Result<machine::Destroyed>& gone, const std::str
 nlohmann::json entry_of(const machine::Found& found, const std::string& name);
 // Returns the receipt of a VM that is kept because its work could not be fetched, with the reason.
 nlohmann::json receipt_of_held(const machine::Found& found, const std::string& name, const std::string& why);
+
+// Prints how destroying a VM ended (not with --json). Returns whether the provider confirmed it.
+bool report_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output);
+// Reports the providers that did not answer and the records that cannot be read. Returns whether there are none.
+bool report_gaps(const machine::Inventory& inventory);
 
 }  // namespace bottle::app

@@ -97,8 +97,7 @@ int reap_vm(const std::string& name) {
 bool hold_unfetched(const Record& record) {
   bool watched = machine::reaper_alive(record.vm.name, directories());
   bool time_is_up = !watched && machine::now_seconds() >= record.until;
-  machine::DestroyOptions options;
-  options.environment = hook_environment();
+  machine::DestroyOptions options{.environment = hook_environment()};
   if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, directories(), options))
     return false;
   // A VM that is held still needs a process that destroys it when its time is up.

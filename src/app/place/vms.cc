@@ -1,6 +1,4 @@
-// Two sources may name a VM: a record on this machine, and a provider that lists everything with our label. Cleaning
-// up uses both, because either may lack the VM. A baked disk has a record, too, under a hash of its provider and
-// options, so that it is never used with other ones.
+// A baked disk has a record under a hash of its provider and options, so that it is never used with other ones.
 #include "app/place/vms.h"
 
 #include <algorithm>
@@ -13,7 +11,6 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
-#include "manifest/format/kinds.h"
 #include "plan/plan.h"
 #include "remote/near/vm.h"
 #include "session/images/agent_image.h"
@@ -37,7 +34,7 @@ wire::BakedRecord baked_for(const manifest::Vm& vm) {
   return baked ? *baked : wire::BakedRecord{};  // an unreadable record was not made by bottle
 }
 
-Result<std::vector<machine::Ask>> whom_to_ask() {
+Result<std::vector<machine::Ask>> providers_to_ask() {
   // Queries this machine, the providers that the operator wrote, and those that the manifest names. Does not try other
   // clouds whose commands might be signed in, because that would take seconds and reveal to them that bottle is used.
   std::vector<machine::Ask> ask = {{"qemu", {}, false}};
@@ -117,69 +114,6 @@ Result<machine::VmSpec> vm_spec(const manifest::Manifest& manifest, const std::s
   TRY(machine::Provider::find(spec.wanted.provider, Directories::from(spec.environment), spec.environment, {}));
   spec.path_to_self = path_to_self();
   return spec;
-}
-
-Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
-  if (!manifest::valid(manifest::Type::duration, text))
-    return fail(Code::invalid,
-                flag + " " + text + ": expected " + std::string(manifest::kind(manifest::Type::duration).expect));
-  return manifest::to_duration(text);
-}
-
-Result<json> clean_up_vms(bool dry_run, const Output& output, bool& clean) {
-  machine::DestroyOptions options;
-  options.environment = hook_environment();
-  auto places = Directories::from(options.environment);
-  auto inventory = TRY(
-      machine::take_inventory(places, options.environment, TRY(whom_to_ask()), {.other = 30000, .retry = 20000}, {}));
-  json receipts = json::array();
-  for (const auto& found : inventory.all) {
-    if (!found.orphan() || (dry_run && found.record && found.record->held)) continue;
-    // Some providers have no names, only ids.
-    std::string name = found.listed.name.empty() ? found.listed.id : found.listed.name;
-    if (dry_run) {
-      receipts.push_back(entry_of(found, name));
-      if (!output.json) print("would destroy " + found.listed.kind + " " + name + " at " + found.provider);
-      continue;
-    }
-    // Taking the inventory may have taken half a minute, in which another process may have adopted the VM.
-    if (!machine::still_orphan(found, places)) continue;
-    if (found.record && hold_unfetched(*found.record)) {
-      std::string why = tell_held(*found.record);
-      if (!output.json) say("bottle: " + why);
-      receipts.push_back(receipt_of_held(found, name, why));
-      clean = false;
-      continue;
-    }
-    auto gone = machine::destroy_found(found, places, options, {});
-    clean = tell_destroyed(gone, name, output) && clean;
-    receipts.push_back(receipt_of(gone, name));
-  }
-  // A VM at a provider that did not answer may still cost money, so the result is not clean.
-  clean = tell_complete(inventory) && clean;
-  return receipts;
-}
-
-bool tell_complete(const machine::Inventory& inventory) {
-  auto tell_silent = [](const std::string& provider, const std::string& why) {
-    say("bottle: provider " + provider + " could not be asked: " + why);
-  };
-  auto tell_unread = [](const std::string& vm, const std::string& why) {
-    say("bottle: the record of VM " + vm + " cannot be read, so nothing without a record is swept: " + why);
-  };
-  for (const auto& [provider, why] : inventory.silent) tell_silent(provider, why);
-  for (const auto& [vm, why] : inventory.unread) tell_unread(vm, why);
-  return inventory.silent.empty() && inventory.unread.empty();
-}
-
-bool tell_destroyed(const Result<machine::Destroyed>& gone, const std::string& name, const Output& output) {
-  bool clean = gone && gone->confirmed;
-  if (output.json) return clean;
-  if (clean) print("destroyed " + name + " (" + gone->confirmed_by + ")");
-  else if (!gone) say("bottle: " + name + ": " + gone.error().what);
-  else
-    for (const auto& what : gone->left) say("bottle: not removed: " + what);
-  return clean;
 }
 
 }  // namespace bottle::app

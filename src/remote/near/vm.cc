@@ -241,8 +241,7 @@ Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress) {
     if (bake.keep) TRY(bake.keep(image));
     return image;
   }();
-  machine::DestroyOptions options;
-  options.environment = bake.spec.environment;
+  machine::DestroyOptions options{.environment = bake.spec.environment};
   // Destroys the VM even after an error, because it never has work that could be lost.
   auto gone = machine::destroy_vm(bake.spec.name, bake.spec.wanted.provider, places, options, progress);
   if (baked && (!gone || !gone->confirmed)) progress("VM " + bake.spec.name + " may still exist; see `bottle vm list`");
