@@ -1,20 +1,24 @@
 # What `bottle` carries within itself, byte for byte.
 
-# Makes the static library NAME from pairs of a symbol and a file. The bytes of the file are between SYMBOL_begin and
-# SYMBOL_end. They are aligned to 64 bytes, as vectorscan wants its database.
-function(embed name)
+# embed(LIBRARY NAME SYMBOLS SYMBOL=FILE...): makes a static library. The bytes of each file are between SYMBOL_begin
+# and SYMBOL_end. They are aligned to 64 bytes, as vectorscan wants its database.
+function(embed)
+  cmake_parse_arguments(ARG "" "LIBRARY" "SYMBOLS" ${ARGN})
+  set(name ${ARG_LIBRARY})
   set(source ${CMAKE_BINARY_DIR}/embedded/${name}.S)
   set(bytes "")
   set(files "")
-  while(ARGN)
-    list(POP_FRONT ARGN symbol file)
+  foreach(pair ${ARG_SYMBOLS})
+    string(REGEX MATCH "^([^=]+)=(.+)$" pair ${pair})
+    set(symbol ${CMAKE_MATCH_1})
+    set(file ${CMAKE_MATCH_2})
     list(APPEND files ${file})
     string(APPEND bytes "
     .global ${symbol}_begin, ${symbol}_end
     .balign 64
 ${symbol}_begin: .incbin \"${file}\"
 ${symbol}_end:")
-  endwhile()
+  endforeach()
   file(GENERATE OUTPUT ${source} CONTENT "
     .section .rodata${bytes}
     .section .note.GNU-stack,\"\",%progbits
@@ -36,11 +40,11 @@ if(NOT APPLE)
   set(digest ${CMAKE_BINARY_DIR}/embedded/guard.sha256)
   add_custom_command(OUTPUT ${digest} DEPENDS ${bare_guard}
     COMMAND ${CMAKE_COMMAND} -DFILE=${bare_guard} -DDIGEST=${digest} -P ${CMAKE_SOURCE_DIR}/cmake/digest.cmake)
-  embed(bottle_embedded
-        bottle_guard_digest ${digest}
-        bottle_guard ${bare_guard}
-        bottle_inside ${bare_inside}
-        bottle_bootstrap ${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
+  embed(LIBRARY bottle_embedded
+        SYMBOLS bottle_guard_digest=${digest}
+                bottle_guard=${bare_guard}
+                bottle_inside=${bare_inside}
+                bottle_bootstrap=${CMAKE_SOURCE_DIR}/images/bootstrap.sh)
   add_dependencies(bottle_embedded guard inside)
 endif()
 

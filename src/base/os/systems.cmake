@@ -4,6 +4,7 @@
 option(BOTTLE_PORTABLE "link everything with the POSIX implementation of base/os" OFF)
 option(BOTTLE_PORTABLE_TESTS "run the unit tests of some rooms once more with the POSIX implementation of base/os" OFF)
 define_property(TARGET PROPERTY BOTTLE_POSIX BRIEF_DOCS "linked with the POSIX implementation of base/os")
+define_property(TARGET PROPERTY BOTTLE_LINUX BRIEF_DOCS "linked with the Linux implementation in every preset")
 
 foreach(system linux posix)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/os/${system}/*.cc)
@@ -12,6 +13,7 @@ foreach(system linux posix)
   target_link_libraries(bottle_os_${system} PUBLIC bottle_base bottle_base_os)
 endforeach()
 
+# Whether the target that links is linked with the POSIX implementation: because of the preset, or at all.
 set(posix_by_preset $<AND:$<BOOL:${BOTTLE_PORTABLE}>,$<NOT:$<BOOL:$<TARGET_PROPERTY:BOTTLE_LINUX>>>>)
 set(posix $<OR:${posix_by_preset},$<BOOL:$<TARGET_PROPERTY:BOTTLE_POSIX>>>)
 target_link_libraries(bottle_base PUBLIC $<LINK_ONLY:$<IF:${posix},bottle_os_posix,bottle_os_linux>>)
@@ -20,14 +22,14 @@ target_link_libraries(bottle_base_os PUBLIC bottle_base)
 # on_posix(NAME OF), on_linux(NAME OF): builds a second program NAME from the objects and libraries of the program OF,
 # linked with that implementation.
 function(on_posix name of)
-  again(${name} ${of})
+  second_program(${name} ${of})
   set_target_properties(${name} PROPERTIES BOTTLE_POSIX ON)
 endfunction()
 function(on_linux name of)
-  again(${name} ${of})
+  second_program(${name} ${of})
   set_target_properties(${name} PROPERTIES BOTTLE_LINUX ON)
 endfunction()
-function(again name of)
+function(second_program name of)
   add_executable(${name} $<TARGET_OBJECTS:${of}>)
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
   get_target_property(libraries ${of} LINK_LIBRARIES)
