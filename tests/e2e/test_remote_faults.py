@@ -105,6 +105,54 @@ def test_only_missing_image_layers_are_sent(remote, far):
     assert newer.status == 0 and newer.out == "newer", newer.explain()
 
 
+def build(world, context, name, text):
+    """Builds an image on the operator's engine from that text of a Dockerfile. Returns its id."""
+    os.makedirs(context, exist_ok=True)
+    with open(os.path.join(context, "Dockerfile"), "w") as file:
+        file.write(text)
+    return world.docker("build", "-q", "-t", name, context, env={**os.environ, "DOCKER_BUILDKIT": "0"}).stdout.strip()
+
+
+def test_an_image_is_known_again_by_any_name(remote, far):
+    world = remote.world
+    image = build(world, os.path.join(remote.home, "any-name"), "any-name:1", "FROM %s\nRUN echo own >/own\n" % world.load_image("shell"))
+    world.docker("tag", image, "only-here:1")
+    world.docker("rmi", "any-name:1")
+    # An archive has the tags of an image, but not its id, so the other engine has no name for it.
+    for name in (image, image[7:19], "docker.io/library/only-here:1"):
+        first = start(remote, far, "cat /own", "--image", name)
+        assert first.status == 0 and first.out == "own\n", first.explain()
+        again = start(remote, far, "cat /own", "--image", name)
+        assert again.status == 0 and again.out == "own\n", again.explain()
+        assert "sending the image" not in again.err and "has changed since" not in again.err, again.explain()
+
+
+def test_an_image_that_was_built_again_is_sent(remote, far, request):
+    world, context = remote.world, os.path.join(remote.home, "again")
+    base = world.load_image("shell")
+    os.makedirs(context)
+    path = os.path.join(context, "agent.Dockerfile")
+    with open(path, "w") as file:
+        file.write("FROM %s\nRUN echo old >/made\n" % base)
+    config = {"provider": "shell", "dockerfile": path}
+    first = start(remote, far, "cat /made", **config)
+    assert first.status == 0 and first.out == "old\n", first.explain()
+
+    def ours(engine):
+        return {tag: image["Id"] for image in engine("GET", "/images/json") for tag in image["RepoTags"] or [] if tag.startswith("bottle-agent-dockerfile")}
+
+    [name] = [tag for tag in ours(world.engine) if tag in first.err]
+    request.addfinalizer(lambda: world.docker("rmi", name))
+    old = ours(far.engine)[name]
+    new = build(world, context, name, "FROM %s\nRUN echo new >/made\n" % base)
+    second = start(remote, far, "cat /made", **config)
+    assert second.status == 0 and second.out == "new\n" and "sending the image" in second.err, second.explain()
+    assert ours(far.engine)[name] == new
+    assert old not in [image["Id"] for image in far.engine("GET", "/images/json")], "it takes room there"
+    third = start(remote, far, "cat /made", **config)
+    assert third.status == 0 and third.out == "new\n" and "sending the image" not in third.err, third.explain()
+
+
 def killed_at(remote, far, until, record, command):
     """Runs an agent, and sends SIGKILL to the far supervisor after this record of its ledger. Returns the launcher's
     status and output."""

@@ -57,12 +57,10 @@ class RemotePlace : public Place {
     return {};
   }
 
-  // Makes sure that the machine has the agent's image. This machine's engine is needed only to compare an image that
-  // the operator named, or to build and send one.
+  // Makes sure that the machine has the agent's image, in a version no older than on this machine. If the machine has
+  // the image, no engine on this one is needed.
   Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
-    image_ = plan.image.reference;
-    // The name of such an image is enough to compare it, so no engine on this machine is needed.
-    if (session::is_ours(image_) && remote::has_image(hello_, image_)) return {};
+    image_ = session::image_name(plan.image.reference);
     auto engine = connect_engine(options_.stop);
     auto image = engine ? session::image_identity(**engine, plan.image.reference)
                         : Result<std::string>(std::unexpected(engine.error()));
@@ -75,11 +73,12 @@ class RemotePlace : public Place {
                   engine.error().todo);
     TRY(session::ensure_agent_image(**engine, plan.image,
                                     {.directories = directories(), .progress = progress, .stop = options_.stop}));
-    UniqueFd archive = TRY(remote::spool_image(**engine, plan.image.reference));
-    TRY(remote::send_image(archive.get(), plan.image.reference, TRY((*engine)->layers(plan.image.reference)), side_,
-                           progress));
     image_ = TRY(session::image_identity(**engine, plan.image.reference));
-    // The next start then finds in the hello that the image is there.
+    const std::string reference = session::reference_of(image_);
+    UniqueFd archive = TRY(remote::spool_image(**engine, reference));
+    TRY(remote::send_image(archive.get(), reference, TRY((*engine)->layers(reference)), side_, progress));
+    // The next start then finds in the hello that the image is there. An older image has lost its name.
+    std::erase_if(hello_.images, [&](const auto& other) { return session::reference_of(other) == reference; });
     hello_.images.push_back(image_);
     remember(address_, hello_);
     return {};
@@ -91,6 +90,8 @@ class RemotePlace : public Place {
     job.remote.emplace();
     job.remote->address = address_;
     job.remote->image = image_;
+    // The machine may not know the image by the operator's name for it.
+    job.plan.image.reference = session::reference_of(image_);
     job.remote->roots = hello_.roots;
     if (!channel_.hello) job.remote->task = wire::RemoteJob::Task::begin_unseen;
     session::PassedChannel passed{channel_.in.get(), channel_.out.get()};

@@ -57,6 +57,8 @@ class VmPlace : public Place {
   Result<UniqueFd> start(wire::Job job) override {
     job.engine = socket_;
     job.remote = remote_;
+    // The VM may not know the image by the operator's name for it.
+    job.plan.image.reference = session::reference_of(remote_.image);
     job.near_share.secrets_stay = secrets_stay_;
     // If everything needed is on the disk, the job need not wait for the machine's hello.
     if (remote_.address.program == baked_.program &&

@@ -59,7 +59,7 @@ Result<FakeNetwork*> FakeWorld::network(const std::string& reference) {
 
 Result<FakeImage*> FakeWorld::image(const std::string& reference) {
   for (auto& [id, each] : images)
-    if (id == reference || each.tags.contains(reference)) return &each;
+    if (id == reference || each.tags.contains(reference) || each.digests.contains(reference)) return &each;
   return says(Code::not_found, "No such image: " + reference);
 }
 
@@ -198,10 +198,11 @@ Json FakeWorld::describe(const FakeNetwork& n) const {
 Json FakeWorld::describe(const FakeImage& i) const {
   return {{"Id", i.id},
           {"RepoTags", i.tags},
+          {"RepoDigests", i.digests},
           {"Labels", i.labels},
           {"Config", {{"Labels", i.labels}}},
           {"Size", 1000},
-          {"Created", 1},
+          {"Created", i.created},
           {"RootFS", {{"Layers", Json::array({i.id})}}}};
 }
 

@@ -61,6 +61,8 @@ struct FakeImage {
   Labels labels = {};
   FakeFiles files = {};
   std::set<std::string> volumes = {};  // the paths for which it declares volumes
+  std::set<std::string> digests = {};  // names with digests of a registry
+  int64_t created = 1;                 // in seconds since 1970
 };
 
 // Holds everything that a fake engine has. Functions that change it are called with the engine's lock held.

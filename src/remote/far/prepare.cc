@@ -7,6 +7,7 @@
 #include "remote/far/verbs.h"
 #include "session/box/network.h"
 #include "session/box/runtime_trial.h"
+#include "session/images/agent_image.h"
 #include "session/images/guard_image.h"
 
 namespace bottle::remote {
@@ -43,7 +44,7 @@ Result<> warm(const FarWorld& world, bool offline) {
 
 Result<> load(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
-  TRY(engine->load_image([](char* buffer, size_t size) -> Result<size_t> {
+  TRY(session::load_agent_image(*engine, [](char* buffer, size_t size) -> Result<size_t> {
     ssize_t n;
     do n = ::read(0, buffer, size);
     while (n < 0 && errno == EINTR);

@@ -7,6 +7,7 @@
 #include "base/text/line.h"
 #include "docker/answers.h"
 #include "session/images/agent_image_build.h"
+#include "session/images/own_images.h"
 
 extern "C" {
 extern const char bottle_bootstrap_begin[], bottle_bootstrap_end[];
@@ -20,6 +21,14 @@ std::string replaced_name(const std::string& reference, const std::string& id) {
   size_t digest = id.find(':');
   return reference.substr(0, reference.rfind(':')) + ":replaced-" +
          id.substr(digest == std::string::npos ? 0 : digest + 1).substr(0, 12);
+}
+
+// Removes an image of bottle that has lost its name to a newer one.
+void remove_replaced(docker::Engine& engine, const std::string& reference, const std::string& id) {
+  // If a session still runs on the image, it stays under another name, so that a later `image prune` finds it.
+  std::string replaced = replaced_name(reference, id);
+  if (auto named = engine.tag_image(id, replaced)) (void)engine.remove_image(replaced);
+  else (void)engine.remove_image(id);
 }
 
 }  // namespace
@@ -54,15 +63,22 @@ Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, co
                 "pull or build it, or remove `image:` from the bottle");
   TRY(build_agent_image(engine, image, making));
   auto made = TRY(engine.inspect_image(image.reference));
-  // The name now belongs to the new image. The old image is removed. If a session still runs on it, it stays under
-  // another name, so that a later `image prune` finds it.
-  if (!before.empty() && docker::text_of(made, "Id") != before) {
-    std::string replaced = replaced_name(image.reference, before);
-    if (auto named = engine.tag_image(before, replaced)) (void)engine.remove_image(replaced);
-    else (void)engine.remove_image(before);
-  }
+  if (!before.empty() && docker::text_of(made, "Id") != before) remove_replaced(engine, image.reference, before);
   // A Dockerfile may begin with any image, and inherits its labels.
   return refuse_forged_labels(made, image.reference);
+}
+
+Result<> load_agent_image(docker::Engine& engine, const docker::Engine::Reader& reader) {
+  auto before = own_images(engine, {});
+  TRY(engine.load_image(reader));
+  auto after = own_images(engine, {});
+  if (!before || !after) return {};  // what was replaced only takes room
+  for (const auto& old : *before)
+    if (is_ours(old.reference) && std::ranges::any_of(*after, [&](const OwnImage& now) {
+          return now.reference == old.reference && now.id != old.id;
+        }))
+      remove_replaced(engine, old.reference, old.id);
+  return {};
 }
 
 }  // namespace bottle::session

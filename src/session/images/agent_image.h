@@ -33,6 +33,10 @@ struct Making {
 // ends the build with Code::canceled; the engine must heed it too.
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making);
 
+// Loads an image from the archive of another engine. If it replaces an image that bottle made, that one is removed, or
+// gets another name while a container uses it.
+Result<> load_agent_image(docker::Engine& engine, const docker::Engine::Reader& reader);
+
 // Fails with Code::denied if an image has labels that only bottle sets on what it makes. Such an image was made from
 // the container of a session, or pretends to be one. `image` is the engine's description of it. Pure.
 Result<> refuse_forged_labels(const nlohmann::json& image, const std::string& reference);

@@ -67,9 +67,79 @@ TEST_F(ImagesOfAnEngine, OurImagesAreListedWithTheContainersThatUseThem) {
   EXPECT_EQ(agent.agent, "claude 2");
   EXPECT_EQ(agent.used_by, std::vector<std::string>({"bottle-x1-agent"}));
   EXPECT_TRUE(agent.current);
-  EXPECT_EQ(*image_identity(*engine, "bottle-agent-claude:1"), "bottle-agent-claude:1");
-  EXPECT_EQ(image_identity(*engine, "debian:12")->find("debian:12 sha256:"), 0u);
-  EXPECT_EQ(image_identities(*engine->images()).size(), 3u);
+}
+
+// Another engine has loaded the archive of an image, which has its tags at most.
+TEST_F(ImagesOfAnEngine, AreKnownAgainOnAnotherEngine) {
+  docker.with_world([](FakeWorld& world) {
+    world.images["sha256:aa"] = {.id = "sha256:aa", .tags = {"own:1", "own:latest"}, .digests = {"own@sha256:da"}};
+    world.images["sha256:bb"] = {.id = "sha256:bb", .digests = {"other@sha256:db"}};
+    world.images["sha256:cc"] = {.id = "sha256:cc"};
+  });
+  auto here = image_identities(*engine->images());
+  for (const auto& [reference, identity] :
+       std::vector<std::pair<std::string, std::string>>{{"own:1", "own:1 sha256:aa"},
+                                                        {"sha256:aa", "sha256:aa"},
+                                                        {"own@sha256:da", "sha256:aa"},
+                                                        {"other@sha256:db", "sha256:bb"},
+                                                        {"sha256:cc", "sha256:cc"}}) {
+    EXPECT_EQ(*image_identity(*engine, reference), identity);
+    EXPECT_TRUE(has_identity(here, identity)) << identity;
+    EXPECT_TRUE(has_identity({"other:1 sha256:ee", identity}, identity)) << identity;
+  }
+  EXPECT_EQ(reference_of("sha256:cc"), "sha256:cc");
+  // Without an engine on this machine, only the name is known.
+  for (const char* name : {"own:1", "own:latest", "other@sha256:db"}) EXPECT_TRUE(has_identity(here, name)) << name;
+  EXPECT_FALSE(has_identity(here, "own:1 sha256:ee")) << "another image of the same name";
+  for (const char* other : {"sha256:ee", "own:2", "own", "debian:12 sha256:aa"})
+    EXPECT_FALSE(has_identity(here, other)) << other;
+  EXPECT_FALSE(has_identity({"", "own:1", " ", "sha256:aa"}, "own:1 sha256:aa")) << "the name would not be found there";
+  EXPECT_EQ(image_identity(*engine, "none:1").error().code, Code::not_found);
+}
+
+TEST_F(ImagesOfAnEngine, ALaterImageOfOursReplacesAnOlderOne) {
+  constexpr auto kName = "bottle-agent-claude:1";
+  docker.with_world([&](FakeWorld& world) { world.add_image(kName).created = 20; });
+  std::string id = (*docker.world().image(kName))->id, later = *image_identity(*engine, kName);
+  EXPECT_EQ(later, std::string(kName) + " " + id + " 20");
+  EXPECT_EQ(image_identities(*engine->images()), std::vector{later});
+  EXPECT_EQ(reference_of(later), kName);
+  auto there = [&](const std::string& rest) { return has_identity({kName + rest}, later); };
+  EXPECT_TRUE(there(" " + id + " 20") && there(" sha256:ee 21") && there(" sha256:ee 20"));
+  EXPECT_FALSE(there(" sha256:ee 19"));
+  EXPECT_FALSE(there(" sha256:ee")) << "its time is unknown";
+  EXPECT_TRUE(has_identity({later}, kName)) << "nothing more is known here";
+  EXPECT_EQ(image_identity(*engine, "bottle-agent-claude:2").error().code, Code::not_found);
+  // The fake gives an image that it loads a new id.
+  std::string archive;
+  ASSERT_TRUE(engine->save_image(kName, [&](std::string_view bytes) -> Result<> {
+    archive += bytes;
+    return {};
+  }));
+  for (bool used : {false, true}) {
+    std::string before = (*docker.world().image(kName))->id;
+    if (used) ASSERT_TRUE(engine->create_container("user", {{"Image", kName}}));
+    ASSERT_TRUE(load_agent_image(*engine, [at = size_t{0}, &archive](char* to, size_t size) mutable -> Result<size_t> {
+      size_t n = archive.copy(to, size, at);
+      at += n;
+      return n;
+    }));
+    auto world = docker.world();
+    EXPECT_NE((*world.image(kName))->id, before);
+    EXPECT_EQ(world.images.contains(before), used);
+    if (used) EXPECT_EQ(world.images.at(before).tags.size(), 1u) << "so that `image prune` finds it";
+  }
+}
+
+TEST(Images, HaveOneNameForAllSpellings) {
+  for (const char* spelling : {"debian", "debian:latest", "docker.io/debian", "docker.io/library/debian",
+                               "index.docker.io/library/debian:latest", "library/debian"})
+    EXPECT_EQ(image_name(spelling), "debian:latest") << spelling;
+  for (const char* other : {"localhost:5000/own:1", "docker.example/library/debian:1", "library/a/b:1", "team/own:1",
+                            "own@sha256:da", "sha256:aa"})
+    EXPECT_EQ(image_name(other), other);
+  EXPECT_EQ(image_name("docker.io/team/own"), "team/own:latest");
+  EXPECT_EQ(image_name("localhost:5000/own"), "localhost:5000/own:latest");
 }
 
 // The engine is slow: it finds nothing to remove, and makes the image or the container a moment later.

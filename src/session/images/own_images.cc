@@ -5,33 +5,87 @@
 
 #include <algorithm>
 #include <map>
+#include <sstream>
 
 #include "docker/answers.h"
 
 namespace bottle::session {
 
-Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
-  // The tag says what the image was made from, so no call is needed.
-  if (is_ours(reference)) return reference;
+namespace {
+
+using docker::member, docker::text_of;
+
+// Holds the words of an identity, which has up to three of them.
+struct Identity {
+  explicit Identity(const std::string& identity) {
+    std::istringstream words(identity);
+    words >> name >> id >> created;
+    if (name.starts_with("sha256:")) id = name;
+  }
+  std::string name, id;  // both are the id if the image has no name
+  int64_t created = 0;
+};
+
+// Returns the names of an image in one of the engine's lists. Older engines name an image without any "<none>:<none>".
+std::vector<std::string> names_in(const nlohmann::json& image, const char* list) {
+  std::vector<std::string> names;
+  if (const auto& all = member(image, list); all.is_array())
+    for (const auto& name : all)
+      if (name.is_string() && !name.get<std::string>().starts_with("<none>")) names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+std::string image_name(std::string reference) {
+  for (std::string_view registry : {"docker.io/", "index.docker.io/"})
+    if (reference.starts_with(registry)) reference.erase(0, registry.size());
+  constexpr std::string_view kOfficial = "library/";
+  if (reference.starts_with(kOfficial) && reference.rfind('/') < kOfficial.size()) reference.erase(0, kOfficial.size());
   // A colon before the last slash belongs to the port of a registry, not to a tag.
   size_t name = reference.rfind('/') == std::string::npos ? 0 : reference.rfind('/');
-  std::string tagged = reference.find_first_of(":@", name) == std::string::npos ? reference + ":latest" : reference;
-  return tagged + " " + docker::text_of(TRY(engine.inspect_image(reference)), "Id");
+  return reference.find_first_of(":@", name) == std::string::npos ? reference + ":latest" : reference;
+}
+
+Result<std::string> image_identity(docker::Engine& engine, const std::string& reference) {
+  if (is_ours(reference)) {
+    // Only the list has the time as a number.
+    for (auto& identity : image_identities(TRY(engine.images())))
+      if (reference_of(identity) == reference) return std::move(identity);
+    return fail(Code::not_found, "the engine has no image " + reference);
+  }
+  auto image = TRY(engine.inspect_image(reference));
+  std::string id = text_of(image, "Id"), name = image_name(reference);
+  // An archive of an image carries its tags, but no digests of a registry and no abbreviated ids.
+  return std::ranges::count(names_in(image, "RepoTags"), name) ? name + " " + id : id;
 }
 
 std::vector<std::string> image_identities(const nlohmann::json& images) {
   std::vector<std::string> identities;
-  for (const auto& image : images)
-    if (const auto& tags = docker::member(image, "RepoTags"); tags.is_array())
-      for (const auto& tag : tags)
-        if (tag.is_string())
-          identities.push_back(is_ours(tag) ? tag.get<std::string>()
-                                            : tag.get<std::string>() + " " + docker::text_of(image, "Id"));
+  for (const auto& image : images) {
+    std::string id = text_of(image, "Id");
+    auto names = names_in(image, "RepoTags");
+    // An image that was pulled by its digest has no tag.
+    if (names.empty()) names = names_in(image, "RepoDigests");
+    const auto& created = member(image, "Created");
+    std::string time = created.is_number_integer() ? " " + std::to_string(created.get<int64_t>()) : "";
+    for (const auto& name : names) identities.push_back(name + " " + id + (is_ours(name) ? time : ""));
+    if (names.empty()) identities.push_back(id);
+  }
   return identities;
 }
 
+bool has_identity(const std::vector<std::string>& there, const std::string& identity) {
+  Identity wanted(identity);
+  return std::ranges::any_of(there, [&](const std::string& each) {
+    Identity it(each);
+    if (wanted.name == wanted.id) return it.id == wanted.id;
+    if (it.name != wanted.name) return false;
+    return wanted.id.empty() || it.id == wanted.id || (is_ours(it.name) && it.created >= wanted.created);
+  });
+}
+
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current) {
-  using docker::member, docker::text_of;
   std::map<std::string, std::vector<std::string>> users;
   for (const auto& container : TRY(engine.containers())) {
     // A container without a name is listed by the start of its id, as `docker ps` does.

@@ -13,17 +13,23 @@
 
 namespace bottle::session {
 
-// Returns whether bottle makes the image. Such an image is the same on every machine, because its tag is the hash of
-// what it is made from.
+// Returns whether bottle makes the image. Its tag is the hash of what it is made from, so such images are the same on
+// every machine, except that a later one may have a newer agent.
 inline bool is_ours(const std::string& reference) { return reference.starts_with("bottle-agent-"); }
 
-// Returns the image's name, a space and its id. The id is needed because another machine may have an older image of the
-// same name. For an image that bottle makes, the name is enough and the id is left out. `reference` may have no tag.
+// Returns the name of an image as engines list it: with its tag, and without the registry that is the default. Pure.
+std::string image_name(std::string reference);
+// Returns what another engine needs to know the image again: its name, a space and its id. The id is needed because
+// another machine may have an older image of the same name. For an image that bottle makes, the time when it was made
+// follows, in seconds since 1970. For an image whose `reference` is not a tag, such as a digest, it is only the id.
 // Fails with Code::not_found if there is no such image.
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
-// Returns the identities of all images that have a name. `images` comes from Engine::images().
+// Returns the identities of all images, including those without a name. `images` comes from Engine::images().
 std::vector<std::string> image_identities(const nlohmann::json& images);
-// Returns the name in an identity, without the id.
+// Returns whether an engine that has the images `there` has this one, or a later one of the same name if bottle makes
+// it. `identity` may be only the name if nothing more is known. Pure.
+bool has_identity(const std::vector<std::string>& there, const std::string& identity);
+// Returns the name in an identity. If it has none, returns the id, which engines accept like a name.
 inline std::string reference_of(const std::string& identity) { return identity.substr(0, identity.find(' ')); }
 
 // Describes an image that bottle made on this engine.

@@ -43,7 +43,7 @@ struct BakedRecord {
   static constexpr size_t kMost = 64 << 10;
   std::string image;                      // the provider's name for it
   std::string program, roots;             // content hashes
-  std::vector<std::string> agent_images;  // references
+  std::vector<std::string> agent_images;  // image_identity() of each
   int64_t made = 0;                       // in seconds since 1970
 };
 // Ignores unknown keys. Every key except the image may be missing.

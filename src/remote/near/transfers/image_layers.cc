@@ -19,6 +19,7 @@
 #include "docker/answers.h"
 #include "docker/tar/header.h"
 #include "docker/tar/tar.h"
+#include "session/images/own_images.h"
 
 namespace bottle::remote {
 namespace {
@@ -108,8 +109,7 @@ class Gzip {
 }  // namespace
 
 bool has_image(const wire::Hello& hello, const std::string& identity) {
-  return std::ranges::any_of(
-      hello.images, [&](const std::string& image) { return image == identity || image.starts_with(identity + " "); });
+  return session::has_identity(hello.images, identity);
 }
 
 size_t shared_layers(const std::vector<std::string>& layers, const wire::ImageLayers& there) {
