@@ -186,8 +186,8 @@ def state(directory, vm):
 # -- the disk that every VM starts from
 
 def may_be_used(image, but=None):
-    """Returns whether the disk of a VM other than `but` may be an overlay of the image. A damaged VM does not say of which
-    image its disk is one, and without that image its disk is lost."""
+    """Returns whether the disk of a VM other than `but` may be an overlay of the image. Nothing records the image that
+    the disk of a damaged VM needs, and without that image the disk is lost."""
     return any(is_damaged(d) or vm.get("image") == image for d, vm in all_vms() if d != but)
 
 
@@ -272,8 +272,8 @@ def require_way_to(path, group=None):
 
 
 def let_through(directory):
-    """Lets other users enter one of bottle's own directories, but not list it. bottle makes it for one user only, and
-    what bottle keeps in it is closed itself."""
+    """Lets other users enter one of bottle's own directories, but not list it. bottle makes it accessible to one user
+    only, and everything that bottle keeps in it has a private mode of its own."""
     with contextlib.suppress(FileNotFoundError):
         status = os.stat(directory)
         if status.st_uid == os.geteuid():

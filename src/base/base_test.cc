@@ -164,8 +164,8 @@ TEST(Timestamp, IsReadWithAnyNumberOfDecimals) {
   EXPECT_FALSE(parse_timestamp(""));
 }
 
-// A table of such texts would take quadratic time, and a set of their hashes would take one for another.
-TEST(KeyedHash, TellsTextsApartThatAnAttackerMade) {
+// A hash table of such texts would take quadratic time, and a set of their hashes would mistake one text for another.
+TEST(KeyedHash, DistinguishesTextsThatAnAttackerMade) {
   auto texts = colliding_texts(12);
   if (std::hash<std::string>()(texts[0]) != std::hash<std::string>()(texts[1])) GTEST_SKIP() << "another std::hash";
   std::set<uint64_t> plain, keyed;

@@ -1,5 +1,5 @@
-// Hashes texts that others choose, such as an agent. With std::hash, which has no key, others can make any number of
-// texts with equal hashes. A table of these takes quadratic time, and a set of hashes takes one text for another.
+// Hashes texts that an attacker may choose. std::hash has no key, so an attacker can make many texts with equal hashes.
+// A hash table of these takes quadratic time, and a set of their hashes mistakes one text for another.
 #pragma once
 
 #include <sys/random.h>
@@ -63,7 +63,7 @@ struct KeyedHash {
   size_t operator()(std::string_view text) const { return keyed_hash(text); }
 };
 
-// Hold texts of others, in no particular order.
+// Hold texts that an attacker may have chosen, in no particular order.
 template <class Text, class Value>
 using KeyedMap = std::unordered_map<Text, Value, KeyedHash>;
 template <class Text>

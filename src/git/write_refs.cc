@@ -96,8 +96,8 @@ class Lock {
   Result<> commit(std::string_view content) {
     TRY(write_all(fd_.get(), content));
     if (::fsync(fd_.get()) != 0) return fail_errno("flushing " + name_);
-    // An empty directory of that name must not stand in the way of the ref. unlinkat(2) removes nothing else: it fails
-    // if the directory is not empty, or if NAME is a file.
+    // An empty directory of that name must not block the ref. unlinkat(2) removes nothing else: it fails if the
+    // directory is not empty, or if NAME is a file.
     ::unlinkat(directory_.get(), name_.c_str(), AT_REMOVEDIR);
     if (::renameat(directory_.get(), (name_ + ".lock").c_str(), directory_.get(), name_.c_str()) != 0) {
       if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)

@@ -152,8 +152,8 @@ Task<void> plain(Connection& c, Budget::Account* counted) {
 }
 
 // Establishes the tunnel. Returns true if the client speaks TLS in it; its first bytes then stay in `c.client.in`.
-// Otherwise, has served or refused what the client speaks. `counted` is the account in which the tunnel counts as a
-// request, or null.
+// Otherwise, it has already served or refused what the client sent. `counted` is the account in which the tunnel counts
+// as a request, or null.
 Task<bool> client_speaks_tls(Connection& c, Budget::Account* counted) {
   if (!co_await establish(c)) co_return false;
   switch (co_await see_opening(c)) {

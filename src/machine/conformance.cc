@@ -216,8 +216,8 @@ class Suite {
   }
 
   // Asks for the VM's name as another owner who uses the same account, such as a colleague or a second machine. What a
-  // faulty `create` makes for that owner is destroyed even if the call fails. The record names that owner before, and
-  // until nothing of it is left.
+  // faulty `create` makes for that owner is destroyed even if the call fails. The record names that owner before the
+  // call, and until nothing of that owner is left.
   Finding left_to_its_owner() {
     VmRequest other = spec_.vm;
     other.owner = spec_.second_owner = random_hex(8);

@@ -19,8 +19,8 @@
 namespace bottle::machine {
 namespace {
 
-// Ends a running `create` or `bake` hook and every process that it started. A hook whose caller died continues alone,
-// and its VM would appear after the destruction, or its disk without a record. Also ends a hook that this process
+// Ends a running `create` or `bake` hook and every process that it started. A hook whose caller died continues alone.
+// Its VM would appear after the destruction, or its disk would have no record. Also ends a hook that this process
 // itself started and has given up, because the hook may hang.
 void end_hook(const Record& record) {
   // The hook of another living process is left alone, because that process still needs its VM.
@@ -59,7 +59,7 @@ struct Attempt {
 
   // Performs one round of destroying and asking. Returns true once every answer says that all is gone.
   bool round() {
-    // Each round starts anew, because the provider may now answer what it did not answer in the last one.
+    // Each round starts from the beginning, because the provider may now answer what it did not answer in the last one.
     result.left.clear();
     for (const auto& vm : all) destroy_and_ask(vm);
     return result.left.empty();

@@ -161,7 +161,7 @@ TEST_F(Machine, TheCarriedProvidersAreUnpackedAndRepaired) {
 TEST_F(Machine, AModuleBesideACarriedHookIsNotLoaded) {
   namespace fs = std::filesystem;
   std::string mark = (root_ / "mark").string(), module = "open('" + mark + "', 'w')\n", bin = (root_ / "bin").string();
-  // The hooks of aws run this and not the tool of this machine, which takes long and may ask the cloud.
+  // The hooks of aws run this instead of the installed tool, which is slow and may contact the cloud.
   ASSERT_TRUE(make_directories(bin));
   ASSERT_TRUE(write_file_atomically(
       bin + "/aws", "#!/bin/sh\necho '{\"Reservations\": [], \"Volumes\": [], \"SecurityGroups\": []}'\n", 0755));

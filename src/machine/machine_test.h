@@ -44,8 +44,8 @@ class Machine : public ::testing::Test {
 
   // Writes the hooks of a provider that keeps the contract. A machine is a file in its cloud directory.
   void good() {
-    // The hooks run many times, so the shell itself looks into the file. It also makes the file, so that nothing of a
-    // create that is killed goes on.
+    // The hooks run many times, so the shell itself reads the file. It also writes the file, so that no process of a
+    // killed `create` continues.
     const std::string has = R"sh(has() { read -r line 2>/dev/null <"$f" && case $line in *"$1"*) ;; *) false ;; esac; }
 )sh";
     hook("create", has + R"sh(umask 077; f="$CLOUD/$BOTTLE_VM_NAME"

@@ -11,9 +11,9 @@
 namespace bottle::machine {
 
 // Waits until sshd answers with the key in target.known_hosts. Then has the VM make a new key, which replaces the old
-// one in known_hosts, so that the key in the user-data becomes worthless. Returns the seconds until sshd answered.
-// Fails with Code::denied if something answered with another key or our key is refused, and with Code::unavailable if
-// nothing answered in time. A stop ends it with Code::canceled.
+// one in known_hosts, so that the key in the user-data becomes useless. Returns the seconds until sshd answered. Fails
+// with Code::denied if something answered with another key or our key is refused, and with Code::unavailable if nothing
+// answered in time. A stop ends it with Code::canceled.
 Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress,
                                const std::stop_token& stop = {});
 

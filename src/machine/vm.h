@@ -70,8 +70,8 @@ Result<> keep_vm(Vm& vm, const VmSpec& spec);
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress);
 
 // Has the provider keep the disk of a VM that has been sealed, and returns its name for the disk (Provider::bake()). A
-// stop does not end the hook, because nobody would record the disk. If this process dies, whoever destroys the VM ends
-// the hook first. Blocks for minutes.
+// stop does not end the hook, because nobody would then record the disk. If this process dies, whoever destroys the VM
+// ends the hook first. Blocks for minutes.
 Result<std::string> keep_disk(Record& record, const std::string& before, const VmSpec& spec, const Progress& progress);
 
 // Returns an ssh command line to the VM: it checks host keys strictly, uses one key, forwards nothing, asks no question

@@ -132,7 +132,7 @@ struct Plan {
   std::vector<std::string> warnings;
 };
 
-// Returns whether the agent has the secret's value, with `expose` or in a variable from the same source. Pure.
+// Returns whether the agent has the secret's value, through `expose` or in a variable from the same source. Pure.
 bool is_exposed(const Plan& plan, const Secret& secret);
 
 // Makes a plan. Errors say what is wrong in the manifest and how to correct it. Pure.

@@ -1,7 +1,7 @@
 // Scans what may be an HTML form, in which a '+' stands for a space and other characters are percent escapes.
 //
 // Only known secrets, rules, card and account numbers, and phrases of wallets can have spaces. A text is therefore read
-// twice: with each '+' as it is, as any other text, and with spaces, but then only for these.
+// twice: once like any other text, with each '+' as it is, and once with spaces, but then only for these.
 #include <algorithm>
 
 #include "scan/block_scan.h"
@@ -19,7 +19,7 @@ std::string with_spaces(std::string_view text, const std::vector<uint32_t>& plus
 
 }  // namespace
 
-// Scans a text without its percent escapes, and as one of a form.
+// Decodes the percent escapes of a text, and scans the result as it is and as a part of a form.
 void BlockScan::scan_percent(const View& view, const Spot& at) {
   std::vector<uint32_t> pluses;
   Decoded decoded = percent(view.text, at.begin, at.end, &pluses);
@@ -54,7 +54,7 @@ void BlockScan::scan_form_between_escapes(const View& view, const std::vector<Sp
     for (plus = view.text.find('+', each.begin); plus < each.end; plus = view.text.find('+', plus + 1))
       pluses.push_back(static_cast<uint32_t>(plus));
   if (pluses.empty() || !may_work(view.text.size() / work::kBytes)) return;
-  // Its bytes have the same places as those of the block.
+  // Its bytes have the same positions as those of the block.
   std::string text = with_spaces(view.text, pluses);
   scan_form({.text = text, .depth = Detector::kDeepest, .pluses = &pluses}, regions);
 }
@@ -75,7 +75,7 @@ void BlockScan::scan_form(const View& view, const std::vector<Region>& regions) 
   if (result_.findings.size() > found) seen_[view.joined].forget(hash);
 }
 
-// Finds the numbers that have spaces between their groups. A plus is before the number, or after its first group.
+// Finds the numbers that have spaces between their groups. A plus precedes the number, or follows its first group.
 void BlockScan::find_numbers_of_form(const View& view) {
   constexpr uint32_t kLongestGroup = 8;
   auto find = [&](uint32_t at) {
@@ -91,7 +91,7 @@ void BlockScan::find_numbers_of_form(const View& view) {
 }
 
 // Finds the words of wallets, which have three to eight letters. The survey, which finds them in other texts, does not
-// see this reading.
+// look at this reading.
 void BlockScan::find_mnemonics_in_form(const View& view) {
   constexpr size_t kFewest = 11, kMost = 48, kShortest = 3, kLongest = 8;  // spaces, and letters
   const auto& pluses = *view.pluses;

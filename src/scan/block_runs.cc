@@ -203,8 +203,8 @@ void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::str
   if (aligned.text.size() < 8) return;
   scan_decoded(view, aligned, "base64");
   if (end - begin <= kShortRun && !is_text(aligned.text)) scan_base64_in_path(view, begin, end);
-  // The other alignments are the same bits, read from a later one.
-  // A '=' in the middle ends a text, and what follows begins anew, so the bits cannot simply be shifted.
+  // The other alignments are the same bits, read from a later one. A '=' in the middle ends a text, and a new text
+  // begins after it, so the bits cannot simply be shifted.
   bool padded = view.text.substr(begin, end - begin).find('=') != view.text.npos;
   for (unsigned bits = 2; bits < 8; bits += 2) {
     bool may_be_packed = padded && trials_left_ > 0;  // without a magic number, in the middle of the run

@@ -375,7 +375,7 @@ TEST(Detector, FindsSecretsInFormsWithoutEscapes) {
           EXPECT_EQ(findings[0].encoding, "");
           EXPECT_GE(findings[0].begin, before.size() + far + 9) << all;
         }
-    // It is no form, so a plus is a plus.
+    // It is not a form, so a plus stands for itself.
     EXPECT_EQ(found("content = " + form), "");
     EXPECT_EQ(found(form), "");
   }

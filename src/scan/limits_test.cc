@@ -63,7 +63,7 @@ TEST(Detector, LooksBrieflyAtMatchesThatShareTheirValues) {
     EXPECT_NE(everything(text + " " + filled(each, 3) + " and more").size(), everything(text).size()) << each;
 }
 
-// A token goes on to the end of its row, so each of these reaches far.
+// A token extends to the end of its row, so each of these tokens is long.
 TEST(Detector, ReadsALongRowOfTokensOnce) {
   constexpr size_t kSize = 32 * 1024, kMostPerByte = 8;
   for (std::string_view piece : {"fio-u-<base64url 64>", "KEY<HEX 32>xoxb-<digits 4>", "glpat-<alnum 20>"}) {
@@ -71,7 +71,7 @@ TEST(Detector, ReadsALongRowOfTokensOnce) {
     for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
     EXPECT_LE(Detector(&catalog()).scan(text).judged, kMostPerByte * kSize) << piece;
   }
-  // A stand-in is one beside such tokens, and they are none.
+  // A stand-in beside such tokens is still recognized, and the tokens do not count as stand-ins.
   std::string token = filled("glpat-<alnum 20>", 3);
   EXPECT_EQ(Detector(&catalog()).scan(token + " glpat-exampleexampleexample " + token).findings.size(), 2u);
   EXPECT_EQ(Detector(&catalog()).scan("glpat-" + std::string(3, 'x') + "example1234567890 " + token).findings.size(),
@@ -175,7 +175,7 @@ TEST(Detector, DumpsTakeLessWorkThanIsAllowed) {
   }
 }
 
-// Returns bytes as those of a program: its code, and tables of numbers, most of whose bytes are zeros.
+// Returns bytes like those of a program: its code, and tables of numbers in which most bytes are zeros.
 std::string program(uint32_t seed, size_t size) {
   std::mt19937 random(seed);
   std::string out(

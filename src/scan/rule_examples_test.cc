@@ -136,7 +136,8 @@ std::set<std::string> rules_with_spaces(const std::vector<Rule>& rules) {
   return ids;
 }
 
-// Only the patterns that can have a space see a form with its spaces. Each of them needs an example with one.
+// Only the patterns that can match a space are searched in a form with its spaces. Each of them needs an example with a
+// space.
 TEST(Rules, FormsWithEitherSpaceAreFound) {
   auto catalog = Catalog::builtin();
   ASSERT_TRUE(catalog) << catalog.error().what;
@@ -162,7 +163,7 @@ TEST(Rules, FormsWithEitherSpaceAreFound) {
   EXPECT_TRUE(found(form_field("pay to " + filled("<iban>", 3), "+")).contains("iban"));
 }
 
-// Returns the account number in groups of four, with the digits of its checksum.
+// Returns the account number with its checksum, in groups of four characters.
 std::string iban_in_groups(const std::string& country, const std::string& account) {
   for (char tens = '0'; tens <= '9'; ++tens)
     for (char ones = '0'; ones <= '9'; ++ones)
@@ -174,7 +175,7 @@ std::string iban_in_groups(const std::string& country, const std::string& accoun
   return {};
 }
 
-// Their groups have pluses between them. The first group may begin the value, and may be the only one without one.
+// Pluses separate the groups of these numbers. Only the first group may have no plus before it, if it begins the value.
 TEST(Rules, NumbersInFormsAreFound) {
   auto catalog = Catalog::builtin();
   ASSERT_TRUE(catalog);
@@ -190,7 +191,7 @@ TEST(Rules, NumbersInFormsAreFound) {
         auto findings =
             Detector(&*catalog).scan(form_field(before + number, "+", std::string(field)) + "&y=a%2Fb").findings;
         if (before == "a") {
-          EXPECT_TRUE(findings.empty()) << "a letter is before the number";
+          EXPECT_TRUE(findings.empty()) << "a letter precedes the number";
           continue;
         }
         ASSERT_EQ(findings.size(), 1u) << rule << ": " << field << before << number;
@@ -198,7 +199,7 @@ TEST(Rules, NumbersInFormsAreFound) {
       }
 }
 
-// A rule says with its pattern alone that it has a space, in whichever way it writes that.
+// Only the pattern of a rule shows that a match can have a space, and a pattern can express that in many ways.
 TEST(Rules, OwnRulesWithASpaceAreFoundInForms) {
   for (std::string space : {" ", "[ ]", "[ ]?", "\\s", "[\\s]", "\\x20", "[\\x20]", "\\h", "\\W", "\\D", ".", "[^a-z]",
                             "[!-~ ]", "[\t-/]", "[[:space:]]", "[^\\S]", "(?: |_)"}) {
@@ -215,8 +216,8 @@ TEST(Rules, OwnRulesWithASpaceAreFoundInForms) {
   }
 }
 
-// One of ten numbers passes Luhn's checksum.
-TEST(Rules, LetsIdsPassAmongWhichIsACardNumberByChance) {
+// One in ten numbers passes Luhn's checksum.
+TEST(Rules, LetsIdsPassIfOneIsACardNumberByChance) {
   std::string ids, list, lines, cards;
   for (int i = 0; i < 30; ++i) {
     std::string id = std::to_string(4539148803436467 + i * 7919);
@@ -229,7 +230,7 @@ TEST(Rules, LetsIdsPassAmongWhichIsACardNumberByChance) {
   EXPECT_EQ(found("[1234, " + list + "1]"), "");
   EXPECT_EQ(found("the ids:\n1234\n" + lines), "");
   EXPECT_EQ(Detector(&catalog()).scan(cards).findings.size(), 30u);
-  // Numbers after another text say nothing.
+  // Numbers after another text do not count.
   EXPECT_EQ(found("[" + ids + "{\"card\":4539148803436467}]"), "payment-card");
   EXPECT_EQ(found("{\"card\":4539148803436467," + ids + "}"), "payment-card");
   EXPECT_EQ(found("{\"id\":4539148803436467},{\"id\":4539148803436468},{\"id\":4539148803436469}"), "payment-card");

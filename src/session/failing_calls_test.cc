@@ -72,8 +72,8 @@ TEST(FailingCalls, ASessionLeavesItsResultAndNothingElse) {
   }
 }
 
-// To describe itself, the engine starts two programs, and the launcher has already requested that.
-// Large work takes minutes to collect. A near side that gets no answer meanwhile takes the connection for broken.
+// To describe itself, the engine starts two programs, and the launcher has already requested that. Large work takes
+// minutes to collect. A near side that gets no answer meanwhile assumes that the connection is broken.
 TEST(FailingCalls, ClientsAreAnsweredWhileTheWorkIsCollectedAndTheRestRemoved) {
   TestSession session(Side::far);
   FakeDocker docker;

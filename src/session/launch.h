@@ -42,7 +42,7 @@ struct Running {
 std::vector<Thing> things_of(const wire::Job& job);
 
 // Launches the session. Blocks. Until the values of `control` arrive, no container has a secret and the gate stays
-// shut. A far job's workspace arrives at `delivery`, which is null for a local job. The engine must heed
+// shut. A far job's workspace arrives at `delivery`, which is null for a local job. The engine must stop on
 // control.stop(), and the ledger must already name everything that things_of() returns. After an error, the caller must
 // tear down everything that the ledger names.
 Result<Running> launch(docker::Engine& engine, const wire::Job& job, const Owner& owner, Ledger& ledger,

@@ -111,7 +111,7 @@ class Session {
 };
 
 void Session::run() {
-  heed_stop_signal();
+  catch_stop_signal();
   clients_.hold_attaches();
   if (auto opened = control_.serve([this] { return open(); }); !opened) return abandon(std::move(opened.error()));
   auto prepared = prepare();

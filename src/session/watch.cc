@@ -162,7 +162,7 @@ Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result
     if (ssh_ && poller.readable(ssh_->fd())) ssh_->take_answers(to_guard());
     clients_.handle(poller, [&](const Frame& frame) { take_frame(frame); });
     tell_dropped_input(AgentInput::When::running);
-    // A near side is not kept waiting, because its other frames matter, so it is told.
+    // A near side is told instead of made to wait, because its other frames must still arrive.
     if (job_.side() == Side::far && input_.must_tell(Clock::now()))
       clients_.send(FrameType::input, input_.is_full() ? kInputWaits : kInputGoes);
     audit_.retry();

@@ -53,9 +53,9 @@ class Connection {
   // Ends the connection that open() would use, with all commands over it, if there is one. Makes none.
   static void close_existing(const Target& target, const Options& options);
 
-  // Does that only if the connection is dead: the master lives, but the machine answers nothing over the connection for
-  // that long. Other sessions may use the same connection, and a session whose own part has failed must not end theirs.
-  // Blocks.
+  // Does that only if the connection is dead: ssh's master process is alive, but the machine sends no answer over the
+  // connection for `patience`. Other sessions may use the same connection, and a session whose own part has failed must
+  // not end theirs. Blocks.
   static void close_if_dead(const Target& target, const Options& options,
                             std::chrono::milliseconds patience = std::chrono::seconds(5));
 

@@ -198,7 +198,7 @@ TEST_F(Report, DoesNotCallAFilteredFileAnUncommittedChange) {
   EXPECT_EQ(warnings(), "");
   put(repo + "/t.up", "Text\n");
   sh("touch -d @1 " + repo + "/t.up");
-  EXPECT_NE(warnings(), "") << "it was written anew, and only the filter could tell what it is";
+  EXPECT_NE(warnings(), "") << "it was written again, and only the filter could tell what it is";
   git("checkout t.up");
   put(repo + "/a.txt", "ONE\n");
   EXPECT_NE(warnings(), "") << "there is no filter for this one";

@@ -40,7 +40,7 @@ QUICK_VMS = ("test_vm_sessions.py", "test_vm_ends.py")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "touches_canaries: this test reaches canaries on purpose, to show that they sing")
+    config.addinivalue_line("markers", "touches_canaries: this test reaches canaries on purpose, to show that they report it")
 
 
 @pytest.hookimpl(tryfirst=True)  # this must happen before xdist reads the groups
@@ -192,7 +192,7 @@ def guard(tmp_path, pki):
 
 @pytest.fixture
 def trap(world):
-    """Makes the marks and hooks that hostile repositories run if git may (trap.py)."""
+    """Makes the marks and hooks that hostile repositories run if git lets them (trap.py)."""
     with contextlib.ExitStack() as stack:
         where = tempfile.mkdtemp(prefix="trap-", dir=world.dir)
         os.chmod(where, 0o755)
@@ -237,7 +237,7 @@ def precious(world):
 
 @pytest.fixture(scope="module")
 def lab(world):
-    """An operator of real VMs, whose disk is made."""
+    """An operator of real VMs. Their disk is ready."""
     lab = Lab(world)
     # The disk is made once, outside the world, from this machine's packages.
     provider = os.path.join(world_module.ROOT, "providers", "qemu", "prepare")

@@ -21,13 +21,13 @@ def background(remote, far, script, *args, env=None, target=None, **config):
 
 
 def remembered(remote):
-    """Returns the file that describes the machine as bottle found it the last time."""
+    """Returns the file that describes the machine as bottle found it last time."""
     [path] = glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*"))
     return path
 
 
 def remember_another(remote):
-    """Makes bottle believe that the machine was another one the last time."""
+    """Changes the record of the machine, so that bottle finds the machine changed."""
     with open(remembered(remote)) as file:
         kept = json.load(file)
     kept["hello"]["uid"] = 7

@@ -196,7 +196,7 @@ def test_an_agent_without_a_supervisor_is_stopped_before_its_work_is_fetched(rem
 
 
 def test_a_start_does_not_wait_until_other_sessions_are_swept(remote, far, until):
-    """Their work may have gigabytes. Here, others seem to sweep them, and a sweep waits a minute for each."""
+    """Their work may have gigabytes. Here, their ledgers are locked, and a sweep waits a minute for each."""
     owner, ledgers = os.stat(far.home), []
     for name in ("dead-1", "dead-2", "dead-3"):
         directory = os.path.join(far.home, ".local", "state", "bottle", "sessions", name)

@@ -54,7 +54,7 @@ def test_a_shell_on_a_terminal(terminal, runtime):
 
 
 def test_a_terminal_at_a_headless_session(terminal, operator, until):
-    """It shows plain lines, its detach key works, and Ctrl-C ends the session as at `bottle start`."""
+    """It shows plain lines, its detach key works, and Ctrl-C ends the session as in `bottle start`."""
     launcher = operator.background("while sleep 0.2; do echo one; echo two; done")
     try:
         assert until(lambda: operator.sessions() and launcher.stdout.readline() == "one\n", 120)

@@ -1,4 +1,4 @@
-"""Secret values in tests: sessions that use one, and where on a machine one can be found."""
+"""Starts sessions that use secret values, and finds such values on a machine."""
 
 import base64
 import contextlib

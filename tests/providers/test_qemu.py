@@ -219,7 +219,7 @@ def test_qemu_never_runs_as_root(monkeypatch, capsys, closed):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_qemu_can_enter_the_directories_that_bottle_made(monkeypatch, capsys):
-    """bottle makes its own directories for one user only."""
+    """bottle makes its own directories accessible to one user only."""
     with tempfile.TemporaryDirectory(prefix="qemu-own-") as root:
         os.chmod(root, 0o711)
         own = [os.path.join(root, name, "bottle") for name in ("state", "cache")]

@@ -322,11 +322,11 @@ secrets:
         return base64.encodebytes(self.elf())
 
     def elf_in_json(self):
-        """Returns a blob as the interface of GitHub takes it."""
+        """Returns a blob in the form that the API of GitHub accepts."""
         return json.dumps({"content": base64.b64encode(self.elf()).decode(), "encoding": "base64"})
 
     def elf_in_json_lines(self):
-        """Returns a file as the interface of GitHub returns it."""
+        """Returns a file in the form in which the API of GitHub returns it."""
         lines = base64.b64encode(self.elf()).decode()
         return json.dumps({"content": "".join(lines[i : i + 60] + "\n" for i in range(0, len(lines), 60))})
 

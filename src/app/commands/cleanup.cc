@@ -169,14 +169,15 @@ bool tell_swept(const std::vector<session::Swept>& all_swept, json all, const Ou
   return clean;
 }
 
-// Holds the receipts of VMs as a JSON array. `clean` is false if something is left or was not found out.
+// Holds the receipts of VMs as a JSON array. `clean` is false if something is left, or if it is not known whether
+// something is left.
 struct VmCleanup {
   json receipts = json::array();
   bool clean = true;
 };
 
-// Destroys the VMs that have no owner any more, found by label at every provider and by record on this machine, because
-// either may lack a VM. With `dry_run`, only reports them.
+// Destroys the VMs that have no owner any more. Finds them by their labels at every provider and by the records on this
+// machine, because either may lack a VM. With `dry_run`, only reports them.
 Result<VmCleanup> clean_up_vms(bool dry_run, const Output& output) {
   machine::DestroyOptions options{.environment = hook_environment()};
   auto places = Directories::from(options.environment);

@@ -153,7 +153,7 @@ void show(const Replay& replay) {
 }
 
 // Judges a record again under the policy. Returns 1 if a decision would change. A record that was changed does not say
-// what the guard decided, so its outcome is no answer, whatever it is.
+// what the guard decided, so replaying it gives no answer.
 Result<int> replay(const EgressOptions& o) {
   auto policy = TRY(CandidatePolicy::load(o.policy));
   Replay replay(policy);

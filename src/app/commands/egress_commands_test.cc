@@ -153,7 +153,7 @@ TEST_F(Commands, egress_replay_says_what_would_change) {
 }
 
 // What such a record says is not what the guard decided.
-TEST_F(Commands, egress_replay_does_not_believe_a_record_that_was_changed) {
+TEST_F(Commands, egress_replay_rejects_a_record_that_was_changed) {
   write(".config/bottle/bottle.yaml", kPolicy);
   std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
   std::string whole = *read_file(path), edited = whole;
@@ -175,7 +175,7 @@ TEST_F(Commands, egress_replay_does_not_believe_a_record_that_was_changed) {
   }
   std::filesystem::remove(results + "/result.json");
   ASSERT_TRUE(write_file_atomically(path, cut));
-  EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 125) << "no session runs that could write the rest";
+  EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 125) << "no session is running that could write the rest";
   std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
   EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 1) << "the session still writes it";
 }

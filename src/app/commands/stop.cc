@@ -27,7 +27,7 @@ Result<std::string> stop(const std::string& name) {
   TRY(wire::send_frame(fd.get(), wire::FrameType::stop, ""));
   wire::FrameReader reader;
   for (;;) {
-    // Each frame starts the two minutes anew. A session that shows progress is still ending.
+    // Each frame restarts the two minutes. A session that shows progress is still ending.
     if (!wait_readable(fd.get(), 120000))
       return fail(Code::timed_out, "the session did not end within two minutes", "run `bottle cleanup`");
     auto frames = reader.read(fd.get());

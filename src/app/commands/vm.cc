@@ -206,7 +206,7 @@ Result<int> create_vm(const VmOptions& o) {
       if (!o.output.json) say(dim("press Ctrl-C to destroy the VM"));
       wait_for_interrupt(signals);
     }
-    interruption.take_back();  // destroying the VM may take long
+    interruption.take_back();  // destroying the VM may take a long time
   }
   machine::DestroyOptions options{.environment = spec.environment};
   auto gone =

@@ -49,7 +49,7 @@ void engine(const Health& h, Findings& found) {
                "use a kernel and an engine that support seccomp");
   if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
   found.ok("guard_image", "the engine has the guard's image");
-  // Without any runtime that works, the advice to add a sandbox would miss the point.
+  // Without any runtime that works, the advice to add a sandbox would not help.
   bool works = false, sandboxed = false;
   for (const auto& trial : h.runtimes) {
     if (trial.problem.empty()) {

@@ -26,7 +26,7 @@ TEST(Manual, EveryCommandAndFlagOfTheParserIsDocumented) {
   for (CLI::App* command : tree(*parser)) {
     if (command == parser.get() || command->get_group().empty()) continue;
     std::string name = full_name(*command);
-    EXPECT_NE(description(*command), "") << name << " has no words in its page";
+    EXPECT_NE(description(*command), "") << name << " has no description in its page";
     for (CLI::Option* option : command->get_options()) {
       if (option->check_lname("help")) continue;
       EXPECT_NE(description(*command, *option), "") << name << ": " << option->get_name(true, true);

@@ -1,7 +1,7 @@
 // A session on another machine continues without its near side. The ledger has everything that a new near side needs,
 // except values and keys, which must not be on a disk; the operator is asked for them again, as at a start. If the
-// operator cannot give one any more, it alone is left out, because a session without a secret is better than one that
-// cannot be joined. Without the values that must not leave, however, no request may go through this machine.
+// operator can no longer give one of them, only that one is left out, because a session without a secret is better than
+// one that cannot be joined. Without the values that must not leave, however, no request may go through this machine.
 #include "app/place/join.h"
 
 #include "app/world/own_rules.h"

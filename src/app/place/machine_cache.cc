@@ -21,7 +21,7 @@ int64_t now_ms() {
 std::string directory() { return directories().cache + "/machines"; }
 
 std::string path_of(const wire::MachineAddress& address) {
-  wire::MachineAddress identity = address;  // writing it needs one that may change
+  wire::MachineAddress identity = address;  // encode() needs an address that is not const
   return directory() + "/" + content_hash(wire::encode(identity));
 }
 

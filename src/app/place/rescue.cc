@@ -69,8 +69,8 @@ std::vector<wire::AuditSeal> seals(const std::string& results, std::vector<wire:
   return told;
 }
 
-// Writes to the results how a session ended whose VM is gone, and ends its records. Otherwise only the session's ledger
-// says that the work was lost, and that is removed next. Returns false if this cannot be written.
+// Writes to the results how a session whose VM is gone has ended, and ends its records. Otherwise, only the session's
+// ledger would say that the work was lost, and the ledger is removed next. Returns false if this cannot be written.
 bool account_for_vm(const session::LedgerView& view, const std::string& session, const Progress& progress) {
   std::string results = directories().results_of(session);
   auto [result, home] =

@@ -17,7 +17,7 @@ bool comes_true(const std::function<bool()>& is_true) {
   return false;
 }
 
-// A start on a machine that has changed begins again after follow() had the signals.
+// A start on a machine that has changed begins again after follow() has handled the signals.
 TEST(Interruption, ASignalRequestsAStopAfterTheSignalsWereTakenBack) {
   Interruption interruption("stopped", -1);
   interruption.hand_over();

@@ -53,10 +53,10 @@ Result<> check_entry(const std::string& place, const fs::path& at, const struct 
   return {};
 }
 
-// Checks each part of the way, as written or as resolved, as far as the way exists.
-Result<> check_way(const std::string& place, const fs::path& way) {
+// Checks each part of the path, as written or as resolved, as far as the path exists.
+Result<> check_parts(const std::string& place, const fs::path& path) {
   fs::path at;
-  for (const auto& part : way) {
+  for (const auto& part : path) {
     at /= part;
     struct stat st{};
     if (::lstat(at.c_str(), &st) != 0) return {};
@@ -99,12 +99,12 @@ Result<> add_links(const std::string& directory, std::vector<std::string>& place
               "remove it from PATH");
 }
 
-// Appends where a path leads, and the place of each link on the way there, because whoever can replace the link decides
+// Appends where a path leads, and the place of each link on the way, because whoever can replace the link decides
 // where the path leads. All of them are absolute and without links in their directories. Parts that do not exist are
 // kept as they are written.
 void follow(const std::string& path, std::vector<std::string>& all) {
   fs::path left = path, at = "/";
-  // The system also follows at most 40 links, so a longer way leads nowhere.
+  // The system also follows at most 40 links, so a path with more links cannot be resolved.
   for (int links = 0; links < 40;) {
     auto part = left.begin();
     if (part == left.end()) return all.push_back(at);
@@ -201,9 +201,9 @@ Result<> check_own_path(const std::string& path) {
   std::error_code error;
   fs::path place = fs::absolute(path, error);
   if (error) return {};
-  TRY(check_way(path, place.lexically_normal()));
+  TRY(check_parts(path, place.lexically_normal()));
   fs::path real = fs::weakly_canonical(place, error);
-  return error ? Result<>{} : check_way(path, real);
+  return error ? Result<>{} : check_parts(path, real);
 }
 
 Result<> check_own_tree(const std::string& path) {

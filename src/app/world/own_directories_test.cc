@@ -172,7 +172,7 @@ TEST(OwnDirectories, EachLinkInPathIsAPlace) {
   ASSERT_TRUE(places) << places.error().what;
   auto is_place = [&](const std::string& path) { return std::ranges::find(*places, home + path) != places->end(); };
   EXPECT_TRUE(is_place("/dotfiles/ssh"));
-  EXPECT_TRUE(is_place("/src/tool")) << "it may come later";
+  EXPECT_TRUE(is_place("/src/tool")) << "it may appear later";
   EXPECT_TRUE(is_place("/bin/alias"));
   EXPECT_FALSE(is_place("/elsewhere")) << "nothing runs it";
   // An agent in a directory of PATH can add no program to it.

@@ -89,7 +89,7 @@ TEST_F(World, NothingOfABoundWorkspaceIsRunOrLoaded) {
 }
 
 // The removal of a VM takes a while, and an operator who presses Ctrl-C once more must not skip it.
-TEST_F(World, OnlyTheThirdSignalSkipsARemovalThatGoesOn) {
+TEST_F(World, OnlyTheThirdSignalSkipsARunningRemoval) {
   auto said = make_pipe().value();
   pid_t child = ::fork();
   if (child == 0) {

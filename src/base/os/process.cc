@@ -99,8 +99,8 @@ bool is_program(const std::string& name) {
   return false;
 }
 
-// Returns a command that starts this one, which gets no input. If its stdin ends before a line came, all processes of
-// its group are ended. Shells give background commands /dev/null as stdin unless it is redirected.
+// Returns a command that starts `argv` without input. If the stdin of the returned command ends before a line arrives,
+// it ends all processes of its group. Shells give background commands /dev/null as stdin unless it is redirected.
 std::vector<std::string> bound_to_stdin(std::vector<std::string> argv) {
   const char* script =
       "exec 3<&0; { read -r _ <&3 || { trap '' TERM; kill -TERM 0; sleep 5; kill -KILL 0; }; } >/dev/null 2>&1 & "
@@ -354,7 +354,7 @@ Result<int> run_in_lines(Command command, const std::function<void(const Line&)>
       return fail(Code::canceled, name + " was stopped");
     }
   }
-  // What the program left running continues.
+  // Processes that the program left running continue.
   std::string_view line = "\n";
   if (child.in() >= 0) child.feed(line);
   // The last line may lack its line end.

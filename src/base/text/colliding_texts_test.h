@@ -8,9 +8,9 @@
 
 namespace bottle {
 
-// Returns 2^`bits` different texts of the same length for which libstdc++'s std::hash returns the same value. It is
-// MurmurHash64A, which takes 8 bytes at a time. A change of the highest bit of one step's product stays the highest
-// bit, and the next step can undo it.
+// Returns 2^`bits` different texts of the same length for which libstdc++'s std::hash returns the same value. That hash
+// is MurmurHash64A, which reads 8 bytes at a time. Changing the highest bit of one step's product changes only the
+// highest bit of the result, and the next step can undo that.
 inline std::vector<std::string> colliding_texts(int bits) {
   constexpr uint64_t kMul = 0xc6a4a7935bd1e995;
   uint64_t inverse = 1;

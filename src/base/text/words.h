@@ -1,5 +1,5 @@
-// Has small operations on words: trimming, joining, and upper case. They treat only ASCII letters as letters, in
-// every locale.
+// Trims and joins texts, and converts them to upper case. The conversion changes only ASCII letters, whatever the
+// locale is.
 #pragma once
 
 #include <string>

@@ -57,7 +57,7 @@ struct Connection {
   // Records a decision about this connection or its current request. Fills in the id, the host, the port and the byte
   // counts of `line`, and overwrites the values of secrets in its texts. The texts need to live only during the call.
   void audit(AuditLine line);
-  // Records an error, which is about `kind`.
+  // Records an error in a connection or request of this kind.
   void audit(Kind kind, const ClientError& error);
   // Queues a small answer from the guard itself.
   void answer(int status, std::string_view code, After after);

@@ -163,7 +163,7 @@ scan::Verdict ValueScan::judge(const scan::Sight& sight, RequestPart place, std:
 
 scan::Verdict ValueScan::swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
-  // A part of a placeholder is worthless. A relayed secret is inserted by the broker.
+  // Nobody can use a part of a placeholder. The broker inserts relayed secrets.
   if (!sight.whole || !secret.is_inserted_here()) return {};
   if (const std::string& header = request_.content.barred_by; place == RequestPart::body && !header.empty()) {
     refusal_.reason = "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +
@@ -220,7 +220,7 @@ void ValueScan::report_once(const SecretSighting& finding) {
   std::string reason =
       marked ? "the value of secret \"" + finding.secret->name +
                    "\" was on its way to the model; the guard sent a marker instead"
-             : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where it is worthless";
+             : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where nobody can use it";
   AuditLine line = request_.line(Action::allow, code, reason);
   line.path = {};  // the line stands for all requests of the session
   line.secret = finding.secret->name;

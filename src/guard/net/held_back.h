@@ -18,8 +18,8 @@ class HeldBack {
   // Says what a step of the direction has done.
   struct Seen {
     bool holds = false;  // bytes are held back that may be released
-    bool moved = false;  // they begin elsewhere than before, because other bytes were passed on
-    bool came = false;   // bytes arrived, so that there is no pause
+    bool moved = false;  // they begin at another byte than before, because others were passed on
+    bool came = false;   // bytes arrived, so there is no pause
   };
   // Call it after each step. Returns true if the bytes that are held back must be released now.
   bool due(Seen seen, int64_t now) {

@@ -153,7 +153,7 @@ TEST_F(MessagesTest, OfOneConnectionDoNotHoldUpAnother) {
   EXPECT_TRUE(ask().ends_with("fine"));
   {
     std::lock_guard lock(mutex_);
-    EXPECT_EQ(received_.text().find("last"), std::string::npos) << "the flood went first";
+    EXPECT_EQ(received_.text().find("last"), std::string::npos) << "all messages of the flood were passed on first";
   }
   SSL_shutdown(wire.ssl.get());
   wire.close();

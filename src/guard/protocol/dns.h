@@ -34,9 +34,9 @@ std::string dns_answer(std::string_view bytes, const DnsQuery& query,
 // client that sends many does not stop everything else.
 inline constexpr int kMostAnswersInTurn = 8;
 enum class DnsTurn {
-  waits,   // the rest of the next query has not come
+  waits,   // the rest of the next query has not arrived
   more,    // `in` may have more queries
-  refused  // a query gets no answer, so the connection ends, because the client would wait for one
+  refused  // a query gets no answer; the connection must end, or the client would wait for one
 };
 DnsTurn answer_dns_queries(std::string& in, std::string& out,
                            const std::function<std::string(std::string_view)>& answer);

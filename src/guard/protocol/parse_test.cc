@@ -126,7 +126,7 @@ TEST(Dns, answers_a_few_queries_over_tcp_in_each_turn) {
   }
   EXPECT_EQ(asked, 3000);
   EXPECT_EQ(out, all);
-  EXPECT_EQ(in, "\0\5ab"s) << "the rest has not come";
+  EXPECT_EQ(in, "\0\5ab"s) << "the rest has not arrived";
   EXPECT_EQ(answer_dns_queries(in, out, answer), DnsTurn::waits);
   in = "\0\1a\0\3bad\0\1b"s;
   out.clear();

@@ -18,8 +18,7 @@ namespace {
 Result<std::string> read_exactly(int fd, size_t size, int idle_ms) {
   std::string out;
   while (out.size() < size) {
-    // The limit starts anew with each byte, so a go message of megabytes may take long to arrive, but it must not
-    // stall.
+    // Each byte restarts the limit, so a go message of megabytes may take a long time to arrive, but it must not stall.
     if (!wait_readable(fd, idle_ms)) return fail(Code::timed_out, "the gate was not opened in time");
     char buffer[65536];
     ssize_t got = ::read(fd, buffer, std::min(sizeof buffer, size - out.size()));

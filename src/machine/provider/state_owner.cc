@@ -1,5 +1,5 @@
-// The facts are kept as hashes, because the directory may be on a server. O_EXCL decides which of two processes was
-// faster, also on NFS. The other one waits until the file has its content.
+// The facts are kept as hashes, because the directory may be on a server. O_EXCL decides which of two processes creates
+// the file, even on NFS. The other process waits until the file has its content.
 #include "machine/provider/state_owner.h"
 
 #include <fcntl.h>
@@ -37,8 +37,8 @@ std::string line_of(const std::string& path) {
   return text.substr(0, text.find('\n'));
 }
 
-// Holds what the file says. Its lines are the id, the hash of the machine's id and host, the host for people, and the
-// hashes of addresses.
+// Holds what the file says. Its lines are the id, the hash of the machine's id and host, the name of the host for
+// messages, and the hashes of addresses.
 struct Bound {
   std::string id, machine, host;
   std::vector<std::string> addresses;
@@ -80,8 +80,8 @@ Result<Bound> read_bound(const std::string& directory) {
   return bound;
 }
 
-// Returns whether both may be the same machine. A device may be missing at times, but a clone of the disk has none of
-// them.
+// Returns whether both may be the same machine. Some devices may be missing at times, but a machine with a clone of the
+// disk has none of them.
 bool may_be_same(const Bound& one, const Bound& other) {
   if (one.machine != other.machine) return false;
   if (one.addresses.empty() || other.addresses.empty()) return true;
@@ -97,7 +97,7 @@ MachineFacts MachineFacts::read() {
   for (const auto& name : names_in(devices).value_or(std::vector<std::string>())) {
     std::error_code error;
     std::string bus = std::filesystem::canonical(devices + "/" + name + "/device", error).string();
-    // A virtual device has no bus, and one on USB may be with another machine tomorrow. 0 stands for an address that
+    // A virtual device has no bus, and someone may move a USB device to another machine. 0 stands for an address that
     // nobody has set.
     if (error || bus.find("/usb") != bus.npos || line_of(devices + "/" + name + "/addr_assign_type") != "0") continue;
     if (auto address = line_of(devices + "/" + name + "/address"); !address.empty()) facts.addresses.push_back(address);
@@ -125,7 +125,7 @@ Result<> bind_state(const Directories& directories, const MachineFacts& here) {
   std::string other = bound->host.empty() ? "another machine" : "another machine (" + one_line(bound->host, 100) + ")";
   return fail(Code::conflict,
               "the state directory " + directory + " belongs to " + other +
-                  ", and this one cannot tell which of its sessions and VMs are alive",
+                  ", and this machine cannot tell which of its sessions and VMs are alive",
               "set XDG_STATE_HOME to a directory for this machine alone; if no other machine uses " + directory +
                   " any more, remove " + path);
 }

@@ -1,5 +1,5 @@
 // Binds the state directory to one machine. The records in it name processes, engines and VMs. Another machine that
-// shares or copies the directory would take the living ones for dead, and would remove what they own.
+// shares or copies the directory would mistake live ones for dead ones, and would remove what they own.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ namespace bottle::machine {
 // Says which machine this is. What is not known is empty.
 struct MachineFacts {
   std::string id;                      // of the installed system: /etc/machine-id
-  std::string host;                    // /etc/hostname, which a container has of its own
+  std::string host;                    // /etc/hostname, which is different in each container
   std::vector<std::string> addresses;  // of built-in network devices; a clone of the disk has others
 
   static MachineFacts read();
@@ -24,7 +24,7 @@ struct MachineFacts {
 // if it is not known which one. If the directory cannot be written, it stays unbound.
 Result<> bind_state(const Directories& directories, const MachineFacts& here);
 
-// Returns the id of the state directory, or an empty string if it has none that can be read.
+// Returns the id of the state directory, or an empty string if there is none or it cannot be read.
 std::string state_id(const Directories& directories);
 
 }  // namespace bottle::machine

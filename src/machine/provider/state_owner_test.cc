@@ -28,7 +28,7 @@ class StateOwner : public ::testing::Test {
   const MachineFacts here_{"id-1", "laptop", {"00:01", "00:02"}};
 };
 
-TEST_F(StateOwner, TheFirstMachineHasTheDirectory) {
+TEST_F(StateOwner, TheFirstMachineOwnsTheDirectory) {
   EXPECT_EQ(state_id(directories_), "");
   ASSERT_TRUE(bind(here_));
   std::string id = state_id(directories_);
@@ -56,7 +56,7 @@ TEST_F(StateOwner, AnotherMachineIsRefused) {
   }
   std::string before = state_id(directories_);
   std::filesystem::remove(file());
-  EXPECT_TRUE(bind({"id-2", "laptop", {}})) << "what the message says helps";
+  EXPECT_TRUE(bind({"id-2", "laptop", {}})) << "the advice in the message helps";
   EXPECT_NE(state_id(directories_), before) << "a copy has an id of its own";
 }
 

@@ -88,19 +88,19 @@ Result<wire::EngineHello> ask_engine(const FarWorld& world, const EngineInfo& as
   if (images) hello.images = image_identities(*images);
   // Podman does not report all limits, so a limit that is not reported counts as supported.
   auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
-  wire::EngineHello says{.socket = engine->socket(),
-                         .api = engine->api_version(),
-                         .version = docker::text_of(*info, "ServerVersion"),
-                         .rootless = docker::has_option(*info, "rootless"),
-                         .cgroup = docker::text_of(*info, "CgroupVersion"),
-                         .cgroup_driver = docker::text_of(*info, "CgroupDriver"),
-                         .storage = docker::text_of(*info, "Driver"),
-                         .memory_limit = can("MemoryLimit"),
-                         .cpu_limit = can("CpuCfsQuota"),
-                         .pids_limit = can("PidsLimit"),
-                         .seccomp = docker::has_option(*info, "seccomp")};
-  for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) says.runtimes.push_back(name);
-  return says;
+  wire::EngineHello description{.socket = engine->socket(),
+                                .api = engine->api_version(),
+                                .version = docker::text_of(*info, "ServerVersion"),
+                                .rootless = docker::has_option(*info, "rootless"),
+                                .cgroup = docker::text_of(*info, "CgroupVersion"),
+                                .cgroup_driver = docker::text_of(*info, "CgroupDriver"),
+                                .storage = docker::text_of(*info, "Driver"),
+                                .memory_limit = can("MemoryLimit"),
+                                .cpu_limit = can("CpuCfsQuota"),
+                                .pids_limit = can("PidsLimit"),
+                                .seccomp = docker::has_option(*info, "seccomp")};
+  for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) description.runtimes.push_back(name);
+  return description;
 }
 
 }  // namespace

@@ -79,8 +79,8 @@ Result<> find_roots(const FarWorld& world, Job& job) {
   return {};
 }
 
-// Sweeps what the dead owner of a session left. Without a name, sweeps what all dead owners left. Blocks; the work of a
-// session may have gigabytes.
+// Sweeps what the dead owner of a session left. Without a name, sweeps what all dead owners left. Blocks, because the
+// work of a session may have gigabytes.
 void sweep_left(const FarWorld& world, const std::string& session = {}) {
   auto orphans = find_orphans(world.directories);
   if (!session.empty()) std::erase_if(orphans, [&](const auto& each) { return each.session != session; });
@@ -88,7 +88,8 @@ void sweep_left(const FarWorld& world, const std::string& session = {}) {
   sweep(world.directories, orphans, docker::connect);
 }
 
-// Does that for the session of an attach, whose near side takes a silent connection for a dead one.
+// Sweeps the session of an attach. Sends frames meanwhile, because the near side assumes that a silent connection is
+// dead.
 void sweep_and_pong(const FarWorld& world, const std::string& session) {
   auto swept = std::async(std::launch::async, [&] { sweep_left(world, session); });
   while (swept.wait_for(std::chrono::seconds(3)) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");

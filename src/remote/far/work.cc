@@ -1,5 +1,5 @@
 // Moves the workspace of a session and what its agent made of it between the near side and this machine, and removes
-// what this machine has of the session once it is at home.
+// what this machine has of the session once the work has come home.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>

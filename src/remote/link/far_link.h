@@ -40,13 +40,15 @@ class FarLink {
   // say in that thread where it is now; side() then has its new address.
   void reconnect(const MachineAddress& address, std::function<std::optional<MachineAddress>()> find = {});
 
-  // Describe the connection: whether there is one, whether send() keeps what it gets, whether an attempt to reconnect
-  // is under way, how many attempts there were since the last connection that lasted, and the descriptor to poll for
-  // reading, which is -1 without a connection.
+  // Returns whether there is a connection.
   bool is_up() const { return is_connected(state_); }
+  // Returns whether send() keeps what it gets.
   bool takes_frames() const { return may_send(state_); }
+  // Returns whether an attempt to reconnect is under way.
   bool is_coming() const { return state_ == LinkState::connecting; }
+  // Returns how many attempts there were since the last connection that lasted.
   int attempts() const { return attempts_; }
+  // Returns the descriptor to poll for reading, or -1 without a connection.
   int fd() const { return channel_ ? channel_->out.get() : -1; }
   // Returns the machine if it was ever reached, or null. Its connections may be dead.
   FarSide* side() { return side_ ? &*side_ : nullptr; }

@@ -32,7 +32,7 @@ namespace {
 // forever.
 constexpr int kServerPatience = 12 * 3600;
 
-bool says_utf8(const char* locale) {
+bool is_utf8_locale(const char* locale) {
   std::string text = lower(locale ? locale : "");
   return text.find("utf-8") != std::string::npos || text.find("utf8") != std::string::npos;
 }
@@ -58,7 +58,7 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
 
 // Returns the address to which mosh-client sends: the one that the server reports if it is among ours, otherwise the
 // first of the same address family.
-std::string pick(const std::vector<std::string>& ours, const std::string& theirs) {
+std::string choose_address(const std::vector<std::string>& ours, const std::string& theirs) {
   if (std::ranges::find(ours, theirs) != ours.end()) return theirs;
   bool six = theirs.find(':') != std::string::npos;  // mosh-server listens in the address family of the ssh connection
   for (const auto& each : ours)
@@ -182,11 +182,11 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   auto [master, slave] = TRY(make_pty());
   Command command;
   // The key goes into the environment, because other users can read arguments.
-  command.argv = {"mosh-client", pick(addresses, connect->server_address), std::to_string(connect->port)};
+  command.argv = {"mosh-client", choose_address(addresses, connect->server_address), std::to_string(connect->port)};
   command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
   // mosh-client refuses to run without a UTF-8 locale, and LC_ALL overrides the others.
-  if (!says_utf8(::getenv("LC_ALL")) &&
-      (::getenv("LC_ALL") || (!says_utf8(::getenv("LC_CTYPE")) && !says_utf8(::getenv("LANG")))))
+  if (!is_utf8_locale(::getenv("LC_ALL")) &&
+      (::getenv("LC_ALL") || (!is_utf8_locale(::getenv("LC_CTYPE")) && !is_utf8_locale(::getenv("LANG")))))
     command.env["LC_ALL"] = "C.UTF-8";
   Child client =
       TRY(Child::spawn(command, Child::from(slave.get()), Child::from(slave.get()), Child::from(slave.get())));

@@ -59,7 +59,7 @@ std::optional<wire::SessionResult> result_of_home(const session::LedgerView& vie
   auto earlier = session::read_result(results);
   if (!is_home_before(view, earlier)) return std::nullopt;
   if (earlier) return std::move(*earlier);
-  // Someone has removed the results since.
+  // Someone has removed the results since then.
   return wire::SessionResult{.bottle = view.plan ? view.plan->bottle : "", .exit = view.exit.value_or(125)};
 }
 
@@ -153,7 +153,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     if (is_nothing && before) back_ = std::move(before);
     else if (is_nothing && job_.plan.workspace_mode != manifest::WorkspaceMode::none) back_ = nothing_came();
     // The machine forgets the session next. From then on, only this file says what came home and what to look at.
-    auto saved = write_file_durably(path_of_result(), wire::encode(so_far(), wire::Layout::pretty));
+    auto saved = write_file_durably(path_of_result(), wire::encode(partial_result(), wire::Layout::pretty));
     if (saved) return input::Fetched{};
     back_.reset();
     back = std::unexpected(std::move(saved.error()).during("writing what came home"));
@@ -177,7 +177,7 @@ wire::WorkResult Conclusion::nothing_came() const {
 }
 
 input::Forgotten Conclusion::forget_there() {
-  // An adopted session whose work is home had no need of a connection before.
+  // An adopted session whose work is home needed no connection before.
   if (!side_ && job_.remote->adopts() && !vm_is_gone(job_, record_))
     if (auto side = reach_again()) side_ = std::move(*side);
   // The far engine is asked once more, so that the receipt has its latest answer.
@@ -282,7 +282,7 @@ std::string Conclusion::path_of_result() const {
 }
 
 // Returns the result without the end of the records and of what was made for the session.
-wire::SessionResult Conclusion::so_far() {
+wire::SessionResult Conclusion::partial_result() {
   wire::SessionResult result{.session = job_.plan.session, .bottle = job_.plan.bottle, .back = back()};
   if (far_result_) {
     result.exit = far_result_->exit;
@@ -303,10 +303,10 @@ wire::SessionResult Conclusion::so_far() {
 }
 
 wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
-  // Its time may be up since the last step, or it was destroyed by hand. If the work was lost with it, the record
-  // stays, so a later command accounts for it.
+  // Since the last step, the VM's time may have run out, or someone may have destroyed the VM. If the work was lost
+  // with it, the record stays, so a later command accounts for it.
   if (!receipt_.vm && vm_is_gone(job_, record_)) return account_for_vm(near_audit).result;
-  wire::SessionResult result = so_far();
+  wire::SessionResult result = partial_result();
   result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.
   if (!is_home()) receipt_.confirmed = false;
@@ -320,7 +320,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
 
 Conclusion::Accounted Conclusion::account_for_vm(NearAudit& near_audit) {
   if (fetch_error_.empty()) fetch_error_ = "the VM was destroyed before the work was fetched";
-  auto known = far_result_ ? std::optional(so_far()) : std::nullopt;
+  auto known = far_result_ ? std::optional(partial_result()) : std::nullopt;
   auto ledger = session::read_ledger(job_.directories, job_.plan.session);
   session::LedgerView view = ledger.value_or(session::LedgerView());
   view.vm.emplace().name = record_.vm_name;

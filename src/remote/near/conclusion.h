@@ -78,7 +78,7 @@ class Conclusion {
   wire::WorkResult back() const;
   Result<FarSide> reach_again();
   void add_vm_to_receipt();
-  wire::SessionResult so_far();
+  wire::SessionResult partial_result();
   Result<wire::SessionResult> result_before() const;
   std::optional<wire::WorkResult> came_before() const;
   std::vector<wire::AuditSeal> seals(NearAudit& near_audit) const;

@@ -1,5 +1,5 @@
-// Turns what happens into inputs of the state machine. It makes no decisions: whether a frame is allowed in this state,
-// what a lost connection means and what follows is in remote/near/state, where a test explores all of it. A frame or an
+// Turns what happens into inputs of the state machine. It makes no decisions: remote/near/state decides whether a frame
+// is allowed in this state, what a lost connection means and what follows, and a test explores all of it. A frame or an
 // event that is being handled is kept in a member, so that an action such as Do::pass_to_clients can refer to it
 // without carrying it.
 #include "remote/near/driver.h"

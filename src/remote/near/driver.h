@@ -35,8 +35,9 @@ class Driver {
 
   // Creates the session's record on this machine, or takes over the existing one, and begins.
   void open();
-  // Say whether the clients were told how the session ended, and request its end.
+  // Returns whether the clients were told how the session ended.
   bool is_over() const { return remote::is_over(state_); }
+  // Requests the end of the session.
   void stop() { feed(input::StopRequested{}); }
   // Adds the descriptors that the poller should watch, and returns how long it may wait, in milliseconds.
   int add_to(Poller& poller);

@@ -269,7 +269,7 @@ void Driver::attach() {
   send_kept();
 }
 
-// Sends what clients sent while no connection could take it, or what was perhaps lost with the last one.
+// Sends what clients sent while no connection could take it, and what may have been lost with the last connection.
 void Driver::send_kept() {
   for (const auto& frame : kept_.to_send()) link_.send(frame.type, frame.bytes);
 }

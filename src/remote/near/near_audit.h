@@ -11,8 +11,8 @@
 
 namespace bottle::remote {
 
-// Writes the broker's record, which lies beside the far guard's in the session's results. The record survives the
-// near side, and another near side continues it.
+// Writes the broker's record, which is beside the far guard's in the session's results. The record survives the near
+// side, and another near side continues it.
 class NearAudit {
  public:
   // `path` is the file for the lines, which is created with the first line. `clients` must outlive this object.

@@ -65,7 +65,7 @@ TEST_F(VmIsGone, AVmThatMovedIsFound) {
   EXPECT_EQ(now->target.host, "198.51.100.9");
   EXPECT_EQ(now->target.port, 2222);
   EXPECT_EQ(now->target.host_key_alias, "vm-1") << "it still has its key";
-  EXPECT_FALSE(where_vm_moved(*now, "vm-1", job_.directories, job_.remote->vm->environment)) << "it is there";
+  EXPECT_FALSE(where_vm_moved(*now, "vm-1", job_.directories, job_.remote->vm->environment)) << "the VM has not moved";
   hook("ssh-info", "exit 75");
   EXPECT_FALSE(where_vm_moved(address, "vm-1", job_.directories, job_.remote->vm->environment)) << "nobody knows";
 }

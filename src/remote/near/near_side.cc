@@ -8,7 +8,7 @@
 namespace bottle::remote {
 
 void run_near_side(const Job& job, Clients& clients, std::optional<Channel> channel) {
-  session::heed_stop_signal();
+  session::catch_stop_signal();
   Driver driver(job, clients, std::move(channel));
   driver.open();
   while (!driver.is_over()) {

@@ -1,4 +1,4 @@
-// Looks at each character, escape and set of a pattern by itself. It makes no difference where it stands: a pattern can
+// Looks at each character, escape and set of a pattern by itself. Their positions make no difference: a pattern can
 // match a space if one of them can.
 #include "scan/compiler/spaces.h"
 

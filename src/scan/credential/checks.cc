@@ -145,7 +145,7 @@ bool has_capitals(std::string_view run) {
   return capitals * kOneOf >= std::ssize(run);
 }
 
-// Returns whether two of the two lines before and the two lines after this one are lines of the same text.
+// Returns whether at least two of the four lines around this one, two before and two after it, belong to the same text.
 bool has_lines_around(const Text& text, size_t begin, size_t end) {
   constexpr size_t kMark = 3;       // letters with which a token begins
   constexpr size_t kLongest = 200;  // of a line

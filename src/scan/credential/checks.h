@@ -19,7 +19,7 @@ struct Credential {
 };
 
 // Counts the work of judging the matches of one text, and remembers the last rows of characters that were read in it:
-// many matches may be in one long row. Make a new one for each text, because it has addresses.
+// many matches may be in one long row. Make a new one for each text, because it contains addresses in the text.
 struct Judging {
   enum Row : uint8_t { kToken, kBase64, kRows };  // letters, digits, and "-_" or "+/-_="
   struct Known {

@@ -19,13 +19,13 @@ bool is_wif(std::string_view base58);
 // spaces or dashes.
 size_t card_at(std::string_view text, size_t at);
 size_t iban_at(std::string_view text, size_t at);
-// Returns whether the digits [begin, end), which are a card number, are one of several identifiers: most numbers near
-// them, with as many digits and after the same text, are no card numbers. One of ten identifiers is one by chance.
-// Looks at most kNearNumber bytes before and after them.
+// Returns whether the digits [begin, end), which have the form of a card number, are one of several identifiers: most
+// numbers near them, with as many digits and after the same text, are not card numbers. One in ten identifiers has that
+// form by chance. Looks at most kNearNumber bytes before and after them.
 bool is_among_ids(std::string_view text, size_t begin, size_t end);
 inline constexpr size_t kNearNumber = 512;
-// Returns whether one of them may begin there, because most of the next characters are digits, or because two capitals
-// and two digits begin them, as in an account number.
+// Returns whether a card or account number may begin there, because most of the next characters are digits, or because
+// two capitals and two digits begin them, as in an account number.
 bool may_begin_number(std::string_view text, size_t at);
 
 // Calls each(begin, end) for each text that has the form of a token of Discord: three parts with dots between them.

@@ -8,14 +8,14 @@ namespace bottle::scan {
 
 inline constexpr size_t kCloselyRead = 400;  // the bytes at the beginning of a long token that are judged
 
-// Remembers where the last tokens were read that have no word of a stand-in. Tokens may overlap, because each of many
-// keys in one row of letters reaches to its end.
+// Remembers the range of the last tokens that were read and that have no word of a stand-in. Tokens may overlap,
+// because each of many keys in one row of letters reaches to its end.
 struct PlainText {
   const char *begin = nullptr, *end = nullptr;
 };
 
 // Returns whether a token of a known form is a stand-in: it names itself an example, repeats itself, or counts up.
-// Reads what belongs to `known` only in part. Adds the number of bytes that were read to `read`.
+// Skips most of what is in the range `known`. Adds the number of bytes that were read to `read`.
 bool is_stand_in(std::string_view token, PlainText& known, size_t& read);
 inline bool is_stand_in(std::string_view token) {
   PlainText known;

@@ -64,8 +64,8 @@ uint64_t packs_at(const uint8_t* bytes) {
 // Finds sequences of readable bytes, which may cross from one block to the next.
 class Rows {
  public:
-  // Returns whether a sequence begins in the block before this one. Numbers with many zeros are not text: of twelve
-  // bytes of UTF-32, three are others.
+  // Returns whether a sequence begins in the block before this one. Numbers with many zeros are not text: even in
+  // UTF-32, three of twelve bytes are not zero.
   bool add(uint64_t readable, uint64_t zeros) {
     constexpr int kFewest = 3;
     constexpr uint64_t kRow = (uint64_t{1} << kShortestText) - 1;

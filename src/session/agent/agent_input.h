@@ -35,8 +35,8 @@ class AgentInput {
   std::string news(When when);
   // Returns whether the caller must add nothing more for now, so that a client that sends much waits for the agent.
   bool is_full() const { return kept_.size() >= kMost; }
-  // Returns whether those who cannot be kept waiting must be told what is_full() returns: when it changes, and every
-  // second while it is true.
+  // Returns whether the near side, which cannot be made to wait, must be told what is_full() returns: when that
+  // changes, and every second while it is true.
   bool must_tell(Time now);
 
  private:

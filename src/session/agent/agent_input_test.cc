@@ -92,7 +92,7 @@ TEST_F(AgentInputTest, IsDroppedIfTheAgentReadsHardlyAnything) {
   EXPECT_TRUE(input.empty());
 }
 
-// A near side is not kept waiting, because its other messages matter, so it may send on.
+// A near side is not made to wait, because its other messages must still arrive, so it may continue to send.
 TEST_F(AgentInputTest, IsBoundedEvenIfSomeoneGoesOn) {
   std::string part(1 << 20, 'x');
   for (int i = 0; i < 40; ++i) input.add(ours.get(), part, now);

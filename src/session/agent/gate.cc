@@ -34,9 +34,9 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
     size_t begin = text.find(wire::kReportBegins);
     size_t end = begin == std::string::npos ? begin : text.find(wire::kReportEnds, begin);
     if (end != std::string::npos) {
-      auto told =
+      auto report_text =
           std::string_view(text).substr(begin + wire::kReportBegins.size(), end - begin - wire::kReportBegins.size());
-      auto report = TRY(wire::decode<wire::Report>(told, wire::From::foreign));
+      auto report = TRY(wire::decode<wire::Report>(report_text, wire::From::foreign));
       early_ = text.substr(end + 1);
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;

@@ -41,8 +41,8 @@ using BeginTyping = std::function<std::unique_ptr<Typing>()>;
 
 // Says how a launcher takes part in a session. All callbacks run on the thread of follow().
 struct ClientOptions {
-  // Where the operator's input comes from. With `terminal`, it comes from a terminal in raw mode, with resizing and
-  // the detach key (Ctrl-P Ctrl-Q). With `detach_key`, the agent reads no input, and the terminal is read for that key.
+  // Where the operator's input comes from. With `terminal`, it comes from a terminal in raw mode, with resizing and the
+  // detach key (Ctrl-P Ctrl-Q). With `detach_key`, the agent reads no input; only that key is read.
   enum class Input { none, forwarded, terminal, detach_key } input = Input::none;
   bool quiet = false;  // do not show the agent's output
   std::function<void(const wire::Event& event)> on_event;

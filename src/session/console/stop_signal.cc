@@ -9,7 +9,7 @@ namespace {
 volatile sig_atomic_t signaled = 0;
 }
 
-void heed_stop_signal() {
+void catch_stop_signal() {
   struct sigaction action{};
   // SA_RESTART is not set, so that a wait of the main thread returns early.
   action.sa_handler = [](int) { signaled = 1; };

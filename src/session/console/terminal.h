@@ -37,7 +37,7 @@ class AgentScreen {
   void wrote(std::string_view bytes);
 
   // Returns what ends each mode that the output may have begun, and ends its last line. Empty if the output left
-  // nothing behind. The next call starts anew.
+  // nothing behind. The next call starts from the beginning.
   std::string restoration();
 
   // Returns whether the output may have asked the terminal a question, whose answer comes as input.
@@ -72,8 +72,8 @@ enum class Echo { on, off };
 // is requested.
 Result<std::string> ask(const Line& question, Echo echo, const std::stop_token& stop = {});
 
-// Asks a question that is answered by yes or no. Fails with Code::canceled and `if_not`, such as "nothing was removed",
-// after any answer but yes. Other errors are those of ask().
+// Asks a question that the operator answers with yes or no. Fails with Code::canceled and `if_not`, such as "nothing
+// was removed", after any answer other than yes. Other errors are those of ask().
 Result<> confirm(const Line& question, std::string_view if_not, const std::stop_token& stop = {});
 
 }  // namespace bottle::session

@@ -41,7 +41,8 @@ bool is_name(std::string_view text) {
 }
 
 // Returns whether a name can be shown. In lines that are values, and as a key of JSON, a secret may stand where a name
-// is expected, such as the address before "?sslmode=". In random text, letters often follow digits; in names, rarely.
+// is expected, such as the address before "?sslmode=". In random text, letters often follow digits; in names, they
+// rarely do.
 bool is_plain(std::string_view name) {
   size_t changes = 0;
   for (size_t i = 1; i < name.size(); ++i)

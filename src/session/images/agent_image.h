@@ -29,8 +29,8 @@ struct Making {
 
 // Builds the plan's agent image if the engine lacks it. The root file system is made with the machine's own package
 // managers, without an image registry. Takes minutes the first time, and returns immediately if the image exists. A
-// refreshed image replaces the old one under the same reference; containers of the old image keep running. A stop
-// ends the build with Code::canceled; the engine must heed it too.
+// refreshed image replaces the old one under the same reference; containers of the old image keep running. A stop ends
+// the build with Code::canceled; the engine must stop on it too.
 Result<> ensure_agent_image(docker::Engine& engine, const plan::Image& image, const Making& making);
 
 // Loads an image from the archive of another engine. If it replaces an image that bottle made, that one is removed, or

@@ -223,9 +223,10 @@ void LivePolicy::trust(const std::string& root) {
 void LivePolicy::set_unrecorded(const std::string& why) {
   if (config_.unrecorded == why) return;
   // While the record is full, a new reason makes no difference to the clients.
-  bool told = !config_.unrecorded.empty();
+  bool was_unrecorded = !config_.unrecorded.empty();
   change([why](wire::GuardConfig& config) { config.unrecorded = why; });
-  if (!told) tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
+  if (!was_unrecorded)
+    tell_(wire::RecordFull{"the guard refuses everything, because its decisions cannot be recorded: " + why});
   if (why.empty()) tell_(wire::RecordBack{});
 }
 

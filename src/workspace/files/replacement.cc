@@ -1,7 +1,7 @@
 // git removes the old version of each file before it writes the new ones, so a full disk or a directory that cannot be
 // written would lose files of the operator that exist nowhere else. Here, all that can run out of space happens in a
 // directory beside the files. What follows only renames, each rename can be undone, and no file is removed before all
-// of them are done. If the process is killed in between, the replaced files lie in that directory.
+// of them are done. If the process is killed in between, the replaced files are in that directory.
 #include "workspace/files/replacement.h"
 
 #include <fcntl.h>
@@ -220,7 +220,7 @@ Result<> Replacement::check_unchanged(const File& file) const {
 
 Result<> Replacement::put_in_place() {
   for (const auto& file : files_) TRY(check_unchanged(file));
-  // A file may become a directory, so what goes away goes first.
+  // A file may become a directory, so all old files are moved away first.
   for (const auto& file : files_) TRY(move_away(file));
   for (const auto& file : files_) TRY(move_in(file));
   return {};

@@ -13,7 +13,7 @@
 
 namespace bottle::workspace {
 
-// Holds the new state of some files of one directory. The new files lie in a directory in it, so that they are on the
+// Holds the new state of some files of one directory. The new files are in a directory in it, so that they are on the
 // same file system and only have to be renamed. Never follows a symbolic link below the directory.
 class Replacement {
  public:

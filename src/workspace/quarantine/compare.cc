@@ -315,7 +315,7 @@ class Comparison {
     if (!there || !same(*there, entry)) lines_ += index_line(entry);
   }
   void remove(const std::string& path) {
-    if (committed(path)) lines_ += gone_line(q_, path);
+    if (committed(path)) lines_ += removal_line(q_, path);
   }
 
   // Decides which entries go into that tree.

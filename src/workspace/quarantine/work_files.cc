@@ -40,7 +40,7 @@ void each_text(std::string_view out, Use use) {
 
 std::string index_line(const git::Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
 
-std::string gone_line(const Quarantine& q, const std::string& path) {
+std::string removal_line(const Quarantine& q, const std::string& path) {
   return "0 " + std::string(2 * q.id_size, '0') + "\t" + path + '\0';
 }
 

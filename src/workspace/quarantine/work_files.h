@@ -16,10 +16,10 @@ using Entries = std::map<std::string, git::Entry>;
 
 // Return a line for `git update-index --index-info -z`, which sets an entry of an index or removes it.
 std::string index_line(const git::Entry& entry);
-std::string gone_line(const Quarantine& q, const std::string& path);
+std::string removal_line(const Quarantine& q, const std::string& path);
 
-// Adds lines from index_line() and gone_line() to an index that holds `start` (a tree or a commit; empty for nothing),
-// and writes the index as a tree.
+// Adds lines from index_line() and removal_line() to an index that holds `start` (a tree or a commit; empty for
+// nothing), and writes the index as a tree.
 Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
                                const std::string& lines);
 

@@ -318,7 +318,7 @@ Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
     why = written.error().what;
     if (!brought) unwritable_ = why;  // the repository will not accept the next one either
   }
-  homeless_.push_back({name, id, why});
+  unplaced_.push_back({name, id, why});
   return true;
 }
 
@@ -391,7 +391,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
     (void)git::delete_refs(*origin_.repository, {prefix_ + "worktree"});
   }
   if (is_repository) TRY(take_staged());
-  if (!homeless_.empty()) TRY(write_bundle());
+  if (!unplaced_.empty()) TRY(write_bundle());
   return {};
 }
 

@@ -138,7 +138,7 @@ class Homecoming {
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_;
-  std::vector<Ref> encoded_, homeless_;
+  std::vector<Ref> encoded_, unplaced_;
   std::vector<Staged> staged_;
   std::optional<uint64_t> commits_ = 0;
   uint64_t ignored_bytes_ = 0;

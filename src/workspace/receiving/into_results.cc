@@ -25,7 +25,8 @@ constexpr size_t kMostTops = 1000;
 
 // Names the highest directory that contains only such files, such as "dist/", instead of each file below it. `shared`
 // has the directories with other files.
-std::vector<std::string> tops_of(const std::vector<std::string>& paths, const std::set<std::string>& shared) {
+std::vector<std::string> top_directories_of(const std::vector<std::string>& paths,
+                                            const std::set<std::string>& shared) {
   std::set<std::string> tops;
   for (const auto& path : paths) {
     size_t slash = path.find('/');
@@ -83,7 +84,7 @@ Result<> Homecoming::write_bundle() {
   to.objects.insert(to.objects.begin(), checked.path() + "/objects");
   std::string known_objects = std::exchange(q_.known_objects, to.objects[0]);
   std::vector<std::string> words = {"bundle", "create", "--quiet", results_ + "/work.bundle"};
-  for (const auto& ref : homeless_) {
+  for (const auto& ref : unplaced_) {
     // git leaves out a ref to a commit that it excludes, and only warns.
     if (TRY(is_in_base(ref.id))) {
       inspection_->flag(ref.name, "it is in no bundle, because your repository has its commit " + ref.id +
@@ -147,7 +148,7 @@ Result<> Homecoming::keep_ignored() {
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
-  ignored_tops_ = tops_of(rest, shared);
+  ignored_tops_ = top_directories_of(rest, shared);
   changes_.ignored = std::move(rest);
   return {};
 }

@@ -207,7 +207,7 @@ class Examination {
     // removed.
     if (!index_.has_directories)
       for (const auto& [path, entry] : head_)
-        if (!names.contains(path)) lines += gone_line(q_, path);
+        if (!names.contains(path)) lines += removal_line(q_, path);
     for (const auto& entry : index_.entries) {
       // Paths in an index are unchecked, and a tree with "../x" or ".git/x" must never be made.
       if (!is_allowed(entry.path) || (entry.stage ? !found_.contains(entry.object) : is_in_head(entry))) continue;

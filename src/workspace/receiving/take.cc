@@ -1,4 +1,4 @@
-// Takes work that lies in the results or on refs. git runs with the operator's files as its work tree, but in a git
+// Takes work that is in the results or on refs. git runs with the operator's files as its work tree, but in a git
 // directory of ours, so that no command from the repository's settings runs. Patches are all checked before the first
 // one is applied, and each is applied to copies of the files, which then replace them. So a session with several
 // repositories is taken as a whole or not at all.
@@ -161,7 +161,7 @@ Result<Fit> check(const git::Runner& git, const View& view, const Patch& patch) 
   return Fit{std::move(failed), std::move(filtered)};
 }
 
-// Describes a copy whose content lies elsewhere while the patch is applied to its pointer.
+// Describes a copy whose content is stored elsewhere while the patch is applied to its pointer.
 struct PutAside {
   std::string path, pointer, content;
 };

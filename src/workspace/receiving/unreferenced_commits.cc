@@ -57,16 +57,16 @@ Result<std::vector<std::string>> unreferenced_commits(const Quarantine& q, const
   std::vector<std::string> found;
   int spare = kMostUnreadable;
   while (!ids.empty() && found.size() < most) {
-    bool told = TRY(drop_reached(q, git, ids, reached, spare));
+    bool is_known = TRY(drop_reached(q, git, ids, reached, spare));
     if (ids.empty()) break;
     // The newest one may contain earlier ones.
     std::string id = std::move(ids.back());
     ids.pop_back();
     std::vector<std::string> alone = {id};
-    if (!told) told = TRY(drop_reached(q, git, alone, reached, spare));
+    if (!is_known) is_known = TRY(drop_reached(q, git, alone, reached, spare));
     if (alone.empty()) continue;
     // A broken history is reported when it is brought home. It would also stop each further run of git.
-    if (told) reached.push_back(id);
+    if (is_known) reached.push_back(id);
     found.push_back(std::move(id));
   }
   return found;

@@ -1,4 +1,4 @@
-// Finds repositories that lie in a tree without being part of it.
+// Finds repositories that are in a tree without being part of it.
 #pragma once
 
 #include <functional>

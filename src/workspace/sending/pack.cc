@@ -172,7 +172,7 @@ bool is_of_sessions(std::string_view path) {
 // Returns the mode that a checkout would give a file, whatever the umask was when the file was made.
 int mode_of(mode_t mode) { return mode & 0100 ? 0755 : 0644; }
 
-// Removes the refs of earlier sessions, which are no business of the agent.
+// Removes the refs of earlier sessions, which the agent must not see.
 std::string without_sessions(std::string_view packed_refs) {
   std::string out;
   for (bool dropped = false; !packed_refs.empty();) {

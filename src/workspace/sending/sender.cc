@@ -153,7 +153,7 @@ Result<git::Directory> Sender::cloned(const Origin& origin, const std::string& t
   return workspace::clone(git_, origin, to, {committer_of(settings), rules}, summary_.warnings);
 }
 
-Result<bool> Sender::anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const {
+Result<bool> Sender::has_unsent_files(const std::vector<git::Entry>& entries, const std::string& below) const {
   return recorder_ && std::ranges::any_of(entries, [&](const git::Entry& entry) {
            return !is_submodule(entry) && !recorder_->has(below + entry.path);
          });
@@ -161,9 +161,9 @@ Result<bool> Sender::anything_stays(const std::vector<git::Entry>& entries, cons
 
 // Marks files that are in the index and not in the workspace as a sparse checkout does. Otherwise they would look
 // deleted there, and the agent's next commit would delete them.
-Result<> Sender::hide_what_stays(const std::vector<git::Entry>& entries, const std::string& below,
-                                 const git::Directory& index) {
-  if (!TRY(anything_stays(entries, below))) return {};
+Result<> Sender::hide_unsent_files(const std::vector<git::Entry>& entries, const std::string& below,
+                                   const git::Directory& index) {
+  if (!TRY(has_unsent_files(entries, below))) return {};
   git::Runner::Options options{.in = index};
   for (const auto& entry : entries)
     if (!is_submodule(entry) && !recorder_->has(below + entry.path)) options.input += entry.path + '\0';
@@ -214,8 +214,8 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
                                   ")");
   TRY(writes ? packer_.pack(tree, {.committed = true}) : packer_.pack_commit(git_, entries, made));
   TRY(activate_submodules(entries, made));
-  TRY(hide_what_stays(entries, below, made));
-  // The .git comes after the files, because hide_what_stays() still changes its index when they are known.
+  TRY(hide_unsent_files(entries, below, made));
+  // The .git comes after the files, because hide_unsent_files() still changes its index when they are known.
   TRY(packer_.pack_under(made.path(), ".git"));
   std::error_code ignored;
   // The checkout is removed now, so that those of all submodules do not take room at the same time.
@@ -346,11 +346,11 @@ Result<bool> Sender::take_along(const std::string& path, const Origin* top, bool
 Result<> Sender::pack_index(const Origin& origin, const std::vector<git::Entry>& entries) {
   std::string index = origin.repository.git_dir;
   // The operator's index must not be changed, so the marks go into a copy of it in a view.
-  if (TRY(anything_stays(entries, ""))) {
+  if (TRY(has_unsent_files(entries, ""))) {
     auto settings = git::settings_in(origin.repository, origin.head.branch, operators_);
     auto view =
         TRY(git::make_view(origin.repository, fresh_place(), {.head = origin.head.commit, .settings = &settings}));
-    TRY(hide_what_stays(entries, "", view));
+    TRY(hide_unsent_files(entries, "", view));
     index = view.path();
   }
   struct stat st{};
@@ -370,14 +370,14 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
   if (commits) summary_.base = origin->head.commit;
   if (own_git && (commits || origin->head.commit.empty()))
     note("", summary_.base, TRY(git::read_refs(origin->repository, "refs/")));
-  // Build products lie beside their sources, and tools such as make compare the times of both.
+  // Build products are beside their sources, and tools such as make compare the modification times of both.
   TRY(packer_.pack(source_, {.with_git = own_git, .own_times = true, .nested = [&](const std::string& path) {
                                return take_along(path, commits ? origin : nullptr, own_git);
                              }}));
   if (commits && !own_git) replaced_.emplace_back("", *origin);
   // The index is packed after all files, for the same reason as the clones below.
   if (own_git) TRY(pack_index(*origin, committed));
-  // The clones come last, because hide_what_stays() needs the list of the files in the stream.
+  // The clones come last, because hide_unsent_files() needs the list of the files in the stream.
   for (const auto& [path, replaced] : replaced_) {
     std::string below = path.empty() ? "" : path + "/";
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));
@@ -385,7 +385,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
     TRY(activate_submodules(entries, made));
     note(path, replaced.head.commit, TRY(refs_of(made)));
     TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
-    TRY(hide_what_stays(entries, below, made));
+    TRY(hide_unsent_files(entries, below, made));
     packer_.set_place(below);
     TRY(packer_.pack_under(made.path(), ".git"));
     packer_.set_place("");

@@ -43,9 +43,9 @@ class Sender {
   Result<> send_below(const std::string& path, const std::string& commit, int depth);
   Result<bool> take_along(const std::string& path, const Origin* top, bool own_git);
   Result<> pack_index(const Origin& origin, const std::vector<git::Entry>& entries);
-  Result<> hide_what_stays(const std::vector<git::Entry>& entries, const std::string& below,
-                           const git::Directory& index);
-  Result<bool> anything_stays(const std::vector<git::Entry>& entries, const std::string& below) const;
+  Result<> hide_unsent_files(const std::vector<git::Entry>& entries, const std::string& below,
+                             const git::Directory& index);
+  Result<bool> has_unsent_files(const std::vector<git::Entry>& entries, const std::string& below) const;
   void note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at = "");
 
   const git::Runner& git_;

@@ -15,11 +15,11 @@ class InputPause {
   using Time = std::chrono::steady_clock::time_point;
   // How long a statement of the far side counts. The far side repeats it every second.
   static constexpr std::chrono::seconds kCounts{4};
-  // The longest time for which clients wait in all, until kBreath bytes of their input have been read. The time is
-  // longer than a far side needs to give up an agent that reads nothing. The bytes are more than a socket holds, so
-  // that a request to stop is reached within two pauses, and less than a slow agent reads in one.
+  // The longest time for which clients wait in all, until kBytesBetweenPauses bytes of their input have been read. The
+  // time is longer than a far side needs to give up an agent that reads nothing. The bytes are more than a socket
+  // holds, so that a request to stop is reached within two pauses, and less than a slow agent reads in one.
   static constexpr std::chrono::seconds kLongest{10};
-  static constexpr size_t kBreath = 256 << 10;
+  static constexpr size_t kBytesBetweenPauses = 256 << 10;
 
   void far_side_says(bool waits, Time now) {
     if (waits) told_at_ = now;
@@ -30,7 +30,7 @@ class InputPause {
   // Counts input of a client that was read. Whatever the far side says, only this ends the count of the waiting.
   void took(size_t bytes) {
     read_ += bytes;
-    if (read_ < kBreath) return;
+    if (read_ < kBytesBetweenPauses) return;
     read_ = 0;
     waited_ = {};
   }
@@ -47,7 +47,7 @@ class InputPause {
  private:
   std::optional<Time> told_at_;  // when the far side last said that input must wait
   Time since_{};                 // the last call of update()
-  Time::duration waited_{};      // since kBreath bytes were read
+  Time::duration waited_{};      // since kBytesBetweenPauses bytes were read
   size_t read_ = 0;
   bool waits_ = false;
 };

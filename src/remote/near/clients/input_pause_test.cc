@@ -45,7 +45,7 @@ TEST(InputPause, AFarSideCannotKeepAClientWaitingForLong) {
       InputPause pause;
       InputPause::Time now{};
       EXPECT_EQ(wait_of(pause, now, says_goes, behind), InputPause::kLongest);
-      pause.took(InputPause::kBreath - 1);
+      pause.took(InputPause::kBytesBetweenPauses - 1);
       EXPECT_FALSE(pause.update(behind, now)) << "a request to stop may still be unread";
       pause.took(1);
       EXPECT_EQ(wait_of(pause, now, says_goes, behind), InputPause::kLongest);

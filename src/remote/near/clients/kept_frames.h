@@ -1,7 +1,7 @@
-// Keeps what clients send to the far side until it has surely arrived: the size of their terminal, and changes of the
-// policy that were not answered. A connection may break at any time, and a near side that takes over a session has none
-// at first. Input is not kept, because keystrokes would do something else when they come later. It is counted, so that
-// the operator learns of the loss.
+// Keeps what clients send to the far side until it has certainly arrived: the size of their terminal, and changes of
+// the policy that were not answered. A connection may break at any time, and a near side that takes over a session has
+// none at first. Input is not kept, because keystrokes that arrive late may do something else. Lost input is counted,
+// so that the operator learns of the loss.
 #pragma once
 
 #include <cstddef>

@@ -29,7 +29,7 @@ namespace {
 // The size of one piece, in bytes. Even in Base64, a piece is so short that keystrokes do not wait noticeably for it.
 constexpr size_t kPiece = 16 * 1024;
 constexpr size_t kMostStreams = 256;
-// How long a change of what was used may wait until it is written.
+// How long a change of the usage counts may wait before it is written.
 constexpr std::chrono::milliseconds kKeepsUsage{500};
 // The limit for all streams together, in bytes. More would fill ssh's own buffers and delay the keystrokes.
 constexpr size_t kMostInFlight = 1024 * 1024;
@@ -206,7 +206,8 @@ void NearServices::take_all(const std::vector<wire::FromGuard>& messages) {
   }
 }
 
-// Writes what was used, for a near side that takes over the session. If this cannot be written, the session continues.
+// Writes the usage counts for a near side that takes over the session. If they cannot be written, the session
+// continues.
 void NearServices::keep_usage() {
   keep_at_.reset();
   (void)write_file_atomically(usage_path_, wire::encode(wire::KeptUsage{usage_.all()}));

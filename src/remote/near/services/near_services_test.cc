@@ -124,7 +124,7 @@ std::string get(const std::string& method, const std::string& url) {
 
 TEST_F(NearServicesTest, TheRulesAreCheckedOnThisSideToo) {
   EXPECT_EQ(there_.plan.egress.lan[0].to.find("127.0.0.1"), std::string::npos)
-      << "the address is no business of the other machine";
+      << "the other machine does not need the address";
   std::thread service([&] {
     UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     char buffer[4096];
@@ -278,7 +278,7 @@ TEST_F(NearServicesTest, UsageCountsSurviveTheBrokersDeath) {
   EXPECT_NE(answer(4).find("limit_reached"), std::string::npos);
 }
 
-// `bottle attach` starts another near side after the death of one, whose broker must not begin to count again.
+// After a near side has died, `bottle attach` starts another one. Its broker must not begin to count from zero.
 TEST_F(NearServicesTest, UsageCountsSurviveTheDeathOfTheNearSide) {
   std::thread service([&] {
     UniqueFd client(::accept4(service_.get(), nullptr, nullptr, SOCK_CLOEXEC));

@@ -1,4 +1,4 @@
-// Keeps a near side in touch with the far side while the agent runs or may run.
+// Keeps a near side connected to the far side while the agent runs or may run.
 #include <algorithm>
 
 #include "remote/near/state/stepper.h"
@@ -22,12 +22,12 @@ void Stepper::on(const input::Tick&) {
     perform(Tell{Notice::vm_time_nearly_up});
     state_.deadlines.ask_to_stop(now_.awake);
   }
-  heed_stop();
+  continue_stop();
 }
 
 void Stepper::on(const input::StopRequested&) {
   state_.deadlines.ask_to_stop(now_.awake);
-  heed_stop();
+  continue_stop();
 }
 
 void Stepper::on(const input::LauncherGone&) {
@@ -35,7 +35,7 @@ void Stepper::on(const input::LauncherGone&) {
   if (keeps_values() || may_run()) abandon({Why::launcher_gone});
 }
 
-void Stepper::heed_stop() {
+void Stepper::continue_stop() {
   if (!state_.deadlines.is_stopping()) return;
   // Nothing is known to run yet, so there is nothing that a grace period could save.
   if (keeps_values() || may_run()) return abandon({Why::stopped});
@@ -103,7 +103,7 @@ void Stepper::on(const input::LinkBack&) {
     perform(Do::attach, Tell{Notice::link_back});
     become(phase::Running{false, reconnecting->missed_checkpoints});
     // A stop that came while the connection was down is sent now.
-    heed_stop();
+    continue_stop();
   }
 }
 

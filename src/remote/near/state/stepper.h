@@ -63,7 +63,7 @@ class Stepper {
   void on(const input::Tick&);
   void on(const input::StopRequested&);
   void on(const input::LauncherGone&);
-  void heed_stop();
+  void continue_stop();
 
   // -- the connection
 
