@@ -3,18 +3,17 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "base/error.h"
 #include "base/files/directories.h"
 
 namespace bottle::machine {
 
-// Says which machine this is. What is not known is empty.
+// Says which machine this is. What is not known is empty. Network devices are not facts about a machine: a dock or a
+// new card changes them, and some virtual machines get a new address at each start.
 struct MachineFacts {
-  std::string id;                      // of the installed system: /etc/machine-id
-  std::string host;                    // /etc/hostname, which is different in each container
-  std::vector<std::string> addresses;  // of built-in network devices; a clone of the disk has others
+  std::string id;    // of the installed system: /etc/machine-id
+  std::string host;  // /etc/hostname, which is different in each container
 
   static MachineFacts read();
 };
