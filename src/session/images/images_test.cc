@@ -97,6 +97,16 @@ TEST_F(ImagesOfAnEngine, AreKnownAgainOnAnotherEngine) {
   EXPECT_EQ(image_identity(*engine, "none:1").error().code, Code::not_found);
 }
 
+// A machine that builds images has many without a name, and its hello would be refused.
+TEST_F(ImagesOfAnEngine, UnnamedImagesAreLeftOutIfThereAreTooMany) {
+  nlohmann::json images = nlohmann::json::array();
+  for (size_t i = 0; i < kMostIdentities + 10; ++i) images.push_back({{"Id", "sha256:" + std::to_string(i)}});
+  images.push_back({{"Id", "sha256:aa"}, {"RepoTags", {"a:1"}}});
+  auto all = image_identities(images);
+  EXPECT_EQ(all.size(), kMostIdentities);
+  EXPECT_TRUE(has_identity(all, "a:1 sha256:aa"));
+}
+
 TEST_F(ImagesOfAnEngine, ALaterImageOfOursReplacesAnOlderOne) {
   constexpr auto kName = "bottle-agent-claude:1";
   docker.with_world([&](FakeWorld& world) { world.add_image(kName).created = 20; });

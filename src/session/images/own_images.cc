@@ -61,7 +61,7 @@ Result<std::string> image_identity(docker::Engine& engine, const std::string& re
 }
 
 std::vector<std::string> image_identities(const nlohmann::json& images) {
-  std::vector<std::string> identities;
+  std::vector<std::string> identities, unnamed;
   for (const auto& image : images) {
     std::string id = text_of(image, "Id");
     auto names = names_in(image, "RepoTags");
@@ -70,8 +70,11 @@ std::vector<std::string> image_identities(const nlohmann::json& images) {
     const auto& created = member(image, "Created");
     std::string time = created.is_number_integer() ? " " + std::to_string(created.get<int64_t>()) : "";
     for (const auto& name : names) identities.push_back(name + " " + id + (is_ours(name) ? time : ""));
-    if (names.empty()) identities.push_back(id);
+    if (names.empty()) unnamed.push_back(id);
   }
+  // A hello has a limit. A machine that builds images may have thousands without a name, which are rarely needed.
+  for (auto& id : unnamed)
+    if (identities.size() < kMostIdentities) identities.push_back(std::move(id));
   return identities;
 }
 

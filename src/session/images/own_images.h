@@ -24,7 +24,10 @@ std::string image_name(std::string reference);
 // follows, in seconds since 1970. For an image whose `reference` is not a tag, such as a digest, it is only the id.
 // Fails with Code::not_found if there is no such image.
 Result<std::string> image_identity(docker::Engine& engine, const std::string& reference);
-// Returns the identities of all images, including those without a name. `images` comes from Engine::images().
+// The most identities that a hello takes.
+inline constexpr size_t kMostIdentities = 5000;
+// Returns the identities of all images with a name, and of as many without one as there is room for in a hello.
+// `images` comes from Engine::images().
 std::vector<std::string> image_identities(const nlohmann::json& images);
 // Returns whether an engine that has the images `there` has this one, or a later one of the same name if bottle makes
 // it. `identity` may be only the name if nothing more is known. Pure.

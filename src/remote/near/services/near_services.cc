@@ -207,10 +207,11 @@ void NearServices::take_all(const std::vector<wire::FromGuard>& messages) {
 }
 
 // Writes the usage counts for a near side that takes over the session. If they cannot be written, the session
-// continues.
+// continues, and the next turn after a while tries it again.
 void NearServices::keep_usage() {
   keep_at_.reset();
-  (void)write_file_atomically(usage_path_, wire::encode(wire::KeptUsage{usage_.all()}));
+  if (!write_file_atomically(usage_path_, wire::encode(wire::KeptUsage{usage_.all()})))
+    keep_at_ = std::chrono::steady_clock::now() + kKeepsUsage;
 }
 
 void NearServices::handle(const Poller& poller, bool behind) {
