@@ -124,8 +124,8 @@ Found discord(const Text& text, size_t begin, size_t end) {
 }
 
 constexpr Set kBase64Digits = set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=");
-// JSON may have a backslash before a slash.
-constexpr Set kInRun = set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\\");
+// JSON may have a backslash before a slash and for a line end. An "=" ends Base64 or precedes a value.
+constexpr Set kInRun = set_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_\\");
 constexpr std::string_view kAroundLine = " \t\r\n\"'`,;()\\";  // as in source code
 
 bool is_in(const Set& set, char c) { return set[static_cast<unsigned char>(c)]; }
@@ -145,9 +145,24 @@ bool has_capitals(std::string_view run) {
   return capitals * kOneOf >= std::ssize(run);
 }
 
+constexpr size_t kMark = 3;  // letters with which a token begins
+
+// Returns whether the text beside a token is Base64: it has many capitals and a "+" or "/" of its own, apart from what
+// separates it from the token. Another token beside this one, which begins with `mark`, is not.
+bool is_base64_beside(std::string_view run, std::string_view mark, bool is_before) {
+  constexpr size_t kFewest = 100, kShortestToken = 60;
+  if (run.size() < kFewest || !has_capitals(run)) return false;
+  auto is_separator = [](char c) { return !is_alnum(c); };
+  while (!run.empty() && is_separator(run.front())) run.remove_prefix(1);
+  while (!run.empty() && is_separator(run.back())) run.remove_suffix(1);
+  size_t at = is_before ? run.find_last_of("+/") : run.find_first_of("+/");
+  if (at == run.npos) return false;
+  std::string_view next = is_before ? run.substr(at + 1) : run.substr(0, at);
+  return next.size() < kShortestToken || !next.starts_with(mark);
+}
+
 // Returns whether at least two of the four lines around this one, two before and two after it, belong to the same text.
 bool has_lines_around(const Text& text, size_t begin, size_t end) {
-  constexpr size_t kMark = 3;       // letters with which a token begins
   constexpr size_t kLongest = 200;  // of a line
   constexpr int kEach = 2, kFewest = 2;
   std::string_view before = text.substr(begin - std::min(begin, kLongest), std::min(begin, kLongest));
@@ -160,7 +175,7 @@ bool has_lines_around(const Text& text, size_t begin, size_t end) {
     text.look(to - from);
     std::string_view other = digits_of_line(text.substr(from, to - from));
     // A list of tokens is not a text.
-    return other.size() == own.size() && other.substr(0, kMark) != text.substr(begin, kMark);
+    return other.size() == own.size() && other.substr(0, kMark) != text.substr(begin, kMark) && has_capitals(other);
   };
   int found = 0;
   for (size_t i = 0, to = line; i < kEach && to > 0; ++i) {
@@ -181,14 +196,14 @@ bool has_lines_around(const Text& text, size_t begin, size_t end) {
 // Returns whether the match is part of a longer text in Base64, such as that of a program. Some tokens begin only with
 // letters that such a text also has.
 bool in_base64(const Text& text, size_t begin, size_t end) {
-  constexpr size_t kLooked = 256, kFewest = 100;
+  constexpr size_t kLooked = 256;
   size_t whole = row_end(text, end, Judging::kToken), from = begin, to = whole;
   while (from > 0 && begin - from < kLooked && is_in(kInRun, text[from - 1])) --from;
   while (to < text.size() && to - whole < kLooked && is_in(kInRun, text[to])) ++to;
-  text.look(begin - from + to - whole);
-  bool before = begin - from >= kFewest && has_capitals(text.substr(from, begin - from));
-  bool after = to - whole >= kFewest && has_capitals(text.substr(whole, to - whole));
-  return before || after || has_lines_around(text, begin, end);
+  text.look(2 * (begin - from + to - whole));
+  std::string_view mark = text.substr(begin, kMark);
+  return is_base64_beside(text.substr(from, begin - from), mark, true) ||
+         is_base64_beside(text.substr(whole, to - whole), mark, false) || has_lines_around(text, begin, end);
 }
 
 // Returns whether the match may be Base64 of numbers with many zeros, which are letters "A". The number 16 with zeros

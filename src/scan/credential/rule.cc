@@ -219,11 +219,11 @@ bool reads_spaces(Check check) {
     case Check::pem:
     case Check::putty:
     case Check::jwk:
+    case Check::not_base64:
       return true;
     case Check::token:
     case Check::crc32_base62:
     case Check::aws_key_id:
-    case Check::not_base64:
     case Check::last:
     case Check::userinfo:
     case Check::basic:
