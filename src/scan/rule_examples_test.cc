@@ -163,6 +163,23 @@ TEST(Rules, FormsWithEitherSpaceAreFound) {
   EXPECT_TRUE(found(form_field("pay to " + filled("<iban>", 3), "+")).contains("iban"));
 }
 
+// The parameter after a signature helps to find it, but is not a part of it.
+TEST(Rules, ASignatureIsTheSameWhereverItStands) {
+  auto catalog = Catalog::builtin();
+  ASSERT_TRUE(catalog);
+  catalog->build();
+  for (std::string_view pad : {"=", "%3D"}) {
+    std::string signature = filled("sig=<alnum 43>", 3).append(pad), after = "&se=1700000000";
+    auto first = Detector(&*catalog).scan(signature + after).findings;
+    auto second = Detector(&*catalog).scan("?" + signature + after).findings;
+    ASSERT_EQ(first.size(), 1u) << signature;
+    ASSERT_EQ(second.size(), 1u) << signature;
+    EXPECT_EQ(first[0].fingerprint, second[0].fingerprint);
+    EXPECT_EQ(first[0].begin + 1, second[0].begin);
+    EXPECT_EQ(first[0].end, signature.size());
+  }
+}
+
 // Returns the account number with its checksum, in groups of four characters.
 std::string iban_in_groups(const std::string& country, const std::string& account) {
   for (char tens = '0'; tens <= '9'; ++tens)

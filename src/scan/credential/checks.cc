@@ -65,7 +65,11 @@ Found crc32_base62(const Text& text, size_t begin, size_t end) {
   return token(text, begin, end);
 }
 
+// Takes the last characters of a match. A pattern may also match the beginning of the next parameter, "&se=", to be
+// certain, and the value ends before it.
 Found last(const Text& text, size_t begin, size_t end, size_t count) {
+  size_t next = text.substr(begin, end - begin).rfind('&');
+  if (next != text.npos && next > 0) end = begin + next;
   if (count > end - begin) return {};
   if (stands_in(text, end - count, end)) return {};
   return Credential{end - count, row_end(text, end, Judging::kBase64)};
