@@ -219,7 +219,7 @@ TEST(Rules, NumbersInFormsAreFound) {
 // Only the pattern of a rule shows that a match can have a space, and a pattern can express that in many ways.
 TEST(Rules, OwnRulesWithASpaceAreFoundInForms) {
   for (std::string space : {" ", "[ ]", "[ ]?", "\\s", "[\\s]", "\\x20", "[\\x20]", "\\h", "\\W", "\\D", ".", "[^a-z]",
-                            "[!-~ ]", "[\t-/]", "[[:space:]]", "[^\\S]", "(?: |_)"}) {
+                            "[!-~ ]", "[\t-/]", "[\\t-!]", "[[:space:]]", "[^\\S]", "(?: |_)"}) {
     for (std::string mark : {"acmekey", "[a-z]{7}"}) {
       auto rules =
           *parse_rules("[acme]\nis: b\nyes: a\nno: b\npattern: " + mark + space + "(?:[A-Z0-9]{4}" + space + "){3}\n");

@@ -7,11 +7,10 @@
 namespace bottle::scan {
 namespace {
 
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+
 // Returns whether the escape of this character may stand for a space.
-bool escape_may_be_space(char c) {
-  bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  return c == ' ' || (is_letter && !std::string_view("dwbnrtfS").contains(c));
-}
+bool escape_may_be_space(char c) { return c == ' ' || (is_letter(c) && !std::string_view("dwbnrtfS").contains(c)); }
 
 // Reads the set after the '[' before `at`, and moves `at` past its end. Returns whether it may have a space.
 bool set_may_have_space(std::string_view pattern, size_t& at) {
@@ -28,6 +27,7 @@ bool set_may_have_space(std::string_view pattern, size_t& at) {
       has_all_spaces |= escaped == 's' || escaped == ' ';
       first = escaped;
       if (!is('-')) continue;
+      if (is_letter(escaped)) return true;  // a range that may begin with an escape
     }
     char last = first;
     if (is('-') && at + 1 < pattern.size() && pattern[at + 1] != ']') {
