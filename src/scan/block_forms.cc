@@ -75,16 +75,17 @@ void BlockScan::scan_form(const View& view, const std::vector<Region>& regions) 
   if (result_.findings.size() > found) seen_[view.joined].forget(hash);
 }
 
-// Finds the numbers that have spaces between their groups. A plus precedes the number, or follows its first group.
+// Finds the numbers that have spaces between their groups. A plus precedes the number, or follows its first groups.
 void BlockScan::find_numbers_of_form(const View& view) {
-  constexpr uint32_t kLongestGroup = 8;
+  constexpr uint32_t kFarthest = 24;  // bytes from the beginning of the number to the first plus
   auto find = [&](uint32_t at) {
     if (may_begin_number(view.text, at) && may_work(work::kSpot)) find_numbers(view, {.begin = at});
   };
+  auto is_of_number = [&](char c) { return is_alnum(c) || c == '-'; };
   uint32_t last = 0;  // the number at this position was examined
   for (uint32_t at : *view.pluses) {
     uint32_t begin = at;
-    while (begin > last && at - begin < kLongestGroup && is_alnum(view.text[begin - 1])) --begin;
+    while (begin > last && at - begin < kFarthest && is_of_number(view.text[begin - 1])) --begin;
     if (begin < at && (begin > last || last == 0)) find(begin);
     find(last = at + 1);
   }

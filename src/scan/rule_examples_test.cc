@@ -121,7 +121,7 @@ std::string form_field(std::string_view text, std::string_view space, std::strin
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
     if (c == ' ') out += space;
-    else if (is_alnum(c)) out += c;
+    else if (is_alnum(c) || c == '-') out += c;
     else out.append({'%', kDigits[byte >> 4], kDigits[byte & 15]});
   }
   return out;
@@ -199,6 +199,7 @@ TEST(Rules, NumbersInFormsAreFound) {
   catalog->build();
   for (const auto& [rule, number] : {std::pair("payment-card", std::string("4539 1488 0343 6467")),
                                      std::pair("payment-card", std::string("3759 824163 05270")),
+                                     std::pair("payment-card", std::string("4929-2019 8603 9547")),
                                      std::pair("iban", iban_in_groups("GB", "NWBK29144012345678")),
                                      std::pair("iban", iban_in_groups("NL", "INGB0417164038")),
                                      std::pair("iban", iban_in_groups("BE", "729105634182")),
