@@ -311,7 +311,7 @@ void Driver::take_event() {
 void Driver::tell_lost_input() {
   if (size_t lost = kept_.take_lost())
     clients_.event(wire::Warning{std::to_string(lost) + (lost == 1 ? " byte" : " bytes") +
-                                 " of input did not reach the agent, because the connection was down"});
+                                 " of input did not reach the agent, because it could not be reached"});
 }
 
 // Finishes the delivery. The agent runs, so the far side must have taken the workspace, and a failed delivery no longer
