@@ -225,14 +225,16 @@ bool is_stand_in(std::string_view token, PlainText& known, size_t& read) {
   token = token.substr(0, kCloselyRead);
   size_t different = distinct(token.substr(0, kFew));
   if (different < 8) different = distinct(token);
-  read += std::min(token.size(), kFew);
+  const size_t few = std::min(token.size(), kFew);
+  read += few;
   if (is_monotonous(token, different)) return true;
   const char *begin = token.data(), *end = begin + token.size();
   bool goes_on = known.begin && known.begin <= begin && begin <= known.end;
   if (goes_on && end <= known.end) return false;
   // A word may begin in what is known and end after it.
   const char* from = goes_on ? known.end - std::min<std::ptrdiff_t>(known.end - begin, Words::kLongest - 1) : begin;
-  read += static_cast<size_t>(end - from);
+  // The cost of a byte covers both looks at it.
+  if (size_t rest = static_cast<size_t>(end - from); rest > few) read += rest - few;
   if (names_itself({from, end})) return true;
   known = {goes_on ? known.begin : begin, end};
   return false;
