@@ -153,10 +153,11 @@ struct Unheard {
 Unheard lose_the_stream(TestSession& session, FakeDocker& docker, docker::Fault stop) {
   session.agent = [&session, &docker](docker::FakeProcess& process, const wire::Go&) {
     process.write("ready\n");
-    process.hang_up();
+    // The agent may be stopped as soon as its stream has ended.
     session.worked = true;
-    for (process.put("/workspace/made.txt", kWork); agent_runs(docker);)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    process.put("/workspace/made.txt", kWork);
+    process.hang_up();
+    while (agent_runs(docker)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return 0;
   };
   std::atomic<bool> is_collected_running = false;
