@@ -18,8 +18,8 @@ from look import processes_of, state_files
 SOON = 60  # seconds; bottle needs less than one, and the machine may be busy
 LATE = {"BOTTLE_ENGINE_TIMEOUT": "600"}  # a call that the engine does not answer ends long after that by itself
 # The requests at which the engine makes a launch wait, in the order of a launch.
-MOMENTS = {"networks": "POST .*/networks/create", "guard's container": "POST .*/create.*-guard",
-           "agent's container": "POST .*/create.*-agent", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
+MOMENTS = {"networks": "POST .*/networks/create", "guard's container": "POST .*/containers/create.*-guard",
+           "agent's container": "POST .*/containers/create.*-agent", "workspace": "PUT .*/archive", "attach": "POST .*-agent/attach", "guard": "POST .*-guard/start",
            "gate": "POST .*-agent/start"}
 WAYS = {"ctrl-c": 130, "term": 143, "stop": 143, "launcher killed": -signal.SIGKILL}
 CASES = [(moment, "stop") for moment in MOMENTS] + [("workspace", way) for way in WAYS if way != "stop"] + [("gate", "ctrl-c")]
@@ -84,16 +84,20 @@ def test_ctrl_c_ends_a_launch_while_the_workspace_is_copied(world, operator, unt
         assert_nothing_is_left(world, operator, until)
 
 
-def test_ctrl_c_at_the_question_starts_nothing(world, operator, until):
-    config = operator.config()
-    command = world.command("start", "a")
-    child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=240)
+def interrupt_at_the_question(child):
     child.expect("start\\?")
     child.sendintr()
     child.expect("bottle: stopped before the agent ran")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130, (child.exitstatus, child.signalstatus)
+
+
+def test_ctrl_c_at_the_question_starts_nothing(world, operator, until):
+    config = operator.config()
+    command = world.command("start", "a")
+    child = pexpect.spawn(command[0], command[1:], env=world.environment(config, operator.home), cwd=operator.workspace, encoding="utf-8", timeout=240)
+    interrupt_at_the_question(child)
     assert_nothing_is_left(world, operator, until)
 
 
@@ -147,12 +151,7 @@ def test_ctrl_c_at_the_second_question_starts_nothing(remote, far, until):
     child.expect("start\\?")
     child.send("y\r")
     child.expect("starting again")
-    child.expect("start\\?")
-    child.sendintr()
-    child.expect("bottle: stopped before the agent ran")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130, (child.exitstatus, child.signalstatus)
+    interrupt_at_the_question(child)
     assert until(lambda: remote.sessions() == [] and far.left() == [], SOON), (remote.sessions(), far.left())
 
 
