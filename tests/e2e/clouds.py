@@ -8,7 +8,7 @@ import time
 
 import world as world_module
 from look import descendants, refs_of_work
-from values import files_with, forms, holders_of, name_of
+from values import files_with, forms, holders_of, in_processes
 
 HOSTS = {**{name: ip + ":443" for name, ip in world_module.SITES.items()}, "api.anthropic.com": world_module.API_IP + ":443"}
 QUICK = os.path.join(world_module.HERE, "quick", "hooks.py")
@@ -85,15 +85,8 @@ class VmSide:
         return descendants([self.vm["pid"]])
 
     def places(self, value):
-        found, needles = [], forms(value)
-        for pid in self.processes():
-            for part in ("cmdline", "environ"):
-                try:
-                    if any(n in open("/proc/%d/%s" % (pid, part), "rb").read() for n in needles):
-                        found.append("%s of %s" % (part, name_of(pid)))
-                except OSError:
-                    pass
-        return found + files_with(needles, self.directory, self.cloud.operator.home, self.cloud.operator.workspace)
+        needles = forms(value)
+        return in_processes(needles, self.processes()) + files_with(needles, self.directory, self.cloud.operator.home, self.cloud.operator.workspace)
 
     def holders(self, value):
         return holders_of(self.processes(), value)

@@ -66,17 +66,23 @@ def in_memory(pid, needles):
     return False
 
 
-def everywhere(remote, far, value):
-    """Returns all places that hold the value, except memory: of the far machine, and of the near side's state."""
-    needles, far_uid = forms(value), os.stat(far.home).st_uid
+def in_processes(needles, pids):
+    """Returns which of the processes have a needle in their arguments or their environment."""
     found = []
-    for pid in processes_on(far):
+    for pid in pids:
         for part in ("cmdline", "environ"):
             try:
                 if any(n in open("/proc/%d/%s" % (pid, part), "rb").read() for n in needles):
                     found.append("%s of %s" % (part, name_of(pid)))
             except OSError:
                 pass
+    return found
+
+
+def everywhere(remote, far, value):
+    """Returns all places that hold the value, except memory: of the far machine, and of the near side's state."""
+    needles, far_uid = forms(value), os.stat(far.home).st_uid
+    found = in_processes(needles, processes_on(far))
     found += files_with(needles, far.home, far.path("data"), far.path("exec"), far.path("sshd.log"), far.path("dockerd.log"))
     # The far machine shares /tmp with this one, so this looks only at the files of its user.
     found += files_with(needles, *[entry.path for entry in os.scandir("/tmp") if owner_of(entry) == far_uid])
