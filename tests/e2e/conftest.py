@@ -37,6 +37,8 @@ TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link"
 
 
 QUICK_VMS = ("test_vm_sessions.py", "test_vm_ends.py")
+# Tests of these files take a minute or more. They must not start when all others have ended.
+LONG = (*TOGETHER, *QUICK_VMS, "test_contract.py", "test_weakened_walls.py")
 
 
 def pytest_configure(config):
@@ -51,7 +53,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if group := TOGETHER.get(os.path.basename(item.fspath)):
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: os.path.basename(item.fspath) not in TOGETHER and item not in quick)  # the longest first
+    items.sort(key=lambda item: os.path.basename(item.fspath) not in LONG)
 
 
 @pytest.fixture(scope="session")
