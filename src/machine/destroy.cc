@@ -99,19 +99,10 @@ struct Attempt {
   }
 };
 
-}  // namespace
-
-// The steps are: end a running `create`, take the lock, read the record, and then ask the provider in rounds until it
-// confirms.
-Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Directories& directories,
-                             const DestroyOptions& options, const Progress& progress) {
-  auto begun = options.clock();
-  auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
-  if (!is_session_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
-
-  // A record has the VM's id and options. Without a record, we never made the VM, it is gone, or its record was lost.
-  Record record;
-  UniqueFd lock;
+// Returns what is known of the VM, and takes its lock. A record has the VM's id and options. Without a record, we never
+// made the VM, it is gone, or its record was lost.
+Result<Record> take_record(const std::string& name, const Directories& directories, const DestroyOptions& options,
+                           UniqueFd& lock) {
   auto found = load(name, directories);
   if (found) {
     end_hook(*found);
@@ -122,16 +113,31 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     // The record is read once more under the lock: the hook may have finished in the meantime and told the id.
     found = load(name, directories);
   }
-  if (found) record = *found;
+  if (found && options.only_if && !options.only_if(*found))
+    return fail(Code::conflict, "VM " + name + " is in use again");
   // A record that cannot be read is not the same as none. Destroying by name alone could miss things that only the
   // record names.
-  else if (found.error().code != Code::not_found) return std::unexpected(std::move(found.error()));
-  else {
-    record.vm.name = name;
-    record.vm.owner = owner_label(directories);
-    // A hook may need its directory even if only the name is known.
-    record.vm.state_dir = directories.vm(name) + "/provider";
-  }
+  if (found || !is_gone(found)) return found;
+  Record record;
+  record.vm.name = name;
+  record.vm.owner = owner_label(directories);
+  // A hook may need its directory even if only the name is known.
+  record.vm.state_dir = directories.vm(name) + "/provider";
+  return record;
+}
+
+}  // namespace
+
+// The steps are: end a running `create`, take the lock, read the record, and then ask the provider in rounds until it
+// confirms.
+Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider_name, const Directories& directories,
+                             const DestroyOptions& options, const Progress& progress) {
+  auto begun = options.clock();
+  auto deadline = begun + std::chrono::milliseconds(options.patience_ms);
+  if (!is_session_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
+
+  UniqueFd lock;
+  Record record = TRY(take_record(name, directories, options, lock));
   if (record.vm.wanted.provider.empty()) record.vm.wanted.provider = provider_name;
   Provider provider = TRY(Provider::find(record.vm.wanted.provider, directories, options.environment, options.limits));
 

@@ -74,9 +74,13 @@ bool wait_for_the_end(const std::string& name, const Directories& directories, c
   int watched = 0;
   for (;;) {
     auto record = load(name, directories);  // the record may change while we wait
-    // A record that is there but cannot be read is left to destroy_vm(), which reports it. If the record is gone,
-    // nothing is left to do.
-    if (!record) return is_recorded(name, directories);
+    // If the record is gone, nothing is left to do. One that cannot be read now is read again, because it does not say
+    // that the VM may be destroyed.
+    if (!record && !is_recorded(name, directories)) return false;
+    if (!record) {
+      std::this_thread::sleep_for(std::chrono::seconds(5));
+      continue;
+    }
     if (needs_reaper(*record, time.now(), settled)) return true;
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
@@ -150,8 +154,10 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   if (!mine) return 0;
 
   SteadyTime time(clock());
-  DestroyOptions options{.environment = environment};
   std::string settled;
+  // The owner may change while the work is fetched, for example because the operator attaches to the session.
+  DestroyOptions options{.environment = environment,
+                         .only_if = [&](const Record& now) { return needs_reaper(now, time.now(), settled); }};
   for (int pause = 5; wait_for_the_end(name, directories, time, settled); pause = std::min(pause * 2, 300)) {
     auto record = load(name, directories);
     // The work is fetched only while time is left. Without a record, the VM's address and key are unknown.
@@ -177,6 +183,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
       if (record) session.after(*record);
       return 0;
     }
+    if (!gone && gone.error().code == Code::conflict) continue;  // it has an owner again
     // After a failure, the pauses grow from 5 s to 5 minutes, because a provider may be out of reach for hours.
     std::this_thread::sleep_for(std::chrono::seconds(pause));
   }

@@ -228,6 +228,25 @@ TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
   EXPECT_FALSE(std::ranges::any_of(inventory.all, &Found::orphan)) << "vm-1 and its session are in use";
 }
 
+TEST_F(Machine, AVmThatHasGotAnOwnerInTheMeantimeIsNotDestroyed) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, directories_));
+  DestroyOptions options = destroying();
+  options.only_if = [](const Record& record) { return ownerless(record); };
+  ASSERT_TRUE(take_over("vm-1", directories_));
+  auto kept = destroy_vm("vm-1", "fake", directories_, options, {});
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().code, Code::conflict);
+  EXPECT_TRUE(is_recorded("vm-1", directories_));
+  EXPECT_TRUE(std::filesystem::exists(cloud() + "/vm-1"));
+  ASSERT_TRUE(save(vm->record, directories_));
+  EXPECT_TRUE(destroy_vm("vm-1", "fake", directories_, options, {})->confirmed);
+  EXPECT_FALSE(std::filesystem::exists(cloud() + "/vm-1"));
+}
+
 TEST_F(Machine, ADirectoryThatMayHaveARecordIsNotForgotten) {
   std::string directory = directories_.vm("vm-1"), away = root_ / "away";
   ASSERT_TRUE(make_directories(away));

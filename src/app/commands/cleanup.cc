@@ -179,8 +179,9 @@ struct VmCleanup {
 // Destroys the VMs that have no owner any more. Finds them by their labels at every provider and by the records on this
 // machine, because either may lack a VM. With `dry_run`, only reports them.
 Result<VmCleanup> clean_up_vms(bool dry_run, const Output& output) {
-  machine::DestroyOptions options{.environment = hook_environment()};
-  auto places = Directories::from(options.environment);
+  auto places = Directories::from(hook_environment());
+  machine::DestroyOptions options{.environment = hook_environment(),
+                                  .only_if = [&](const auto& record) { return machine::orphaned(record, places); }};
   auto inventory = TRY(machine::take_inventory(places, options.environment, TRY(providers_to_ask()),
                                                {.other = 30000, .retry = 20000}, {}));
   VmCleanup result;
@@ -202,6 +203,7 @@ Result<VmCleanup> clean_up_vms(bool dry_run, const Output& output) {
       continue;
     }
     auto gone = machine::destroy_found(found, places, options, {});
+    if (!gone && gone.error().code == Code::conflict) continue;  // another process has adopted it
     result.clean = report_destroyed(gone, name, output) && result.clean;
     result.receipts.push_back(receipt_of(gone, name));
   }

@@ -14,6 +14,8 @@
 namespace bottle {
 namespace {
 
+constexpr int kMostTries = 1000;  // how often to open a file that is replaced again and again
+
 // Fails if any user but this one could have written the file or directory.
 Result<> check_owner(const struct stat& st, const std::string& path) {
   // This also refuses a file of root, unless this process runs as root.
@@ -61,17 +63,21 @@ Result<> check_own_directory(const std::string& path) {
 Result<std::string> read_own_file(const UniqueFd& open_directory, const std::string& directory, const std::string& name,
                                   size_t limit) {
   std::string path = directory + "/" + name;
-  // O_NONBLOCK keeps the open of a FIFO from waiting for a writer. For regular files it has no effect.
-  UniqueFd fd(::openat(open_directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!fd && errno == ELOOP) return fail(Code::denied, path + " is a symbolic link", "remove it");
-  if (!fd) return fail_errno("reading " + path);
-  struct stat st{};
-  if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
-  if (!S_ISREG(st.st_mode)) return fail(Code::denied, path + " is not a regular file", "remove it");
-  TRY(check_owner(st, path));
-  if (st.st_nlink != 1)
-    return fail(Code::denied, path + " has a second name elsewhere (a hard link)", "remove one of them");
-  return read_all(fd.get(), path, limit);
+  for (int tries = 0;; ++tries) {
+    // O_NONBLOCK keeps the open of a FIFO from waiting for a writer. For regular files it has no effect.
+    UniqueFd fd(::openat(open_directory.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd && errno == ELOOP) return fail(Code::denied, path + " is a symbolic link", "remove it");
+    if (!fd) return fail_errno("reading " + path);
+    struct stat st{};
+    if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
+    if (!S_ISREG(st.st_mode)) return fail(Code::denied, path + " is not a regular file", "remove it");
+    TRY(check_owner(st, path));
+    // A file without a name was replaced after it was opened (write_file_atomically()), so the new one is read.
+    if (st.st_nlink == 0 && tries < kMostTries) continue;
+    if (st.st_nlink != 1)
+      return fail(Code::denied, path + " has a second name elsewhere (a hard link)", "remove one of them");
+    return read_all(fd.get(), path, limit);
+  }
 }
 
 }  // namespace bottle

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -47,6 +48,13 @@ TEST_F(OwnFile, IsRefusedIfOthersMayWriteToIt) {
   ::chmod(dir.c_str(), 0777);
   EXPECT_EQ(code_of(dir), Code::denied);
   EXPECT_EQ(check_own_directory(dir).error().code, Code::denied);
+}
+
+TEST_F(OwnFile, IsReadWhileAnotherProcessReplacesIt) {
+  std::jthread writer([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) (void)write_file_atomically(dir + "/record", "text");
+  });
+  for (int i = 0; i < 3000; ++i) ASSERT_EQ(code_of(dir), Code::internal);
 }
 
 TEST_F(OwnFile, LinksAreRefused) {
