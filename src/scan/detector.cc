@@ -78,6 +78,7 @@ int rank(const Finding& finding) {
       return 3;
     case Check::last:
       return finding.rule->last < 40 ? 3 : 2;
+    case Check::azure_sas:
     case Check::assigned:
     case Check::basic:
     case Check::jwt:

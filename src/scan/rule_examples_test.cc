@@ -180,6 +180,21 @@ TEST(Rules, ASignatureIsTheSameWhereverItStands) {
   }
 }
 
+// A salt of WordPress may contain "&" anywhere.
+TEST(Rules, TheLastBytesOfAMatchAreTheCredential) {
+  auto catalog = Catalog::builtin();
+  ASSERT_TRUE(catalog);
+  catalog->build();
+  for (std::string_view salt : {"<alnum 20>&<alnum 43>", "<alnum 58>&<alnum 5>", "<alnum 40>&<alnum 18>="}) {
+    std::string value = filled(salt, 3), before = "define('AUTH_KEY', '";
+    auto findings = Detector(&*catalog).scan(before + value.substr(0, 60) + "');").findings;
+    ASSERT_EQ(findings.size(), 1u) << value;
+    EXPECT_EQ(findings[0].name, "wordpress-key");
+    EXPECT_EQ(findings[0].begin, before.size()) << value;
+    EXPECT_EQ(findings[0].end, before.size() + 60) << value;
+  }
+}
+
 // Returns the account number with its checksum, in groups of four characters.
 std::string iban_in_groups(const std::string& country, const std::string& account) {
   for (char tens = '0'; tens <= '9'; ++tens)

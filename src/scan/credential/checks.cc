@@ -65,14 +65,18 @@ Found crc32_base62(const Text& text, size_t begin, size_t end) {
   return token(text, begin, end);
 }
 
-// Takes the last characters of a match. A pattern may also match the beginning of the next parameter, "&se=", to be
-// certain, and the value ends before it.
 Found last(const Text& text, size_t begin, size_t end, size_t count) {
-  size_t next = text.substr(begin, end - begin).rfind('&');
-  if (next != text.npos && next > 0) end = begin + next;
   if (count > end - begin) return {};
   if (stands_in(text, end - count, end)) return {};
   return Credential{end - count, row_end(text, end, Judging::kBase64)};
+}
+
+// Takes the signature of a shared access signature. A pattern may also match the beginning of the next parameter,
+// "&se=", to be certain, and the signature ends before it.
+Found azure_sas(const Text& text, size_t begin, size_t end) {
+  constexpr size_t kSignature = 43;
+  size_t next = text.substr(begin, end - begin).rfind('&');
+  return last(text, begin, next == text.npos || next == 0 ? end : begin + next, kSignature);
 }
 
 // Finds the password in "scheme://user:password@host". `end` is behind the colon, from which the function looks back
@@ -231,6 +235,8 @@ Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
       return is_aws_scope(text.substr(end)) ? Found() : token(text, begin, end);
     case Check::last:
       return last(text, begin, end, rule.last);
+    case Check::azure_sas:
+      return azure_sas(text, begin, end);
     case Check::assigned:
       return assigned(text, end, 6);
     case Check::assignment:

@@ -24,6 +24,7 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"aws-key-id", Check::aws_key_id},
     {"not-base64", Check::not_base64},
     {"last", Check::last},
+    {"azure-sas", Check::azure_sas},
     {"assigned", Check::assigned},
     {"assignment", Check::assignment},
     {"userinfo", Check::userinfo},
@@ -225,6 +226,7 @@ bool reads_spaces(Check check) {
     case Check::crc32_base62:
     case Check::aws_key_id:
     case Check::last:
+    case Check::azure_sas:
     case Check::userinfo:
     case Check::basic:
     case Check::docker_auth:
