@@ -86,12 +86,27 @@ bool is_after_word_of_dump(std::string_view text, size_t at) {
                              [](char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); });
 }
 
+// Returns whether more of a dump's line follows the position: a whole word, or the spaces before the characters. A word
+// has four hexadecimal digits, and the last one may have two.
+bool is_before_word_of_dump(std::string_view text, size_t end) {
+  constexpr size_t kWord = 4;
+  if (end + 1 >= text.size() || text[end] != ' ') return false;
+  std::string_view rest = text.substr(end + 1);
+  if (rest[0] == ' ') return true;
+  size_t digits = 0;
+  while (digits < std::min(rest.size(), kWord) && hex_digit(static_cast<uint8_t>(rest[digits])) >= 0) ++digits;
+  rest.remove_prefix(digits);
+  if (digits == kWord / 2) return rest.starts_with("  ");
+  // In a string, a quote or an escaped line end follows the last word.
+  return digits == kWord && (rest.empty() || std::string_view(" \r\n\\\"").contains(rest[0]));
+}
+
 // Returns whether [at, end) are words of four hexadecimal digits in a line of a dump, and more of the line follows. An
 // offset and a colon begin such a line, as xxd and tcpdump write it, and the words before follow them.
 bool is_in_line_of_dump(std::string_view text, size_t at, size_t end) {
   constexpr size_t kWord = 4, kMostWords = 16, kOffset = 8, kShortOffset = 4;
   auto is_hex = [&](size_t i) { return hex_digit(static_cast<uint8_t>(text[i])) >= 0; };
-  if (end + 1 >= text.size() || text[end] != ' ' || (text[end + 1] != ' ' && !is_hex(end + 1))) return false;
+  if (!is_before_word_of_dump(text, end)) return false;
   for (size_t words = 0; words < kMostWords && at > kWord && text[at - 1] == ' ' && is_hex(at - 2); ++words) {
     for (size_t i = at - kWord - 1; i + 1 < at; ++i)
       if (!is_hex(i)) return false;
