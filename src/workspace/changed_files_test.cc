@@ -450,5 +450,23 @@ TEST_F(ChangedFiles, FilesThatTheOperatorIgnoresStayIgnored) {
   EXPECT_EQ(back.ignored, std::vector<std::string>{".venv/"});
 }
 
+TEST_F(ChangedFiles, WithoutThePatchAndTheRefTheArchiveIsKept) {
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/lines", std::string(60000, '\n'));
+  for (uint64_t most : {1u << 28, 100'000u}) {
+    // git refuses such a name.
+    put(inside + "/.gitmodules", "[submodule \"../" + std::to_string(most) + "\"]\n\tpath = x\n\turl = y\n");
+    run({"tar", "--format=pax", "-C", root + "/inside", "--exclude=.git", "-cf", root + "/in.tar", "workspace"});
+    auto back = take(*read_file(root + "/in.tar"), sent.base, "", most);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_TRUE(back->refs.empty()) << refs();
+    EXPECT_TRUE(flagged(*back, "they did not pass git's checks")) << joined(back->flagged);
+    EXPECT_EQ(flagged(*back, "only in the patch"), !back->patch.empty()) << joined(back->flagged);
+    EXPECT_EQ(back->is_incomplete, back->patch.empty()) << back->text;
+    EXPECT_EQ(back->patch.empty(), most == 100'000u);
+  }
+}
+
 }  // namespace
 }  // namespace bottle::workspace

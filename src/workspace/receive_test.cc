@@ -335,6 +335,21 @@ TEST_F(Workspace, ThePatchIsNotLargerThanTheLimitForTheWorkspace) {
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/worktree"}));
   EXPECT_NE(back->text.find("git merge refs/bottle/s1/worktree"), std::string::npos);
   EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "places.json");
+  EXPECT_FALSE(back->is_incomplete) << "the ref has all of it";
+}
+
+TEST_F(Workspace, WithoutThePatchTheArchiveIsKeptIfNothingElseHasAllOfTheWork) {
+  put(repo + "/gone", "gone\n");
+  pack(manifest::WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside + " && rm gone && ln -s large link && head -c 9M /dev/urandom >large");
+  limits.max_memory = 16 << 20;  // git needs the file twice
+  auto back = take_inside("");
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, "the patch: it could not be made: ")) << joined(back->flagged);
+  EXPECT_TRUE(back->is_incomplete);
+  EXPECT_EQ(back->text.find("in the patch only"), std::string::npos) << back->text;
+  EXPECT_NE(back->text.find("did not come home: gone, link\n"), std::string::npos) << back->text;
 }
 
 TEST_F(Workspace, KeptFilesAreThoseOfTheNewestPullWithinTheLimit) {

@@ -116,7 +116,9 @@ class Writer {
       if (!change.mode.starts_with("100")) only_in_patch.push_back(change.path);
     }
     if (has_files) take(copy_command(in_.results_dir + "/files", source));
-    if (has_files && !only_in_patch.empty())
+    if (home.patch().empty() && !only_in_patch.empty())
+      add("Links, and what the agent removed, did not come home: " + some_of(only_in_patch));
+    else if (has_files && !only_in_patch.empty())
       add("Links, and what the agent removed, are in the patch only: " + some_of(only_in_patch));
   }
 

@@ -384,12 +384,16 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
     whole_ = prefix_ + "worktree";
     if (!TRY(bring(whole_, changes_.worktree))) {
       whole_.clear();
-      inspection_->flag("the files as they were left", "they did not pass git's checks, so they are only in the patch");
+      std::string only = patch_.empty() ? "" : ", so they are only in the patch";
+      inspection_->flag("the files as they were left", "they did not pass git's checks" + only);
     }
   } else if (is_repository && refs_known()) {
     // The agent has undone what an earlier call brought. If this fails, the next pull tries again.
     (void)git::delete_refs(*origin_.repository, {prefix_ + "worktree"});
   }
+  // A ref has neither what the agent undid of the operator's changes nor uncommitted files that it removed.
+  bool needs_patch = !changes_.changes.empty() && (whole_.empty() || changes_.was_changed);
+  if (needs_patch && patch_.empty()) ++q_.skipped;
   if (is_repository) TRY(take_staged());
   if (!unplaced_.empty()) TRY(write_bundle());
   return {};
