@@ -1,8 +1,8 @@
 // Compares two incomplete lists. The records on this machine say what was made here, but a record can be lost. The
-// providers say what exists, but only with labels, and a provider may not answer. If both lists name a VM, the record
-// counts. A VM that only a provider lists belongs to this user only if it has the owner's label. The order keeps a VM
-// that is just being made from looking like a lost one: records are read before the providers are asked, and for an
-// unknown VM once more afterward.
+// providers say what exists, but only with labels, and a provider may not answer. If both lists name a VM with the same
+// label, the record counts. A VM that only a provider lists belongs to this user only if it has the owner's label. The
+// order keeps a VM that is just being made from looking like a lost one: records are read before the providers are
+// asked, and for an unknown VM once more afterward.
 
 #include "machine/inventory.h"
 
@@ -98,9 +98,9 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   found.listed = item;
   found.at_provider = true;
   if (found.record) {
-    // The names agree, but the label is another user's. This happens, for example, after a state directory was copied
-    // to another machine.
-    if (!found.orphan() && item.owner != owner) found.belongs = Belongs::to_others;
+    // The names agree, but the provider does not know whose it is. If it knows the label, it is the one in the record,
+    // and the VM is ours even if our label is another one now.
+    if (!found.orphan() && item.owner.empty()) found.belongs = Belongs::to_others;
     return found;
   }
   // Everything else that the provider lists belongs to others, such as machines of other users of the same account.

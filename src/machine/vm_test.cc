@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/os/process.h"
+#include "machine/inventory.h"
 #include "machine/user_data.h"
 
 namespace bottle::machine {
@@ -79,6 +80,24 @@ TEST_F(Machine, LeftoversOfAVmAreDestroyedToo) {
   EXPECT_FALSE(std::filesystem::exists(cloud() + "/disk-9")) << "of the same session";
   EXPECT_TRUE(std::filesystem::exists(cloud() + "/vm-12")) << "another VM whose name begins alike";
   EXPECT_TRUE(std::filesystem::exists(cloud() + "/theirs")) << "another owner's";
+}
+
+// The label contains an id of the state directory and that of the machine, and either may be another one later.
+TEST_F(Machine, AVmThatTheRecordNamesWithItsLabelIsOursAfterTheLabelHasChanged) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  std::string label = owner_label(directories_);
+  ASSERT_TRUE(write_file_atomically(directories_.sessions.substr(0, directories_.sessions.rfind('/')) + "/machine",
+                                    "0123456789abcdef\n" + std::string(12, '0') + "\nlaptop\n"));
+  ASSERT_NE(owner_label(directories_), label);
+  auto belongs = [&] {
+    auto inventory = take_inventory(directories_, environment_, {{"fake", {}, true}}, limits_, {});
+    return inventory && inventory->all.size() == 1 ? inventory->all[0].belongs : Belongs::to_my_sweep;
+  };
+  EXPECT_EQ(belongs(), Belongs::to_me);
+  ASSERT_TRUE(write_file_atomically(cloud() + "/vm-1", "id-vm-1|s1||running\n"));
+  EXPECT_EQ(belongs(), Belongs::to_others) << "the provider does not know whose it is";
 }
 
 TEST_F(Machine, AFailingDestroyIsRetriedUnlessCredentialsAreMissing) {

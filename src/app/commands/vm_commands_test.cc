@@ -36,10 +36,11 @@ class VmCommands : public Commands {
     ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
   }
   // Writes the record of a VM. Its owner is this process, or one that is dead.
-  void record(const std::string& name, bool owned, bool held = false) {
+  void record(const std::string& name, bool owned, bool held = false, const std::string& label = "") {
     auto places = Directories::from(hook_environment());
     machine::Record record;
     record.vm.name = name;
+    record.vm.owner = label;
     record.vm.id = "id-" + name;
     record.vm.wanted.provider = "fake";
     if (owned) record.owner = ProcessIdentity::self();
@@ -154,6 +155,21 @@ TEST_F(VmCommands, a_record_is_not_that_of_another_owners_vm) {
   bottle({"cleanup"});
   EXPECT_EQ(read_file(home() + "/destroyed").value_or(""), "id-bottle-fix\n")
       << "through the record, which has its own id";
+}
+
+// The label may have changed since the VM was made.
+TEST_F(VmCommands, a_vm_is_the_operators_if_its_record_names_its_label) {
+  hook("list", R"sh([ -e "$HOME/vm" ] || { echo '{"machines": []}'; exit; }
+echo '{"machines": [{"id": "id-bottle-fix", "name": "bottle-fix", "session": "fix", "owner": "aa11",
+"status": "running"}]}')sh");
+  hook("destroy", R"sh(rm -f "$HOME/vm"; echo '{"status": "gone"}')sh");
+  write("vm", "");
+  record("bottle-fix", true, false, "aa11");
+  auto rows = bottle({"vm", "list", "--json"}).json();
+  ASSERT_EQ(rows.size(), 1u) << rows;
+  EXPECT_TRUE(rows[0].value("mine", false)) << rows;
+  EXPECT_EQ(bottle({"vm", "destroy", "--all"}).status, 0);
+  EXPECT_FALSE(read_file(home() + "/vm")) << "it would cost money until its time is up";
 }
 
 // The near side died after it had brought the work home, and the VM's reaper destroyed the VM.

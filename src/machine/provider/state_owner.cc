@@ -1,5 +1,8 @@
 // The facts are kept as hashes, because the directory may be on a server. O_EXCL decides which of two processes creates
 // the file, even on NFS. The other process waits until the file has its content.
+//
+// The id is a part of the label of VMs, so it stays the same as long as anything may have that label. A directory that
+// has had VMs before it had an id keeps the label without one.
 #include "machine/provider/state_owner.h"
 
 #include <fcntl.h>
@@ -35,13 +38,13 @@ std::string line_of(const std::string& path) {
 }
 
 // Holds what the file says. Its lines are the id, the hash of the machine's id and host, and the name of the host for
-// messages.
+// messages. Without a hash, the directory belongs to no machine yet.
 struct Bound {
   std::string id, machine, host;
 };
 
-Bound bound_to(const MachineFacts& here) {
-  return {random_hex(8), content_hash(here.id + "\n" + here.host), one_line(here.host, 100)};
+Bound bound_to(const MachineFacts& here, std::string id) {
+  return {std::move(id), content_hash(here.id + "\n" + here.host), one_line(here.host, 100)};
 }
 
 std::string text_of(const Bound& bound) { return bound.id + "\n" + bound.machine + "\n" + bound.host + "\n"; }
@@ -57,10 +60,8 @@ Result<Bound> read_bound(const std::string& directory) {
   std::istringstream lines(text);
   Bound bound;
   for (std::string* each : {&bound.id, &bound.machine, &bound.host}) std::getline(lines, *each);
-  auto is_hex = [](const std::string& text) {
-    return !text.empty() && text.find_first_not_of("0123456789abcdef") == text.npos;
-  };
-  if (!lines || !is_hex(bound.id) || !is_hex(bound.machine))
+  auto is_hex = [](const std::string& text) { return text.find_first_not_of("0123456789abcdef") == text.npos; };
+  if (text.empty() || !is_hex(bound.id) || !is_hex(bound.machine))
     return fail(Code::invalid, directory + "/" + kName + " does not name a machine",
                 "remove it if only this machine uses " + directory);
   return bound;
@@ -72,10 +73,10 @@ MachineFacts MachineFacts::read() { return {line_of("/etc/machine-id"), line_of(
 
 Result<> bind_state(const Directories& directories, const MachineFacts& here) {
   const std::string directory = directory_of(directories), path = directory + "/" + kName;
-  Bound own = bound_to(here);
   auto bound = read_bound(directory);
   if (!bound && bound.error().code == Code::not_found) {
     if (!make_directories(directory)) return {};
+    Bound own = bound_to(here, ::access(directories.vms.c_str(), F_OK) == 0 ? "" : random_hex(8));
     UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!fd && errno != EEXIST) return {};
     if (fd) {
@@ -85,14 +86,19 @@ Result<> bind_state(const Directories& directories, const MachineFacts& here) {
     }
     bound = read_bound(directory);
   }
+  if (bound && bound->machine.empty()) {
+    // The operator has removed the machine, as the message below says.
+    if (!write_file_atomically(path, text_of(bound_to(here, bound->id)))) return {};
+    bound = read_bound(directory);
+  }
   if (!bound) return std::unexpected(std::move(bound.error()));
-  if (bound->machine == own.machine) return {};
+  if (bound->machine == bound_to(here, "").machine) return {};
   std::string other = bound->host.empty() ? "another machine" : "another machine (" + one_line(bound->host, 100) + ")";
   return fail(Code::conflict,
               "the state directory " + directory + " belongs to " + other +
                   ", and this machine cannot tell which of its sessions and VMs are alive",
               "set XDG_STATE_HOME to a directory for this machine alone; if no other machine uses " + directory +
-                  " any more, remove " + path);
+                  " any more, remove all lines but the first from " + path);
 }
 
 std::string state_id(const Directories& directories) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/files/file.h"
+#include "machine/provider/owner_label.h"
 
 namespace bottle::machine {
 namespace {
@@ -49,17 +50,47 @@ TEST_F(StateOwner, AnotherMachineIsRefused) {
     ASSERT_FALSE(bound) << other.id << " " << other.host;
     EXPECT_EQ(bound.error().code, Code::conflict);
     EXPECT_NE(bound.error().what.find("another machine (laptop)"), std::string::npos) << bound.error().what;
-    EXPECT_NE(bound.error().todo.find("remove " + file()), std::string::npos) << bound.error().todo;
+    EXPECT_NE(bound.error().todo.find("remove all lines but the first from " + file()), std::string::npos)
+        << bound.error().todo;
   }
   std::string before = state_id(directories_);
   std::filesystem::remove(file());
-  EXPECT_TRUE(bind({"id-2", "laptop"})) << "the advice in the message helps";
+  EXPECT_TRUE(bind({"id-2", "laptop"}));
   EXPECT_NE(state_id(directories_), before) << "a copy has an id of its own";
+}
+
+// VMs that have no record are known only by their label, which contains the id.
+TEST_F(StateOwner, TheAdviceInTheMessageKeepsTheLabel) {
+  ASSERT_TRUE(bind(here_));
+  std::string label = owner_label(directories_), id = state_id(directories_);
+  const MachineFacts renamed{here_.id, "desk"};
+  ASSERT_FALSE(bind(renamed));
+  for (std::string rest : {"\n", "", "\n\n"}) {  // as an editor may leave it
+    ASSERT_TRUE(write_file_atomically(file(), id + rest));
+    EXPECT_EQ(owner_label(directories_), label);
+    ASSERT_TRUE(bind(renamed));
+    EXPECT_EQ(owner_label(directories_), label);
+    EXPECT_TRUE(bind(renamed));
+    EXPECT_FALSE(bind(here_)) << "it belongs to the machine with the new name";
+  }
+}
+
+// Their label has no id.
+TEST_F(StateOwner, ADirectoryThatHasHadVmsKeepsItsLabel) {
+  std::string label = owner_label(directories_);
+  ASSERT_TRUE(make_directories(directories_.vms));
+  ASSERT_TRUE(bind(here_));
+  EXPECT_EQ(owner_label(directories_), label);
+  EXPECT_TRUE(bind(here_));
+  EXPECT_FALSE(bind({"id-2", "laptop"}));
+  ASSERT_TRUE(write_file_atomically(file(), "\n"));
+  EXPECT_TRUE(bind({"id-2", "laptop"}));
+  EXPECT_EQ(owner_label(directories_), label);
 }
 
 TEST_F(StateOwner, AFileThatCannotBeTrustedIsAnError) {
   ASSERT_TRUE(bind(here_));
-  for (const char* text : {"", "x", "../\n\n\n", "0123\n"}) {
+  for (const char* text : {"", "x", "../\n\n\n", "0123\nx\nlaptop\n"}) {
     ASSERT_TRUE(write_file_atomically(file(), text));
     EXPECT_FALSE(bind(here_)) << text;
     EXPECT_EQ(state_id(directories_), "");
