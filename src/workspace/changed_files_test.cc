@@ -450,6 +450,28 @@ TEST_F(ChangedFiles, FilesThatTheOperatorIgnoresStayIgnored) {
   EXPECT_EQ(back.ignored, std::vector<std::string>{".venv/"});
 }
 
+// git refuses to say whether it ignores a path below a link.
+TEST_F(ChangedFiles, ALinkMayReplaceADirectoryWithUncommittedFiles) {
+  commit(".gitignore", "ignored\n");
+  for (const std::string name : {"ignored", "d"}) {
+    put(repo + "/" + name + "/sub/unt", "untracked\n");
+    auto sent = pack(WorkspaceMode::copy);
+    unpack();
+    sh("cd " + inside + " && rm -r " + name + " && ln -s dir " + name);
+    auto back = take_inside(sent.base);
+    ASSERT_TRUE(back) << back.error().what;
+    bool ignored = name == "ignored";
+    EXPECT_EQ(back->files, ignored ? 0u : 2u) << back->text;
+    EXPECT_EQ(back->text.find("The agent removed 1 file that git ignores.") != std::string::npos, ignored)
+        << back->text;
+    if (ignored) continue;
+    EXPECT_EQ(differs(), "A\td");
+    auto applied = apply({{repo, back->patch}}, root + "/scratch");
+    ASSERT_TRUE(applied) << applied.error().what;
+    EXPECT_EQ(fs::read_symlink(repo + "/d"), "dir");
+  }
+}
+
 TEST_F(ChangedFiles, WithoutThePatchAndTheRefTheArchiveIsKept) {
   auto sent = pack(WorkspaceMode::copy);
   unpack();

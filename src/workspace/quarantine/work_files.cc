@@ -170,18 +170,37 @@ Result<KeyedSet<std::string>> filtered_of(const Quarantine& q, const git::Runner
   return found;
 }
 
+namespace {
+
+// Returns the highest link in the place of a directory above this path, or the path itself if there is none.
+std::string link_above(const Quarantine& q, const std::string& path) {
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+    if (std::string above = path.substr(0, slash); q.is<Quarantine::Link>(above)) return above;
+  return path;
+}
+
+}  // namespace
+
 Result<KeyedSet<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
                                          const std::vector<std::string>& paths) {
   KeyedSet<std::string> found;
   if (paths.empty()) return found;
   auto options = q.with_tree();
-  for (const auto& path : paths) options.input += "./" + path + '\0';  // so that no path begins like pathspec magic
+  // git answers with an error if it is asked about a path below a link.
+  std::map<std::string, std::vector<std::string>> by_link;
+  for (const auto& path : paths) {
+    std::string asked = link_above(q, path);
+    options.input += "./" + asked + '\0';  // so that no path begins like pathspec magic
+    if (asked != path) by_link[asked].push_back(path);
+  }
   // check-ignore does not accept --literal-pathspecs.
   options.literal_paths = false;
   // Status 1 means that none is ignored.
   auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));
   if (answer.status > 1) return fail(Code::unavailable, "git check-ignore: " + folded(answer.complaint, 500));
   each_text(answer.out, [&](std::string_view path) { found.emplace(path.substr(std::min<size_t>(2, path.size()))); });
+  for (const auto& [link, below] : by_link)
+    if (found.contains(link)) found.insert(below.begin(), below.end());
   return found;
 }
 

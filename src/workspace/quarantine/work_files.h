@@ -41,7 +41,8 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
 Result<KeyedSet<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
                                           const std::vector<std::string>& paths);
 
-// Returns which of these paths the tree's rules ignore.
+// Returns which of these paths the tree's rules ignore. If a link came back in the place of a directory, what was below
+// it counts as ignored if the link is. May return that link, too.
 Result<KeyedSet<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
                                          const std::vector<std::string>& paths);
 
