@@ -1,7 +1,9 @@
 // Tests that a failure of git that this machine caused is not taken for broken data. What git would have said is then
 // unknown, so nothing may count as brought home or as left behind.
 #include "base/files/full_disk.h"
+#include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"
+#include "workspace/receiving/take.h"
 
 namespace bottle::workspace {
 namespace {
@@ -62,6 +64,27 @@ TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
   EXPECT_TRUE(take_with("", ""));
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:b"), "b");
   EXPECT_EQ(git("show refs/bottle/s1/staged:d"), "staged");
+}
+
+// `bottle discard` finds the refs through the list.
+TEST_F(LocalFailures, RefsOfACallThatFailsLaterAreListed) {
+  auto listed = [&] { return wire::decode_repositories(read_file(root + "/results/s1/places.json").value_or("")); };
+  const std::string full = "echo 'fatal: write error: No space left on device' >&2; exit 128";
+  ASSERT_FALSE(take_with("write-tree", full));
+  ASSERT_EQ(refs(), "refs/bottle/s1/heads/main");
+  auto repositories = listed();
+  ASSERT_TRUE(repositories) << repositories.error().what;
+  ASSERT_EQ(repositories->repositories.size(), 1u);
+  EXPECT_EQ(drop_refs(repositories->repositories[0].directory, "s1").value_or(0), 1u);
+  EXPECT_EQ(refs(), "");
+  // The patch of a call that did not fail stays in the list.
+  auto back = take_with("", "");
+  ASSERT_TRUE(back) << back.error().what;
+  ASSERT_FALSE(take_with("write-tree", full));
+  repositories = listed();
+  ASSERT_TRUE(repositories) << repositories.error().what;
+  ASSERT_EQ(repositories->repositories.size(), 1u);
+  EXPECT_EQ(repositories->repositories[0].patch, back->patch);
 }
 
 TEST_F(LocalFailures, AGitThatDoesNotEndByItselfIsNotBrokenData) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -115,6 +116,7 @@ class Reception {
   Result<> take(const Source& source, git::Limits limits) {
     // None of the operator's files are touched until the whole archive has arrived.
     TRY(fill(quarantines_, git_, in_, source));
+    TRY(list_all());
     // Sets one limit for all branches together, because there may be hundreds, and each may be slow.
     limits.until = std::chrono::steady_clock::now() + in_.max_time;
     git_.set_limits(limits);
@@ -195,17 +197,33 @@ class Reception {
     return write_file_atomically(back.all_flagged, text);
   }
 
+  // Lists all repositories before any of them gets a ref, so that `bottle discard` finds the refs even if this call
+  // fails. What an earlier call wrote about a repository stays.
+  Result<> list_all() {
+    auto text = read_file(list_, wire::ChangedRepositories::kMost);
+    if (!text && text.error().code != Code::not_found) return std::unexpected(std::move(text.error()));
+    was_listed_ = text.has_value();
+    auto listed = wire::decode_repositories(text.value_or("")).value_or(wire::ChangedRepositories());
+    KeyedSet<std::string> known;
+    for (const auto& each : listed.repositories) known.insert(each.directory);
+    size_t before = listed.repositories.size();
+    for (const auto& home : all_)
+      if (home->is_repository() && !known.contains(home->quarantine().source))
+        listed.repositories.push_back({home->quarantine().source, "", ""});
+    if (listed.repositories.size() == before) return {};
+    return write_file_atomically(list_, wire::encode(listed) + "\n");
+  }
+
   // Writes what `bottle apply` and similar commands need later. Always replaces the list of an earlier call. For
   // `bottle discard`, the new list also names the repositories that may still have refs of that call.
   Result<> write_changed() const {
-    std::string path = results_ + "/places.json";
-    bool again = ::access(path.c_str(), F_OK) == 0;
     wire::ChangedRepositories changed;
     for (const auto& home : all_)
-      if (home->has_changes() || (again && home->is_repository()))
+      if (home->has_changes() || (was_listed_ && home->is_repository()))
         changed.repositories.push_back({home->quarantine().source, home->patch(), home->filtered()});
-    if (changed.repositories.empty() && !again) return {};
-    return write_file_atomically(path, wire::encode(changed) + "\n");
+    if (!changed.repositories.empty() || was_listed_) return write_file_atomically(list_, wire::encode(changed) + "\n");
+    if (::unlink(list_.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + list_);
+    return {};
   }
 
   // Makes sure that the names of the results survive a power failure. Their contents are flushed already.
@@ -267,7 +285,8 @@ class Reception {
 
   Incoming in_;
   git::Runner& git_;
-  std::string root_, results_;
+  std::string root_, results_, list_ = results_ + "/places.json";
+  bool was_listed_ = false;  // an earlier call has written the list
   uint64_t own_room_ = in_.max_bytes;
   uint64_t& room_;
   std::vector<std::unique_ptr<Quarantine>> quarantines_;

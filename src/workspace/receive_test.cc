@@ -14,6 +14,7 @@ TEST_F(Workspace, WithoutChangesNothingComesBack) {
   EXPECT_TRUE(back->refs.empty());
   EXPECT_EQ(back->patch, "");
   EXPECT_EQ(back->text, "Nothing changed in the workspace.\n");
+  EXPECT_EQ(sh("ls -A " + root + "/results/s1"), "") << "no repository is listed as changed";
 }
 
 TEST_F(Workspace, NoRepositoryGivesAPatchAndFiles) {

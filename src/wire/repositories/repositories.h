@@ -1,4 +1,5 @@
-// Defines places.json in a session's results, which lists the repositories that the session changed.
+// Defines places.json in a session's results, which lists the repositories that the session changed. If its work could
+// not all be brought home, the list has every repository that may have refs of it.
 #pragma once
 
 #include <string>
