@@ -457,7 +457,8 @@ TEST_F(ChangedFiles, ALinkMayReplaceADirectoryWithUncommittedFiles) {
     put(repo + "/" + name + "/sub/unt", "untracked\n");
     auto sent = pack(WorkspaceMode::copy);
     unpack();
-    sh("cd " + inside + " && rm -r " + name + " && ln -s dir " + name);
+    fs::remove_all(inside + "/" + name);
+    fs::create_symlink("dir", inside + "/" + name);
     auto back = take_inside(sent.base);
     ASSERT_TRUE(back) << back.error().what;
     bool ignored = name == "ignored";
