@@ -176,6 +176,34 @@ TEST_F(UnreferencedCommits, RefsOfAnotherWorkTreeComeBack) {
   EXPECT_EQ(subjects(), "private") << back.text;
 }
 
+// The agent's own refs may have the names that bottle gives.
+TEST_F(UnreferencedCommits, NoRefOfTheAgentIsReplaced) {
+  for (const std::string name : {"bottle-detached", "bottle-detached/deep"}) {
+    auto back = after(WorkspaceMode::clone, "git checkout -q -b " + name + " && " + empty("on-branch") +
+                                                " && git checkout -q --detach main && " + empty("on-head"));
+    EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/heads/" + name), "on-branch") << back.text;
+    EXPECT_EQ(
+        git("log -1 --format=%s refs/bottle/s1/heads/bottle-detached-" + git("rev-parse --short=12 HEAD", inside)),
+        "on-head")
+        << back.text;
+    EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/worktree"), "on-head");
+  }
+  // A commit that was left gets such a name as well.
+  auto back = after(WorkspaceMode::clone,
+                    "git checkout -q --detach && " + empty("left") +
+                        " && name=bottle-detached-$(git rev-parse --short=12 HEAD) && git checkout -q main && " +
+                        empty("on-branch") + " && git branch -q $name && git reset -q --hard HEAD~1");
+  EXPECT_EQ(subjects(), "on-branch\nleft") << back.text;
+  back = after(WorkspaceMode::clone, "for text in 0 1 2; do echo $text > a.txt && git stash -q; done && " +
+                                         empty("own") + " && git update-ref refs/stash@0 HEAD && " +
+                                         "git update-ref refs/stash@1 HEAD && git reset -q --hard HEAD~1");
+  for (const char* stash : {"0", "1", "2"})
+    EXPECT_EQ(git("show refs/bottle/s1/stash/" + std::string(stash) + ":a.txt"), std::to_string('2' - *stash))
+        << back.text;
+  for (const char* ref : {"stash@0", "stash@1"})
+    EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/other/" + std::string(ref)), "own") << back.text;
+}
+
 TEST_F(UnreferencedCommits, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
   limits.inside = root + "/inside/workspace";
   git("worktree add -q " + root + "/mine");  // the operator's own

@@ -25,6 +25,23 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kMostLeft = 200, kShortId = 12;
+// Begins a name for a stash that has no ref. No ref of the agent can have it, because git does not allow "@{" there.
+constexpr std::string_view kStash = "refs/stash@{";
+
+// Adds a commit that has no ref as a branch of this name, which gets the commit's id if the agent has such a branch.
+void add_branch(std::map<std::string, std::string>& wanted, std::string name, const std::string& id) {
+  auto is_taken = [&] {
+    auto same = wanted.find(name), below = wanted.lower_bound(name + "/");
+    return (same != wanted.end() && same->second != id) ||
+           (below != wanted.end() && below->first.starts_with(name + "/"));
+  };
+  while (is_taken()) name += "-" + id.substr(0, kShortId);
+  wanted.emplace(std::move(name), id);
+}
+
+void add_stash(std::map<std::string, std::string>& wanted, const std::string& name, const std::string& id) {
+  wanted.emplace(std::string(kStash) + name + "}", id);
+}
 
 }  // namespace
 
@@ -158,8 +175,8 @@ std::map<std::string, std::string> Homecoming::wanted_refs() const {
   }
   bool stashed = wanted.contains("refs/stash");
   for (size_t i = 0; stashed && i + 1 < q_.stashes.size(); ++i)
-    wanted["refs/stash@" + std::to_string(q_.stashes.size() - 1 - i)] = q_.stashes[i];
-  if (git::is_object_id(q_.head) && q_.head != base_) wanted["refs/heads/bottle-detached"] = q_.head;
+    add_stash(wanted, std::to_string(q_.stashes.size() - 1 - i), q_.stashes[i]);
+  if (git::is_object_id(q_.head) && q_.head != base_) add_branch(wanted, "refs/heads/bottle-detached", q_.head);
   return wanted;
 }
 
@@ -179,9 +196,9 @@ Result<> Homecoming::add_unnamed(std::map<std::string, std::string>& wanted) {
     left.pop_back();
     q_.leave(".git/logs", "older commits on no branch were not brought home, because there are more than the limit");
   }
-  for (const auto& id : left) wanted["refs/heads/bottle-detached-" + id.substr(0, kShortId)] = id;
+  for (const auto& id : left) add_branch(wanted, "refs/heads/bottle-detached-" + id.substr(0, kShortId), id);
   for (const auto& id : TRY(made_by_agent(q_, git_, {q_.autostashes.begin(), q_.autostashes.end()}, brought)))
-    wanted["refs/stash@autostash-" + id.substr(0, kShortId)] = id;
+    add_stash(wanted, "autostash-" + id.substr(0, kShortId), id);
   return {};
 }
 
@@ -196,12 +213,12 @@ void Homecoming::find_removed_refs() {
 // Chooses the names below the prefix for refs of the agent. Where the file system ignores case, a ref whose name
 // differs from an earlier one only in its case gets another name, because it would replace that one.
 std::map<std::string, std::string> Homecoming::names_of(const std::map<std::string, std::string>& wanted) const {
-  constexpr std::string_view kStash = "refs/stash@";
   bool folds = origin_.repository->settings.capitals == git::Settings::Capitals::ignored;
   std::set<std::string> taken;
   std::map<std::string, std::string> names;
   for (const auto& [from, id] : wanted) {
-    std::string name = from.starts_with(kStash) ? "stash/" + from.substr(kStash.size()) : name_for(from);
+    std::string name = from.starts_with(kStash) ? "stash/" + from.substr(kStash.size(), from.size() - kStash.size() - 1)
+                                                : name_for(from);
     if (folds && !taken.insert(lower(name)).second) name = distinct_name_for(from);
     names[from] = std::move(name);
   }
