@@ -24,6 +24,7 @@
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "wire/repositories/repositories.h"
+#include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
 #include "workspace/receiving/advice.h"
 #include "workspace/receiving/homecoming.h"
@@ -239,11 +240,13 @@ class Reception {
     return {};
   }
 
-  // Gives each file to the innermost repository that contains it.
+  // Gives each file to the innermost repository that contains it. Leaves out the .git of a submodule and the like,
+  // which is in a copy and never comes back as a file.
   void share_out(const KeyedMap<std::string, SentFile>& files) {
     KeyedMap<std::string_view, Quarantine*> places;
     for (const auto& q : quarantines_) places.emplace(q->place, q.get());
     for (const auto& [path, file] : files) {
+      if (std::ranges::any_of(split_path(path), is_git_directory)) continue;
       std::string_view place = path;
       do {
         size_t slash = place.rfind('/');

@@ -264,6 +264,7 @@ TEST_F(RefsAndRepositories, SubmodulesAreSentAndComeBack) {
       EXPECT_NE(joined(sent.warnings).find("the submodule absent was not sent"), std::string::npos);
     unpack();
     EXPECT_EQ(git("status --porcelain", inside), "");
+    EXPECT_EQ(come_home(sent.base).text, "Nothing changed in the workspace.\n");
     EXPECT_EQ(*read_file(inside + "/lib/v.txt"), "v\n");
     put(inside + "/lib/v.txt", "committed\n");
     git("commit -qam in-lib", inside + "/lib");
