@@ -95,6 +95,9 @@ class Reception {
       bool shares = origins[i].repository && stores[origins[i].repository->common_dir] > 1;
       add(repositories[i], std::move(origins[i]), shares && i > 0);
     }
+    for (auto& outer : quarantines_)
+      for (const auto& inner : quarantines_)
+        if (auto path = path_below(outer->place, inner->place); !path.empty()) outer->nested.insert(path);
     if (sent) share_out(sent->files);
     // This follows share_out(), because each repository is compared with its own share of the files.
     bool has_repository = std::ranges::any_of(all_, [](const auto& home) { return home->is_repository(); });
@@ -275,14 +278,18 @@ class Reception {
     quarantines_.push_back(std::move(q));
   }
 
+  // Returns the path from one place to another one, or an empty string if the other one is not below it.
+  static std::string path_below(const std::string& place, const std::string& path) {
+    if (place.empty()) return path;
+    return path.starts_with(place + "/") ? path.substr(place.size() + 1) : "";
+  }
+
   // Returns what belongs to the repositories below this one. The keys are places, from here on in the result.
   template <class Value>
   static std::map<std::string, Value> parts_below(const Homecoming& home, const std::map<std::string, Value>& all) {
     std::map<std::string, Value> below;
-    const std::string& place = home.quarantine().place;
-    for (const auto& [path, value] : all)
-      if (place.empty()) below[path] = value;
-      else if (path.starts_with(place + "/")) below[path.substr(place.size() + 1)] = value;
+    for (const auto& [place, value] : all)
+      if (auto path = path_below(home.quarantine().place, place); !path.empty()) below[path] = value;
     return below;
   }
 

@@ -4,23 +4,17 @@
 #include "base/text/lower.h"
 #include "git/refs.h"
 #include "wire/repositories/repositories.h"
+#include "workspace/agent_work_test.h"
 #include "workspace/files/lines.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
-#include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
 namespace {
 
 using manifest::WorkspaceMode;
 
-class RefsAndRepositories : public Workspace {
- protected:
-  void SetUp() override {
-    Workspace::SetUp();
-    make_repository();
-  }
-};
+class RefsAndRepositories : public AgentWork {};
 
 TEST_F(RefsAndRepositories, BranchesOfEveryNameComeBack) {
   auto sent = pack(WorkspaceMode::clone);
@@ -48,9 +42,6 @@ TEST_F(RefsAndRepositories, LinksThatGitIgnoresAreNamed) {
   git("add -A");
   git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib");
   git("commit -qm rules");
-  auto says = [](const ReceivedWork& back, const std::string& words) {
-    return back.text.find(words) != std::string::npos;
-  };
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   fs::create_directory(inside + "/dist");
@@ -202,6 +193,20 @@ TEST_F(RefsAndRepositories, ARepositoryInsideARepositoryGetsItsOwnRefs) {
     EXPECT_EQ(back.below.size(), 2u);
     EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
   }
+}
+
+TEST_F(RefsAndRepositories, ARepositoryThatTheAgentMadeAPartOfTheOuterOneStaysInTheWork) {
+  for (const std::string& path : {repo + "/n", root + "/lib"}) make_inner(path);
+  git("submodule --quiet add " + root + "/lib lib");
+  git("commit -qm submodule");
+  for (auto mode : {WorkspaceMode::copy, WorkspaceMode::clone})
+    for (const std::string command :
+         {"rm -rf n/.git && git add n && ", "rm -rf n && mkdir n && echo w >n/w && git add n && ",
+          "git rm -q --cached lib && rm -rf lib/.git && git add lib && "}) {
+      auto back = after(mode, command + commit_ + "-m absorbed");
+      ASSERT_NE(git("diff --name-only main refs/bottle/s1/heads/main -- n/* lib/*"), "") << command;
+      EXPECT_EQ(git("diff --name-status refs/bottle/s1/heads/main refs/bottle/s1/worktree"), "") << back.text;
+    }
 }
 
 // Such a repository was cloned again or replaced meanwhile.

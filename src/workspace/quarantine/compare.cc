@@ -339,7 +339,7 @@ class Comparison {
         if (sent && (!there || !same(*sent, entry)) && !(was && same(*was, entry)) &&
             (there || (was && same(*was, *sent))))
           set(*sent);
-      } else if (there && !q_.sent.contains(path) && !was) {
+      } else if (there && !q_.sent.contains(path) && !was && !q_.is_in_nested(path)) {
         remove(path);  // committed, then removed again
       }
     }

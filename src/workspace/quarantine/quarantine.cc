@@ -176,6 +176,12 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
 
 }  // namespace
 
+bool Quarantine::is_in_nested(const std::string& path) const {
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+    if (nested.contains(path.substr(0, slash))) return true;
+  return false;
+}
+
 void Quarantine::leave(const std::string& path, const std::string& why) {
   ++skipped;
   std::pair<std::string, std::string> flag(path, why);

@@ -32,6 +32,8 @@ struct Quarantine {
   std::string place;    // its path in the workspace; empty for the workspace itself
   std::string git_at;   // path of its git directory in the workspace, such as ".git"; empty if it has none
   std::string inside;   // where the workspace was in the bottle
+  // The paths of the repositories below this one. Their files are in other quarantines.
+  std::set<std::string> nested;
   // Return the paths of the files without a .git, and of the index with which git reads them.
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
@@ -113,6 +115,8 @@ struct Quarantine {
     std::ranges::sort(found);
     return found;
   }
+  // Returns whether a path is below one of the nested repositories.
+  bool is_in_nested(const std::string& path) const;
   // Returns the path in the workspace.
   std::string shown(const std::string& path) const { return place.empty() ? path : place + "/" + path; }
   // Reports what is left behind, once for each path and reason.

@@ -94,6 +94,7 @@ std::unique_ptr<Homecoming> Homecoming::without_repository(const std::string& er
   empty.place = q_.place;
   empty.git_at = q_.git_at;
   empty.inside = q_.inside;
+  empty.nested = std::move(q_.nested);
   empty.sent = std::move(q_.sent);
   empty.is_unreadable = true;
   q_ = std::move(empty);
