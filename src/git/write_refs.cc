@@ -17,6 +17,7 @@
 #include "base/files/beneath.h"
 #include "base/files/durable.h"
 #include "base/files/file.h"
+#include "base/os/deadline.h"
 #include "base/text/line.h"
 #include "git/refs.h"
 #include "git/run/git.h"
@@ -69,14 +70,14 @@ class Lock {
     lock.directory_ = std::move(directory);
     lock.name_ = name;
     std::string file = name + ".lock";
-    auto until = std::chrono::steady_clock::now() + patience;
+    auto deadline = Deadline::in(patience);
     for (;;) {
       lock.fd_.reset(
           ::openat(lock.directory_.get(), file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
       if (lock.fd_) break;
       if (errno != EEXIST) return fail_errno("creating " + file);
       // The lock may belong to a git that runs, or have been left by one that was killed. Only the operator can tell.
-      if (std::chrono::steady_clock::now() > until)
+      if (deadline.is_over())
         return cannot(name, "another git command has " + file + " open, or did not remove it", Code::conflict,
                       "if no git command runs in that repository, remove that file");
       std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -80,7 +80,7 @@ void copy_both_ways(int left_in, int left_out, int right_in, int right_out) {
 }
 
 Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& request, int status, std::string& early) {
-  Deadline deadline = in_ms(kPatience);
+  auto deadline = Deadline::in_ms(kPatience);
   UniqueFd fd = TRY(dial(guard, deadline));
   // dial() returns a non-blocking socket, but the callers read and write until it is done.
   ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
@@ -90,7 +90,7 @@ Result<UniqueFd> through_guard(const sockaddr_in& guard, const std::string& requ
   Parse parsed = Parse::incomplete;
   while ((parsed = http::parse_response(bytes, head)) == Parse::incomplete) {
     char buffer[4096];
-    ssize_t n = wait_readable(fd.get(), ms_left(deadline)) ? ::recv(fd.get(), buffer, sizeof buffer, 0) : 0;
+    ssize_t n = wait_readable(fd.get(), deadline) ? ::recv(fd.get(), buffer, sizeof buffer, 0) : 0;
     if (n <= 0) return fail(Code::closed, "the guard did not answer");
     bytes.append(buffer, static_cast<size_t>(n));
   }

@@ -18,6 +18,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/deadline.h"
 #include "base/os/process.h"
 #include "machine/destroy.h"
 #include "machine/vm.h"
@@ -185,7 +186,7 @@ class Suite {
   }
 
   Finding wait_for_place() {
-    auto until = Clock::now() + std::chrono::milliseconds(options_.boot_ms);
+    auto deadline = Deadline::in_ms(options_.boot_ms);
     for (;;) {
       auto where = provider_.ssh_info(spec_.vm, progress_);
       if (where) {
@@ -194,7 +195,7 @@ class Suite {
         if (!where->user.empty()) target_.user = where->user;
         return target_.to_string();
       }
-      if (where.error().code != Code::unavailable || Clock::now() > until) return std::unexpected(where.error());
+      if (where.error().code != Code::unavailable || deadline.is_over()) return std::unexpected(where.error());
       TRY(pause(options_.limits, options_.limits.backoff));
     }
   }
@@ -246,12 +247,12 @@ class Suite {
     Limits limits = options_.limits;
     limits.stop = {};
     auto provider = TRY(Provider::find(provider_.name(), options_.directories, options_.environment, limits));
-    auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
+    auto deadline = Deadline::in_ms(options_.gone_ms);
     for (;;) {
       auto status = provider.destroy(vm, progress_);
       if (status) status = provider.status(vm, progress_);
       if (status && *status == "gone") return status;
-      if (Clock::now() > until)
+      if (deadline.is_over())
         return fail(Code::timed_out, "something may be left of the VM " + vm.name + " of the owner " + vm.owner +
                                          (status ? "" : ": " + status.error().what));
       TRY(pause(limits, limits.backoff));
@@ -260,12 +261,12 @@ class Suite {
 
   // Signs in as a session does. Tries again, because the VM may still install the key.
   Finding sign_in() {
-    auto until = Clock::now() + std::chrono::milliseconds(options_.boot_ms);
+    auto deadline = Deadline::in_ms(options_.boot_ms);
     for (;;) {
       auto done =
           TRY(capture({.argv = ssh_argv(target_, "echo here")}, {.timeout_ms = 60000, .stop = options_.limits.stop}));
       if (done.status == 0 && done.out == "here\n") return std::string("signed in to ") + target_.to_string();
-      if (Clock::now() > until) return fail(Code::unavailable, folded(done.err, 400));
+      if (deadline.is_over()) return fail(Code::unavailable, folded(done.err, 400));
       TRY(pause(options_.limits, 500));
     }
   }
@@ -289,11 +290,11 @@ class Suite {
 
   // Waits for the status "gone", because a cloud may take minutes for a deletion.
   Finding until_gone(const VmRequest& vm) {
-    auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
+    auto deadline = Deadline::in_ms(options_.gone_ms);
     for (;;) {
       auto status = TRY(provider_.status(vm, progress_));
       if (status == "gone") return status;
-      if (Clock::now() > until) return fail(Code::timed_out, "the status is still '" + status + "'");
+      if (deadline.is_over()) return fail(Code::timed_out, "the status is still '" + status + "'");
       TRY(pause(options_.limits, options_.limits.backoff));
     }
   }
@@ -334,7 +335,7 @@ class Suite {
   // Looks for what costs money or space after the end.
   void leftovers() {
     check("nothing is left in list", [&]() -> Finding {
-      auto until = Clock::now() + std::chrono::milliseconds(options_.gone_ms);
+      auto deadline = Deadline::in_ms(options_.gone_ms);
       for (;;) {
         std::string left;
         for (const auto& item : TRY(provider_.list(spec_.vm.owner, spec_.vm.wanted.options, progress_)))
@@ -342,7 +343,7 @@ class Suite {
           if (item.status != "gone" && (item.session == spec_.vm.session || item.name == spec_.vm.name))
             left += " " + item.kind + " " + item.id;
         if (left.empty()) return std::string("nothing");
-        if (Clock::now() > until) return fail(Code::conflict, "still in list:" + left);
+        if (deadline.is_over()) return fail(Code::conflict, "still in list:" + left);
         TRY(pause(options_.limits, options_.limits.backoff));
       }
     });

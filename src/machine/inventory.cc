@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/ids.h"
+#include "base/os/deadline.h"
 #include "machine/reaper.h"
 
 namespace bottle::machine {
@@ -185,7 +186,7 @@ Result<Destroyed> destroy_found(const Found& found, const Directories& directori
   // tried again.
   TRY(provider.destroy(vm, progress));
   ++result.calls;
-  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(options.patience_ms);
+  auto deadline = Deadline::in_ms(options.patience_ms);
   for (int pause = options.limits.backoff;; pause = std::min(pause * 2, options.limits.backoff_most)) {
     auto all = TRY(provider.list(vm.owner, vm.wanted.options, progress));
     // Only `list` is asked, because what was found may be a disk or an address, which have no `status`.
@@ -193,7 +194,7 @@ Result<Destroyed> destroy_found(const Found& found, const Directories& directori
       return item.id == vm.id && item.kind == found.listed.kind && item.status != "gone";
     });
     if (!there) break;
-    if (std::chrono::steady_clock::now() > until) {
+    if (deadline.is_over()) {
       result.left.push_back(found.listed.kind + " " + vm.id);
       return result;
     }

@@ -27,15 +27,14 @@ using Clock = std::chrono::steady_clock;
 // Reads one message from the VM. Skips lines that are not JSON, such as a banner. Fails with Code::protocol if the VM
 // sent another message.
 template <class Message>
-Result<Message> read_answer(Child& child, Clock::time_point until, const std::stop_token& stop) {
+Result<Message> read_answer(Child& child, Deadline deadline, const std::stop_token& stop) {
   std::string line;
   // The limit counts all lines together, so that a VM that prints without end does not keep this loop busy.
   for (size_t total = 0; total < Message::kMost;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
     // A stop token has no descriptor, so the wait looks at it again and again.
-    bool ready = left > 0 && wait_readable(child.out(), static_cast<int>(std::min<long long>(left, 100)));
+    bool ready = !deadline.is_over() && wait_readable(child.out(), deadline.ms_left(100));
     if (stop.stop_requested()) return fail(Code::canceled, "the connection to the VM was stopped");
-    if (!ready && left > 0) continue;
+    if (!ready && !deadline.is_over()) continue;
     if (!ready) return fail(Code::timed_out, "the VM did not answer");
     char c = 0;
     // This reads one byte at a time, because what follows the line is for the next call.
@@ -97,14 +96,16 @@ Result<Child> start(const ssh::Target& target, const std::string& line) {
 // time is up.
 Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const Progress& progress,
                                const std::stop_token& stop) {
-  auto begun = Clock::now(), until = begun + std::chrono::milliseconds(timeout_ms);
+  auto begun = Clock::now();
+  auto deadline = Deadline::in_ms(timeout_ms);
   std::string why = "nothing answered";
   Code code = Code::unavailable;
   // The times since which a host with another key has answered, and since which the VM has refused our key.
   Clock::time_point stranger{}, refused{};
-  while (Clock::now() < until) {
+  while (!deadline.is_over()) {
     auto child = TRY(start(target, "sudo -n /usr/local/sbin/bottle-vm rotate"));
-    auto offer = read_answer<wire::NewHostKey>(child, std::min(until, Clock::now() + std::chrono::seconds(120)), stop);
+    auto offer =
+        read_answer<wire::NewHostKey>(child, std::min(deadline, Deadline::in(std::chrono::seconds(120))), stop);
     // The VM did answer, but with another message. Another attempt would not change that. A stop ends everything.
     if (!offer && (offer.error().code == Code::protocol || offer.error().code == Code::canceled))
       return std::unexpected(std::move(offer.error()));
@@ -140,7 +141,7 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
     if (old.find(fresh) == std::string::npos) TRY(write_file_atomically(target.known_hosts, fresh + old));
     // The VM uses the new key only after this, so the old one is still valid.
     if (!write_all(child.in(), "go\n")) continue;
-    auto done = read_answer<wire::HostKeyInUse>(child, Clock::now() + std::chrono::seconds(60), stop);
+    auto done = read_answer<wire::HostKeyInUse>(child, Deadline::in(std::chrono::seconds(60)), stop);
     // Whether the VM has changed over is unknown. Both keys are accepted, and the next turn asks again.
     if (!done) continue;
     // From here on, the key in the user-data opens nothing.
@@ -155,19 +156,18 @@ Result<double> rotate_host_key(const ssh::Target& target, int timeout_ms, const 
 // The VM itself waits for its engine, so that one connection is enough, and the answer comes as soon as the engine
 // serves.
 Result<std::string> ask_engine(const ssh::Target& target, int timeout_ms, const std::stop_token& stop) {
-  auto until = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  auto deadline = Deadline::in_ms(timeout_ms), answer_deadline = Deadline::in_ms(timeout_ms + 30000);
   for (int tries = 0;; ++tries) {
-    auto left = std::chrono::duration_cast<std::chrono::seconds>(until - Clock::now()).count();
-    auto child =
-        TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(std::max<long long>(left, 1))));
-    auto answer = read_answer<wire::EngineState>(child, until + std::chrono::seconds(30), stop);
+    int seconds = std::max(deadline.ms_left() / 1000, 1);
+    auto child = TRY(start(target, "/usr/local/sbin/bottle-vm wait-engine " + std::to_string(seconds)));
+    auto answer = read_answer<wire::EngineState>(child, answer_deadline, stop);
     if (answer) return one_line(answer->engine, 64);
     if (answer.error().code == Code::protocol || answer.error().code == Code::canceled)
       return std::unexpected(std::move(answer.error()));
     child.end(500);
     std::string words = folded(words_of(child), 300);
     // sshd reloads after the change of keys, so a single refused connection is normal.
-    if (tries > 10 || Clock::now() > until || other_key(words))
+    if (tries > 10 || deadline.is_over() || other_key(words))
       return fail(other_key(words) ? Code::denied : Code::closed,
                   target.to_string() + ": " + (words.empty() ? answer.error().what : words));
     std::this_thread::sleep_for(std::chrono::milliseconds(300));

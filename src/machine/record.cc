@@ -20,6 +20,7 @@
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
+#include "base/os/deadline.h"
 #include "wire/machine/vm_record.h"
 
 namespace bottle::machine {
@@ -171,7 +172,7 @@ bool abandoned(const Record& record, int64_t now) { return now >= record.until |
 // so the inodes are compared.
 Result<UniqueFd> lock_vm(const std::string& name, const Directories& directories, int timeout_ms) {
   std::string path = directories.vm(name) + "/lock";
-  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  auto deadline = Deadline::in_ms(timeout_ms);
   for (;;) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
     if (!fd) return fail_errno("opening " + path);
@@ -182,7 +183,7 @@ Result<UniqueFd> lock_vm(const std::string& name, const Directories& directories
       if (::fstat(fd.get(), &mine) == 0 && ::stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino) return fd;
       continue;
     }
-    if (std::chrono::steady_clock::now() >= until)
+    if (deadline.is_over())
       return fail(Code::timed_out, "VM " + name + ": another process is creating or destroying it");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }

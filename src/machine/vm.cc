@@ -11,6 +11,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/deadline.h"
 #include "base/os/process.h"
 #include "base/text/shell_word.h"
 #include "machine/reach.h"
@@ -100,6 +101,7 @@ Result<Vm> prepare_vm(const VmSpec& spec) {
 // minutes; the second calls a hook again and again.
 Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   auto begun = Clock::now();
+  auto deadline = Deadline::in_ms(spec.boot_ms);
   Directories directories = Directories::from(spec.environment);
   Provider provider = TRY(Provider::find(spec.wanted.provider, directories, spec.environment, spec.limits));
   {
@@ -119,7 +121,6 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
   }
   vm.timings.created = seconds_since(begun);
 
-  auto until = begun + std::chrono::milliseconds(spec.boot_ms);
   // Starts with short pauses, because some providers report the address immediately.
   for (int pause = 250;; pause = std::min(pause * 3 / 2, 5000)) {
     auto where = provider.ssh_info(vm.record.vm, progress);
@@ -129,8 +130,7 @@ Result<> create_vm(Vm& vm, const VmSpec& spec, const Progress& progress) {
       if (!where->user.empty()) vm.target.user = where->user;
       break;
     }
-    if (where.error().code != Code::unavailable || Clock::now() > until)
-      return std::unexpected(std::move(where.error()));
+    if (where.error().code != Code::unavailable || deadline.is_over()) return std::unexpected(std::move(where.error()));
     TRY(machine::pause(spec.limits, std::min(pause, spec.limits.backoff_most)));
   }
   vm.timings.address = seconds_since(begun);

@@ -330,9 +330,8 @@ void Watch::drain_audit() {
   using namespace std::chrono_literals;
   if (!guard_.is_up()) return;
   (void)running_.guard.send(wire::Shutdown{});
-  for (auto until = Clock::now() + 5s; guard_.is_up() && !overfull(); audit_.retry()) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-    if (left <= 0 || !wait_readable(running_.guard.fd(), static_cast<int>(left))) break;
+  for (auto deadline = Deadline::in(5s); guard_.is_up() && !overfull(); audit_.retry()) {
+    if (!wait_readable(running_.guard.fd(), deadline)) break;
     take_audit();
   }
   if (guard_.is_up()) clients_.event(wire::Warning{"the guard did not end, so its last decisions may not be recorded"});

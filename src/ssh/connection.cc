@@ -121,10 +121,10 @@ class Start {
 
   // Waits for the others, as Connection::open() says.
   Result<> wait(const Target& target, const Options& options) {
-    auto now = std::chrono::steady_clock::now(), until = now + std::chrono::seconds(options.connect_timeout_s);
+    auto deadline = Deadline::in(std::chrono::seconds(options.connect_timeout_s));
     // Connections of other processes seldom take longer, unless their operator is asked something.
-    auto silent_until = now + std::chrono::seconds(1);
-    for (bool told = !options.progress;; now = std::chrono::steady_clock::now()) {
+    auto silence = Deadline::in(std::chrono::seconds(1));
+    for (bool told = !options.progress;;) {
       UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
       if (!fd) return fail_errno("opening " + path_);
       if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
@@ -139,12 +139,12 @@ class Start {
       if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno("locking " + path_);
       if (options.stop.stop_requested())
         return fail(Code::canceled, "connecting to " + target.to_string() + " was stopped");
-      if (!told && now >= silent_until) {
+      if (!told && silence.is_over()) {
         options.progress("waiting for another process that connects to " + target.to_string() +
                          "; if it asks for something, answer it there");
         told = true;
       }
-      if (!options.interactive && now >= until)
+      if (!options.interactive && deadline.is_over())
         return fail(Code::timed_out, "another process still connects to " + target.to_string(),
                     "if it asks for a passphrase, answer it first");
       // flock(2) has no time limit, so it is tried again and again.

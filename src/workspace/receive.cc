@@ -21,6 +21,7 @@
 #include "base/files/full_disk.h"
 #include "base/ids.h"
 #include "base/keyed_hash.h"
+#include "base/os/deadline.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
 #include "wire/repositories/repositories.h"
@@ -122,7 +123,7 @@ class Reception {
     TRY(fill(quarantines_, git_, in_, source));
     TRY(list_all());
     // Sets one limit for all branches together, because there may be hundreds, and each may be slow.
-    limits.until = std::chrono::steady_clock::now() + in_.max_time;
+    limits.until = Deadline::in(in_.max_time);
     git_.set_limits(limits);
     std::map<std::string, std::string> heads;
     std::map<std::string, const Inspection*> inspections;

@@ -5,6 +5,7 @@
 
 #include "app/world/world.h"
 #include "base/files/directories.h"
+#include "base/os/deadline.h"
 #include "base/os/this_program.h"
 #include "docker/client/endpoint.h"
 #include "docker/client/http_engine.h"
@@ -15,8 +16,8 @@ namespace {
 
 // Returns when the engine first answered, in seconds since 1970, or nothing if it did not answer in time.
 std::optional<double> await_engine() {
-  auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
-  while (std::chrono::steady_clock::now() < until) {
+  auto deadline = Deadline::in(std::chrono::minutes(5));
+  while (!deadline.is_over()) {
     if (connect_engine())
       return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));

@@ -127,10 +127,8 @@ Result<> ask_supervisor(const std::string& session, wire::FrameType type, std::s
   UniqueFd fd = TRY(connect_to_supervisor(session, TRY(ledger_of(session))));
   TRY(wire::send_frame(fd.get(), type, bytes));
   wire::FrameReader reader;
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  for (;;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !wait_readable(fd.get(), static_cast<int>(left.count()))) return std::unexpected(late);
+  auto deadline = Deadline::in(std::chrono::seconds(20));
+  while (wait_readable(fd.get(), deadline)) {
     auto frames = reader.read(fd.get());
     if (!frames)
       return fail(Code::closed, "session " + session + " ended before it answered",
@@ -139,6 +137,7 @@ Result<> ask_supervisor(const std::string& session, wire::FrameType type, std::s
     for (const auto& frame : *frames)
       if (take(frame)) return {};
   }
+  return std::unexpected(late);
 }
 
 Result<std::string> new_session(const std::string& name, const std::string& workspace) {

@@ -146,6 +146,33 @@ TEST(Descriptors, AreNotInheritedByAProgramThatStartsAtTheSameTime) {
   for (auto& child : children) child.end(0);
 }
 
+TEST(Deadline, IsOverWhenItsTimeIsUp) {
+  EXPECT_TRUE(Deadline::in_ms(0).is_over());
+  EXPECT_TRUE(Deadline::in_ms(-1).is_over());
+  EXPECT_EQ(Deadline::in_ms(-1).ms_left(), 0);
+  auto later = Deadline::in(std::chrono::hours(1));
+  EXPECT_FALSE(later.is_over());
+  EXPECT_GT(later.ms_left(), 3'000'000);
+  EXPECT_LE(later.ms_left(), 3'600'000);
+  EXPECT_EQ(later.ms_left(100), 100);
+  EXPECT_EQ(later.ms_left(0), 0);
+  EXPECT_EQ(std::min(later, Deadline::in_ms(0)).ms_left(), 0);
+}
+
+TEST(Deadline, MayNeverBeOver) {
+  auto never = Deadline::never();
+  EXPECT_FALSE(never.is_over());
+  EXPECT_EQ(never.ms_left(), -1);
+  EXPECT_EQ(never.ms_left(100), 100);
+  EXPECT_LT(Deadline::in(std::chrono::hours(1)), never);
+}
+
+TEST(Deadline, IsNotGivenUpAMillisecondEarly) {
+  auto deadline = Deadline::in_ms(3);
+  while (deadline.ms_left() > 0) continue;
+  EXPECT_TRUE(deadline.is_over());
+}
+
 TEST(Poller, ReportsWhatHappened) {
   auto one = make_socket_pair(Waits::no).value(), two = make_socket_pair(Waits::no).value();
   Poller poller;
@@ -166,6 +193,18 @@ TEST(Poller, ReportsWhatHappened) {
   EXPECT_TRUE(poller.wait(10000));
   EXPECT_TRUE(poller.readable(one.ours.get())) << "the end can be read";
   EXPECT_TRUE(is_hung_up(one.ours.get()));
+}
+
+TEST(Poller, AWaitEndsAtItsDeadlineEvenIfTheOtherSideNeverPauses) {
+  auto pipe = *make_pipe();
+  EXPECT_FALSE(wait_readable(pipe.read.get(), Deadline::in_ms(1)));
+  EXPECT_TRUE(wait_writable(pipe.write.get(), Deadline::in_ms(60000)));
+  ASSERT_EQ(::write(pipe.write.get(), "x", 1), 1);
+  EXPECT_TRUE(wait_readable(pipe.read.get(), Deadline::in_ms(60000)));
+  EXPECT_TRUE(wait_readable(pipe.read.get(), Deadline::never()));
+  EXPECT_TRUE(wait_readable(pipe.read.get(), 0));
+  EXPECT_FALSE(wait_readable(pipe.read.get(), Deadline::in_ms(0)));
+  EXPECT_FALSE(wait_writable(pipe.write.get(), Deadline::in_ms(0)));
 }
 
 TEST(Poller, WakesWhenAProcessHasExited) {

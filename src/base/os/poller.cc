@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 
 namespace bottle {
 namespace {
@@ -17,15 +16,12 @@ namespace {
 // its output has often ended already, so the check comes sooner.
 constexpr int kLookAgain = 20, kLookAgainAlone = 2;
 
+Deadline after(int timeout_ms) { return timeout_ms < 0 ? Deadline::never() : Deadline::in_ms(timeout_ms); }
+
 // Waits for one descriptor. A signal does not end the wait early.
-bool wait_for(int fd, short events, int timeout_ms) {
-  using Clock = std::chrono::steady_clock;
-  auto until = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
+bool wait_for(int fd, short events, Deadline deadline) {
   for (pollfd p{fd, events, 0};;) {
-    // The time is rounded up. If the rest of a millisecond were rounded down to 0, the loop would spin until it has
-    // passed.
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
-    int ready = ::poll(&p, 1, timeout_ms < 0 ? -1 : static_cast<int>(std::max<long long>(left, 0)));
+    int ready = ::poll(&p, 1, deadline.ms_left());
     if (ready >= 0) return ready > 0;
     if (errno != EINTR && errno != EAGAIN) return true;  // the caller's read reports the error
   }
@@ -83,8 +79,11 @@ bool Poller::writable(int fd) const {
   return found && (found->revents & (POLLOUT | POLLERR | POLLHUP));
 }
 
-bool wait_readable(int fd, int timeout_ms) { return wait_for(fd, POLLIN, timeout_ms); }
-bool wait_writable(int fd, int timeout_ms) { return wait_for(fd, POLLOUT, timeout_ms); }
+bool wait_readable(int fd, int timeout_ms) { return wait_for(fd, POLLIN, after(timeout_ms)); }
+bool wait_writable(int fd, int timeout_ms) { return wait_for(fd, POLLOUT, after(timeout_ms)); }
+
+bool wait_readable(int fd, Deadline deadline) { return !deadline.is_over() && wait_for(fd, POLLIN, deadline); }
+bool wait_writable(int fd, Deadline deadline) { return !deadline.is_over() && wait_for(fd, POLLOUT, deadline); }
 
 bool is_hung_up(int fd) {
   // poll(2) reports POLLHUP and POLLERR even if no events are requested, so unread data does not matter.

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/os/deadline.h"
+
 struct pollfd;
 
 namespace bottle {
@@ -48,6 +50,11 @@ class Poller {
 // if the time is up.
 bool wait_readable(int fd, int timeout_ms);
 bool wait_writable(int fd, int timeout_ms);
+
+// Block until `fd` is readable or writable, or until the deadline is over. Return false if it is over, even if `fd` is
+// ready: a loop of waits then ends at its deadline, although the other side never pauses.
+bool wait_readable(int fd, Deadline deadline);
+bool wait_writable(int fd, Deadline deadline);
 
 // Returns whether the other side has closed its end. Data that it sent before may still be unread. Never blocks.
 bool is_hung_up(int fd);

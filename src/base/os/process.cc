@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -28,13 +27,6 @@ extern char** environ;
 
 namespace bottle {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-int milliseconds_until(Clock::time_point deadline) {
-  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::max<long long>(left, 0));
-}
 
 // Returns the child's environment. A name must not appear twice: programs differ in which of the two values they take.
 std::vector<std::string> environment(const Command& command) {
@@ -85,9 +77,6 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
 
 // A person does not notice a tenth of a second, and ten turns of a loop per second cost nothing.
 constexpr int kLookForStopMs = 100;
-
-// Returns the smaller of two waits, of which the second may be -1 for no limit.
-int at_most(int limit_ms, int wait_ms) { return wait_ms < 0 ? limit_ms : std::min(wait_ms, limit_ms); }
 
 // Returns whether posix_spawnp(3) would find the program.
 bool is_program(const std::string& name) {
@@ -219,7 +208,7 @@ bool Child::ended() { return wait(0).has_value() || pid_ < 0; }
 Result<int> Child::wait(int timeout_ms) {
   if (pid_ < 0 && status_ < 0) return fail(Code::internal, "the system did not keep the exit status of a child");
   if (pid_ < 0) return status_;
-  auto deadline = Clock::now() + std::chrono::milliseconds(std::max(timeout_ms, 0));
+  auto deadline = Deadline::in_ms(timeout_ms);
   for (;;) {
     int raw = 0;
     // Without a timeout, waitpid(2) itself blocks. With one, the loop polls, and waits for the process's exit
@@ -236,11 +225,10 @@ Result<int> Child::wait(int timeout_ms) {
       return status_ = decode(raw);
     }
     // The time is checked after waitpid(2), so that a wait of 0 ms still polls once.
-    int left = milliseconds_until(deadline);
-    if (left == 0) return fail(Code::timed_out, "the child still runs");
+    if (deadline.is_over()) return fail(Code::timed_out, "the child still runs");
     Poller poller;
     poller.watch_exit(exit_.get());
-    poller.wait(left);
+    poller.wait(deadline.ms_left());
   }
 }
 
@@ -248,12 +236,12 @@ void Child::end(int patience_ms) {
   if (pid_ < 0) return;
   // Nothing else gets the id of a child that is not reaped, or of a group that still has members.
   const pid_t all = group_ ? -pid_ : pid_;
-  auto deadline = Clock::now() + std::chrono::milliseconds(patience_ms);
+  auto deadline = Deadline::in_ms(patience_ms);
   if (patience_ms > 0) {
     ::kill(all, SIGTERM);
     if (wait(patience_ms) && !group_) return;
     // The child has ended, but members of its group may ignore the signal.
-    while (pid_ < 0 && milliseconds_until(deadline) > 0) {
+    while (pid_ < 0 && !deadline.is_over()) {
       if (::kill(all, 0) != 0) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
@@ -272,7 +260,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
                                  options.output_fd >= 0 ? Child::from(options.output_fd) : Child::pipe(),
                                  options.pass_stderr ? Child::inherit() : Child::pipe()));
   const std::string& name = command.argv[0];
-  auto deadline = Clock::now() + std::chrono::milliseconds(std::max(options.timeout_ms, 0));
+  auto deadline = options.timeout_ms < 0 ? Deadline::never() : Deadline::in_ms(options.timeout_ms);
   Captured captured;
   std::string_view input = options.input;
   // The loop ends when the child has ended and its pipes are empty, whatever their other holders do.
@@ -292,9 +280,9 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
     if (!ended) poller.watch_exit(child.exit_fd());
     // After the child has ended, only what is already in the pipes is read, because a process that it left running may
     // hold them forever.
-    int patience = ended ? 0 : options.timeout_ms < 0 ? -1 : milliseconds_until(deadline);
+    int patience = ended ? 0 : deadline.ms_left();
     // A stop token has no descriptor, so the loop looks at it every 100 ms.
-    if (!ended && options.stop.stop_possible()) patience = at_most(kLookForStopMs, patience);
+    if (!ended && options.stop.stop_possible()) patience = deadline.ms_left(kLookForStopMs);
     if (!poller.wait(patience) && ended) break;
     if (poller.readable(child.out())) out_open = take(child.out(), captured.out);
     if (poller.readable(child.err())) err_open = take(child.err(), captured.err);
@@ -310,7 +298,7 @@ Result<Captured> capture(const Command& command, const CaptureOptions& options) 
       child.end(500);
       return fail(Code::canceled, name + " was stopped");
     }
-    if (!ended && options.timeout_ms >= 0 && milliseconds_until(deadline) == 0) {
+    if (!ended && deadline.is_over()) {
       child.end(500);
       return fail(Code::timed_out, name + " did not exit within " + std::to_string(options.timeout_ms / 1000) + " s");
     }

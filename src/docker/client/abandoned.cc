@@ -21,6 +21,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/os/deadline.h"
 #include "base/unique_fd.h"
 #endif
 
@@ -120,7 +121,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
   struct stat own{};
   // 0 tells the caller that the connection cannot be watched, which is not an error of the call.
   if (::fstat(fd, &own) != 0) return 0;
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  auto deadline = Deadline::in_ms(timeout_ms);
   for (int pause_us = 50;; pause_us = std::min(pause_us * 2, 20000)) {
     // The kernel reports the peer only once the engine has accepted, and it sends no event for that.
     auto socket = look_up(static_cast<uint32_t>(own.st_ino));
@@ -128,8 +129,7 @@ Result<uint64_t> other_end(int fd, int timeout_ms, const std::stop_token& stop) 
     if ((*socket)->peer != 0) return (*socket)->peer;
     // A stopped engine never accepts, so the caller must be able to cancel this wait.
     if (stop.stop_requested()) return fail(Code::canceled, "the call to the engine was canceled");
-    if (std::chrono::steady_clock::now() > deadline)
-      return fail(Code::timed_out, "the engine does not accept connections");
+    if (deadline.is_over()) return fail(Code::timed_out, "the engine does not accept connections");
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
   }
 }

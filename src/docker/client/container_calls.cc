@@ -5,6 +5,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/os/deadline.h"
 #include "docker/answers.h"
 #include "docker/client/call.h"
 #include "docker/client/http_engine.h"
@@ -36,7 +37,7 @@ Result<> HttpEngine::stop_container(const std::string& id, int seconds) {
 }
 
 Result<> HttpEngine::remove_container(const std::string& name) {
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  auto deadline = Deadline::in(std::chrono::seconds(30));
   for (int pause_ms = 20;; pause_ms = std::min(pause_ms * 2, 500)) {
     // `force` ends a container that runs, and `v` removes the anonymous volumes that its image declares.
     auto done = call(dial_, "DELETE", path("/containers/" + escaped(name) + "?force=1&v=1"), nullptr,
@@ -44,7 +45,7 @@ Result<> HttpEngine::remove_container(const std::string& name) {
     if (done || done.error().code == Code::not_found) return {};
     // 409 means that another client is removing the container, so we wait for that. 500 means that a mount is busy.
     bool passing = done.error().code == Code::conflict || done.error().code == Code::internal;
-    if (!passing || std::chrono::steady_clock::now() > deadline) return std::unexpected(std::move(done.error()));
+    if (!passing || deadline.is_over()) return std::unexpected(std::move(done.error()));
     std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
   }
 }

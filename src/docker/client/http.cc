@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -67,7 +66,7 @@ Connection::Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop)
       stop_(stop),
       shutdown_(stop.stop_possible() ? std::make_unique<ShutdownOnStop>(stop, fd_.get()) : nullptr),
       timeout_ms_(timeout_ms),
-      deadline_(Clock::now() + std::chrono::milliseconds(timeout_ms)) {}
+      deadline_(Deadline::in_ms(timeout_ms)) {}
 
 // A stop shuts the socket down, and the resulting error would not help the operator.
 std::unexpected<Error> Connection::failed(std::string_view doing) const {
@@ -77,13 +76,6 @@ std::unexpected<Error> Connection::failed(std::string_view doing) const {
 
 std::unexpected<Error> Connection::too_slow() const {
   return fail(Code::timed_out, "the engine did not answer within " + std::to_string(timeout_ms_ / 1000) + " s");
-}
-
-// Returns how long the next wait may take: what is left of the request's time, or the whole limit in a stream.
-int Connection::wait_ms() const {
-  if (!deadline_) return timeout_ms_;
-  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
-  return static_cast<int>(std::max<long long>(left, 0));
 }
 
 UniqueFd Connection::release() {
@@ -162,16 +154,14 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
 // thread shuts the socket down.
 Result<> Connection::wait(Until until) {
   constexpr int kLookForStopMs = 100;
-  auto began = Clock::now();
-  int limit = wait_ms();
+  // In a stream, each wait has the whole limit.
+  auto deadline = deadline_.value_or(Deadline::in_ms(timeout_ms_));
   for (;;) {
-    auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
-    int left = static_cast<int>(std::max<long long>(limit - waited, 0));
-    int turn = stop_.stop_possible() ? std::min(left, kLookForStopMs) : left;
+    int turn = stop_.stop_possible() ? deadline.ms_left(kLookForStopMs) : deadline.ms_left();
     bool ready = until == Until::readable ? wait_readable(fd_.get(), turn) : wait_writable(fd_.get(), turn);
     if (stop_.stop_requested()) return failed("waiting for the engine");
     if (ready) return {};
-    if (left == 0) return too_slow();
+    if (deadline.is_over()) return too_slow();
   }
 }
 

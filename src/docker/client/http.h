@@ -2,7 +2,6 @@
 // limits. Source: RFC 9112 (messages), and the Engine API's hijacking of a connection after `Upgrade: tcp`.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/os/deadline.h"
 #include "base/shutdown_on_stop.h"
 #include "base/unique_fd.h"
 #include "http/body.h"
@@ -63,7 +63,6 @@ class Connection {
   std::string rest() { return std::exchange(buffer_, {}); }
 
  private:
-  using Clock = std::chrono::steady_clock;
   Connection(UniqueFd fd, int timeout_ms, const std::stop_token& stop);
   Result<bool> fill();  // false at the end of the stream
   Result<> send(std::string_view bytes);
@@ -71,13 +70,12 @@ class Connection {
   Result<> wait(Until until);
   std::unexpected<Error> too_slow() const;
   std::unexpected<Error> failed(std::string_view doing) const;  // uses errno
-  int wait_ms() const;                                          // until the deadline
 
   UniqueFd fd_;
   std::stop_token stop_;
   std::unique_ptr<ShutdownOnStop> shutdown_;  // null if no stop can be requested
   int timeout_ms_;
-  std::optional<Clock::time_point> deadline_;  // of the whole request; empty while a body is streamed
+  std::optional<Deadline> deadline_;  // of the whole request; empty while a body is streamed
   std::string buffer_;
   http::Body framing_;  // framing of the answer whose head was read last
 };

@@ -10,7 +10,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <system_error>
@@ -162,15 +161,12 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                   .most_written = o.most_written};
   // The input is a file and not a pipe, so git can read it at any time, and this process writes nothing meanwhile.
   UniqueFd in = TRY(make_memory_file("git", o.input));
-  auto left =
-      std::chrono::duration_cast<std::chrono::seconds>(limits_.until - std::chrono::steady_clock::now()).count();
-  // A timeout of 0 or less would mean something else to capture().
-  if (left <= 0) return fail(Code::timed_out, verb(arguments) + ": the time for this step is up");
+  if (limits_.until.is_over()) return fail(Code::timed_out, verb(arguments) + ": the time for this step is up");
   // Checks the limit while git writes: a tree of a few bytes that names itself at ten levels produces a list of
   // gigabytes.
   auto ended = capture(command, {.input_fd = o.input_fd >= 0 ? o.input_fd : in.get(),
                                  .output_fd = o.output_fd,
-                                 .timeout_ms = static_cast<int>(std::min<int64_t>(o.timeout_s, left)) * 1000,
+                                 .timeout_ms = limits_.until.ms_left(o.timeout_s * 1000),
                                  .limit = limits_.answer,
                                  .stop = limits_.stop});
   if (!ended && ended.error().code == Code::not_found)

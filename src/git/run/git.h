@@ -2,7 +2,6 @@
 // only in repositories that belong to bottle.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <stop_token>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/os/deadline.h"
 #include "git/formats/formats.h"
 #include "git/run/directory.h"
 
@@ -20,7 +20,7 @@ namespace bottle::git {
 struct Limits {
   uint64_t answer = 256 << 20;  // bytes of output
   uint64_t memory = 0;          // bytes for each of its processes; 0 means no limit
-  std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
+  Deadline until = Deadline::never();
   std::stop_token stop = {};  // ends git, with Code::canceled
   // If true, git flushes what it writes to the disk as it does by default: packs, but not single objects. Files that
   // need not survive this process can do without. (git before 2.36 always flushes packs.)

@@ -1,6 +1,10 @@
 // Implements small clients for one question and one answer. Each has a deadline for the whole exchange, and all
 // sockets are non-blocking, so that a peer that answers slowly or never cannot delay the self-test. The code of an
 // error separates silence (Code::timed_out) from a refusal by the kernel or the peer.
+//
+// What has arrived counts even after the deadline, because on a busy machine this process may have had no time to read
+// it earlier. If a probe took an answer for silence, it would report a wall that is not there. So each wait gets the
+// milliseconds that are left, which may be 0, and not the deadline itself.
 
 #include "inside/probes/exchange.h"
 
@@ -23,7 +27,7 @@ Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
     ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == EAGAIN) {
-      if (!wait_writable(fd, ms_left(deadline))) return no_answer();
+      if (!wait_writable(fd, deadline.ms_left())) return no_answer();
       continue;
     }
     if (n < 0 && errno != EINTR) return fail_errno("sending");
@@ -35,7 +39,7 @@ Result<> send_all(int fd, std::string_view bytes, Deadline deadline) {
 // Reads once what is available. Returns an empty string at the end of the stream.
 Result<std::string> receive_some(int fd, Deadline deadline) {
   for (;;) {
-    if (!wait_readable(fd, ms_left(deadline))) return no_answer();
+    if (!wait_readable(fd, deadline.ms_left())) return no_answer();
     char buffer[4096];
     ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
     if (n >= 0) return std::string(buffer, static_cast<size_t>(n));
@@ -44,11 +48,6 @@ Result<std::string> receive_some(int fd, Deadline deadline) {
 }
 
 }  // namespace
-
-int ms_left(Deadline deadline) {
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return left > 0 ? static_cast<int>(left) : 0;
-}
 
 std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port) {
   sockaddr_in address{};
@@ -82,7 +81,7 @@ Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline) {
   if (!fd) return fail_errno("socket");
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return fd;
   if (errno != EINPROGRESS) return fail_errno("connecting");
-  if (!wait_writable(fd.get(), ms_left(deadline))) return no_answer();
+  if (!wait_writable(fd.get(), deadline.ms_left())) return no_answer();
   // A socket becomes writable when the connection is there, and also when it has failed.
   int error = 0;
   socklen_t size = sizeof error;

@@ -4,22 +4,15 @@
 
 #include <netinet/in.h>
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/os/deadline.h"
 #include "base/unique_fd.h"
 
 namespace bottle::inside {
-
-using Clock = std::chrono::steady_clock;
-using Deadline = Clock::time_point;
-
-// Convert between a deadline and the milliseconds that are left until it.
-inline Deadline in_ms(int ms) { return Clock::now() + std::chrono::milliseconds(ms); }
-int ms_left(Deadline deadline);  // never negative
 
 // Convert between text and an IPv4 address with a port. Parsing returns nothing if the text is not a dotted address or
 // if the port is missing, 0 or too large.

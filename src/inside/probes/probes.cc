@@ -58,11 +58,11 @@ std::string text_of(in_addr address) {
 Probe guard_answers(const Surroundings& w, Deadline deadline) {
   std::string last = "it was not tried";
   do {
-    auto status = http_status(w.guard, "GET / HTTP/1.0\r\n\r\n", std::min(deadline, in_ms(3000)));
+    auto status = http_status(w.guard, "GET / HTTP/1.0\r\n\r\n", std::min(deadline, Deadline::in_ms(3000)));
     if (status && *status == 200) return {"guard", true, "answers at " + to_string(w.guard)};
     last = status ? "answered with status " + std::to_string(*status) : status.error().what;
     std::this_thread::sleep_for(milliseconds(5));
-  } while (ms_left(deadline) > 0);
+  } while (!deadline.is_over());
   return {"guard", false, "the guard at " + to_string(w.guard) + " does not answer: " + last};
 }
 
@@ -71,7 +71,7 @@ Probe guard_answers(const Surroundings& w, Deadline deadline) {
 Probe forbidden_connect(const Surroundings& w) {
   auto status = http_status(
       w.guard, "CONNECT not-allowed.bottle.invalid:443 HTTP/1.1\r\nHost: not-allowed.bottle.invalid:443\r\n\r\n",
-      in_ms(kConnectDenyWait));
+      Deadline::in_ms(kConnectDenyWait));
   if (!status)
     return {"forbidden_connect", false, "the guard did not answer a forbidden CONNECT: " + status.error().what};
   return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
@@ -81,7 +81,7 @@ Probe forbidden_connect(const Surroundings& w) {
 // root, because data could then leave inside of names.
 Probe outside_dns(const sockaddr_in& server, bool tcp) {
   std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
-  auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, in_ms(kDnsWait));
+  auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, Deadline::in_ms(kDnsWait));
   if (!answer && answer.error().code == Code::protocol)
     return {name, false, "the answer is unreadable: " + answer.error().what};
   if (!answer) return {name, true, answer.error().what};
@@ -107,9 +107,9 @@ class Silence {
   }
 
   void await(int most_ms) const {
-    Deadline deadline = in_ms(most_ms);
-    if (ordered_ && answers(deadline) && answers(deadline)) deadline = std::min(deadline, in_ms(kMargin));
-    std::this_thread::sleep_until(deadline);
+    Deadline deadline = Deadline::in_ms(most_ms);
+    if (ordered_ && answers(deadline) && answers(deadline)) deadline = std::min(deadline, Deadline::in_ms(kMargin));
+    std::this_thread::sleep_for(milliseconds(deadline.ms_left()));
   }
 
  private:
@@ -325,7 +325,7 @@ Result<Surroundings> surroundings(const std::string& guard, const std::string& g
 std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
   sockaddr_in embedded = *parse_address("127.0.0.11", 53), guard_dns = endpoint(w.guard.sin_addr, 53);
   auto whole = [](const char* path) { return read_file(path).value_or(""); };
-  Deadline guard_deadline = in_ms(guard_wait_ms);
+  Deadline guard_deadline = Deadline::in_ms(guard_wait_ms);
   bool threads_suffice_for_guard = true;
   std::vector<std::function<std::vector<Probe>()>> groups;
   // Probes that need the guard wait for it. Before it answers, a refused CONNECT or a refused name means nothing.

@@ -91,12 +91,12 @@ TEST(Exchange, ReadsTheHttpStatusOfAListener) {
     (void)!::read(c.get(), buffer, sizeof buffer);
     (void)write_all(c.get(), "HTTP/1.1 403 No\r\n\r\n");
   });
-  auto status = http_status(address, "CONNECT x:1 HTTP/1.1\r\n\r\n", in_ms(60'000));
+  auto status = http_status(address, "CONNECT x:1 HTTP/1.1\r\n\r\n", Deadline::in_ms(60'000));
   server.join();
   ASSERT_TRUE(status) << status.error().what;
   EXPECT_EQ(*status, 403);
   ::shutdown(listener.get(), SHUT_RDWR);  // nobody else gets its port
-  EXPECT_FALSE(http_status(address, "GET / HTTP/1.0\r\n\r\n", in_ms(500)));
+  EXPECT_FALSE(http_status(address, "GET / HTTP/1.0\r\n\r\n", Deadline::in_ms(500)));
 }
 
 TEST(Routes, LoopbackIsOnTheLink) {

@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <deque>
 
 #include "base/os/poller.h"
@@ -17,9 +15,8 @@
 namespace bottle::machine {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr size_t kMost = 1 << 20;
-constexpr long long kLookForStopMs = 100;
+constexpr int kLookForStopMs = 100;
 constexpr int kToCleanUpMs = 5000;
 
 // Reads a hook's stderr. Passes whole lines to `progress` and keeps the last few for the text of an error.
@@ -105,7 +102,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
   // The caller is told immediately, so that a record names the hook before the hook can have made much.
   if (call.started) call.started(child.pid());
 
-  auto deadline = Clock::now() + std::chrono::milliseconds(call.timeout_ms);
+  auto deadline = Deadline::in_ms(call.timeout_ms);
   std::string out;
   Words words(progress);
   std::string_view input = call.input;
@@ -124,10 +121,9 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     if (err_open) poller.watch(child.err());
     poller.watch_writable(child.in());
     if (!ended) poller.watch_exit(child.exit_fd());
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     // A stop token has no descriptor, so the wait looks at it again and again.
-    long long longest = call.stop.stop_possible() ? kLookForStopMs : 1 << 30;
-    bool any = poller.wait(ended ? 0 : static_cast<int>(std::clamp<long long>(left, 0, longest)));
+    int patience = call.stop.stop_possible() ? deadline.ms_left(kLookForStopMs) : deadline.ms_left();
+    bool any = poller.wait(ended ? 0 : patience);
     if (!any && ended) break;
     if (!ended && call.stop.stop_requested()) {
       child.end(kToCleanUpMs);
@@ -141,7 +137,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
       return fail(Code::limit, name + " printed more than 1 MB");
     }
     if (!ended && child.ended()) ended = true;
-    if (!ended && Clock::now() >= deadline) {
+    if (!ended && deadline.is_over()) {
       child.end(1000);
       std::string said = words.last();
       return fail(Code::timed_out, name + " did not end within " + std::to_string((call.timeout_ms + 999) / 1000) +

@@ -17,6 +17,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/deadline.h"
 #include "base/os/descriptors.h"
 #include "base/unique_fd.h"
 #include "machine/provider/carried.h"
@@ -78,13 +79,8 @@ Environment VmRequest::environment(Environment base) const {
 }
 
 Result<> pause(const Limits& limits, int milliseconds) {
-  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
-  for (auto now = until - std::chrono::milliseconds(milliseconds); now < until;
-       now = std::chrono::steady_clock::now()) {
-    if (limits.stop.stop_requested()) break;
-    std::this_thread::sleep_for(
-        std::min<std::chrono::steady_clock::duration>(until - now, std::chrono::milliseconds(100)));
-  }
+  for (auto deadline = Deadline::in_ms(milliseconds); !deadline.is_over() && !limits.stop.stop_requested();)
+    std::this_thread::sleep_for(std::chrono::milliseconds(deadline.ms_left(100)));
   if (limits.stop.stop_requested()) return fail(Code::canceled, "the wait for the provider was stopped");
   return {};
 }
@@ -145,12 +141,12 @@ Result<json> Provider::call(const std::string& hook, const Environment& environm
 
 Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, const Progress& progress, int timeout_ms,
                                  int lock, const std::function<void(int pid)>& started) const {
-  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limits_.retry);
+  auto deadline = Deadline::in_ms(limits_.retry);
   for (int pause = limits_.backoff;; pause = std::min(pause * 2, limits_.backoff_most)) {
     auto answer = call(hook, environment(vm), progress, timeout_ms, lock, started);
     // Only after "try again" can another try help. All other failures would repeat.
     if (answer || answer.error().code != Code::unavailable) return answer;
-    if (std::chrono::steady_clock::now() + std::chrono::milliseconds(pause) > until) return answer;
+    if (deadline.ms_left() <= pause) return answer;
     if (progress) progress(name_ + " " + hook + ": not ready, trying again");
     TRY(machine::pause(limits_, pause));
   }

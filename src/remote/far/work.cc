@@ -11,6 +11,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/deadline.h"
 #include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "docker/engine.h"
@@ -39,14 +40,13 @@ namespace {
 // machine may take minutes for it. The near side closes this connection as soon as it learns that the session has
 // failed.
 Result<UniqueFd> await_session(const FarWorld& world, const SessionId& which) {
-  using std::chrono::steady_clock, std::chrono::milliseconds;
   std::string path = world.directories.session(which.name) + "/" + session::kDelivery;
-  auto began = steady_clock::now();
-  while (steady_clock::now() < began + std::chrono::minutes(10)) {
+  auto deadline = Deadline::in(std::chrono::minutes(10)), usual = Deadline::in(std::chrono::seconds(2));
+  while (!deadline.is_over()) {
     if (is_hung_up(1)) return fail(Code::canceled, "the near side closed the connection");
     if (auto there = is_there(world, which); there && *there)
       if (auto connected = connect_to(path)) return std::move(*connected);
-    std::this_thread::sleep_for(milliseconds(steady_clock::now() < began + milliseconds(2000) ? 10 : 50));
+    std::this_thread::sleep_for(std::chrono::milliseconds(usual.is_over() ? 50 : 10));
   }
   return fail(Code::timed_out, "the session did not start");
 }

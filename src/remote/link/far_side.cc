@@ -62,15 +62,13 @@ constexpr int kLookForStopMs = 100;
 // Reads the first line, and whatever comes with it. Reading exactly one line would take one read per byte. This is
 // not needed, because nothing follows a hello until the near side has sent something.
 Result<std::string> read_line(int fd, int timeout_ms, const std::stop_token& stop) {
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  auto deadline = Deadline::in_ms(timeout_ms);
   std::string text;
   while (text.find('\n') == std::string::npos) {
-    auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     // Waits in short steps, because no descriptor becomes readable on a stop.
-    bool ready = left > 0 && wait_readable(fd, static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
+    bool ready = !deadline.is_over() && wait_readable(fd, deadline.ms_left(kLookForStopMs));
     if (stop.stop_requested()) return fail(Code::canceled, "the question to the remote machine was canceled");
-    if (!ready && left > 0) continue;
+    if (!ready && !deadline.is_over()) continue;
     if (!ready)
       return fail(Code::timed_out,
                   "the remote machine did not answer within " + std::to_string(timeout_ms / 1000) + " s");

@@ -85,13 +85,10 @@ class Mosh : public Typing {
   // Ends mosh-client. What it writes before it exits restores the terminal's own screen.
   void end() {
     if (!client_.ended()) ::kill(client_.pid(), SIGTERM);
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    auto deadline = Deadline::in(std::chrono::seconds(2));
     // Passes on what mosh-client writes until it closes its side of the pty.
     bool clean = false;
-    for (char buffer[16384];;) {
-      auto left =
-          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-      if (left <= 0 || !wait_readable(master_.get(), static_cast<int>(left))) break;
+    for (char buffer[16384]; wait_readable(master_.get(), deadline);) {
       ssize_t n = ::read(master_.get(), buffer, sizeof buffer);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) {

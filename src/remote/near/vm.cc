@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/future.h"
+#include "base/os/deadline.h"
 #include "base/text/line.h"
 #include "docker/client/http_engine.h"
 #include "remote/link/findings.h"
@@ -60,12 +61,12 @@ Result<> judge_vm(const wire::Hello& hello, const Job& job, const std::string& v
 
 // Retries, because an sshd that has just been given its new key takes a moment to listen again.
 Result<FarSide> reach_patiently(const MachineAddress& address, const Progress& progress, const std::stop_token& stop) {
-  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(kSshPatience);
+  auto deadline = Deadline::in(std::chrono::seconds(kSshPatience));
   for (;;) {
     auto side = FarSide::reach(address, {.progress = progress, .stop = stop});
     // A refused host key or sign-in will not change.
     bool passing = !side && (side.error().code == Code::unavailable || side.error().code == Code::timed_out);
-    if (!passing || std::chrono::steady_clock::now() > until) return side;
+    if (!passing || deadline.is_over()) return side;
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
 }

@@ -6,8 +6,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "base/files/file.h"
@@ -27,7 +25,7 @@ Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
 // Reads until the report is complete. Bytes after it are the agent's first output and are kept in `early_`. A
 // terminal adds a line end to the report, which is dropped.
 Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& stop) {
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  auto deadline = Deadline::in_ms(timeout_ms);
   docker::Demux demux;
   std::string text, complaint;
   for (;;) {
@@ -42,13 +40,11 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
       return report;
     }
     if (text.size() > wire::Report::kMost) return fail(Code::limit, "the self-test's report is too long");
-    auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     std::string bytes = attached_.take_early();
     if (bytes.empty()) {
-      bool ready = left > 0 && wait_readable(attached_.fd(), static_cast<int>(std::min<int64_t>(left, kLookForStopMs)));
+      bool ready = !deadline.is_over() && wait_readable(attached_.fd(), deadline.ms_left(kLookForStopMs));
       if (stop.stop_requested()) return fail(Code::canceled, "the self-test was stopped");
-      if (!ready && left > 0) continue;
+      if (!ready && !deadline.is_over()) continue;
       if (!ready)
         return fail(Code::timed_out, "the self-test did not report within " + std::to_string(timeout_ms) + " ms");
       char buffer[65536];

@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/os/deadline.h"
 #include "docker/answers.h"
 
 namespace bottle::session {
@@ -41,12 +42,12 @@ Result<AgentEnd> try_to_end(docker::Engine& engine, const std::string& container
 }  // namespace
 
 Result<AgentEnd> end_agent(docker::Engine& engine, const std::string& container) {
-  auto until = std::chrono::steady_clock::now() + kRestart;
+  auto deadline = Deadline::in(kRestart);
   for (;;) {
     auto end = try_to_end(engine, container);
     // Other errors will not go away so soon.
     bool is_away = !end && (end.error().code == Code::unavailable || end.error().code == Code::closed);
-    if (!is_away || std::chrono::steady_clock::now() > until) return end;
+    if (!is_away || deadline.is_over()) return end;
     std::this_thread::sleep_for(200ms);
   }
 }

@@ -327,10 +327,8 @@ class Follower {
 Result<Ended> follow(int socket, const ClientOptions& options) { return Follower(socket, options).run(); }
 
 void await_end(int socket, std::chrono::milliseconds patience) {
-  auto until = std::chrono::steady_clock::now() + patience;
-  for (char rest[65536];;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !wait_readable(socket, static_cast<int>(left.count()))) return;
+  auto deadline = Deadline::in(patience);
+  for (char rest[65536]; wait_readable(socket, deadline);) {
     ssize_t n = ::read(socket, rest, sizeof rest);
     if (n == 0 || (n < 0 && errno != EINTR)) return;
   }

@@ -38,7 +38,7 @@ void Clients::send(FrameType type, std::string_view bytes) {
 }
 
 void Clients::drain(std::chrono::milliseconds patience) {
-  auto until = std::chrono::steady_clock::now() + patience;
+  auto deadline = Deadline::in(patience);
   size_t before = 0;
   for (;;) {
     Poller poller;
@@ -49,12 +49,10 @@ void Clients::drain(std::chrono::milliseconds patience) {
       left += client.outbox.size();
     }
     if (left == 0) return;
-    auto now = std::chrono::steady_clock::now();
-    if (left != before) until = now + patience;  // a client reads
+    if (left != before) deadline = Deadline::in(patience);  // a client reads
     before = left;
-    auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(until - now).count();
-    if (wait <= 0) return;
-    poller.wait(static_cast<int>(wait));
+    if (deadline.is_over()) return;
+    poller.wait(deadline.ms_left());
   }
 }
 

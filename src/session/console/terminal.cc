@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/defer.h"
 #include "base/files/file.h"
@@ -96,11 +95,10 @@ std::string AgentScreen::restoration() {
 
 void drop_answers(int fd) {
   constexpr std::string_view kQuestion = "\x1b[5n", kAnswer = "\x1b[0n";  // a terminal always answers it so
-  auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+  auto deadline = Deadline::in_ms(100);
   if (!write_all(fd, kQuestion)) return;
   for (std::string seen; seen.find(kAnswer) == std::string::npos;) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !wait_readable(fd, static_cast<int>(left.count()))) return;
+    if (!wait_readable(fd, deadline)) return;
     char buffer[4096];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n <= 0) return;

@@ -7,7 +7,6 @@
 #include <sys/time.h>
 
 #include <cerrno>
-#include <chrono>
 #include <string_view>
 
 #include "base/os/descriptors.h"
@@ -21,21 +20,14 @@ namespace {
 // OpenSSH's own client has the same limit for an answer (MAX_AGENT_REPLY_LEN in authfd.c).
 constexpr size_t kMostAnswer = 256 << 10;
 
-using Time = std::chrono::steady_clock::time_point;
-
-// Returns the milliseconds until the deadline, or fails if it has passed.
-Result<int> left_until(Time deadline) {
-  auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-  if (left <= 0) return fail(Code::timed_out, "no answer in time");
-  return static_cast<int>(left);
-}
+std::unexpected<Error> too_late() { return fail(Code::timed_out, "no answer in time"); }
 
 bool is_for_later(int error) { return error == EINTR || error == EAGAIN || error == EWOULDBLOCK; }
 
 // Writes everything before the deadline, because an ssh-agent may hang.
-Result<> send(int fd, std::string_view bytes, Time deadline) {
+Result<> send(int fd, std::string_view bytes, Deadline deadline) {
   while (!bytes.empty()) {
-    (void)wait_writable(fd, TRY(left_until(deadline)));
+    if (!wait_writable(fd, deadline)) return too_late();
     ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && !is_for_later(errno)) return fail_errno("writing");
     if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
@@ -44,10 +36,10 @@ Result<> send(int fd, std::string_view bytes, Time deadline) {
 }
 
 // Returns exactly `size` bytes.
-Result<std::string> receive(int fd, size_t size, Time deadline) {
+Result<std::string> receive(int fd, size_t size, Deadline deadline) {
   std::string bytes(size, '\0');
   for (size_t at = 0; at < size;) {
-    (void)wait_readable(fd, TRY(left_until(deadline)));
+    if (!wait_readable(fd, deadline)) return too_late();
     ssize_t n = ::recv(fd, bytes.data() + at, size - at, MSG_DONTWAIT);
     if (n < 0 && !is_for_later(errno)) return fail_errno("reading");
     if (n == 0) return fail(Code::closed, "it closed the connection");
@@ -74,7 +66,7 @@ Result<AgentClient> AgentClient::connect(const std::string& socket, int patience
 Result<std::string> AgentClient::exchange(std::string_view message) {
   std::string framed;
   sshagent::put_string(framed, message);
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms_);
+  auto deadline = Deadline::in_ms(patience_ms_);
   auto answer = [&]() -> Result<std::string> {
     TRY(send(fd_.get(), framed, deadline));
     std::string head = TRY(receive(fd_.get(), 4, deadline));

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/files/file.h"
+#include "base/os/deadline.h"
 #include "base/os/descriptors.h"
 #include "base/os/process_handle.h"
 #include "base/unix_address.h"
@@ -26,7 +27,6 @@ namespace {
 
 using wire::SshKey;
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
 constexpr int kPatience = 20000;
 
@@ -93,10 +93,10 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
   // Only this process has the other end of the pipe, because descriptors are not inherited (O_CLOEXEC).
   Child shell = TRY(Child::spawn(command, Child::pipe(), Child::null(), Child::null()));
   std::unique_ptr<SessionAgent> agent(new SessionAgent(std::move(shell)));
-  auto deadline = Clock::now() + 10s;
+  auto deadline = Deadline::in(10s);
   // The first answer of the ssh-agent shows that it listens.
   for (auto pause = 2ms; !answers(socket); pause = std::min<std::chrono::milliseconds>(2 * pause, 50ms)) {
-    if (Clock::now() > deadline)
+    if (deadline.is_over())
       return fail(Code::timed_out, "ssh-agent does not answer on " + socket, "check that openssh-client is installed");
     std::this_thread::sleep_for(pause);
   }
@@ -113,7 +113,8 @@ SessionAgent::~SessionAgent() {
 
 Result<> end_agent(const std::string& path) {
   sockaddr_un address = TRY(unix_address(path));
-  auto deadline = Clock::now() + 5s;
+  // The first three seconds are for SIGTERM, the remaining two for SIGKILL.
+  auto kill_deadline = Deadline::in(3s), deadline = Deadline::in(5s);
   for (int signal = SIGTERM;; std::this_thread::sleep_for(20ms)) {
     UniqueFd fd = open_socket(AF_UNIX, SOCK_STREAM);
     if (!fd) return fail_errno("making a socket");
@@ -121,10 +122,8 @@ Result<> end_agent(const std::string& path) {
     auto agent = listening_agent(fd.get(), path);
     // If the system cannot tell which process listens, the shell that started the ssh-agent ends it (kShell).
     if (!agent && agent.error().code != Code::unavailable) return std::unexpected(std::move(agent.error()));
-    if (Clock::now() > deadline)
-      return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
-    // The first three seconds are for SIGTERM, the remaining two for SIGKILL.
-    if (Clock::now() > deadline - 2s) signal = SIGKILL;
+    if (deadline.is_over()) return fail(Code::timed_out, "the ssh-agent that listens on " + path + " does not exit");
+    if (kill_deadline.is_over()) signal = SIGKILL;
     if (agent && *agent) agent->signal(signal);  // otherwise, it has ended in the meantime
   }
   // An ssh-agent that was killed leaves its socket.

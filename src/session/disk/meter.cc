@@ -46,7 +46,7 @@ bool shares_the_kernel(const std::string& runtime) {
 
 // Reads the meter's output until it ends.
 Result<std::string> read_output(docker::Attached& attached) {
-  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  auto deadline = Deadline::in(kPatience);
   docker::Demux demux;
   std::string output;
   auto take = [&](std::string_view bytes) {
@@ -55,10 +55,7 @@ Result<std::string> read_output(docker::Attached& attached) {
     });
   };
   TRY(take(attached.take_early()));
-  while (true) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0 || !wait_readable(attached.fd(), static_cast<int>(left)))
-      return fail(Code::timed_out, "counting what the agent wrote took longer than a minute");
+  while (wait_readable(attached.fd(), deadline)) {
     char buffer[4096];
     ssize_t n = ::read(attached.fd(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
@@ -66,6 +63,7 @@ Result<std::string> read_output(docker::Attached& attached) {
     if (n == 0) return output;
     TRY(take({buffer, static_cast<size_t>(n)}));
   }
+  return fail(Code::timed_out, "counting what the agent wrote took longer than a minute");
 }
 
 // Makes the container, and returns its id. Fails with Code::denied if a container of another owner has its name.

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 
@@ -66,12 +65,8 @@ Result<std::vector<wire::FromGuard>> GuardLink::read() {
 
 // Waits for the first answer to a configuration. Other messages are skipped.
 Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
-  for (;;) {
-    auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0 || !wait_readable(fd(), static_cast<int>(left)))
-      return fail(Code::timed_out, "the guard was not ready within " + std::to_string(timeout_ms) + " ms");
+  auto deadline = Deadline::in_ms(timeout_ms);
+  while (wait_readable(fd(), deadline)) {
     std::optional<wire::Ready> ready;
     for (auto& message : TRY(read())) {
       auto* complaint = std::get_if<wire::GuardComplaint>(&message);
@@ -82,6 +77,7 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
     }
     if (ready) return std::move(*ready);
   }
+  return fail(Code::timed_out, "the guard was not ready within " + std::to_string(timeout_ms) + " ms");
 }
 
 wire::GuardLimit guard_limit(const manifest::Limit& limit) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/keyed_hash.h"
+#include "base/os/deadline.h"
 #include "base/unique_fd.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
@@ -153,12 +155,11 @@ class Unpacker {
 // Adds the packs with index-pack, which checks them.
 Result<> index_packs(Quarantine& q, const git::Runner& git) {
   std::error_code error;
-  auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPackPatience);
+  auto deadline = Deadline::in(std::chrono::seconds(kPackPatience));
   size_t seen = 0;
   const std::string incoming = q.repository.path() + "/incoming";
   for (const auto& pack : TRY(names_in(incoming))) {
-    auto left = std::chrono::duration_cast<std::chrono::seconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (++seen > kMostPacks || left <= 0) {
+    if (++seen > kMostPacks || deadline.is_over()) {
       q.leave(".git/objects/pack/" + pack, "not brought home, because there are too many or too large packs to read");
       continue;
     }
@@ -166,7 +167,7 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
     if (!fd) return fail_errno("opening a pack");
     auto options = q.at();
     options.input_fd = fd.get();
-    options.timeout_s = static_cast<int>(left);
+    options.timeout_s = std::max(deadline.ms_left() / 1000, 1);
     if (!TRY(git.agrees({"index-pack", "--stdin"}, options)))
       q.leave(".git/objects/pack/" + pack, "not brought home, because the pack is broken");
   }

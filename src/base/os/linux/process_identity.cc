@@ -20,6 +20,7 @@
 
 #include "base/files/entries.h"
 #include "base/files/file.h"
+#include "base/os/deadline.h"
 
 namespace bottle {
 namespace {
@@ -81,7 +82,7 @@ std::string this_boot() {
 }
 
 Life wait_until_settled(int pid, const std::string& start_time) {
-  for (auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);;) {
+  for (auto deadline = Deadline::in(std::chrono::seconds(5));;) {
     auto process = read_process(pid);
     if (!process) return Life::unknown;
     if (process->state.empty()) return Life::dead;
@@ -93,7 +94,7 @@ Life wait_until_settled(int pid, const std::string& start_time) {
     if (!threads) return Life::unknown;
     if (!*threads) return Life::dead;
     if (!process->is_zombie() && !process->is_exiting() && !is_being_killed(pid)) return Life::alive;
-    if (std::chrono::steady_clock::now() > deadline) return Life::alive;  // it is stuck in the kernel, not dead
+    if (deadline.is_over()) return Life::alive;  // it is stuck in the kernel, not dead
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }

@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
@@ -24,8 +23,6 @@ namespace bottle::remote {
 using session::guard_config;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kLongestLine = 1 << 20;
 // A broker that runs reads at once. If it does not, it is replaced, and a new one may take longer.
@@ -128,8 +125,7 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
   if (::fcntl(broker->child_.in(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("making a pipe non-blocking");
   TRY(broker->send(wire::Configure{config}, patience_ms));
   // A broker is ready in milliseconds; the patience is for a machine under load.
-  for (Clock::time_point end = Clock::now() + std::chrono::milliseconds(patience_ms); Clock::now() < end;) {
-    if (!wait_readable(broker->fd(), std::min(patience_ms, 150))) continue;
+  for (auto deadline = Deadline::in_ms(patience_ms); wait_readable(broker->fd(), deadline);) {
     for (const auto& message : TRY(broker->read())) {
       if (const auto* complaint = std::get_if<wire::GuardComplaint>(&message))
         return fail(Code::invalid, "the broker refused its configuration: " + complaint->what);
@@ -145,15 +141,13 @@ Result<std::unique_ptr<Broker>> Broker::start(const std::string& program, const 
 // One loop serves all streams and the keystrokes, so it must not wait long for a broker that hangs.
 Result<> Broker::send(const wire::ToGuard& message, int patience_ms) {
   std::string line = wire::encode(message) + "\n";
-  auto end = Clock::now() + std::chrono::milliseconds(patience_ms);
+  auto deadline = Deadline::in_ms(patience_ms);
   for (size_t sent = 0; sent < line.size();) {
     ssize_t n = ::write(child_.in(), line.data() + sent, line.size() - sent);
     if (n > 0) sent += static_cast<size_t>(n);
     if (n >= 0 || errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return fail_errno("sending to the broker");
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
-    if (left <= 0 || !wait_writable(child_.in(), static_cast<int>(left)))
-      return fail(Code::timed_out, "the broker does not read");
+    if (!wait_writable(child_.in(), deadline)) return fail(Code::timed_out, "the broker does not read");
   }
   return {};
 }

@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "base/files/file.h"
+#include "base/os/deadline.h"
 #include "base/text/base64.h"
 #include "session/box/host_routes.h"
 #include "session/credentials/ssh_keys.h"
@@ -100,9 +101,7 @@ NearServices::~NearServices() {
   using namespace std::chrono_literals;
   if (!broker_ || !broker_->end()) return;
   // The broker may be broken, so this has a limit.
-  for (auto until = std::chrono::steady_clock::now() + 2s;;) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
-    if (left <= 0 || !wait_readable(broker_->fd(), static_cast<int>(left))) return;
+  for (auto deadline = Deadline::in(2s); wait_readable(broker_->fd(), deadline);) {
     auto messages = broker_->read();
     if (!messages) return;
     take_all(*messages);
