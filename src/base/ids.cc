@@ -8,11 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "base/text/parse.h"
 
 namespace bottle {
 
@@ -29,12 +30,10 @@ std::string to_hex(std::string_view bytes) {
 Result<std::string> from_hex(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size(); at += 2) {
-    unsigned value = 0;
-    const char *digits = text.data() + at, *end = digits + std::min<size_t>(text.size() - at, 2);
-    // from_chars() would also take a single digit.
-    if (end - digits != 2 || std::from_chars(digits, end, value, 16).ptr != end)
-      return fail(Code::invalid, "it is not hexadecimal");
-    out += static_cast<char>(value);
+    std::string_view digits = text.substr(at, 2);
+    auto byte = number_in<uint8_t>(digits, 16);
+    if (digits.size() != 2 || !byte) return fail(Code::invalid, "it is not hexadecimal");
+    out += static_cast<char>(*byte);
   }
   return out;
 }

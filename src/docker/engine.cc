@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/text/parse.h"
+
 namespace bottle::docker {
 
 int call_timeout_ms() {
   static const int limit = [] {
     const char* seconds = std::getenv("BOTTLE_ENGINE_TIMEOUT");
-    int n = seconds ? std::atoi(seconds) : 0;
+    int n = seconds ? number_in<int>(seconds).value_or(0) : 0;
     return n > 0 ? std::min(n, 3600) * 1000 : 60000;
   }();
   return limit;

@@ -8,13 +8,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstring>
 #include <future>
 #include <optional>
 #include <set>
 
 #include "base/os/descriptors.h"
+#include "base/text/parse.h"
 #include "base/unique_fd.h"
 
 namespace bottle::git {
@@ -32,11 +32,7 @@ std::string lines_of(const std::vector<std::string>& ids) {
 std::optional<uint64_t> size_of_blob(std::string_view head) {
   size_t kind = head.find(" blob ");
   if (kind == std::string_view::npos) return std::nullopt;
-  std::string_view digits = head.substr(kind + 6);
-  uint64_t size = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), size);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return size;
+  return number_in<uint64_t>(head.substr(kind + 6));
 }
 
 class Batch {

@@ -5,6 +5,7 @@
 #include "base/files/file.h"
 #include "git/git_test.h"
 #include "git/refs.h"
+#include "git/run/git.h"
 
 namespace bottle::git {
 namespace {
@@ -280,6 +281,19 @@ TEST_F(Owner, DoesNotMatterIfTheOperatorDeclaredTheDirectorySafe) {
   with("[safe]\n\tdirectory = " + repo + "/\n");
   put(root + "/more", "[safe]\n\tdirectory = " + repo + "\n");
   EXPECT_TRUE(with("[include]\n\tpath = more\n"));
+}
+
+TEST(Version, IsReadFromTheOutputOfGit) {
+  EXPECT_EQ(version_in("git version 2.39.5"), (Version{2, 39}));
+  EXPECT_EQ(version_in("git version 2.39"), (Version{2, 39}));
+  EXPECT_EQ(version_in("git version 2.39.5 (Apple Git-154)"), (Version{2, 39}));
+  EXPECT_EQ(version_in("git version 2.48-rc1"), (Version{2, 48}));
+  for (const char* text : {"", "git version", "git version ", "git version 2", "git version 2.", "git version 2.x",
+                           "git version .3", "git version 2x.3", "2.39.5", "hub version 2.39.5"})
+    EXPECT_FALSE(version_in(text)) << text;
+  EXPECT_LT((Version{2, 9}), (Version{2, 30}));
+  EXPECT_LT((Version{2, 46}), (Version{3, 0}));
+  EXPECT_TRUE(version_in(*version()));
 }
 
 TEST_F(Owner, MayBeTheUserWhoRanSudo) {

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/text/line.h"
+#include "base/text/parse.h"
 #include "git/run/git.h"
 
 namespace bottle::git {
@@ -60,8 +61,7 @@ bool is_regular(std::string path) {
 int shared_bits(const std::string& value) {
   if (value == "group" || value == "true" || value == "1") return 0660;
   if (value == "all" || value == "world" || value == "everybody" || value == "2") return 0664;
-  if (value.size() == 4 && value[0] == '0' && value.find_first_not_of("01234567") == std::string::npos)
-    return static_cast<int>(std::strtol(value.c_str(), nullptr, 8)) & 0666;
+  if (value.size() == 4 && value[0] == '0') return number_in<int>(value, 8).value_or(0) & 0666;
   return 0;
 }
 

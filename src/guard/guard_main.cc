@@ -1,5 +1,4 @@
 // This program is the guard, the only way out of a bottle. See docs/guard.md.
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <optional>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "base/os/hardening.h"
+#include "base/text/parse.h"
 #include "guard/net/tls.h"
 #include "guard/server.h"
 #include "measure/measure.h"
@@ -26,9 +26,9 @@ std::optional<Mode> mode_of(std::span<char*> args) {
                    : name == "--audit-fd"  ? &alone.audit
                    : name == "--ca-out-fd" ? &alone.ca_out
                                            : nullptr;
-    int fd = -1;
-    if (!to || std::from_chars(value.begin(), value.end(), fd).ec != std::errc() || fd < 0) return std::nullopt;
-    to->reset(fd);
+    auto fd = number_in<int>(value);
+    if (!to || !fd || *fd < 0) return std::nullopt;
+    to->reset(*fd);
   }
   return alone.config ? std::optional<Mode>(std::move(alone)) : std::nullopt;
 }

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 
 #include "base/text/words.h"
@@ -67,10 +66,8 @@ bool status_line(std::string_view line, Head& head) {
   // The line is "HTTP/1.1 200" or "HTTP/1.1 200 reason".
   if (line.size() < 12 || line[8] != ' ' || (line.size() > 12 && line[12] != ' '))
     return bad(head, "the status line is malformed");
-  auto digits = line.substr(9, 3);
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), head.status);
-  if (error != std::errc() || end != digits.data() + digits.size() || head.status < 100)
-    return bad(head, "the status is not valid");
+  head.status = number_in<int>(line.substr(9, 3)).value_or(0);
+  if (head.status < 100) return bad(head, "the status is not valid");
   if (!is_value(line.substr(12))) return bad(head, "the reason phrase has a control byte");
   return version(line.substr(0, 8), head);
 }
@@ -108,11 +105,9 @@ bool header(std::string_view name, std::string_view value, Head& head, bool requ
       if (iequals(name, "content-length")) {
         // Even two equal lengths are refused, because one server may accept them and another may not.
         if (head.content_length) return bad(head, "there are two Content-Length headers");
-        uint64_t length = 0;
-        auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+        auto length = number_in<uint64_t>(value);
         // 18 decimal digits are below 2^63, so sums with a length cannot overflow.
-        if (value.empty() || value.size() > 18 || error != std::errc() || end != value.data() + value.size())
-          return bad(head, "the Content-Length is not valid");
+        if (!length || value.size() > 18) return bad(head, "the Content-Length is not valid");
         head.content_length = length;
       }
       break;

@@ -6,9 +6,9 @@
 #include "manifest/edit.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 #include "manifest/check.h"
 #include "manifest/format/document.h"
 #include "manifest/presets.h"
@@ -25,8 +25,9 @@ struct Place {
 Place place_of(const Node& node) {
   // A path may contain colons, so the numbers are taken from the end.
   size_t colon = node.at.rfind(':'), before = node.at.rfind(':', colon - 1);
-  return {std::strtoul(node.at.c_str() + before + 1, nullptr, 10) - 1,
-          std::strtoul(node.at.c_str() + colon + 1, nullptr, 10) - 1};
+  std::string_view at = node.at;
+  return {number_in<size_t>(at.substr(before + 1, colon - before - 1)).value_or(1) - 1,
+          number_in<size_t>(at.substr(colon + 1)).value_or(1) - 1};
 }
 
 // Splits the text into lines, which keep their line ends.

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 #include "manifest/format/kinds.h"
 #include "manifest/presets.h"
 
@@ -47,7 +48,7 @@ std::vector<std::string> all_lower(std::vector<std::string> texts) {
   return texts;
 }
 
-uint16_t port(const std::string& text) { return static_cast<uint16_t>(std::strtoul(text.c_str(), nullptr, 10)); }
+uint16_t port(const std::string& text) { return number_in<uint16_t>(text).value_or(0); }
 
 // Makes the path in `value` absolute. Keeps "~/", because only the caller has the operator's home directory.
 std::string from_file(const std::string& value, const std::string& path) {
@@ -233,7 +234,8 @@ Result<> apply_bottle(Bottle& bottle, const Node& node, const std::string& path)
   if (std::string memory = text(resources, "memory"); !memory.empty()) bottle.resources.memory = to_size(memory);
   if (std::string cpus = text(resources, "cpus"); !cpus.empty())
     bottle.resources.cpus = std::strtod(cpus.c_str(), nullptr);
-  if (std::string pids = text(resources, "pids"); !pids.empty()) bottle.resources.pids = std::atoi(pids.c_str());
+  if (std::string pids = text(resources, "pids"); !pids.empty())
+    bottle.resources.pids = number_in<int>(pids).value_or(0);
   if (std::string disk = text(resources, "disk"); !disk.empty()) bottle.resources.disk = to_size(disk);
   if (std::string shm = text(resources, "shm"); !shm.empty()) bottle.resources.shm = to_size(shm);
   if (std::string mode = text(node, "workspace"); !mode.empty()) bottle.workspace = TRY(workspace_mode(mode));

@@ -8,8 +8,9 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
+
+#include "base/text/parse.h"
 
 namespace bottle::policy {
 namespace {
@@ -114,8 +115,9 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, uint16_t default_p
     if (port.empty()) return std::nullopt;
   }
   if (!port.empty()) {
-    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
-    if (error != std::errc() || end != port.data() + port.size()) return std::nullopt;
+    auto number = number_in<uint16_t>(port);
+    if (!number) return std::nullopt;
+    endpoint.port = *number;
   }
   auto address = parse_address(host);
   if (!address) return std::nullopt;
@@ -147,13 +149,9 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   size_t slash = text.find('/');
   auto address = parse_address(text.substr(0, slash));
   if (!address || slash == text.npos) return std::nullopt;
-  Prefix prefix{*address};
-  // from_chars stops at the first character that is not a digit, so the text must end there.
-  const char* end = text.data() + text.size();
-  auto [read, error] = std::from_chars(text.data() + slash + 1, end, prefix.bits);
-  if (error != std::errc() || read != end || prefix.bits < 0 || prefix.bits > (address->v6 ? 128 : 32))
-    return std::nullopt;
-  return prefix;
+  auto bits = number_in<int>(text.substr(slash + 1));
+  if (!bits || *bits < 0 || *bits > (address->v6 ? 128 : 32)) return std::nullopt;
+  return Prefix{*address, *bits};
 }
 
 std::string to_string(const Prefix& prefix) { return to_string(prefix.address) + "/" + std::to_string(prefix.bits); }

@@ -6,8 +6,8 @@
 #include "policy/host.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/text/parse.h"
 #include "policy/address.h"
 
 namespace bottle::policy {
@@ -84,12 +84,9 @@ Result<Authority> parse_authority(std::string_view text, uint16_t default_port) 
     authority.port = default_port;
     return authority;
   }
-  // from_chars would stop at the first character that is not a digit, so the whole text is checked before.
-  if (!all(port, is_digit) || port.size() > 5) return fail(Code::invalid, "the port is not valid");
-  unsigned value = 0;
-  std::from_chars(port.data(), port.data() + port.size(), value);
-  if (value == 0 || value > 65535) return fail(Code::invalid, "the port is not valid");
-  authority.port = static_cast<uint16_t>(value);
+  auto number = number_in<uint16_t>(port);
+  if (!number || *number == 0 || port.size() > 5) return fail(Code::invalid, "the port is not valid");
+  authority.port = *number;
   return authority;
 }
 

@@ -115,7 +115,8 @@ TEST(Host, refuses_what_is_not_a_name) {
 TEST(Host, parses_an_authority) {
   EXPECT_EQ(parse_authority("a.b:8443", 0)->port, 8443);
   EXPECT_EQ(parse_authority("[2001:db8::1]:443", 0)->host.name, "2001:db8::1");
-  for (const char* text : {"a.b", "a.b:", "a.b:0", "a.b:65536", "a.b:+1", "a.b:80:80", "a.b:0080x", "user@a.b:1"})
+  for (const char* text :
+       {"a.b", "a.b:", "a.b:0", "a.b:65536", "a.b:+1", "a.b:80:80", "a.b:0080x", "a.b:000080", "user@a.b:1"})
     EXPECT_FALSE(parse_authority(text, 0)) << text;
 }
 

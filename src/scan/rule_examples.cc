@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <random>
 
+#include "base/text/parse.h"
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/checks.h"
@@ -157,8 +157,7 @@ std::string filled(std::string_view text, uint32_t seed) {
     if (end != text.npos) {
       std::string_view inside = text.substr(1, end - 1), name = inside.substr(0, inside.find(' '));
       size_t count = 0;
-      if (name.size() < inside.size())
-        std::from_chars(inside.data() + name.size() + 1, inside.data() + inside.size(), count);
+      if (name.size() < inside.size()) count = number_in<size_t>(inside.substr(name.size() + 1)).value_or(0);
       if (std::string thing = filler.thing(name, std::min<size_t>(count, 1000)); !thing.empty()) {
         out += thing;
         text.remove_prefix(end + 1);

@@ -27,6 +27,11 @@ yes: acme_<base36 20>
 no: acme_<base36 8>
 )";
 
+TEST(Rules, APlaceInAnExampleNeedsAWholeNumber) {
+  EXPECT_EQ(filled("<hex 4>", 1).find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(filled("<hex 4x>", 1), "<hex 4x>");
+}
+
 TEST(Rules, AMistakeIsNamedWithItsLine) {
   EXPECT_EQ(refusal(kGood), "");
   EXPECT_EQ(refusal("is: early\n"), "line 1: the line comes before the first rule");

@@ -3,8 +3,8 @@
 #include "ssh/target.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/text/parse.h"
 #include "base/text/shell_word.h"
 
 namespace bottle::ssh {
@@ -71,9 +71,8 @@ Result<Target> parse_target(const std::string& given) {
   if (target.host.empty() || target.host.starts_with('-') || !all_of(target.host, ".-_:%"))
     return bad("the host is not valid");
   if (!port.empty()) {
-    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), target.port);
-    if (error != std::errc() || end != port.data() + port.size() || target.port == 0)
-      return bad("the port is not valid");
+    target.port = number_in<uint16_t>(port).value_or(0);
+    if (target.port == 0) return bad("the port is not valid");
   }
   return target;
 }

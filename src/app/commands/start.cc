@@ -33,6 +33,7 @@
 #include "app/world/world.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
+#include "base/text/parse.h"
 #include "base/unique_fd.h"
 #include "git/repository.h"
 #include "scan/credential/builtin.h"
@@ -79,10 +80,9 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
   say(table(rows));
   std::string answer = TRY(session::ask("agent (number or name)", session::Echo::on, stop));
   // The name of an agent may begin with digits, or be a number.
-  bool is_number = !answer.empty() && answer.size() < 6 && answer.find_first_not_of("0123456789") == answer.npos;
-  if (!is_number || manifest.agents.contains(answer)) return answer;
-  size_t n = static_cast<size_t>(std::atoi(answer.c_str()));
-  return n >= 1 && n <= names.size() ? names[n - 1] : answer;
+  auto number = number_in<size_t>(answer);
+  if (!number || manifest.agents.contains(answer)) return answer;
+  return *number >= 1 && *number <= names.size() ? names[*number - 1] : answer;
 }
 
 // Refuses contradicting options, and sets options that follow from others. The parser checks only which other options

@@ -2,12 +2,12 @@
 // keeps all sessions from starting; if only some sessions are affected, the finding is a warning. This file queries
 // nothing, so a test can judge any machine.
 #include <algorithm>
-#include <cstdio>
 
 #include "app/doctor/doctor.h"
 #include "app/output/output.h"
 #include "base/text/words.h"
 #include "base/units.h"
+#include "git/run/git.h"
 
 namespace bottle::app {
 namespace {
@@ -121,12 +121,11 @@ void tools(const Health& h, Findings& found) {
   } else {
     found.ok("image_tools", "mmdebstrap and npm are installed, so bottle can build images");
   }
-  int major = 0, minor = 0;
+  auto version = git::version_in(h.tools.git);
   if (h.tools.git.empty())
     found.fail("git", "git is missing; bottle needs it to clone workspaces and to bring work back",
                "apt-get install git");
-  else if (std::sscanf(h.tools.git.c_str(), "git version %d.%d", &major, &minor) != 2 || major < 2 ||
-           (major == 2 && minor < 30))
+  else if (!version || *version < git::Version{2, 30})
     found.warn("git", h.tools.git + " is too old", "upgrade to git 2.30 or later");
   else found.ok("git", h.tools.git);
 }

@@ -19,6 +19,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 #include "base/unique_fd.h"
 #include "manifest/edit.h"
 #include "manifest/format/kinds.h"
@@ -84,14 +85,12 @@ Result<manifest::AllowRule> rule_from(const std::string& text, const std::vector
                                       const std::vector<std::string>& paths) {
   manifest::AllowRule rule{.host = text, .methods = methods, .paths = paths};
   if (size_t colon = text.rfind(':'); colon != std::string::npos) {
-    std::string port = text.substr(colon + 1);
-    bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
-    int number = digits ? std::atoi(port.c_str()) : 0;
-    if (number < 1 || number > 65535)
+    auto port = number_in<uint16_t>(text.substr(colon + 1));
+    if (!port || *port == 0)
       return fail(Code::invalid, "'" + text + "' is not HOST or HOST:PORT",
                   "write only the host, such as registry.example.org, or add a port, such as :8443");
     rule.host = text.substr(0, colon);
-    rule.ports = {static_cast<uint16_t>(number)};
+    rule.ports = {*port};
   }
   rule.host = lower(rule.host);
   rule.inspect = !methods.empty() || !paths.empty();

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+
+#include "base/text/parse.h"
+
 namespace bottle {
 namespace {
 
@@ -17,6 +21,34 @@ TEST(Words, AreJoined) {
   EXPECT_EQ(joined({}), "");
   EXPECT_EQ(joined({"a"}), "a");
   EXPECT_EQ(joined({"a", "b", "c"}, " | "), "a | b | c");
+}
+
+TEST(Number, IsTheWholeText) {
+  EXPECT_EQ(number_in<int>("12"), 12);
+  EXPECT_EQ(number_in<int>("-12"), -12);
+  EXPECT_EQ(number_in<int>("0012"), 12);
+  for (const char* text : {"", " ", "12x", "x12", " 12", "12 ", "12\n", "+12", "--12", "-", "1.2", "0x12", "12e3"})
+    EXPECT_FALSE(number_in<int>(text)) << text;
+  EXPECT_FALSE(number_in<int>(std::string_view("12\0", 3)));
+}
+
+TEST(Number, FitsIntoItsType) {
+  EXPECT_EQ(number_in<uint16_t>("65535"), 65535);
+  EXPECT_FALSE(number_in<uint16_t>("65536"));
+  EXPECT_FALSE(number_in<uint16_t>("-1"));
+  EXPECT_FALSE(number_in<uint16_t>("-0"));
+  EXPECT_EQ(number_in<uint64_t>("18446744073709551615"), UINT64_MAX);
+  EXPECT_FALSE(number_in<uint64_t>("18446744073709551616"));
+  EXPECT_EQ(number_in<int64_t>("-9223372036854775808"), INT64_MIN);
+  EXPECT_FALSE(number_in<int64_t>("9223372036854775808"));
+}
+
+TEST(Number, MayHaveAnotherBase) {
+  EXPECT_EQ(number_in<uint8_t>("fF", 16), 255);
+  EXPECT_FALSE(number_in<uint8_t>("100", 16));
+  EXPECT_FALSE(number_in<uint8_t>("fg", 16));
+  EXPECT_EQ(number_in<int>("644", 8), 0644);
+  EXPECT_FALSE(number_in<int>("648", 8));
 }
 
 TEST(Words, OnlyAsciiHasUpperCase) { EXPECT_EQ(upper("a-z\xc3\xa9{"), "A-Z\xc3\xa9{"); }

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
+#include "base/text/parse.h"
 #include "docker/answers.h"
 #include "docker/client/abandoned.h"
 #include "docker/client/call.h"
@@ -46,7 +46,7 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
                 "install and start Docker, or point DOCKER_HOST at Docker's unix socket");
   std::string theirs = response->headers["api-version"];
   // All versions of the API so far begin with "1.".
-  int minor = theirs.starts_with("1.") ? std::atoi(theirs.c_str() + 2) : 0;
+  int minor = theirs.starts_with("1.") ? number_in<int>(std::string_view(theirs).substr(2)).value_or(0) : 0;
   if (minor < kOldest)
     return fail(Code::invalid,
                 "the engine at " + endpoint.socket + " has API version " + (theirs.empty() ? "?" : theirs) +

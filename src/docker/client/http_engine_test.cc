@@ -137,13 +137,26 @@ std::string unchunked(std::string_view request) {
   }
 }
 
+// The limit is read once in a process, so this needs one of its own.
+TEST(EngineTimeout, IsTheDefaultUnlessItIsANumberOfSeconds) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (auto [text, seconds] : {std::pair{"5", 5}, {"5x", 60}, {"-5", 60}, {"", 60}})
+    EXPECT_EXIT(
+        {
+          ::setenv("BOTTLE_ENGINE_TIMEOUT", text, 1);
+          std::_Exit(call_timeout_ms() / 1000);
+        },
+        testing::ExitedWithCode(seconds), "")
+        << text;
+}
+
 TEST(Engine, NegotiatesTheOlderOfTwoVersions) {
   for (auto [theirs, spoken] : {std::pair{"1.41", "/v1.41/"}, {"1.44", "/v1.44/"}, {"1.52", "/v1.47/"}}) {
     ScriptedEngine fake([](const std::string&) { return ok("{}"); }, theirs);
     ASSERT_TRUE(fake.engine()->info());
     EXPECT_TRUE(fake.last().starts_with(std::string("GET ") + spoken + "info HTTP/1.1\r\n")) << fake.last();
   }
-  for (const char* old : {"1.40", "2.0", "", "x"}) {
+  for (const char* old : {"1.40", "2.0", "", "x", "1.41x"}) {
     ScriptedEngine fake([](const std::string&) { return ok("{}"); }, old);
     auto engine = connect(fake.endpoint());
     ASSERT_FALSE(engine) << old;

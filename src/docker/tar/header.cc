@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text/parse.h"
+
 namespace bottle::docker {
 namespace {
 
@@ -34,10 +36,7 @@ std::optional<uint64_t> number(std::string_view block, size_t at, size_t width) 
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\0')) text.remove_suffix(1);
   if (text.empty()) return 0;
-  uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  return number_in<uint64_t>(text, 8);
 }
 
 bool checksum_holds(std::string_view block) {
@@ -92,9 +91,8 @@ Result<> TarExtension::take_pax(std::string_view records) {
     if (key == "path") path = value;
     if (key == "linkpath") target = value;
     if (key == "size") {
-      uint64_t number = 0;
-      auto [stop, wrong] = std::from_chars(value.data(), value.data() + value.size(), number);
-      if (wrong != std::errc{} || stop != value.data() + value.size() || number >> 63) return bad("has a bad size");
+      auto number = number_in<uint64_t>(value);
+      if (!number || *number >> 63) return bad("has a bad size");
       size = number;
     }
   }

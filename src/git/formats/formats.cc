@@ -5,7 +5,8 @@
 #include "git/formats/formats.h"
 
 #include <algorithm>
-#include <cstdlib>
+
+#include "base/text/parse.h"
 
 namespace bottle::git {
 namespace {
@@ -24,10 +25,10 @@ bool unquote(std::string_view text, std::string& out) {
     if (size_t which = kFrom.find(text[i]); which != std::string_view::npos) {
       out += kTo[which];
     } else {
-      std::string digits(text.substr(i, 3));
-      if (digits.size() < 3 || digits.find_first_not_of("01234567") != std::string::npos || digits[0] > '3')
-        return false;
-      out += static_cast<char>(std::strtol(digits.c_str(), nullptr, 8));
+      std::string_view digits = text.substr(i, 3);
+      auto byte = number_in<uint8_t>(digits, 8);
+      if (digits.size() < 3 || !byte) return false;
+      out += static_cast<char>(*byte);
       i += 2;
     }
   }

@@ -8,12 +8,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "base/ids.h"
+#include "base/text/parse.h"
 #include "git/formats/modes.h"
 
 namespace bottle::git {
@@ -40,7 +40,7 @@ struct Parts {
   std::optional<Link> link;
 };
 
-uint64_t number_in(std::string_view bytes) {
+uint64_t big_endian(std::string_view bytes) {
   uint64_t value = 0;
   for (unsigned char byte : bytes) value = value << 8 | byte;
   return value;
@@ -57,12 +57,12 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
   std::vector<uint32_t> set;
   if (bytes.size() < 8) return broken("ends within a bitmap");
   take(4);  // the number of bits, which also follows from the words
-  uint64_t words = number_in(take(4)), at = 0;
+  uint64_t words = big_endian(take(4)), at = 0;
   if (bytes.size() < words * 8 + 4) return broken("ends within a bitmap");
   while (words > 0) {
     // A word says how many words of only zeros or only ones it stands for, and how many uncompressed words follow.
     // Bit 0 is the repeated bit, 32 bits count the repetitions, and 31 bits count the words that follow.
-    uint64_t head = number_in(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
+    uint64_t head = big_endian(take(8)), same = head >> 1 & 0xffffffff, plain = head >> 33;
     // The words that follow must be among those that are left.
     if (plain >= words--) return broken("has a bitmap that is not valid");
     // A run of ones takes eight bytes and can stand for 2^38 positions, so its length is checked before it is
@@ -71,7 +71,7 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
     for (uint64_t bit = 0; head & 1 && bit < same * 64; ++bit) set.push_back(static_cast<uint32_t>(at + bit));
     at += same * 64;
     for (; plain > 0; --plain, --words, at += 64) {
-      uint64_t word = number_in(take(8));
+      uint64_t word = big_endian(take(8));
       if (word != 0 && at > kMostEntries) return broken("has a bitmap that is not valid");
       for (uint64_t bit = 0; bit < 64; ++bit)
         if (word >> bit & 1) set.push_back(static_cast<uint32_t>(at + bit));
@@ -107,7 +107,7 @@ class Reader {
     rest_.remove_prefix(taken.size());
     return taken;
   }
-  uint32_t number(size_t size) { return static_cast<uint32_t>(number_in(take(size))); }
+  uint32_t number(size_t size) { return static_cast<uint32_t>(big_endian(take(size))); }
 
   // Reads one entry: the numbers of stat(2), the object id, flags, and the path.
   Result<> entry(Parts& parts) {
@@ -123,7 +123,7 @@ class Reader {
     if (path_.size() > kLongestPath) return broken("has a path that is too long");
     path_bytes_ += path_.size();
     if (path_bytes_ > kMostPathBytes) return fail(Code::limit, "git's index has longer paths than the limit");
-    auto mode = static_cast<uint32_t>(number_in(stat.substr(kModeAt, 4))), kind = mode >> 12;
+    auto mode = static_cast<uint32_t>(big_endian(stat.substr(kModeAt, 4))), kind = mode >> 12;
     // A directory stands for all of its files, in a sparse index. The caller learns only that there are some.
     if (kind == 004) {
       parts.has_directories = true;
@@ -136,8 +136,8 @@ class Reader {
                                      : nullptr;
     if (!text) return broken("has an entry that is neither a file, a link nor a submodule");
     uint64_t modified =
-        number_in(stat.substr(kModifiedAt, 4)) * 1'000'000'000 + number_in(stat.substr(kModifiedAt + 4, 4));
-    parts.entries.push_back({path_, text, to_hex(id), static_cast<uint32_t>(number_in(stat.substr(kSizeAt))),
+        big_endian(stat.substr(kModifiedAt, 4)) * 1'000'000'000 + big_endian(stat.substr(kModifiedAt + 4, 4));
+    parts.entries.push_back({path_, text, to_hex(id), static_cast<uint32_t>(big_endian(stat.substr(kSizeAt))),
                              flags >> 12 & 3, modified, (more & kSkipWorktree) != 0});
     parts.is_announced.push_back((more & kIntentToAdd) != 0);
     return {};
@@ -277,7 +277,7 @@ Result<std::string> index_of(const std::vector<IndexEntry>& entries) {
   std::string index = "DIRC" + number(2, 4) + number(entries.size(), 4);
   for (const auto& entry : entries) {
     std::string stat(kStat, '\0');
-    stat.replace(kModeAt, 4, number(std::strtoul(entry.mode.c_str(), nullptr, 8), 4));
+    stat.replace(kModeAt, 4, number(number_in<uint32_t>(entry.mode, 8).value_or(0), 4));
     // The flags have the length of the path, as far as it fits.
     std::string record = stat + TRY(from_hex(entry.object)) + number(std::min<size_t>(entry.path.size(), 0xfff), 2);
     record += entry.path;

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <string>
 #include <system_error>
+
+#include "base/text/parse.h"
 
 namespace bottle::git {
 
@@ -75,10 +76,7 @@ int signal_of(std::string_view message) {
   constexpr std::string_view kDied = " died of signal ";
   size_t at = message.rfind(kDied);
   if (at == std::string_view::npos || message.find(':') < at) return 0;
-  std::string_view number = message.substr(at + kDied.size());
-  int signal = 0;
-  auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), signal);
-  return error == std::errc() && end == number.data() + number.size() ? signal : 0;
+  return number_in<int>(message.substr(at + kDied.size())).value_or(0);
 }
 
 }  // namespace bottle::git

@@ -18,6 +18,7 @@
 #include "base/os/descriptors.h"
 #include "base/os/process.h"
 #include "base/text/line.h"
+#include "base/text/parse.h"
 #include "base/unique_fd.h"
 #include "git/run/complaint.h"
 
@@ -211,6 +212,20 @@ Result<std::string> version() {
                            {.timeout_ms = 5000}));
   if (ended.status != 0) return fail(Code::unavailable, "git --version: " + folded(ended.err));
   return ended.out.substr(0, ended.out.find('\n'));
+}
+
+// Some systems add words of their own, as in "git version 2.39.5 (Apple Git-154)".
+std::optional<Version> version_in(std::string_view text) {
+  constexpr std::string_view kBefore = "git version ";
+  if (!text.starts_with(kBefore)) return std::nullopt;
+  text.remove_prefix(kBefore.size());
+  size_t dot = text.find('.');
+  if (dot == text.npos) return std::nullopt;
+  std::string_view rest = text.substr(dot + 1);
+  auto major = number_in<int>(text.substr(0, dot)),
+       minor = number_in<int>(rest.substr(0, rest.find_first_not_of("0123456789")));
+  if (!major || !minor) return std::nullopt;
+  return Version{*major, *minor};
 }
 
 }  // namespace bottle::git

@@ -2,8 +2,10 @@
 // only in repositories that belong to bottle.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -81,5 +83,14 @@ Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string
 
 // Returns the output of `git --version`, such as "git version 2.39.5".
 Result<std::string> version();
+
+// The first two numbers of a version of git.
+struct Version {
+  int major = 0, minor = 0;
+  auto operator<=>(const Version&) const = default;
+};
+
+// Returns the version in the output of `git --version`, or nothing if it has another form.
+std::optional<Version> version_in(std::string_view text);
 
 }  // namespace bottle::git

@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <optional>
 
 #include "base/text/line.h"
+#include "base/text/parse.h"
 #include "base/text/shell_word.h"
 #include "git/run/git.h"
 
@@ -30,12 +30,8 @@ std::optional<uid_t> owner_of(const std::string& path) {
 std::optional<uid_t> asked_by() {
   const char* text = std::getenv("SUDO_UID");
   // For root, sudo has set the variable. The variable of any other user proves nothing.
-  if (::geteuid() != 0 || !text || !*text) return std::nullopt;
-  char* end = nullptr;
-  errno = 0;
-  unsigned long uid = std::strtoul(text, &end, 10);
-  if (errno != 0 || *end || *text == '-' || uid != static_cast<uid_t>(uid)) return std::nullopt;
-  return static_cast<uid_t>(uid);
+  if (::geteuid() != 0 || !text) return std::nullopt;
+  return number_in<uid_t>(text);
 }
 
 bool is_mine(uid_t owner) { return owner == ::geteuid() || owner == asked_by(); }
@@ -43,10 +39,9 @@ bool is_mine(uid_t owner) { return owner == ::geteuid() || owner == asked_by(); 
 // Returns whether git is 2.46 or later: then a value may end with "/*", and links are resolved on both sides of the
 // comparison.
 bool supports_prefixes() {
-  int major = 0, minor = 0;
   auto text = version();
-  if (!text || std::sscanf(text->c_str(), "git version %d.%d", &major, &minor) != 2) return false;
-  return major > 2 || (major == 2 && minor >= 46);
+  auto ours = text ? version_in(*text) : std::nullopt;
+  return ours && *ours >= Version{2, 46};
 }
 
 // A path that does not exist is compared as it is.

@@ -9,10 +9,10 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 
 #include "base/text/base64.h"
+#include "base/text/parse.h"
 #include "guard/net/tls.h"
 #include "http/head.h"
 
@@ -25,11 +25,9 @@ using policy::Endpoint;
 std::string without_percent(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
     bool escape = text[i] == '%' && i + 2 < text.size();
-    auto end = text.data() + std::min(i + 3, text.size());
-    if (escape && std::from_chars(text.data() + i + 1, end, value, 16).ptr == end) {
-      out += static_cast<char>(value);
+    if (auto byte = escape ? number_in<uint8_t>(text.substr(i + 1, 2), 16) : std::nullopt) {
+      out += static_cast<char>(*byte);
       i += 2;
     } else {
       out += text[i];

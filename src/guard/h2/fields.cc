@@ -6,10 +6,10 @@
 #include "guard/h2/fields.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 
 namespace bottle::guard::h2 {
 namespace {
@@ -36,14 +36,6 @@ bool is_value(std::string_view value) {
 // Returns whether the text can be a part of a request line without being read as more than one part.
 bool is_part_of_line(std::string_view text) {
   return !text.empty() && std::ranges::none_of(text, [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
-}
-
-std::optional<uint64_t> number(std::string_view text) {
-  uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  // 18 digits always fit into 64 bits.
-  if (text.empty() || text.size() > 18 || error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
 }
 
 // Holds the fields of a head, sorted by their meaning.
@@ -86,7 +78,9 @@ const char* take_regular(const Field& field, bool request, Sorted& sorted) {
   if (of_connection(field.name)) return "a header is not allowed in HTTP/2";
   if (request && field.name == "te" && field.value != "trailers") return "the TE header is not \"trailers\"";
   if (field.name == "content-length") {
-    if (sorted.length || !number(field.value)) return "the content-length is repeated or not valid";
+    // HTTP/1.1 has the same limit (http/head.cc).
+    if (sorted.length || !number_in<uint64_t>(field.value) || field.value.size() > 18)
+      return "the content-length is repeated or not valid";
     sorted.length = &field;
   } else if (request && field.name == "cookie") {
     // A client may send a cookie header in several fields (RFC 9113 §8.2.3).
@@ -155,7 +149,8 @@ Text request_text(const Fields& fields, bool ended) {
     return bad(":path or :authority contains a space");
   // The absolute form would name a host a second time.
   if (sorted.path[0] != '/' && !(sorted.path == "*" && sorted.method == "OPTIONS")) return bad(":path is not a path");
-  if (ended && sorted.length && number(sorted.length->value) != 0) return bad("there is a content-length, but no body");
+  if (ended && sorted.length && number_in<uint64_t>(sorted.length->value) != 0)
+    return bad("there is a content-length, but no body");
   Text text;
   text.head.append(sorted.method).append(" ").append(sorted.path).append(" HTTP/1.1\r\nHost: ");
   text.head.append(sorted.authority).append("\r\n").append(sorted.lines);
@@ -170,13 +165,13 @@ Text request_text(const Fields& fields, bool ended) {
 Text answer_text(const Fields& fields, bool ended, std::string_view method) {
   Sorted sorted;
   if (const char* why = sort(fields, false, sorted)) return bad(why);
-  auto status = number(sorted.status);
+  auto status = number_in<uint64_t>(sorted.status);
   if (sorted.status.size() != 3 || !status || *status < 100) return bad(":status is not valid");
   if (*status == 101) return bad("the status 101 is not allowed in HTTP/2");
   if (*status < 200 && (ended || sorted.length)) return bad("an interim answer has a body");
   // These never have a body, whatever their fields say (RFC 9112 §6.3).
   bool bodyless = *status < 200 || *status == 204 || *status == 304 || method == "HEAD";
-  if (ended && !bodyless && sorted.length && number(sorted.length->value) != 0)
+  if (ended && !bodyless && sorted.length && number_in<uint64_t>(sorted.length->value) != 0)
     return bad("there is a content-length, but no body");
   Text text;
   // HTTP/2 has no reason phrase. The space before it is part of the line even if it is empty (RFC 9112 §4).

@@ -251,6 +251,18 @@ TEST_F(RecordTest, AFullDiskStopsTheTraffic) {
   waitpid(pid, nullptr, 0);
 }
 
+TEST(GuardProgram, RefusesADescriptorThatIsNotANumber) {
+  for (const char* number : {"3x", "x", "-1", ""}) {
+    std::string command = std::string(GUARD_PROGRAM) + " --config-fd '" + number + "' 3</dev/null 2>&1";
+    FILE* output = ::popen(command.c_str(), "re");
+    ASSERT_TRUE(output);
+    char line[200] = "";
+    EXPECT_TRUE(std::fgets(line, sizeof line, output));
+    ::pclose(output);
+    EXPECT_TRUE(std::string_view(line).starts_with("usage: ")) << number << ": " << line;
+  }
+}
+
 class FindingsInPathTest : public SecretsTest {};
 
 TEST_F(FindingsInPathTest, OnlyTheBytesOfAFindingAreMissingInTheRecord) {

@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 #include "policy/address.h"
 
 namespace bottle::guard {
@@ -192,10 +192,9 @@ bool is_of_web(std::string_view scheme) {
 std::string without_escapes(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    const char* end = text.data() + std::min(i + 3, text.size());
-    if (text[i] == '%' && i + 2 < text.size() && std::from_chars(text.data() + i + 1, end, value, 16).ptr == end) {
-      out += static_cast<char>(value);
+    bool escape = text[i] == '%' && i + 2 < text.size();
+    if (auto byte = escape ? number_in<uint8_t>(text.substr(i + 1, 2), 16) : std::nullopt) {
+      out += static_cast<char>(*byte);
       i += 2;
     } else {
       out += text[i];

@@ -16,6 +16,7 @@
 
 #include "base/ids.h"
 #include "base/os/poller.h"
+#include "base/text/parse.h"
 
 namespace bottle::inside {
 namespace {
@@ -59,15 +60,10 @@ std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port) {
 
 std::optional<sockaddr_in> parse_endpoint(std::string_view text) {
   size_t colon = text.rfind(':');
-  // The port has at most five digits, so the number cannot overflow.
-  if (colon == std::string_view::npos || colon + 1 == text.size() || text.size() - colon > 6) return std::nullopt;
-  unsigned port = 0;
-  for (char c : text.substr(colon + 1)) {
-    if (c < '0' || c > '9') return std::nullopt;
-    port = port * 10 + static_cast<unsigned>(c - '0');
-  }
-  if (port == 0 || port > 65535) return std::nullopt;
-  return parse_address(text.substr(0, colon), static_cast<uint16_t>(port));
+  if (colon == std::string_view::npos) return std::nullopt;
+  auto port = number_in<uint16_t>(text.substr(colon + 1));
+  if (!port || *port == 0) return std::nullopt;
+  return parse_address(text.substr(0, colon), *port);
 }
 
 std::string to_string(const sockaddr_in& address) {
@@ -102,12 +98,7 @@ Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadlin
   }
   // "HTTP/1.x NNN"
   if (!head.starts_with("HTTP/1.") || head.size() < 12 || head[8] != ' ') return 0;
-  int status = 0;
-  for (char c : head.substr(9, 3)) {
-    if (c < '0' || c > '9') return 0;
-    status = status * 10 + (c - '0');
-  }
-  return status;
+  return number_in<uint16_t>(std::string_view(head).substr(9, 3)).value_or(0);
 }
 
 Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {

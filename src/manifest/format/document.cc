@@ -9,9 +9,10 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <sstream>
+
+#include "base/text/parse.h"
 
 namespace bottle::manifest {
 namespace {
@@ -144,9 +145,7 @@ std::string join_surrogates(const std::string& text) {
   // Returns the number of a \u escape at a position, or 0 if there is none.
   auto unit = [&](size_t at) -> unsigned long {
     if (at + 6 > text.size() || text[at] != '\\' || text[at + 1] != 'u') return 0;
-    std::string hex = text.substr(at + 2, 4);
-    return hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos ? std::strtoul(hex.c_str(), nullptr, 16)
-                                                                                : 0;
+    return number_in<unsigned long>(std::string_view(text).substr(at + 2, 4), 16).value_or(0);
   };
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {

@@ -20,6 +20,7 @@
 #include "base/os/poller.h"
 #include "base/text/line.h"
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 #include "session/console/terminal.h"
 
 namespace bottle::remote {
@@ -131,9 +132,9 @@ Result<std::pair<UniqueFd, UniqueFd>> make_pty() {
 Result<> check_mosh(const MoshOptions& options) {
   if (!options.ports.empty()) {
     size_t colon = options.ports.find(':');
-    std::string low = options.ports.substr(0, colon),
-                high = colon == std::string::npos ? low : options.ports.substr(colon + 1);
-    if (!is_number(low, 1, 65535) || !is_number(high, 1, 65535) || std::atol(low.c_str()) > std::atol(high.c_str()))
+    auto low = number_in<uint16_t>(options.ports.substr(0, colon));
+    auto high = colon == std::string::npos ? low : number_in<uint16_t>(options.ports.substr(colon + 1));
+    if (!low || !high || *low == 0 || *low > *high)
       return fail(Code::invalid, "'" + options.ports + "' is not a UDP port or a range of them",
                   "write --mosh-ports 60000:60010, or one port");
   }

@@ -6,15 +6,10 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <cstdlib>
+
+#include "base/text/parse.h"
 
 namespace bottle::remote {
-
-bool is_number(const std::string& text, long least, long most) {
-  if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string::npos) return false;
-  long value = std::atol(text.c_str());
-  return value >= least && value <= most;
-}
 
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs) {
   // This machine reaches a forwarded port at a loopback address, while the other machine's sshd sees one of its own
@@ -38,13 +33,14 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   };
   std::string words = after("MOSH CONNECT ");
   size_t space = words.find(' ');
-  std::string port = words.substr(0, space), key = space == std::string::npos ? "" : words.substr(space + 1);
+  auto port = number_in<uint16_t>(words.substr(0, space));
+  std::string key = space == std::string::npos ? "" : words.substr(space + 1);
   bool plain =
       key.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == std::string::npos;
   // A key is 128 bits in Base64 without its padding, which are 22 characters.
-  if (!is_number(port, 1, 65535) || key.size() != 22 || !plain)
+  if (!port || *port == 0 || key.size() != 22 || !plain)
     return fail(Code::protocol, "mosh-server did not print how to reach it");
-  found.port = static_cast<uint16_t>(std::atol(port.c_str()));
+  found.port = *port;
   found.key = key;
   // The format is "client-address client-port server-address server-port" (ssh(1), SSH_CONNECTION).
   std::string connection = after("MOSH IP ");

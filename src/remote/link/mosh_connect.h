@@ -22,7 +22,4 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text);
 // `ours` are the machine's addresses as the near side sees them, `theirs` is the address that it reports.
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs);
 
-// Returns whether `text` is a number that has only decimal digits and is within the limits (which are below 100000).
-bool is_number(const std::string& text, long least, long most);
-
 }  // namespace bottle::remote

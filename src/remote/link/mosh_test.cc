@@ -47,7 +47,7 @@ TEST(Mosh, IsNotUsedThroughAForwardedPort) {
 }
 
 TEST(Mosh, AcceptsOnlyValidPorts) {
-  for (const char* bad : {"0", "65536", "60010:60000", "a", "1:", ":1", "1:2:3", "1 -- sh", "-1"})
+  for (const char* bad : {"0", "65536", "60010:60000", "a", "1:", ":1", "1:2:3", "1 -- sh", "-1", "1x", "1:2x"})
     EXPECT_FALSE(check_mosh({bad})) << bad;
 }
 

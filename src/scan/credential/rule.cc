@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <set>
 
 #include "base/text/json.h"
+#include "base/text/parse.h"
 
 namespace bottle::scan {
 namespace {
@@ -163,10 +163,8 @@ class Reader {
     if (found == kChecks.end()) return wrong("unknown check \"" + std::string(name) + "\"");
     rule.check = found->check;
     if (rule.check != Check::last) return {};
-    std::string_view count = trimmed(value.substr(name.size()));
-    auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), rule.last);
-    if (error != std::errc() || end != count.data() + count.size() || rule.last < 8 || rule.last > 1000)
-      return wrong("\"last\" needs a number of bytes from 8 to 1000");
+    rule.last = number_in<uint32_t>(trimmed(value.substr(name.size()))).value_or(0);
+    if (rule.last < 8 || rule.last > 1000) return wrong("\"last\" needs a number of bytes from 8 to 1000");
     return {};
   }
 

@@ -11,10 +11,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 
 #include "base/ids.h"
+#include "base/text/parse.h"
 #include "pki/seal.h"
 
 namespace bottle::session {
@@ -35,13 +35,11 @@ struct Trail {
 
 // Returns nothing if the text is not a trail.
 std::optional<Trail> trail_in(std::string_view text) {
-  Trail trail;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), trail.number);
-  size_t digits = static_cast<size_t>(end - text.data());
-  if (error != std::errc() || trail.number == 0 || text.size() != digits + 1 + kHash || text[digits] != ' ')
-    return std::nullopt;
-  trail.after = text.substr(digits + 1);
-  return trail;
+  if (text.size() < kHash + 2) return std::nullopt;
+  size_t space = text.size() - kHash - 1;
+  auto number = number_in<uint64_t>(text.substr(0, space));
+  if (!number || *number == 0 || text[space] != ' ') return std::nullopt;
+  return Trail{*number, text.substr(space + 1)};
 }
 
 struct KindName {

@@ -11,11 +11,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <bit>
 #include <cstring>
 #include <sstream>
 
 #include "base/os/system_facts.h"
+#include "base/text/parse.h"
 
 namespace bottle::session {
 namespace {
@@ -75,8 +76,8 @@ Result<std::vector<OwnAddress>> own_addresses() {
 HostRoute ipv4_route(std::istringstream words) {
   std::string device, destination, gateway, word, mask;
   words >> device >> destination >> gateway >> word >> word >> word >> word >> mask;
-  auto number = static_cast<uint32_t>(std::strtoul(destination.c_str(), nullptr, 16));
-  HostRoute route{device, {{}, __builtin_popcountl(std::strtoul(mask.c_str(), nullptr, 16))}, is_zero(gateway)};
+  auto number = number_in<uint32_t>(destination, 16).value_or(0);
+  HostRoute route{device, {{}, std::popcount(number_in<uint32_t>(mask, 16).value_or(0))}, is_zero(gateway)};
   std::memcpy(route.to.address.bytes.data(), &number, sizeof number);
   return route;
 }
@@ -87,9 +88,9 @@ HostRoute ipv6_route(std::istringstream words) {
   std::string device, destination, bits, source, source_bits, gateway, word;
   words >> destination >> bits >> source >> source_bits >> gateway;
   while (words >> word) device = word;  // the device is the last word
-  HostRoute route{device, {{.v6 = true}, static_cast<int>(std::strtoul(bits.c_str(), nullptr, 16))}, is_zero(gateway)};
+  HostRoute route{device, {{.v6 = true}, number_in<int>(bits, 16).value_or(0)}, is_zero(gateway)};
   for (size_t i = 0; i < 16 && 2 * i + 1 < destination.size(); ++i)
-    route.to.address.bytes[i] = static_cast<uint8_t>(std::strtoul(destination.substr(2 * i, 2).c_str(), nullptr, 16));
+    route.to.address.bytes[i] = number_in<uint8_t>(destination.substr(2 * i, 2), 16).value_or(0);
   return route;
 }
 

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -26,6 +25,7 @@
 #include "base/os/descriptors.h"
 #include "base/os/process_identity.h"
 #include "base/text/line.h"
+#include "base/text/parse.h"
 #include "session/ledger/files.h"
 
 namespace bottle::session {
@@ -70,13 +70,10 @@ Result<Owner> Owner::from_label(const std::string& label) {
   std::istringstream in(label);
   for (std::string part; std::getline(in, part, ':');) parts.push_back(part);
   if (parts.size() != 4 || parts[3].empty()) return bad();
-  Owner owner{.process = {.start_time = parts[2], .boot_id = parts[3]}};
-  auto number = [](const std::string& text, auto& to) {
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
-    return error == std::errc() && end == text.data() + text.size();
-  };
-  if (!number(parts[0], owner.uid) || !number(parts[1], owner.process.pid) || owner.process.pid <= 0) return bad();
-  return owner;
+  auto uid = number_in<uint32_t>(parts[0]);
+  auto pid = number_in<int>(parts[1]);
+  if (!uid || !pid || *pid <= 0) return bad();
+  return Owner{*uid, {.pid = *pid, .start_time = parts[2], .boot_id = parts[3]}};
 }
 
 Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, const std::string& id) {

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/files/beneath.h"
 #include "base/files/file.h"
+#include "base/text/parse.h"
 #include "workspace/files/blob_id.h"
 
 namespace bottle::workspace {
@@ -30,12 +30,6 @@ std::string_view word(std::string_view& text) {
   std::string_view first = text.substr(0, end);
   text.remove_prefix(std::min(end + 1, text.size()));
   return first;
-}
-
-template <class Number>
-bool number(std::string_view text, Number& out) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size();
 }
 
 // Parses one line: "s START", "k PATTERN" and "K ", "c ID PATH", "f MODE ID COMMITTED KEPT-AT SIZE PATH", and "g BASE
@@ -70,8 +64,11 @@ bool take(Sent& sent, std::string_view line) {
   file.mode = word(line);
   file.id = word(line);
   file.committed = word(line) == "1";
-  bool numbers = number(word(line), file.kept_at) && number(word(line), file.size);
-  if (kind != "f" || !numbers || line.empty()) return false;
+  auto kept_at = number_in<int64_t>(word(line));
+  auto size = number_in<uint64_t>(word(line));
+  if (kind != "f" || !kept_at || !size || line.empty()) return false;
+  file.kept_at = *kept_at;
+  file.size = *size;
   sent.files.emplace(line, std::move(file));
   return true;
 }

@@ -10,6 +10,7 @@
 #include "base/keyed_hash.h"
 #include "base/text/line.h"
 #include "base/text/lower.h"
+#include "base/text/parse.h"
 #include "git/formats/modes.h"
 #include "git/refs.h"
 #include "git/run/attributes.h"
@@ -283,7 +284,7 @@ Result<> Homecoming::take_refs() {
   auto counted = git_.ask(count, q_.at());
   if (!counted && counted.error().code != Code::unavailable) return std::unexpected(std::move(counted.error()));
   commits_.reset();
-  if (counted) commits_ = std::strtoull(counted->c_str(), nullptr, 10);
+  if (counted) commits_ = number_in<uint64_t>(*counted);
   return {};
 }
 

@@ -21,6 +21,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/os/deadline.h"
+#include "base/text/parse.h"
 
 namespace bottle {
 namespace {
@@ -33,7 +34,7 @@ struct Process {
   bool is_zombie() const { return state == "Z" || state == "X"; }
   bool is_exiting() const {
     constexpr unsigned long kExiting = 4;  // PF_EXITING in the kernel's sched.h
-    return std::strtoul(flags.c_str(), nullptr, 10) & kExiting;
+    return number_in<unsigned long>(flags).value_or(0) & kExiting;
   }
 };
 

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/text/parse.h"
+#include "base/text/words.h"
 
 namespace bottle {
 
@@ -41,7 +43,7 @@ std::optional<uid_t> unmapped_owner() {
   if (!map || map->find("4294967295") != std::string::npos) return std::nullopt;  // all uids are mapped
   // stat(2) reports this id for a file whose owner has no id in this namespace.
   auto text = read_file("/proc/sys/kernel/overflowuid", 32);
-  return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
+  return text ? number_in<uid_t>(trimmed_end(*text, "\n")).value_or(65534) : 65534;
 }
 
 Result<std::string> mount_list() { return read_file("/proc/self/mountinfo", 16 << 20); }

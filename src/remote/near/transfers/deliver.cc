@@ -6,12 +6,12 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
 #include <ctime>
 #include <optional>
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/parse.h"
 #include "docker/tar/tar.h"
 #include "session/agent/agent_home.h"
 #include "session/collect/collect.h"
@@ -37,7 +37,7 @@ std::string name_of(const Job& job) {
 
 // Returns the time in the file, which is made with the present time if it is missing.
 uint64_t time_in(const std::string& path) {
-  uint64_t time = std::strtoull(read_file(path, 64).value_or("").c_str(), nullptr, 10);
+  uint64_t time = number_in<uint64_t>(read_file(path, 64).value_or("")).value_or(0);
   if (time > 0) return time;
   time = static_cast<uint64_t>(std::time(nullptr));
   if (make_directories(path.substr(0, path.rfind('/')))) (void)write_file_atomically(path, std::to_string(time));
