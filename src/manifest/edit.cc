@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
-#include "base/text/lower.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "manifest/check.h"
 #include "manifest/format/document.h"
 #include "manifest/presets.h"

@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <span>
 
-#include "base/text/lower.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "manifest/format/kinds.h"
 #include "manifest/presets.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "policy/header_name.h"
 
 namespace bottle::policy {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/text/json.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "scan/content/compress_test.h"
 #include "scan/disguise_test.h"
 #include "scan/rule_examples.h"

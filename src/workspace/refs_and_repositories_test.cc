@@ -1,7 +1,7 @@
 // Tests that no work of an agent is lost silently.
 #include <sys/file.h>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "git/refs.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"

@@ -11,7 +11,7 @@
 #include "app/world/sessions.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "manifest/edit.h"
 #include "session/ledger/files.h"
 #include "wire/ledger.h"

@@ -7,7 +7,7 @@
 #include "app/egress/decisions.h"
 #include "app/egress/records.h"
 #include "app/output/output.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "session/audit/audit_chain.h"
 
 namespace bottle::app {

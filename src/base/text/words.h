@@ -1,5 +1,5 @@
-// Trims and joins texts, and converts them to upper case. The conversion changes only ASCII letters, whatever the
-// locale is.
+// Trims and joins texts, and converts them to upper and lower case. The conversion changes only ASCII letters, whatever
+// the locale is.
 #pragma once
 
 #include <string>
@@ -32,6 +32,14 @@ inline std::string upper(std::string text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
   return text;
+}
+
+// Returns the text with the letters A to Z in lower case.
+inline std::string lower(std::string_view text) {
+  std::string out(text);
+  // Without a branch, the compiler can process many characters with one instruction.
+  for (char& c : out) c = static_cast<char>(c + (static_cast<unsigned char>(c - 'A') < 26 ? 32 : 0));
+  return out;
 }
 
 }  // namespace bottle

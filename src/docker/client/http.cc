@@ -13,7 +13,7 @@
 
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "http/head.h"
 
 namespace bottle::docker {

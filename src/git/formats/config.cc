@@ -6,7 +6,7 @@
 
 #include <cctype>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 
 namespace bottle::git {
 namespace {

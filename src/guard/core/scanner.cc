@@ -6,7 +6,7 @@
 #include <cstddef>
 
 #include "base/ids.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "scan/join.h"
 
 namespace bottle::guard {

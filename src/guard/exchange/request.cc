@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "guard/core/judge.h"
 #include "guard/exchange/finding_scan.h"
 #include "guard/exchange/value_scan.h"

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/text/lower.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 
 namespace bottle::guard::h2 {
 namespace {

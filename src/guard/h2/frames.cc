@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "guard/h2/callbacks.h"
 #include "policy/credentials.h"
 

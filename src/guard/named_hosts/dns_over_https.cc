@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/text/base64.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "guard/core/dialer.h"
 #include "guard/named_hosts/parameters.h"
 #include "guard/protocol/dns.h"

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "guard/named_hosts/parameters.h"
 #include "guard/protocol/nested_url.h"
 

@@ -2,7 +2,7 @@
 #include <future>
 
 #include "base/text/base64.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "guard/program/secrets_test.h"
 #include "scan/content/compress_test.h"
 

@@ -8,8 +8,8 @@
 #include <array>
 #include <cstdint>
 
-#include "base/text/lower.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "policy/address.h"
 
 namespace bottle::guard {

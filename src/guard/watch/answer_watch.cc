@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 
 namespace bottle::guard {
 namespace {

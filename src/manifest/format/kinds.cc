@@ -14,7 +14,7 @@
 #include <optional>
 
 #include "base/text/base64.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 
 namespace bottle::manifest {
 namespace {

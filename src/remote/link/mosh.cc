@@ -19,8 +19,8 @@
 #include "base/files/file.h"
 #include "base/os/poller.h"
 #include "base/text/line.h"
-#include "base/text/lower.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "session/console/terminal.h"
 
 namespace bottle::remote {

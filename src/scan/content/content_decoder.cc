@@ -16,7 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 
 namespace bottle::scan {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "scan/credential/check_text.h"
 #include "scan/encoding/escapes.h"
 

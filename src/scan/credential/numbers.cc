@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "pki/seal.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/stand_in.h"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "scan/credential/checks.h"
 #include "scan/encoding/simd/masks.h"
 

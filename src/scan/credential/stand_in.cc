@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "scan/credential/characters.h"
 #include "scan/encoding/simd/masks.h"
 

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "manifest/manifest.h"
 #include "policy/rules.h"
 

@@ -2,7 +2,7 @@
 // change. Even a path that is harmless as text is later opened without following links (untar.h).
 #include "workspace/files/paths.h"
 
-#include "base/text/lower.h"
+#include "base/text/words.h"
 
 namespace bottle::workspace {
 

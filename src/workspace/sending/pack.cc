@@ -23,7 +23,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
-#include "base/text/lower.h"
+#include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
