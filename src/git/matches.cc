@@ -6,6 +6,7 @@
 #include <cctype>
 #include <optional>
 
+#include "base/text/path_parts.h"
 #include "git/settings.h"
 
 namespace bottle::git {
@@ -165,7 +166,7 @@ bool is_named(std::string_view pattern, std::string_view path) {
     std::string_view above = path.substr(0, end);
     // A pattern that ends with a slash matches directories only, and the last component is a file.
     if (!(last && directory)) {
-      if (matches(pattern, anchored ? above : above.substr(above.rfind('/') + 1))) return true;
+      if (matches(pattern, anchored ? above : name_in(above))) return true;
     }
     if (last) return false;
   }

@@ -15,6 +15,7 @@
 
 #include "base/files/beneath.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/text/shell_word.h"
 #include "git/alternates.h"
 #include "git/run/owner.h"
@@ -35,8 +36,6 @@ bool is_directory(const std::string& path) {
   auto st = look(path);
   return st && S_ISDIR(st->st_mode);
 }
-
-std::string parent_of(const std::string& path) { return path.substr(0, std::max<size_t>(path.rfind('/'), 1)); }
 
 // Resolves a path from one of git's files against the directory that it is relative to. Returns an empty string if it
 // leads nowhere.

@@ -19,6 +19,7 @@
 #include "base/files/file.h"
 #include "base/os/deadline.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "git/refs.h"
 #include "git/run/git.h"
 
@@ -119,8 +120,7 @@ class Lock {
 };
 
 std::pair<std::string, std::string> split(const std::string& name) {
-  size_t slash = name.rfind('/');
-  return {name.substr(0, slash), name.substr(slash + 1)};
+  return {parent_of(name), std::string(name_in(name))};
 }
 
 // Guards against our own mistakes: no caller may pass another name.

@@ -20,6 +20,7 @@
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
+#include "base/text/path_parts.h"
 #include "base/unique_fd.h"
 #include "inside/locale.h"
 #include "inside/trust/java_trust.h"
@@ -43,7 +44,7 @@ std::string roots_of_image() {
 // Replaces a file, or the link in its place. Does not flush it, because the agent waits for these files, and the
 // container does not survive a crash of the machine anyway.
 Result<> put(const std::string& path, std::string_view bytes, int mode) {
-  TRY(make_directories(path.substr(0, std::max<size_t>(path.rfind('/'), 1)), 0755));
+  TRY(make_directories(parent_of(path), 0755));
   std::string temporary = path + ".new";
   // A program of the image may have left something under this name, even a link, which must not be written to.
   ::unlink(temporary.c_str());

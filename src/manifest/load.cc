@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/text/json.h"
+#include "base/text/path_parts.h"
 #include "manifest/check.h"
 #include "manifest/format/document.h"
 #include "manifest/manifest.h"
@@ -54,7 +55,7 @@ bool holds(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-bool is_v1(const std::string& path) { return path.substr(path.rfind('/') + 1) == "claude-bottle.json"; }
+bool is_v1(const std::string& path) { return name_in(path) == "claude-bottle.json"; }
 
 std::unexpected<Error> twice(const std::string& at, const std::string& what, const std::string& first) {
   return fail_at(at, what + " is defined twice", "rename or remove one of the two; the other is at " + first);
@@ -212,9 +213,9 @@ namespace {
 
 // Returns the name of an agent whose file does not give one.
 std::string name_of_file(const std::string& path) {
-  std::string name = path.substr(path.rfind('/') + 1);
-  if (name.ends_with(".md")) name.resize(name.size() - 3);
-  return name;
+  std::string_view name = name_in(path);
+  if (name.ends_with(".md")) name.remove_suffix(3);
+  return std::string(name);
 }
 
 // Parses an agent's file, and adds to `more` what is wrong with its keys beyond the error that it returns. The format

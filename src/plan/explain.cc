@@ -3,6 +3,7 @@
 // manifest's parser has not checked goes through shown(), which makes it one harmless line.
 #include <cstdio>
 
+#include "base/text/path_parts.h"
 #include "plan/plan.h"
 
 namespace bottle::plan {
@@ -150,7 +151,7 @@ std::vector<Line> explain(const Plan& plan) {
     egress.push_back("credentials that may leave: " + joined(plan.egress.allowed_secrets));
   if (!plan.egress.parent_proxy.empty()) egress.push_back("through " + shown(plan.egress.parent_proxy) + parent_login);
   for (const auto& host : plan.ssh) ssh.push_back(host.host + " :" + std::to_string(host.port));
-  for (const auto& skill : plan.skills) skills.push_back(skill.substr(skill.rfind('/') + 1));
+  for (const auto& skill : plan.skills) skills.emplace_back(name_in(skill));
   for (const auto& word : plan.command) words.push_back(one_line(word, kLongestWord));
   for (const auto& warning : plan.warnings) warnings.push_back(shown(warning));
 

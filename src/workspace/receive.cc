@@ -23,6 +23,7 @@
 #include "base/keyed_hash.h"
 #include "base/os/deadline.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/text/shell_word.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/files/paths.h"

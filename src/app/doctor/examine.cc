@@ -11,6 +11,7 @@
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/os/system_facts.h"
+#include "base/text/path_parts.h"
 #include "docker/answers.h"
 #include "docker/client/endpoint.h"
 #include "docker/client/http_engine.h"
@@ -29,9 +30,8 @@ using nlohmann::json;
 std::optional<uint64_t> free_bytes(std::string path) {
   struct statvfs s{};
   while (::statvfs(path.c_str(), &s) != 0) {
-    size_t slash = path.rfind('/');
-    if (slash == std::string::npos || path == "/") return std::nullopt;
-    path.resize(slash ? slash : 1);
+    if (path.empty() || path == "/") return std::nullopt;
+    path = parent_of(path);
   }
   return static_cast<uint64_t>(s.f_bavail) * s.f_frsize;
 }

@@ -11,6 +11,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
+#include "base/text/path_parts.h"
 #include "plan/plan.h"
 #include "remote/near/vm.h"
 #include "session/images/agent_image.h"
@@ -96,7 +97,7 @@ Result<std::string> bake(const std::string& name, std::vector<std::string> agent
   job.address.program = TRY(remote::own_hash());
   job.roots = public_roots();
   job.keep = [&](const std::string& image) -> Result<> {
-    TRY(make_directories(baked_record(vm).substr(0, baked_record(vm).rfind('/'))));
+    TRY(make_directories(parent_of(baked_record(vm))));
     wire::BakedRecord record{image, job.address.program, content_hash(job.roots), job.images, machine::now_seconds()};
     return write_file_atomically(baked_record(vm), wire::encode(record) + "\n");
   };

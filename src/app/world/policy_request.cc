@@ -19,6 +19,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/parse.h"
+#include "base/text/path_parts.h"
 #include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "manifest/edit.h"

@@ -19,6 +19,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/this_program.h"
+#include "base/text/path_parts.h"
 #include "docker/answers.h"
 #include "docker/client/endpoint.h"
 #include "docker/client/http_engine.h"
@@ -284,8 +285,7 @@ std::vector<std::string> precious_directories() {
   for (const auto& path : {d.home, d.config, d.sessions, d.results, d.vms}) {
     char real[PATH_MAX];
     // A path that does not exist yet is resolved by its nearest existing parent.
-    for (std::string at = path; at.starts_with('/') && at.size() > 1;
-         at = at.substr(0, std::max<size_t>(at.rfind('/'), 1)))
+    for (std::string at = path; at.starts_with('/') && at.size() > 1; at = parent_of(at))
       if (::realpath(at.c_str(), real)) {
         all.push_back(real + path.substr(at.size()));
         break;
@@ -321,7 +321,7 @@ plan::Facts gather_facts(const std::string& workspace) {
   for (const std::string& base : {d.config + "/skills", d.home + "/.claude/skills"})
     if (auto paths = entries(base, ""); !paths) facts.skills_error = paths.error().what;
     else
-      for (const auto& path : *paths) facts.skills.emplace(path.substr(path.rfind('/') + 1), path);
+      for (const auto& path : *paths) facts.skills.emplace(name_in(path), path);
   return facts;
 }
 

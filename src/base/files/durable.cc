@@ -13,6 +13,7 @@
 #include "base/files/file.h"
 #include "base/files/flush_file_system.h"
 #include "base/ids.h"
+#include "base/text/path_parts.h"
 #include "base/unique_fd.h"
 
 namespace bottle {

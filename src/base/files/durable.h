@@ -21,9 +21,6 @@ Result<> flush_tree(const std::string& path);
 // Does what write_file_atomically() does, and returns once the file would survive a power failure under its name.
 Result<> write_file_durably(const std::string& path, std::string_view bytes, int mode = 0600);
 
-// Returns the directory that a path with at least two components is in.
-inline std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
 // The name of a directory that is not complete yet begins with this.
 inline constexpr const char* kUnborn = ".new-";
 

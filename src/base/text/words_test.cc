@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/text/parse.h"
+#include "base/text/path_parts.h"
 
 namespace bottle {
 namespace {
@@ -51,7 +52,26 @@ TEST(Number, MayHaveAnotherBase) {
   EXPECT_FALSE(number_in<int>("648", 8));
 }
 
-TEST(Words, OnlyAsciiHasUpperCase) { EXPECT_EQ(upper("a-z\xc3\xa9{"), "A-Z\xc3\xa9{"); }
+TEST(Words, OnlyAsciiHasUpperAndLowerCase) {
+  EXPECT_EQ(upper("a-z\xc3\xa9{"), "A-Z\xc3\xa9{");
+  EXPECT_EQ(lower("A-Z\xc3\x89["), "a-z\xc3\x89[");
+}
+
+TEST(PathParts, AreWhatIsBeforeAndAfterTheLastSlash) {
+  struct Case {
+    const char *path, *parent, *name;
+  };
+  for (auto [path, parent, name] : {Case{"/a/b/c", "/a/b", "c"},
+                                    {"a/b", "a", "b"},
+                                    {"/a", "/", "a"},
+                                    {"a", "", "a"},
+                                    {"a/", "a", ""},
+                                    {"", "", ""},
+                                    {"/", "/", ""}}) {
+    EXPECT_EQ(parent_of(path), parent) << path;
+    EXPECT_EQ(name_in(path), name) << path;
+  }
+}
 
 }  // namespace
 }  // namespace bottle

@@ -16,6 +16,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/path_parts.h"
 #include "base/text/shell_word.h"
 
 extern "C" {
@@ -123,7 +124,7 @@ Result<std::string> unpack_provider(const std::string& name, const std::string& 
     if (::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == static_cast<mode_t>(mode) &&
         st.st_uid == ::getuid())
       if (auto there = read_file(path); there && *there == file.bytes) continue;
-    TRY(make_directories(path.substr(0, path.rfind('/'))));
+    TRY(make_directories(parent_of(path)));
     TRY(write_file_atomically(path, file.bytes, mode));
   }
   return root + "/" + name;

@@ -18,6 +18,7 @@
 #include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/unique_fd.h"
 
 namespace bottle::machine {
@@ -27,9 +28,7 @@ constexpr const char* kName = "machine";
 constexpr size_t kMost = 4096;
 constexpr int kTries = 100;  // in a second
 
-std::string directory_of(const Directories& directories) {
-  return directories.sessions.substr(0, directories.sessions.rfind('/'));
-}
+std::string directory_of(const Directories& directories) { return parent_of(directories.sessions); }
 
 // Returns the first line of a small file, or an empty string.
 std::string line_of(const std::string& path) {

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "base/text/path_parts.h"
+
 namespace bottle::remote {
 
 // More refusals than this would hide other events. The record has all of them.
@@ -40,7 +42,7 @@ void NearAudit::add(wire::Decision decision) {
 std::vector<wire::AuditSeal> NearAudit::close(std::vector<wire::AuditSeal> told) {
   // This near side continued the record, so an earlier seal is out of date.
   if (file_) return {file_->close()};
-  std::string name = path_.substr(path_.rfind('/') + 1);
+  std::string_view name = name_in(path_);
   std::erase_if(told, [&](const wire::AuditSeal& each) { return each.file != name; });
   return session::seals_after_death(path_, std::move(told));
 }

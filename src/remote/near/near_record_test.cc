@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "base/text/path_parts.h"
 
 namespace bottle::remote {
 namespace {
@@ -51,7 +52,7 @@ TEST_F(VmIsGone, NotWhenItsRecordCannotBeRead) {
 TEST_F(VmIsGone, AVmThatMovedIsFound) {
   auto hook = [&](const std::string& name, const std::string& answer) {
     std::string path = root_ + "/.config/bottle/providers/fake/" + name;
-    ASSERT_TRUE(make_directories(path.substr(0, path.rfind('/'))));
+    ASSERT_TRUE(make_directories(parent_of(path)));
     ASSERT_TRUE(write_file_atomically(path, "#!/bin/sh\n" + answer + "\n", 0700));
   };
   auto record = machine::load("vm-1", job_.directories).value();

@@ -11,6 +11,7 @@
 #include "base/defer.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
+#include "base/text/path_parts.h"
 
 namespace bottle::session {
 namespace {
@@ -63,7 +64,7 @@ Result<> put_skills(docker::TarWriter& tar, const plan::Plan& plan) {
   if (plan.provider != "claude") TRY(tar.directory(base, 0700, plan.uid, plan.gid));
   TRY(tar.directory(base + "/skills", 0755, plan.uid, plan.gid));
   for (const auto& skill : plan.skills)
-    TRY(put_tree(tar, skill, base + "/skills/" + skill.substr(skill.rfind('/') + 1), plan, 0));
+    TRY(put_tree(tar, skill, base + "/skills/" + std::string(name_in(skill)), plan, 0));
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 
 #include "base/files/file.h"
+#include "base/text/path_parts.h"
 #include "base/timestamp.h"
 
 namespace bottle::session {
@@ -57,7 +58,7 @@ bool is_end(std::string_view line) {
 }
 
 wire::AuditSeal seal(const std::string& path, const AuditChain& chain) {
-  return {.file = path.substr(path.rfind('/') + 1), .lines = chain.lines(), .head = chain.head()};
+  return {.file = std::string(name_in(path)), .lines = chain.lines(), .head = chain.head()};
 }
 
 wire::Decision dropped(const wire::Decision& decision, const std::string& reason) {
@@ -197,7 +198,7 @@ std::optional<wire::AuditSeal> seal_as_found(const std::string& path) {
 }
 
 std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> told) {
-  std::string name = path.substr(path.rfind('/') + 1);
+  std::string_view name = name_in(path);
   bool is_sealed = std::ranges::any_of(told, [&](const wire::AuditSeal& each) { return each.file == name; });
   if (!is_sealed && ::access(path.c_str(), F_OK) == 0) told.push_back(AuditFile(path).close());
   return told;

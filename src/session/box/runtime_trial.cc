@@ -12,6 +12,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/path_parts.h"
 #include "docker/answers.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/graves.h"
@@ -118,7 +119,7 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
         "choose another one with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
   passed[key] = runtime;
   // If two processes start at the same time, one may overwrite the other's record. The lost trial then runs again.
-  TRY(make_directories(path.substr(0, path.rfind('/'))));
+  TRY(make_directories(parent_of(path)));
   (void)write_file_atomically(path, passed.dump() + "\n");
   return {};
 }

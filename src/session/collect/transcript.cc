@@ -13,6 +13,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/json_lines.h"
+#include "base/text/path_parts.h"
 #include "docker/tar/tar.h"
 
 namespace bottle::session {
@@ -24,7 +25,7 @@ constexpr size_t kMostFiles = 256, kLongestLine = 2u << 20;
 
 // Returns the file to write, or nothing if this one is not kept.
 std::optional<JsonLines> file_for(const std::string& path, const std::string& results) {
-  std::string name = path.substr(path.rfind('/') + 1), directory = results + "/transcript";
+  std::string name(name_in(path)), directory = results + "/transcript";
   std::error_code ignored;
   size_t count = 0;
   uint64_t kept = 0;

@@ -8,6 +8,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/path_parts.h"
 #include "session/credentials/known_values.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/credentials/token.h"
@@ -213,7 +214,7 @@ TEST_F(Credentials, FilesOfScanSecretsAreRead) {
   plan.scan.secrets = {first, second, first};
   auto values = resolve(plan, {}, answer);
   ASSERT_TRUE(values) << values.error().what;
-  std::string name = first.substr(first.rfind('/') + 1) + ":TOKEN";
+  std::string name = std::string(name_in(first)) + ":TOKEN";
   EXPECT_EQ(values->known.size(), 3u);
   EXPECT_EQ(values->known[name], "winter-otter");
   EXPECT_EQ(values->known[name + "-2"], "winter-otter");

@@ -10,6 +10,7 @@
 #include "base/os/process.h"
 #include "base/text/json.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/text/words.h"
 #include "session/credentials/known_values.h"
 
@@ -89,7 +90,7 @@ Result<> add_known(const std::vector<std::string>& files, std::map<std::string, 
   for (const std::string& file : files) {
     auto text = read_file(file, kMostKnownFile);
     if (!text) return std::unexpected(std::move(text.error()).during("scan.secrets"));
-    auto values = known_values(file.substr(file.rfind('/') + 1), *text);
+    auto values = known_values(name_in(file), *text);
     if (!values) return std::unexpected(std::move(values.error()).during("scan.secrets: " + file));
     for (auto& [name, value] : *values) {
       bytes += value.size();

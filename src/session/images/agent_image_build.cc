@@ -17,6 +17,7 @@
 #include "base/files/file.h"
 #include "base/os/process.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "session/images/agent_image.h"
 #include "session/images/build_place.h"
 #include "session/images/build_scratch.h"
@@ -56,7 +57,7 @@ struct Builder {
 // Builds with the docker command instead of the API, because the command also packs the build's context.
 Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, const Making& making) {
   // As usual, the Dockerfile's directory is the build's context.
-  std::string directory = image.dockerfile.substr(0, image.dockerfile.rfind('/'));
+  std::string directory = parent_of(image.dockerfile);
   // The engine is named explicitly, because the docker command may have another context or DOCKER_HOST. Words after
   // "--" cannot be taken for options.
   std::vector<std::string> argv = {"docker",

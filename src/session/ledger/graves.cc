@@ -9,6 +9,7 @@
 #include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
+#include "base/text/path_parts.h"
 #include "session/ledger/files.h"
 
 namespace bottle::session {

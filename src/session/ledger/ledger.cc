@@ -26,6 +26,7 @@
 #include "base/os/process_identity.h"
 #include "base/text/line.h"
 #include "base/text/parse.h"
+#include "base/text/path_parts.h"
 #include "session/ledger/files.h"
 
 namespace bottle::session {
@@ -77,7 +78,7 @@ Result<Owner> Owner::from_label(const std::string& label) {
 }
 
 Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, const std::string& id) {
-  std::string parent = parent_of(directory), name = directory.substr(parent.size() + 1);
+  std::string parent = parent_of(directory), name(name_in(directory));
   TRY(make_directories(parent));
   // This fails for a place that other users can write to, because no ledger in it would be trusted later.
   (void)TRY(open_own_directory(parent));

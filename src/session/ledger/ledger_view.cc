@@ -10,6 +10,7 @@
 #include "base/files/own_file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "session/credentials/session_agent.h"
 #include "session/ledger/files.h"
 #include "session/ledger/graves.h"
@@ -109,7 +110,7 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
   if (!is_session_name(session)) return fail(Code::invalid, "'" + one_line(session, 60) + "' cannot be a session");
   std::string directory = root + "/" + session;
   // Checks every directory on the way down, because whoever can write to one of them can replace everything below it.
-  TRY(check_own_directory(root.substr(0, root.rfind('/'))));
+  TRY(check_own_directory(parent_of(root)));
   (void)TRY(open_own_directory(root));
   UniqueFd opened = TRY(open_own_directory(directory));
   std::string text = TRY(read_own_file(opened, directory, kLedger, kLargest));

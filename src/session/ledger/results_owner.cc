@@ -11,6 +11,7 @@
 #include "base/files/durable.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
+#include "base/text/path_parts.h"
 
 namespace bottle::session {
 namespace {
@@ -26,7 +27,7 @@ Result<> check_unused(const std::string& results) {
   auto names = names_in(results);
   if (!names) return std::unexpected(std::move(names.error()));
   if (std::ranges::all_of(*names, [](const std::string& name) { return name == kId; })) return {};
-  std::string session = results.substr(results.rfind('/') + 1);
+  std::string session(name_in(results));
   return fail(Code::conflict, "that machine still has the results of another session " + session,
               "choose another --name, or run `bottle cleanup` where that session was started");
 }

@@ -18,6 +18,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/text/shell_word.h"
 
 namespace bottle::workspace {
@@ -35,13 +36,8 @@ struct Entry {
   int at() const { return directory->get(); }
 };
 
-std::string above(const std::string& path) {
-  size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
 Result<Entry> entry_at(const Beneath& root, const std::string& path) {
-  return Entry{TRY(root.directory(above(path))), path.substr(path.rfind('/') + 1)};
+  return Entry{TRY(root.directory(parent_of(path))), std::string(name_in(path))};
 }
 
 Result<std::optional<struct stat>> status_at(const Beneath& root, const Entry& entry, const std::string& path) {
@@ -53,7 +49,7 @@ Result<std::optional<struct stat>> status_at(const Beneath& root, const Entry& e
 }
 
 bool is_below_link(const Beneath& root, const std::string& path) {
-  for (std::string parent = above(path); !parent.empty(); parent = above(parent)) {
+  for (std::string parent = parent_of(path); !parent.empty(); parent = parent_of(parent)) {
     auto entry = entry_at(root, parent);
     auto status = entry ? status_at(root, *entry, parent) : std::unexpected(std::move(entry.error()));
     if (status && *status) return S_ISLNK((*status)->st_mode);
@@ -148,7 +144,7 @@ Result<std::unique_ptr<Replacement>> Replacement::begin(const std::string& direc
   for (const auto& path : std::set<std::string>(paths.begin(), paths.end())) {
     made->files_.push_back({path, TRY(status_of(made->root_, path))});
     TRY(made->stage(made->files_.back()));
-    for (std::string parent = above(path);; parent = above(parent)) {
+    for (std::string parent = parent_of(path);; parent = parent_of(parent)) {
       if (!rules.insert(parent + (parent.empty() ? "" : "/") + kAttributes).second || parent.empty()) break;
     }
   }
@@ -186,7 +182,8 @@ Result<> Replacement::make_parents(const std::string& path, bool in_place) {
 
 // Removes the directories above a path that are empty, up to `last`, or up to the root if that is empty.
 void Replacement::remove_empty_parents(const std::string& path, const std::string& last) {
-  for (std::string parent = above(path); parent.size() >= std::max(last.size(), size_t{1}); parent = above(parent)) {
+  for (std::string parent = parent_of(path); parent.size() >= std::max(last.size(), size_t{1});
+       parent = parent_of(parent)) {
     auto status = status_of(root_, parent);
     auto entry = entry_at(root_, parent);
     if (!status || !*status || !entry || !entry->directory) return;

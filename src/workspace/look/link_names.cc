@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/keyed_hash.h"
+#include "base/text/path_parts.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -18,13 +19,6 @@ constexpr size_t kMostLinksInTheWay = 40, kMostEnds = 16, kLongestPath = 4096;
 
 using Targets = std::multimap<std::string, std::string, std::less<>>;  // folded path → target
 using Parts = std::vector<std::string>;
-
-std::string parent_of(const std::string& path) {
-  size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash);
-}
-
-std::string last_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // Finds where a target leads from a directory, as folded paths. Follows links on the way, as the kernel does. There may
 // be several results if names differ only in what a file system ignores.
@@ -109,7 +103,7 @@ LinkNames::LinkNames(const std::map<std::string, std::string>& links, uint64_t& 
       End& to = ends_[end];
       to.links.push_back(links_.size() - 1);
       // Only these names can make a rule of two parts apply to what lies directly below the end.
-      if (std::string name = last_of(links_.back().folded); is_first_half(name))
+      if (std::string name(name_in(links_.back().folded)); is_first_half(name))
         to.names.emplace(name, links_.size() - 1);
     }
   }

@@ -10,6 +10,7 @@
 
 #include "base/keyed_hash.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -40,7 +41,7 @@ class Repositories {
 
  private:
   static bool is_part(std::string_view path) {
-    std::string name = folded_name(path.substr(path.rfind('/') + 1));
+    std::string name = folded_name(name_in(path));
     return name == "head" || name == "config";
   }
   void note(const std::string& path) {

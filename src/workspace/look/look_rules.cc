@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "base/text/path_parts.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -282,7 +283,7 @@ std::string_view reason_to_look(std::string_view path, bool directory) {
 }
 
 Content content_of(std::string_view path) {
-  std::string name = folded_name(path.substr(path.rfind('/') + 1));
+  std::string name = folded_name(name_in(path));
   // pnpm reads the other two names as well.
   if (name == "package.json" || name == "package.json5" || name == "package.yaml") return Content::npm;
   if (name == "composer.json") return Content::composer;

@@ -6,6 +6,7 @@
 
 #include <string_view>
 
+#include "base/text/path_parts.h"
 #include "workspace/files/paths.h"
 #include "workspace/quarantine/leave_behind.h"
 
@@ -58,7 +59,7 @@ Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& bod
 // Returns whether the operator's git-lfs keeps this file. Its name is the hash of its content.
 bool GitFiller::has_large_file(const std::string& name, uint64_t size) const {
   struct stat st{};
-  std::string path = q_.known_objects.substr(0, q_.known_objects.rfind('/') + 1) + name;
+  std::string path = parent_of(q_.known_objects) + "/" + name;
   return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) == size;
 }
 
@@ -75,7 +76,7 @@ Result<> GitFiller::object(const Path& path, const std::string& name, const Sour
 Result<> GitFiller::index(const std::string& name, const TarEntry& e, const Source& body) {
   auto known = q_.indexes.find(name);
   Path to{"indexes", std::to_string(q_.indexes.size())};
-  if (known != q_.indexes.end()) to = {"indexes", known->second.substr(known->second.rfind('/') + 1)};
+  if (known != q_.indexes.end()) to = {"indexes", std::string(name_in(known->second))};
   bool fits = e.size <= kLargestIndex && (known != q_.indexes.end() || q_.indexes.size() < kMostIndexes);
   if (fits && TRY(repository_.file(to, false, body, &budget_.bytes)))
     q_.indexes[name] = q_.repository.path() + "/" + join(to);

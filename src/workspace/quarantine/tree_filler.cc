@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/text/path_parts.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
@@ -66,7 +67,7 @@ void TreeFiller::note_permissions(const std::string& name, const TarEntry& e, in
 
 // Notes that the directory of this path is not empty.
 void TreeFiller::note_in_use(const std::string& path) {
-  if (size_t slash = path.rfind('/'); slash != std::string::npos) q_.empty_directories.erase(path.substr(0, slash));
+  if (std::string parent = parent_of(path); !parent.empty()) q_.empty_directories.erase(parent);
 }
 
 // Notes how a path came back. A file that an earlier entry wrote there goes.

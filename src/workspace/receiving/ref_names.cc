@@ -4,6 +4,7 @@
 // so that two long names never become the same one.
 #include "workspace/receiving/ref_names.h"
 
+#include "base/text/path_parts.h"
 #include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
@@ -42,7 +43,7 @@ std::string encoded_component(std::string_view path) { return encoded(path); }
 std::string distinct_name_for(std::string_view name) {
   std::string kind = name_for(name);
   if (kind.starts_with("encoded/")) kind = kind.substr(kind.find('/') + 1);
-  return "encoded/" + kind.substr(0, kind.find('/')) + "/" + encoded(name.substr(name.rfind('/') + 1)).substr(0, kCut) +
+  return "encoded/" + kind.substr(0, kind.find('/')) + "/" + encoded(name_in(name)).substr(0, kCut) +
          "==" + blob_id(name).substr(0, 16);
 }
 

@@ -18,6 +18,7 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/keyed_hash.h"
+#include "base/text/path_parts.h"
 #include "git/formats/index.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
@@ -40,9 +41,7 @@ bool is_as_sent(const Quarantine& q, const git::IndexEntry& entry) {
   return sent != q.sent.end() && sent->second.id == entry.object;
 }
 
-bool is_shared(const std::string& name) {
-  return std::string_view(name).substr(name.rfind('/') + 1).starts_with("sharedindex.");
-}
+bool is_shared(std::string_view name) { return name_in(name).starts_with("sharedindex."); }
 
 // Reads one of q.indexes.
 Result<git::Index> read_index(const Quarantine& q, const std::string& name) {

@@ -23,6 +23,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "git/formats/modes.h"
@@ -230,11 +231,10 @@ Result<> Packer::pack_file(const std::string& root, const std::string& from, con
 }
 
 Result<> Packer::pack_extra(const std::string& root, const std::string& path) {
-  size_t slash = path.rfind('/');
-  auto at = TRY(TRY(Beneath::open(root)).directory(slash == std::string::npos ? "" : path.substr(0, slash)));
+  auto at = TRY(TRY(Beneath::open(root)).directory(parent_of(path)));
   if (!at) return {};  // it was removed meanwhile
   reading_ = {};
-  return file(at->get(), path.substr(slash == std::string::npos ? 0 : slash + 1), path);
+  return file(at->get(), std::string(name_in(path)), path);
 }
 
 Result<> Packer::make_directory(const std::string& path) {

@@ -19,6 +19,7 @@
 
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "git/formats/modes.h"
 #include "git/objects.h"
 #include "git/run/attributes.h"
@@ -292,7 +293,7 @@ Result<> Sender::include(const std::vector<std::string>& patterns) {
   for (const auto& path : paths) {
     // The file is committed, and the clone has it already.
     if (recorder_ && recorder_->has(path)) continue;
-    if (size_t slash = path.rfind('/'); slash != std::string::npos) TRY(packer_.make_directory(path.substr(0, slash)));
+    if (std::string parent = parent_of(path); !parent.empty()) TRY(packer_.make_directory(parent));
     TRY(packer_.pack_extra(source_, path));
     ++taken;
   }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/ids.h"
+#include "base/text/path_parts.h"
 
 namespace bottle {
 namespace {
@@ -31,10 +32,7 @@ std::string path_to_self() {
   return self.ends_with(" (deleted)") ? kLink : self;
 }
 
-std::string directory_of_self() {
-  std::string self = own_path();
-  return self.substr(0, self.find_last_of('/') == std::string::npos ? 0 : self.find_last_of('/'));
-}
+std::string directory_of_self() { return parent_of(own_path()); }
 
 std::string build_id() {
   std::string id;

@@ -16,6 +16,7 @@
 
 #include "base/files/file.h"
 #include "base/os/receive_message.h"
+#include "base/text/path_parts.h"
 
 namespace bottle {
 namespace {
@@ -79,7 +80,7 @@ Result<UniqueFd> make_memory_file(const char* name, std::string_view bytes) {
   const char* directory = std::getenv("TMPDIR");
   std::string path = std::string(directory && *directory == '/' ? directory : "/tmp") + "/" + name + "-XXXXXX";
   UniqueFd fd(::mkstemp(path.data()));
-  if (!fd) return fail_errno("creating a temporary file in " + path.substr(0, path.rfind('/')));
+  if (!fd) return fail_errno("creating a temporary file in " + parent_of(path));
   // The file loses its name immediately, so that no other process can open it and nothing is left after a crash.
   ::unlink(path.c_str());
   settle(fd.get(), Waits::yes);

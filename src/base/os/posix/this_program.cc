@@ -1,6 +1,7 @@
 // Finds the program's own file by argv[0] and PATH, because POSIX has no link such as /proc/self/exe. There is no
 // hash by the linker either, so callers compute one from the file.
 #include "base/os/this_program.h"
+#include "base/text/path_parts.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -45,10 +46,7 @@ void remember_own_path(const char* argv0) {
 
 std::string path_to_self() { return own_path().empty() ? "bottle" : own_path(); }
 
-std::string directory_of_self() {
-  size_t slash = own_path().rfind('/');
-  return slash == std::string::npos ? "" : own_path().substr(0, slash);
-}
+std::string directory_of_self() { return parent_of(own_path()); }
 
 std::string build_id() { return ""; }
 

@@ -12,6 +12,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/parse.h"
+#include "base/text/path_parts.h"
 #include "docker/tar/tar.h"
 #include "session/agent/agent_home.h"
 #include "session/collect/collect.h"
@@ -40,7 +41,7 @@ uint64_t time_in(const std::string& path) {
   uint64_t time = number_in<uint64_t>(read_file(path, 64).value_or("")).value_or(0);
   if (time > 0) return time;
   time = static_cast<uint64_t>(std::time(nullptr));
-  if (make_directories(path.substr(0, path.rfind('/')))) (void)write_file_atomically(path, std::to_string(time));
+  if (make_directories(parent_of(path))) (void)write_file_atomically(path, std::to_string(time));
   return time;
 }
 

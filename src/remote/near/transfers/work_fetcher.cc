@@ -15,6 +15,7 @@
 #include "base/files/full_disk.h"
 #include "base/text/json_lines.h"
 #include "base/text/line.h"
+#include "base/text/path_parts.h"
 #include "base/unique_fd.h"
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
