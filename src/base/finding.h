@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bottle {
 
@@ -14,6 +16,24 @@ struct Finding {
   std::string code;  // stable: engine, runtime, memory, …
   Severity severity = Severity::ok;
   std::string what, todo;
+};
+
+// Collects findings in the order in which they are made.
+class Findings {
+ public:
+  void ok(std::string code, std::string what) { all_.push_back({std::move(code), Severity::ok, std::move(what), ""}); }
+  void warn(std::string code, std::string what, std::string todo) {
+    all_.push_back({std::move(code), Severity::warn, std::move(what), std::move(todo)});
+  }
+  void fail(std::string code, std::string what, std::string todo) {
+    all_.push_back({std::move(code), Severity::fail, std::move(what), std::move(todo)});
+  }
+
+  // Returns the findings. Call it once, at the end.
+  std::vector<Finding> take() { return std::move(all_); }
+
+ private:
+  std::vector<Finding> all_;
 };
 
 }  // namespace bottle

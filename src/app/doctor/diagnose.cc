@@ -8,45 +8,18 @@
 #include "base/text/words.h"
 #include "base/units.h"
 #include "git/run/git.h"
+#include "session/box/machine_findings.h"
 
 namespace bottle::app {
 namespace {
-
-constexpr uint64_t kGigabyte = 1'000'000'000;
-
-class Findings {
- public:
-  void ok(const char* code, std::string what) { all_.push_back({code, Severity::ok, std::move(what), ""}); }
-  void warn(const char* code, std::string what, std::string todo) {
-    all_.push_back({code, Severity::warn, std::move(what), std::move(todo)});
-  }
-  void fail(const char* code, std::string what, std::string todo) {
-    all_.push_back({code, Severity::fail, std::move(what), std::move(todo)});
-  }
-  std::vector<Finding> take() { return std::move(all_); }
-
- private:
-  std::vector<Finding> all_;
-};
 
 // Judges the engine: its limits, the guard's image and the runtimes. Without an engine, nothing else can be judged.
 void engine(const Health& h, Findings& found) {
   if (h.engine_error) return found.fail("engine", h.engine_error->what, h.engine_error->todo);
   found.ok("engine", "engine " + h.version + ", API " + h.api + (h.rootless ? ", rootless" : "") + ", at " + h.socket +
                          (h.origin == h.socket || h.origin.empty() ? "" : " (from " + h.origin + ")"));
-  std::vector<std::string> missing;
-  if (!h.limits.memory) missing.push_back("memory");
-  if (!h.limits.cpus) missing.push_back("cpus");
-  if (!h.limits.pids) missing.push_back("pids");
-  if (missing.empty()) found.ok("limits", "the engine limits memory, cpus and pids");
-  else
-    found.warn(
-        "limits", "the engine cannot limit " + joined(missing) + ", so an agent can use everything this machine has",
-        h.rootless ? "delegate the cgroup controllers to your user: set Delegate=cpu memory pids in user@.service.d"
-                   : "boot with cgroup v2 and its controllers enabled");
-  if (!h.seccomp)
-    found.warn("seccomp", "the engine does not use seccomp, so an agent can make any system call",
-               "use a kernel and an engine that support seccomp");
+  session::judge_limits(found, h.limits, h.rootless, "the engine");
+  session::judge_seccomp(found, h.seccomp, "the engine");
   if (h.guard_image_error) return found.fail("guard_image", h.guard_image_error->what, h.guard_image_error->todo);
   found.ok("guard_image", "the engine has the guard's image");
   // Without any runtime that works, the advice to add a sandbox would not help.
@@ -80,19 +53,16 @@ void room(const Health& h, Findings& found) {
     // The engine is on another machine, or the directory is not known.
     if (!free) return;
     std::string text = decimal_size(*free) + " free " + where;
-    // Below this, not even one image fits. Several images and the work of a session need about five times as much.
-    if (*free < kGigabyte) found.fail(code, text + ", but one image takes 0.6 GB", kFree);
-    else if (*free < 5 * kGigabyte) found.warn(code, text + ", but images and work need about 5 GB", kFree);
-    else found.ok(code, text);
+    // Below this, not even one image fits.
+    if (*free < 1'000'000'000) found.fail(code, text + ", but one image takes 0.6 GB", kFree);
+    else session::judge_disk(found, code, *free, text, kFree);
   };
   disk("disk", h.engine_disk, "for the engine");
   disk("state_disk", h.state_disk, "for the results of sessions");
   if (!h.memory) return;
-  std::string text = decimal_size(h.memory) + " of memory, " + decimal_size(h.memory_available) + " available";
-  if (h.memory < 2 * kGigabyte)
-    found.warn("memory", text + ", but an agent needs about 2 GB",
-               "lower `resources: {memory: …}` in the bottle, or use another machine");
-  else found.ok("memory", text);
+  session::judge_memory(found, h.memory,
+                        decimal_size(h.memory) + " of memory, " + decimal_size(h.memory_available) + " available",
+                        "lower `resources: {memory: …}` in the bottle, or use another machine");
 }
 
 bool uses(const Health& h, const char* provider) {

@@ -9,6 +9,7 @@
 #include "app/output/finding.h"
 #include "base/error.h"
 #include "docker/engine.h"
+#include "session/box/machine_findings.h"
 #include "session/box/runtime_trial.h"
 
 namespace bottle::app {
@@ -18,10 +19,7 @@ struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;
   bool rootless = false, seccomp = true;
-  // Says which limits the engine supports.
-  struct Limits {
-    bool memory = true, cpus = true, pids = true;
-  } limits;
+  session::EngineLimits limits;
   std::optional<Error> guard_image_error;
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes

@@ -1,17 +1,12 @@
 // Facts are gathered one after the other. A fact that is not available stays unknown, or becomes an error that
 // diagnose() shows, and the others are gathered nevertheless. Only the guard's image and the trials of runtimes
 // create something on the engine, because only a trial shows whether they work.
-#include <sys/statvfs.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <sstream>
-
 #include "app/doctor/doctor.h"
 #include "app/world/world.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
+#include "base/os/process.h"
 #include "base/os/system_facts.h"
-#include "base/text/path_parts.h"
 #include "docker/answers.h"
 #include "docker/client/endpoint.h"
 #include "docker/client/http_engine.h"
@@ -25,23 +20,6 @@ namespace {
 
 using docker::member, docker::text_of;
 using nlohmann::json;
-
-// Returns the free bytes of the file system that holds `path`, or would hold it.
-std::optional<uint64_t> free_bytes(std::string path) {
-  struct statvfs s{};
-  while (::statvfs(path.c_str(), &s) != 0) {
-    if (path.empty() || path == "/") return std::nullopt;
-    path = parent_of(path);
-  }
-  return static_cast<uint64_t>(s.f_bavail) * s.f_frsize;
-}
-
-bool in_path(const std::string& program) {
-  std::istringstream places(std::getenv("PATH") ? std::getenv("PATH") : "");
-  for (std::string place; std::getline(places, place, ':');)
-    if (::access((place + "/" + program).c_str(), X_OK) == 0) return true;
-  return false;
-}
 
 // Gathers what the engine says about itself, and tries its runtimes.
 Result<> engine_facts(docker::Engine& engine, Health& health) {
@@ -113,8 +91,8 @@ Health examine() {
   std::string release = read_file("/etc/os-release", 1 << 16).value_or("");
   health.tools.debian = release.find("\nID=debian") != std::string::npos || release.starts_with("ID=debian") ||
                         release.find("\nID=ubuntu") != std::string::npos;
-  health.tools.mmdebstrap = in_path("mmdebstrap");
-  health.tools.npm = in_path("npm");
+  health.tools.mmdebstrap = is_in_path("mmdebstrap");
+  health.tools.npm = is_in_path("npm");
   health.tools.git = git::version().value_or("");
   health.keys.claude_token = set("CLAUDE_BOTTLE_OAUTH_TOKEN");
   health.keys.anthropic = set("ANTHROPIC_API_KEY");

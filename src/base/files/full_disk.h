@@ -1,12 +1,28 @@
-// Tells a full disk from other limits.
+// Tells how full a disk is, and a full disk from other limits.
 #pragma once
 
+#include <sys/statvfs.h>
+
 #include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/text/path_parts.h"
 
 namespace bottle {
+
+// Returns the free bytes of the file system that holds `path`, or would hold it, or nothing if that is unknown.
+inline std::optional<uint64_t> free_bytes(std::string path) {
+  struct statvfs disk{};
+  while (::statvfs(path.c_str(), &disk) != 0) {
+    if (path.empty() || path == "/") return std::nullopt;
+    path = parent_of(path);
+  }
+  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+}
 
 // Returns whether the cause of the error is a full disk or quota. If so, the same call works once the operator has
 // freed space. Such an error has Code::limit and ends with the system's words, as those of fail_errno() do.

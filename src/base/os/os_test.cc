@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/files/unreadable_test.h"
 #include "base/os/descriptors.h"
 #include "base/os/event_queue.h"
@@ -144,6 +145,20 @@ TEST(Descriptors, AreNotInheritedByAProgramThatStartsAtTheSameTime) {
   starter.join();
   EXPECT_EQ(ended, 2000);
   for (auto& child : children) child.end(0);
+}
+
+TEST(IsInPath, LooksWhereProgramsAreFound) {
+  EXPECT_TRUE(is_in_path("sh"));
+  EXPECT_TRUE(is_in_path("/bin/sh"));
+  EXPECT_FALSE(is_in_path("no-such-program"));
+  EXPECT_FALSE(is_in_path("/bin/no-such-program"));
+}
+
+TEST(FreeBytes, AreThoseOfTheFileSystemThatWouldHoldThePath) {
+  EXPECT_TRUE(free_bytes("/"));
+  EXPECT_TRUE(free_bytes("/no-such-directory/below"));
+  EXPECT_FALSE(free_bytes(""));
+  EXPECT_FALSE(free_bytes("no-such-directory"));
 }
 
 TEST(Deadline, IsOverWhenItsTimeIsUp) {

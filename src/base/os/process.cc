@@ -78,16 +78,6 @@ Result<> wire(posix_spawn_file_actions_t* actions, int number, const Child::Wiri
 // A person does not notice a tenth of a second, and ten turns of a loop per second cost nothing.
 constexpr int kLookForStopMs = 100;
 
-// Returns whether posix_spawnp(3) would find the program.
-bool is_program(const std::string& name) {
-  if (name.contains('/')) return ::access(name.c_str(), X_OK) == 0;
-  const char* path = std::getenv("PATH");
-  std::istringstream places(path ? path : "/bin:/usr/bin");
-  for (std::string place; std::getline(places, place, ':');)
-    if (::access(((place.empty() ? "." : place) + "/" + name).c_str(), X_OK) == 0) return true;
-  return false;
-}
-
 // Returns a command that starts `argv` without input. If the stdin of the returned command ends before a line arrives,
 // it ends all processes of its group. Shells give background commands /dev/null as stdin unless it is redirected.
 std::vector<std::string> bound_to_stdin(std::vector<std::string> argv) {
@@ -315,7 +305,7 @@ Result<int> run_in_lines(Command command, const std::function<void(const Line&)>
   // Only a separate group makes it possible to end the program's own children as well, even if this process is killed.
   command.own_group = stop.stop_possible();
   if (command.own_group) {
-    if (!is_program(name)) return fail_errno("running " + name, ENOENT);
+    if (!is_in_path(name)) return fail_errno("running " + name, ENOENT);
     command.argv = bound_to_stdin(std::move(command.argv));
   }
   Child child =
@@ -349,6 +339,16 @@ Result<int> run_in_lines(Command command, const std::function<void(const Line&)>
   out.end(tell);
   err.end(tell);
   return child.wait();
+}
+
+// This looks where posix_spawnp(3) does.
+bool is_in_path(const std::string& program) {
+  if (program.contains('/')) return ::access(program.c_str(), X_OK) == 0;
+  const char* path = std::getenv("PATH");
+  std::istringstream places(path ? path : "/bin:/usr/bin");
+  for (std::string place; std::getline(places, place, ':');)
+    if (::access(((place.empty() ? "." : place) + "/" + program).c_str(), X_OK) == 0) return true;
+  return false;
 }
 
 Result<int> run(const std::vector<std::string>& argv) {

@@ -124,4 +124,7 @@ Result<int> run_in_lines(Command command, const std::function<void(const Line&)>
 // such as a pager, because their output is not filtered. Returns the exit status or 128+signal.
 Result<int> run(const std::vector<std::string>& argv);
 
+// Returns whether Child::spawn() would find the program: in a directory of PATH, or at its path if it has a slash.
+bool is_in_path(const std::string& program);
+
 }  // namespace bottle

@@ -2,19 +2,19 @@
 // disk, and its networks. Facts that cannot be read stay empty, because the near side judges what is missing. The
 // engine is slow, so everything else is gathered while its answers are on the way.
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <future>
 
 #include "base/files/entries.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/ids.h"
+#include "base/os/process.h"
 #include "docker/answers.h"
 #include "docker/client/http_engine.h"
 #include "remote/far/far.h"
@@ -47,15 +47,6 @@ std::string kind_of(const std::string& interface) {
   return "other";
 }
 
-// Returns whether the program is in the PATH that a command over ssh has.
-bool has_program(const std::string& name) {
-  const char* path = std::getenv("PATH");
-  std::istringstream directories(path ? path : "/usr/local/bin:/usr/bin:/bin");
-  for (std::string directory; std::getline(directories, directory, ':');)
-    if (::access((directory + "/" + name).c_str(), X_OK) == 0) return true;
-  return false;
-}
-
 // Lists the network interfaces from sysfs, which needs no privileges and includes interfaces that are down.
 std::vector<wire::Interface> interfaces() {
   std::vector<wire::Interface> all;
@@ -70,12 +61,6 @@ Result<std::vector<wire::Route>> routes() {
   return all;
 }
 
-std::optional<uint64_t> free_disk(const std::string& path) {
-  struct statvfs disk{};
-  if (path.empty() || ::statvfs(path.c_str(), &disk) != 0) return std::nullopt;
-  return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-}
-
 // Describes the engine. Also sets the free disk space and the images in `hello`, which only the engine reports.
 Result<wire::EngineHello> ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
   auto engine = TRY(engine_of(world));
@@ -84,7 +69,7 @@ Result<wire::EngineHello> ask_engine(const FarWorld& world, const EngineInfo& as
   const auto& info = asked.get();
   if (!info) return std::unexpected(info.error());
   // The engine's files may be on another disk than the root directory.
-  if (auto disk = free_disk(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
+  if (auto disk = free_bytes(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
   // Podman does not report all limits, so a limit that is not reported counts as supported.
   auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
@@ -132,11 +117,11 @@ Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info) {
                                     std::chrono::system_clock::now().time_since_epoch())
                                     .count(),
                     .memory = static_cast<uint64_t>(memory.totalram) * memory.mem_unit,
-                    .disk_free = free_disk("/").value_or(0),
+                    .disk_free = free_bytes("/").value_or(0),
                     .cpus = static_cast<uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))),
                     .interfaces = interfaces(),
                     .routes = std::move(all_routes),
-                    .mosh = has_program("mosh-server"),
+                    .mosh = is_in_path("mosh-server"),
                     .engine_at = world.engine_at.value_or(0)};
   hello.engine = ask_engine(world, info, hello);
   if (auto roots = read_file(roots_path(world), 8 << 20)) hello.roots = content_hash(*roots);

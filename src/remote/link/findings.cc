@@ -7,14 +7,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
-#include <functional>
 #include <map>
 #include <set>
 
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "base/units.h"
+#include "session/box/machine_findings.h"
 #include "session/ledger/names.h"
 
 namespace bottle::remote {
@@ -23,7 +23,6 @@ using session::Prefix, session::host_routes, session::is_engine_bridge, session:
 
 namespace {
 
-constexpr uint64_t kGigabyte = 1ull << 30;
 // The limit is in milliseconds. Clocks that are set over the network differ by much less.
 constexpr int64_t kClockTolerance = 5 * 60 * 1000;
 
@@ -45,111 +44,77 @@ bool may_be_a_lan(const std::string& device, const Prefix& to) {
   return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork;
 }
 
-using Add = std::function<void(const char* code, Severity severity, const std::string& what, const std::string& todo)>;
-
 // Judges what the machine's kernel can do, as far as its engine uses it. A feature that is not reported counts as
 // missing.
-void judge_kernel(const wire::EngineHello& engine, const std::string& name, const Add& add) {
-  std::string missing;
-  for (auto [limit, has] :
-       {std::pair("memory", engine.memory_limit), {"cpu", engine.cpu_limit}, {"pids", engine.pids_limit}})
-    if (!has) missing += (missing.empty() ? "" : ", ") + std::string(limit);
-  if (missing.empty()) add("limits", Severity::ok, "the engine limits memory, cpu and pids", "");
-  else
-    add("limits", Severity::warn,
-        "the engine of " + name + " cannot limit " + missing + ", so an agent can use everything the machine has",
-        engine.rootless
-            ? "delegate the cgroup controllers to its user: set Delegate=cpu memory pids in user@.service.d on "
-              "that machine"
-            : "boot it with cgroup v2 and these controllers enabled");
+void judge_kernel(const wire::EngineHello& engine, const std::string& name, Findings& found) {
+  const std::string the_engine = "the engine of " + name;
+  session::judge_limits(found, {engine.memory_limit, engine.cpu_limit, engine.pids_limit}, engine.rootless, the_engine);
 
   const std::string &version = engine.cgroup, &driver = engine.cgroup_driver;
   if (driver.empty() || driver == "none")
-    add("cgroup", Severity::warn, "the engine of " + name + " does not use the kernel's cgroups",
-        engine.rootless ? "boot it with cgroup v2; without root, v1 cannot limit anything"
-                        : "check exec-opts (native.cgroupdriver) in its daemon.json");
-  else
-    add("cgroup", Severity::ok, "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver,
-        "");  // before API 1.41 there was only cgroup v1, and it was not reported
+    found.warn("cgroup", the_engine + " does not use the kernel's cgroups",
+               engine.rootless ? "boot it with cgroup v2; without root, v1 cannot limit anything"
+                               : "check exec-opts (native.cgroupdriver) in its daemon.json");
+  else  // before API 1.41 there was only cgroup v1, and it was not reported
+    found.ok("cgroup", "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver);
 
-  if (engine.seccomp) add("seccomp", Severity::ok, "system calls are filtered (seccomp)", "");
-  else
-    add("seccomp", Severity::warn,
-        "the engine of " + name + " does not use seccomp, so an agent can make any system call",
-        "use a kernel with CONFIG_SECCOMP_FILTER, and an engine built with seccomp");
+  session::judge_seccomp(found, engine.seccomp, the_engine);
 
   const std::string& storage = engine.storage;
   static const std::map<std::string, const char*> kSlow = {
       {"vfs", "each container is a full copy of its image"},
       {"fuse-overlayfs", "everything an agent reads and writes goes through another process"}};
   if (auto slow = kSlow.find(storage); slow != kSlow.end())
-    add("storage", Severity::warn,
-        "the engine of " + name + " uses the storage driver " + storage + ": " + slow->second,
-        engine.rootless ? "use overlay2; without root, it needs Linux 5.11 or later"
-                        : "use overlay2 on a file system that supports it (ext4, or xfs with ftype=1)");
-  else add("storage", Severity::ok, "storage driver " + storage, "");
+    found.warn("storage", the_engine + " uses the storage driver " + storage + ": " + slow->second,
+               engine.rootless ? "use overlay2; without root, it needs Linux 5.11 or later"
+                               : "use overlay2 on a file system that supports it (ext4, or xfs with ftype=1)");
+  else found.ok("storage", "storage driver " + storage);
 }
 
 // Judges whether there is an engine, and says what to do if there is none. Only an engine that answers is judged
 // further.
-void judge_engine(const Result<wire::EngineHello>& engine, const std::string& name, const Add& add) {
+void judge_engine(const Result<wire::EngineHello>& engine, const std::string& name, Findings& found) {
   // The engine exists, and its socket belongs to a group that the user is not in.
   if (!engine && engine.error().what.contains(std::strerror(EACCES)))
-    return add("engine", Severity::fail, name + " has a container engine that you may not use: " + engine.error().what,
-               "on that machine, add your user to the group that owns the engine's socket (`sudo usermod -aG docker "
-               "\"$USER\"`), "
-               "then sign in again");
+    return found.fail(
+        "engine", name + " has a container engine that you may not use: " + engine.error().what,
+        "on that machine, add your user to the group that owns the engine's socket (`sudo usermod -aG docker "
+        "\"$USER\"`), then sign in again");
   if (!engine)
-    return add("engine", Severity::fail, "no container engine on " + name + ": " + engine.error().what,
-               "run `bottle remote setup " + shell_word(name) + "`");
-  add("engine", Severity::ok, "Docker Engine " + engine->version + ", API " + engine->api, "");
-  if (engine->rootless) add("rootless", Severity::ok, "the engine runs without root", "");
-  judge_kernel(*engine, name, add);
+    return found.fail("engine", "no container engine on " + name + ": " + engine.error().what,
+                      "run `bottle remote setup " + shell_word(name) + "`");
+  found.ok("engine", "Docker Engine " + engine->version + ", API " + engine->api);
+  if (engine->rootless) found.ok("rootless", "the engine runs without root");
+  judge_kernel(*engine, name, found);
 }
 
 }  // namespace
 
 std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
                            const std::vector<HostRoute>& local_routes, int64_t now_ms) {
-  std::vector<Finding> all;
-  Add add = [&](const char* code, Severity severity, const std::string& what, const std::string& todo) {
-    all.push_back({code, severity, what, todo});
-  };
-
-  judge_engine(hello.engine, name, add);
-
-  auto gigabytes = [](uint64_t bytes) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / static_cast<double>(kGigabyte));
-    return std::string(text);
-  };
-  uint64_t memory = hello.memory, disk = hello.disk_free;
-  add("memory", memory < 2 * kGigabyte ? Severity::warn : Severity::ok,
-      name + " has " + gigabytes(memory) + " of memory" +
-          (memory < 2 * kGigabyte ? ", but an agent needs about 2 GB" : ""),
-      "");
-  add("disk", disk < 5 * kGigabyte ? Severity::warn : Severity::ok,
-      name + " has " + gigabytes(disk) + " of free disk space" +
-          (disk < 5 * kGigabyte ? ", but images and work need about 5 GB" : ""),
-      "");
+  Findings found;
+  judge_engine(hello.engine, name, found);
+  session::judge_memory(found, hello.memory, name + " has " + decimal_size(hello.memory) + " of memory", "");
+  session::judge_disk(found, "disk", hello.disk_free,
+                      name + " has " + decimal_size(hello.disk_free) + " of free disk space", "");
 
   int64_t off = std::max<int64_t>(0, hello.clock_ms) - now_ms;
   if (off > kClockTolerance || off < -kClockTolerance)
-    add("clock", Severity::fail,
-        "the clock of " + name + " is off by " + std::to_string(off / 60000) +
-            " minutes, so certificates will not be valid on it",
-        "set it with `sudo timedatectl set-ntp true`");
-  else add("clock", Severity::ok, "the clocks agree", "");
-  add("kernel", Severity::ok, "Linux " + hello.kernel + " on " + hello.machine, "");
+    found.fail("clock",
+               "the clock of " + name + " is off by " + std::to_string(off / 60000) +
+                   " minutes, so certificates will not be valid on it",
+               "set it with `sudo timedatectl set-ntp true`");
+  else found.ok("clock", "the clocks agree");
+  found.ok("kernel", "Linux " + hello.kernel + " on " + hello.machine);
 
   // The agent may take over that machine, so the machine must not lead back to the operator.
   for (const auto& [device, kind] : hello.interfaces) {
     // Each of these carries packets to another network than the machine's own.
     static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
     if (kSuspect.contains(kind))
-      add("vpn", Severity::fail,
-          name + " has the interface " + device + " (" + kind + "), which an agent that escapes could use",
-          "use another machine, or accept this one with --allow-vpn");
+      found.fail("vpn",
+                 name + " has the interface " + device + " (" + kind + "), which an agent that escapes could use",
+                 "use another machine, or accept this one with --allow-vpn");
   }
   for (const auto& [device, to] : hello.routes) {
     auto there = parse_prefix(to);
@@ -157,12 +122,12 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
     if (!there || !may_be_a_lan(device, *there)) continue;
     for (const auto& here : local_routes)
       if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
-        add("lan_route", Severity::fail,
-            name + " has a route to " + to_string(*there) + " through " + device + ", and your machine is in " +
-                to_string(here.to) + ", so it may be your own network",
-            "use a machine outside your network, or accept this one with --allow-vpn");
+        found.fail("lan_route",
+                   name + " has a route to " + to_string(*there) + " through " + device + ", and your machine is in " +
+                       to_string(here.to) + ", so it may be your own network",
+                   "use a machine outside your network, or accept this one with --allow-vpn");
   }
-  return all;
+  return found.take();
 }
 
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name) {

@@ -14,7 +14,7 @@ namespace {
 using Change = std::function<void(wire::Hello&)>;
 
 constexpr int64_t kNow = 1'800'000'000'000, kMinute = 60'000;
-constexpr uint64_t kGigabyte = 1ull << 30;
+constexpr uint64_t kGigabyte = 1'000'000'000;
 
 const std::vector<HostRoute> kHere = {{"wlan0", *parse_prefix("192.168.1.0/24")},
                                       {"wlan0", *parse_prefix("fd00:1:2:3::/64")},
@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
              "engine", Severity::fail, "that you may not use"},
         Case{"memory_limit", engine(&wire::EngineHello::memory_limit, false), "limits", Severity::warn,
              "cannot limit memory,"},
-        Case{"cpu_limit", engine(&wire::EngineHello::cpu_limit, false), "limits", Severity::warn, "cannot limit cpu,"},
+        Case{"cpu_limit", engine(&wire::EngineHello::cpu_limit, false), "limits", Severity::warn, "cannot limit cpus,"},
         Case{"pids_limit", engine(&wire::EngineHello::pids_limit, false), "limits", Severity::warn,
              "cannot limit pids,"},
         Case{"no_cgroup_driver", engine<std::string>(&wire::EngineHello::cgroup_driver, "none"), "cgroup",
