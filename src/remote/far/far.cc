@@ -24,9 +24,14 @@ using session::ClientOptions, wire::FrameReader, wire::FrameType, wire::send_fra
 
 namespace {
 
-// Asks the session to stop, and waits for its end.
+// Asks the session to stop, and waits for its end. Succeeds if it has ended, or if its supervisor is dead: `fetch` ends
+// an agent that has none.
 Result<> stop(const FarWorld& world, const SessionId& which) {
-  UniqueFd fd = TRY(connect_to_session(world, which));
+  if (!TRY(is_there(world, which))) return {};
+  auto connected = connect_to_session(world, which);
+  if (!connected && (connected.error().code == Code::not_found || connected.error().code == Code::unavailable))
+    return {};
+  UniqueFd fd = TRY(std::move(connected));
   TRY(send_frame(fd.get(), FrameType::stop, ""));
   FrameReader frames;
   for (char buffer[65536];;) {

@@ -66,8 +66,23 @@ TEST_F(Far, StopsAndReadsOnlyTheSameSession) {
   std::string path = world_.directories.sessions + "/nightly/socket";
   auto listener = listen_at(path, 1);
   ASSERT_TRUE(listener);
-  for (const char* verb : {"stop", "attach", "checkpoint"}) EXPECT_NE(far({verb, "nightly", "0a"}), 0) << verb;
+  for (const char* verb : {"attach", "checkpoint"}) EXPECT_NE(far({verb, "nightly", "0a"}), 0) << verb;
+  EXPECT_EQ(far({"stop", "nightly", "0a"}), 0) << "it has ended";
   EXPECT_FALSE(wait_readable(listener->get(), 0)) << "nothing has connected to the other session";
+}
+
+// The near side fetches the work only of a session that was stopped.
+TEST_F(Far, ASessionCountsAsStoppedOnlyIfNothingSupervisesIt) {
+  EXPECT_EQ(far({"stop", "nightly", "0b"}), 0);
+  scratch_.dead("nightly", {R"({"id":"0b"})"});
+  EXPECT_EQ(far({"stop", "nightly", "0b"}), 0);
+  auto listener = listen_at(world_.directories.sessions + "/nightly/socket", 1);
+  ASSERT_TRUE(listener);
+  listener->reset();  // the supervisor is dead, and its socket is still there
+  EXPECT_EQ(far({"stop", "nightly", "0b"}), 0);
+  std::string ledger = world_.directories.sessions + "/nightly/ledger";
+  std::filesystem::permissions(ledger, std::filesystem::perms::others_write, std::filesystem::perm_options::add);
+  EXPECT_NE(far({"stop", "nightly", "0b"}), 0) << "it is not known whether there is one";
 }
 
 }  // namespace

@@ -111,7 +111,9 @@ void Conclusion::was_home(wire::SessionResult earlier) {
 }
 
 input::StopAnswered Conclusion::stop_there() {
-  return {.reached = side_ && side_->ask({"stop", job_.plan.session, job_.id}).has_value()};
+  auto answer = side_ ? side_->ask({"stop", job_.plan.session, job_.id})
+                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
+  return {.stopped = answer && answer->status == 0};
 }
 
 // Connects to the machine again. A VM may have come back at another address.

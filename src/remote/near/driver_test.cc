@@ -322,6 +322,20 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   EXPECT_FALSE(broken.held) << broken.error.what;
 }
 
+// Otherwise, the work of an agent that still runs would be fetched, and its machine would be told to forget it.
+TEST_F(Vms, AnAgentCountsAsStoppedOnlyIfItsMachineSaysSo) {
+  ssh::StandIn ssh;
+  ssh.does("exit 0", "exit $(cat " + root_ + "/status)");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
+  for (int status : {0, 1, 125, 255}) {
+    ASSERT_TRUE(write_file_atomically(root_ + "/status", std::to_string(status)));
+    EXPECT_EQ(Conclusion(job_, record, clients, &*side, std::nullopt).stop_there().stopped, status == 0) << status;
+  }
+}
+
 // Leaves the ledger of a session on another machine whose near side died, and a stand-in for ssh that reaches the
 // machine once the file `there` exists. What that machine gets is in the file `got`.
 class Adopted : public ::testing::Test {

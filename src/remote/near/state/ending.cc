@@ -78,7 +78,7 @@ void Stepper::abandon(Failure failure) {
 void Stepper::on(const input::StopAnswered& answered) {
   auto* stopping = in<phase::StoppingThere>();
   if (!stopping) return;
-  if (!answered.reached) return leave_unknown(std::move(stopping->failure), Remains::agent);
+  if (!answered.stopped) return leave_unknown(std::move(stopping->failure), Remains::agent);
   perform(FetchWork{});
   become(phase::Fetching{now_.awake, 0, std::move(stopping->failure)});
 }

@@ -185,8 +185,8 @@ struct Checkpointed {
 struct CheckpointFailed {
   Error error;
 };
-struct StopAnswered {  // the answer to Do::stop_there
-  bool reached = false;
+struct StopAnswered {    // the answer to Do::stop_there
+  bool stopped = false;  // the machine says that the session has ended
 };
 struct Fetched {};
 // The work could not be fetched.

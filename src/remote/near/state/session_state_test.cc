@@ -180,7 +180,7 @@ TEST(SessionState, FetchesWorkAfterAStoppedStart) {
   phase::Fetching fetching{99, 0, kStopped};
   check({
       {"stopped", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{true}, "Fetching", "fetch:0"},
-      {"not reached", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{false}, "Over",
+      {"not stopped", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{false}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
       {"fetched", kVm, fetching, input::Fetched{}, "Fetching", "note_home"},
       {"not yet", kVm, fetching, input::FetchFailed{false, false, kBroken}, "Fetching",
