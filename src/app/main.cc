@@ -50,7 +50,9 @@ int dispatch(int argc, char** argv) {
     // Completion makes no files. It shows names, and removes nothing.
     if (own && !(role && role->is_silent))
       own = bottle::machine::bind_state(bottle::app::directories(), bottle::machine::MachineFacts::read());
-    if (!own) return role && role->is_silent ? 0 : report(own.error(), !role && asks_for_json(argc, argv));
+    if (!own && role && role->is_silent) return 0;
+    if (!own && role && role->refuse) role->refuse(own.error(), {arguments.begin() + 1, arguments.end()});
+    if (!own) return report(own.error(), !role && asks_for_json(argc, argv));
   }
   if (!role) return run(argc, argv);
   arguments.erase(arguments.begin());

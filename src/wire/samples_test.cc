@@ -459,6 +459,7 @@ std::vector<Sample> samples() {
   all.push_back(sample("kept-usage", KeptUsage{{{"api.example.org", 1, 3, 4096, 10, 12, 2'000'000}}}));
   all.push_back(sample("wanted-decisions", WantedDecisions{7}));
   all.push_back(foreign("latest-decisions", LatestDecisions{7, 8, {decision()}}));
+  all.push_back(foreign("hello-refused", Refused{"it belongs to another machine", "use another one"}));
   return all;
 }
 

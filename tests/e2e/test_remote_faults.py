@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from far import background, remember_another, remembered, restart_sshd, start, worktree
+from far import background, remember_another, remembered, restart_sshd, running, start, supervisor_of, worktree
 from far import inside as in_container
 from look import kill, standing
 from printed import sudo_is_asked
@@ -47,6 +47,42 @@ def test_a_changed_machine_is_examined_again(remote, far, until):
         open(remembered(remote), "w").write(text)
         session = start(remote, far, "echo fine")
         assert session.status == 0 and session.out == "fine\n", session.explain()
+
+
+def test_a_machine_that_refuses_its_state_directory_says_why(remote, far, until):
+    """With a home on a server, the state directory belongs to the machine that used it first. Here, the machine gets
+    another name while an agent runs."""
+    path = far.home + "/.local/state/bottle/machine"
+    session = background(remote, far, "echo one >made; touch /tmp/worked; sleep 1000", "--name", "renamed", workspace="copy")
+    try:
+        running(remote, until)
+        assert until(lambda: in_container(remote, far, "test", "-e", "/tmp/worked"), 60)
+        supervisor = supervisor_of(remote)[1]
+        with open(path) as file:
+            own = file.read()
+        lines = own.splitlines()
+        with open(path, "w") as file:
+            file.write("\n".join([lines[0], "0" * len(lines[1]), "other"]) + "\n")
+        reason = "the state directory %s belongs to another machine (other)" % os.path.dirname(path)
+        for _ in range(2):  # the second one does not know how the machine described itself
+            refused = start(remote, far, "true", "--name", "next")
+            assert refused.status == 125 and reason in refused.err and "remove all lines but the first from " + path in refused.err, refused.explain()
+            for known in glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*")):
+                os.unlink(known)
+        done = remote.bottle("remote", "check", far.target, env=remote.extra_env)
+        assert done.returncode == 125 and reason in done.stderr, done
+        kill([supervisor])
+        done = remote.bottle("cleanup", env=remote.extra_env)
+        assert done.returncode == 125 and reason in done.stdout + done.stderr, done
+        with open(path, "w") as file:
+            file.write(own)
+        done = remote.bottle("cleanup", env=remote.extra_env)
+        assert done.returncode == 0 and worktree(remote, "made") == "one\n" and remote.sessions() == [], done
+    finally:
+        with open(path, "w") as file:
+            file.write(own)
+        session.kill()
+        session.communicate()
 
 
 def test_files_that_the_machine_has_are_not_sent_again(remote, far):

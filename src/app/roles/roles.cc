@@ -8,6 +8,7 @@
 #include "app/roles/far.h"
 #include "app/roles/supervise.h"
 #include "app/world/own_rules.h"
+#include "remote/far/far.h"
 
 namespace bottle::app {
 namespace {
@@ -37,7 +38,7 @@ constexpr Role kRoles[] = {
     // Destroys a VM when its owner is dead (machine/reaper.h).
     {.word = "reap", .fewest = 1, .most = 1, .run = [](const Arguments& words) { return reap_vm(words[0]); }},
     // The bottle on another machine calls this over ssh.
-    {.word = "far", .most = kAny, .run = run_far},
+    {.word = "far", .most = kAny, .run = run_far, .refuse = remote::far_refuse},
     // The completion scripts of the shells call this. A shell would show an error in the middle of a command line.
     {.word = "__complete", .most = kAny, .is_silent = true, .run = complete_main},
 };

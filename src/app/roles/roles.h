@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
+
 namespace bottle::app {
 
 struct Role {
@@ -15,6 +17,8 @@ struct Role {
   bool is_silent = false;      // it exits with 0 and prints nothing if that check fails
   bool holds_secrets = false;  // it needs a randomized address space even if the machine starts programs without one
   int (*run)(const std::vector<std::string>& arguments);  // returns the exit status
+  // Also tells the error of that check to who started the role and does not read its stderr.
+  void (*refuse)(const Error& why, const std::vector<std::string>& arguments) = nullptr;
 };
 
 // Returns the role that the program's arguments, without its name, select, or null if they are for the parser of the

@@ -91,13 +91,19 @@ Result<> run(const FarWorld& world, const std::string& name, const Words& words)
 
 }  // namespace
 
+std::string refusal(const Error& why) { return wire::encode(wire::Refused{why.what, why.todo}); }
+
+void far_refuse(const Error& why, const std::vector<std::string>& words) {
+  if (!words.empty() && words[0] == "serve") (void)write_all(1, refusal(why) + "\n");
+}
+
 int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   auto word = [&](size_t i) { return i < words.size() ? words[i] : std::string(); };
   std::string verb = word(0);
   if (verb == "serve") return serve(world);
   if (verb == "hello") {
     auto hello = far_hello(world, ask_info(world));
-    return write_all(1, (hello ? wire::encode(*hello) : hello.error().what) + "\n") && hello ? 0 : 1;
+    return write_all(1, (hello ? wire::encode(*hello) : refusal(hello.error())) + "\n") && hello ? 0 : 1;
   }
   auto done = run(world, verb, {word(1), word(2), word(3)});
   if (done) return 0;

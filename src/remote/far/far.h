@@ -48,7 +48,11 @@ std::string roots_path(const FarWorld& world);
 // Runs `bottle far` with these words: serve [await-engine] | warm offline|online | attach SESSION ID (on a terminal) |
 // deliver SESSION ID | fetch SESSION ID | forget SESSION ID | checkpoint SESSION ID [HASH] | layers | load |
 // stop SESSION ID. ID is wire::Job::id: a session of the same name with another id belongs to another near side, and
-// is left alone. Returns the exit status. Errors go to stderr.
+// is left alone. Returns the exit status. Errors go to stderr, except those of `serve`, which go to stdout.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
+
+// Says in place of far_main() with these words why this machine may not run it. If the near side waits for a hello, it
+// gets that as the answer, because it does not read the stderr of `serve`.
+void far_refuse(const Error& why, const std::vector<std::string>& words);
 
 }  // namespace bottle::remote

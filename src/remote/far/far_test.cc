@@ -85,5 +85,17 @@ TEST_F(Far, ASessionCountsAsStoppedOnlyIfNothingSupervisesIt) {
   EXPECT_NE(far({"stop", "nightly", "0b"}), 0) << "it is not known whether there is one";
 }
 
+TEST_F(Far, AMachineThatMayNotRunItSaysWhyInPlaceOfAHello) {
+  testing::internal::CaptureStdout();
+  far_refuse({Code::conflict, "it belongs to another machine", "use another one"}, {"serve"});
+  for (const char* verb : {"fetch", "stop"}) far_refuse({Code::conflict, "their stderr is read", ""}, {verb});
+  auto greeting = wire::decode_greeting(testing::internal::GetCapturedStdout());
+  ASSERT_TRUE(greeting) << greeting.error().what;
+  auto* refused = std::get_if<wire::Refused>(&*greeting);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->what, "it belongs to another machine");
+  EXPECT_EQ(refused->todo, "use another one");
+}
+
 }  // namespace
 }  // namespace bottle::remote

@@ -131,8 +131,7 @@ std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info
   return std::async(std::launch::async,
                     [&world, info, token] {
                       auto hello = far_hello(world, info);
-                      // The near side shows this in place of a hello.
-                      if (!hello) return write_all(1, hello.error().what + "\n") && false;
+                      if (!hello) return write_all(1, refusal(hello.error()) + "\n") && false;
                       hello->token = token;
                       return write_all(1, wire::encode(*hello) + "\n").has_value();
                     })

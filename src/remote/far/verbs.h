@@ -13,6 +13,11 @@
 
 namespace bottle::remote {
 
+// -- far.cc
+
+// Returns what the near side gets in place of a hello, without a line end.
+std::string refusal(const Error& why);
+
 // -- serve.cc
 
 // Writes the hello, takes one job or attach, and then passes frames until either side closes. Returns the exit status;

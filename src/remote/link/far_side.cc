@@ -95,11 +95,13 @@ Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop
   return {};
 }
 
-// Reads at most 64 KB. After a stop, does not wait for the end: the master process of ssh keeps the pipe open until the
-// remote program ends, which it may never do.
-std::string read_to_end(int fd, const std::stop_token& stop) {
+using Clock = std::chrono::steady_clock;
+
+// Reads at most 64 KB. After a stop, or once it is `until`, does not wait for the end: the master process of ssh keeps
+// the pipe open until the remote program ends, which it may never do.
+std::string read_to_end(int fd, const std::stop_token& stop, Clock::time_point until = Clock::time_point::max()) {
   std::string text;
-  while (text.size() < 65536 && !stop.stop_requested()) {
+  while (text.size() < 65536 && !stop.stop_requested() && Clock::now() < until) {
     if (!wait_readable(fd, kLookForStopMs)) continue;
     char buffer[4096];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
@@ -108,6 +110,13 @@ std::string read_to_end(int fd, const std::stop_token& stop) {
     text.append(buffer, static_cast<size_t>(n));
   }
   return text;
+}
+
+// Returns why the machine serves no session. Its text is not trusted.
+Error explain_refusal(const ssh::Target& machine, const wire::Refused& refused) {
+  constexpr size_t kLongest = 1000;
+  return {Code::denied, machine.to_string() + " cannot run bottle: " + one_line(refused.what, kLongest),
+          refused.todo.empty() ? "" : "on that machine, " + one_line(refused.todo, kLongest)};
 }
 
 }  // namespace
@@ -257,6 +266,8 @@ Result<Channel> FarSide::serve(const Serving& serving) {
       end.dismiss();
       return channel;
     }
+    if (auto* refused = greeting ? std::get_if<wire::Refused>(&*greeting) : nullptr)
+      return std::unexpected(explain_refusal(main_.target(), *refused));
     auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
     if (!absent) return std::unexpected(explain_answer(main_.target(), *line));
     // The program was sent just now, and [ -x ] still fails.
@@ -322,9 +333,14 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
                         const std::function<Result<>(const std::string&, const Source&)>& put,
                         const std::function<bool()>& is_gone) {
   auto connection = TRY(bulk());
-  Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::null()));
+  Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::pipe()));
   // A silence of two minutes ends it: the far side may wait that long for its engine.
-  return read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
+  auto done = read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
+  if (done || done.error().code != Code::closed) return done;
+  // The far side has ended. Its error output, which comes with its end, says why.
+  std::string why = folded(read_to_end(child.err(), stop_, Clock::now() + std::chrono::seconds(2)), 500);
+  if (why.empty()) return done;
+  return fail(Code::closed, words[0] + " on " + main_.target().to_string() + " failed: " + why);
 }
 
 }  // namespace bottle::remote

@@ -320,6 +320,11 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery.substr(0, delivery.size() / 2)));
   auto broken = fetch();
   EXPECT_FALSE(broken.held) << broken.error.what;
+  // The far side could not even begin.
+  ssh.does("exit 0", "echo 'the state directory belongs to another machine' >&2; exit 125");
+  EXPECT_NE(fetch().error.what.find("belongs to another machine"), std::string::npos) << fetch().error.what;
+  ssh.does("exit 0", "head -c 50000 /dev/zero | tr '\\0' x >&2; exit 125");
+  EXPECT_LT(fetch().error.what.size(), 1000u);
 }
 
 // Otherwise, the work of an agent that still runs would be fetched, and its machine would be told to forget it.

@@ -74,9 +74,16 @@ void fields(Object& o, Absent& absent) {
   o.words("system", absent.system, kName);
 }
 
-Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line) {
-  // Tries the short message first, so that an error is about the hello, which is the expected message.
+void fields(Object& o, Refused& refused) {
+  o.constant("bottle", "refused");
+  o.words("error", refused.what, kWords);
+  o.words("todo", refused.todo, kWords);
+}
+
+Result<std::variant<Hello, Absent, Refused>> decode_greeting(std::string_view line) {
+  // Tries the short messages first, so that an error is about the hello, which is the expected message.
   if (auto absent = decode<Absent>(line, From::foreign)) return std::move(*absent);
+  if (auto refused = decode<Refused>(line, From::foreign)) return std::move(*refused);
   return TRY(decode<Hello>(line, From::foreign));
 }
 

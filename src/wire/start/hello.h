@@ -62,8 +62,16 @@ struct Absent {
 };
 void fields(Object& o, Absent& absent);
 
+// Says in place of a hello why the far side serves no session.
+struct Refused {
+  static constexpr const char* kName = "answer";
+  static constexpr size_t kMost = Hello::kMost;
+  std::string what, todo;  // as in Error
+};
+void fields(Object& o, Refused& refused);
+
 // Decodes the first line from a remote machine.
-Result<std::variant<Hello, Absent>> decode_greeting(std::string_view line);
+Result<std::variant<Hello, Absent, Refused>> decode_greeting(std::string_view line);
 
 // Keeps the last hello of a machine for the next start.
 struct KnownMachine {
