@@ -17,7 +17,9 @@ class LocalFailures : public AgentWork {
     sent_ = pack(WorkspaceMode::clone);
     unpack();
     sh("cd " + inside + " && echo b >b && git add b && " + commit_ + "-m b && git repack -adq && echo c >c && " +
-       "git add c && " + commit_ + "-m c && echo staged >d && git add d && rm d && echo e >e");
+       "git add c && " + commit_ + "-m c && echo staged >d && git add d && rm d && echo e >e && " +
+       "git worktree add -q --detach tree");
+    limits.inside = inside;
   }
 
   // Receives the work with a git whose first call of `verb` does what the shell's `instead` says. Without a verb, notes
@@ -52,7 +54,8 @@ class LocalFailures : public AgentWork {
 
 TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
   auto all = verbs();
-  for (const char* verb : {"index-pack", "pack-objects", "unpack-objects", "rev-list", "write-tree", "diff-tree"})
+  for (const char* verb :
+       {"index-pack", "pack-objects", "unpack-objects", "rev-list", "write-tree", "diff-tree", "diff-files"})
     EXPECT_NE(std::ranges::find(all, verb), all.end()) << verb;
   for (const auto& verb : all) {
     SCOPED_TRACE(verb);

@@ -204,6 +204,58 @@ TEST_F(UnreferencedCommits, NoRefOfTheAgentIsReplaced) {
     EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/other/" + std::string(ref)), "own") << back.text;
 }
 
+// The agent's git does not add the files of such a work tree either.
+TEST_F(UnreferencedCommits, AWorkTreeInsideOfTheWorkspaceIsNotASecondCopy) {
+  limits.inside = root + "/inside/workspace";
+  fs::create_symlink("a.txt", repo + "/link");
+  put(repo + "/dos.txt", "dos\n");
+  put(repo + "/.gitattributes", "dos.txt eol=crlf\n");
+  put(repo + "/.gitignore", "/ignored/\n");
+  git("add -A"), git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib");
+  git("commit -qm more");
+  const std::string change = "echo more >> a.txt && " + commit_ + "-am in-tree";
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
+    for (const std::string& place : {".claude/worktrees/x", "ignored/x"}) {
+      const std::string add = "git worktree add -q -b side " + place + " && cd " + place + " && ";
+      auto back = after(mode, add + change);
+      EXPECT_EQ(refs(), "refs/bottle/s1/heads/side") << back.text;
+      EXPECT_EQ(back.files, 0u);
+      EXPECT_EQ(back.patch, "");
+      EXPECT_EQ(joined(back.flagged), "");
+      EXPECT_FALSE(back.is_incomplete) << back.text;
+      EXPECT_TRUE(says(back, "The agent had work trees in the workspace: " + place + ". ")) << back.text;
+      EXPECT_FALSE(says(back, "not in these work trees")) << back.text;
+      EXPECT_FALSE(says(back, "empty directories")) << back.text;
+      // What is not committed there comes home.
+      back = after(mode, add + change + " && echo loose > a.txt && echo new > new.txt && chmod +x dos.txt && rm link");
+      EXPECT_TRUE(says(back, "not in these work trees: " + place + "/link\n")) << back.text;
+      if (place.starts_with("ignored")) {
+        EXPECT_TRUE(says(back, "Ignored by git, and not taken: ignored/ (3 files)")) << back.text;
+        continue;
+      }
+      EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"),
+                place + "/a.txt\n" + place + "/dos.txt\n" + place + "/new.txt");
+      EXPECT_EQ(git("show refs/bottle/s1/worktree:" + place + "/a.txt"), "loose");
+    }
+  // What the agent committed on its branch stays there.
+  auto back = after(WorkspaceMode::clone, "git worktree add -q -b side x && mv x/.git ../moved && git add x && " +
+                                              commit_ + "-m taken && mv ../moved x/.git");
+  EXPECT_EQ(git("diff --name-only refs/bottle/s1/heads/main refs/bottle/s1/worktree"), "") << back.text;
+}
+
+TEST_F(UnreferencedCommits, ADirectoryThatIsNoWorkTreeIsNotLeftOut) {
+  limits.inside = root + "/inside/workspace";
+  const std::string add = "git worktree add -q -b side x && ";
+  for (const std::string command :
+       {"rm x/.git", "echo $PWD/y/.git >.git/worktrees/x/gitdir", "echo ref: refs/heads/none >.git/worktrees/x/HEAD",
+        "echo $PWD/dir/.git >.git/worktrees/x/gitdir"}) {
+    auto back = after(WorkspaceMode::clone, add + command);
+    EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"), "x/a.txt\nx/dir/b.txt") << command << back.text;
+    EXPECT_EQ(flagged(back, "x/.git: not brought home"), command != "rm x/.git") << joined(back.flagged);
+    EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
+  }
+}
+
 TEST_F(UnreferencedCommits, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
   limits.inside = root + "/inside/workspace";
   git("worktree add -q " + root + "/mine");  // the operator's own

@@ -78,8 +78,7 @@ class Unpacker {
       return {};
     }
     for (const auto& component : own)
-      if (is_git_directory(component))
-        return part.in_tree.leave(own, e, body, "not brought home, because it belongs to a repository within the tree");
+      if (is_git_directory(component)) return part.in_tree.leave(own, e, body);
     if (e.kind == TarEntry::Kind::directory && e.path.size() > kLongestWhole) {
       TRY(part.in_tree.entry(own, e, body, std::nullopt));
       part.in_tree.note_cut_off(own);
@@ -89,7 +88,10 @@ class Unpacker {
   }
 
   Result<> finish() {
-    for (auto& part : parts_) part.in_git.end();
+    for (auto& part : parts_) {
+      part.in_git.end();
+      part.in_tree.end();
+    }
     return {};
   }
 

@@ -78,8 +78,15 @@ struct Quarantine {
   std::deque<std::string> detached;   // ids of commits that may be on no branch, oldest first; unverified
   std::set<std::string> autostashes;  // ids of stashes that git put aside for an unfinished action; unverified
   std::set<std::string> work_trees;   // places of the agent's linked work trees outside of the workspace
-  std::set<std::string> other_names;  // names of symbolic refs
-  std::string unread_refs;            // a file of refs that bottle cannot read; empty if it has read all refs
+  // Describes a linked work tree of the agent below this repository.
+  struct WorkTree {
+    std::string place;  // its path in this repository
+    std::string head;   // the commit that is checked out there; unverified
+  };
+  std::map<std::string, WorkTree> inner_work_trees;  // by the name of their git directory, without those of `nested`
+  std::set<std::string> git_files;                   // files with the name .git, which only such work trees may have
+  std::set<std::string> other_names;                 // names of symbolic refs
+  std::string unread_refs;  // a file of refs that bottle cannot read; empty if it has read all refs
   // The blob_id() of each file with git's settings that was sent, such as config and info/exclude, by name. Empty if
   // they are not known.
   std::map<std::string, std::string> settings;

@@ -69,6 +69,7 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
   // In a linked work tree, this is the name below worktrees/NAME/.
   size_t slash = is_worktree ? std::min(name.find('/', kWorkTrees.size()), name.size() - 1) : 0;
   std::string own = is_worktree ? name.substr(slash + 1) : name;
+  std::string work_tree = is_worktree ? name.substr(kWorkTrees.size(), slash - kWorkTrees.size()) : "";
   if (own == "logs/HEAD") {
     std::string last = TRY(log(body));
     // HEAD may have left this commit for a branch without commits, about which git writes nothing to the log.
@@ -83,9 +84,10 @@ Result<> RefFiles::take(const std::string& name, const Source& body) {
     std::string head = TRY(ref_in(body, kLongestHead));
     if (!is_worktree) q_.head = head;
     else note_detached(head);
+    if (is_worktree && has_room_for(work_tree)) q_.inner_work_trees[work_tree].head = head;
     return {};
   }
-  if (is_worktree && own == "gitdir") return place(name.substr(kWorkTrees.size(), slash - kWorkTrees.size()), body);
+  if (is_worktree && own == "gitdir") return place(work_tree, body);
   if (name.starts_with("reftable/")) leave_unread("reftable", "bottle does not read this format of refs");
   if (name.starts_with("refs/")) return loose(name, body);
   if (name == "packed-refs") return packed(body);
@@ -140,13 +142,23 @@ Result<> RefFiles::autostash(const Source& body) {
   return {};
 }
 
+bool RefFiles::has_room_for(const std::string& work_tree) const {
+  return q_.inner_work_trees.size() < kMostPlaces || q_.inner_work_trees.contains(work_tree);
+}
+
 // Records where a linked work tree is. Its files did not come back if they are outside of the workspace.
 Result<> RefFiles::place(const std::string& work_tree, const Source& body) {
   std::string git = "worktrees/" + work_tree, text = TRY(ref_in(body, kLongestPlace));
-  if (text.empty() || is_the_operators(git + "/gitdir") || q_.work_trees.size() >= kMostPlaces) return {};
   // Since git 2.48, the path may be relative to the directory that names it.
   auto path = (std::filesystem::path(q_.inside) / q_.git_at / git / text).lexically_normal().parent_path().string();
-  if (!path.starts_with(q_.inside + "/")) q_.work_trees.insert(path);
+  if (text.empty()) return {};
+  std::string here = q_.inside + "/" + (q_.place.empty() ? "" : q_.place + "/");
+  if (path.starts_with(here)) {
+    if (has_room_for(work_tree)) q_.inner_work_trees[work_tree].place = path.substr(here.size());
+  } else if (!path.starts_with(q_.inside + "/") && !is_the_operators(git + "/gitdir") &&
+             q_.work_trees.size() < kMostPlaces) {
+    q_.work_trees.insert(path);
+  }
   return {};
 }
 
@@ -261,6 +273,11 @@ void RefFiles::leave_unread(const std::string& file, const std::string& why) {
 void RefFiles::end() {
   // A loose ref is newer than a packed one.
   for (auto& [name, id] : packed_) q_.refs.emplace(name, id);
+  for (auto& [name, tree] : q_.inner_work_trees) {
+    auto branch = tree.head.starts_with("ref: ") ? q_.refs.find(tree.head.substr(5)) : q_.refs.end();
+    if (branch != q_.refs.end()) tree.head = branch->second;
+    if (!git::is_object_id(tree.head) || q_.is_in_nested(tree.place + "/")) tree.head.clear();
+  }
   // Those that are still in use count more than those in a log, so they come last. The newest ones are kept.
   KeyedSet<std::string> seen(q_.detached.begin(), q_.detached.end());
   for (const auto& [name, id] : q_.refs) seen.insert(id);

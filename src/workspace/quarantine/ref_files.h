@@ -31,6 +31,7 @@ class RefFiles {
   Result<> commits(const Source& body);
   Result<> autostash(const Source& body);
   Result<> place(const std::string& work_tree, const Source& body);
+  bool has_room_for(const std::string& work_tree) const;
   void note_unfinished(const std::string& name, const std::string& own);
   void note_detached(std::string id);
   bool is_the_operators(const std::string& name) const;

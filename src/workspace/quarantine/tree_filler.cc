@@ -13,7 +13,9 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kLongestLink = 4095, kMostEmpty = 10'000, kMostPermissions = 1000;
+constexpr size_t kLongestLink = 4095, kMostEmpty = 10'000, kMostPermissions = 1000, kLongestGitFile = 8192,
+                 kMostGitFiles = 1000;
+constexpr const char* kOfRepository = "not brought home, because it belongs to a repository within the tree";
 
 }  // namespace
 
@@ -53,10 +55,23 @@ void TreeFiller::note_cut_off(const Path& path) {
            "what lies below it may be missing, because the engine leaves out paths of more than 4095 bytes");
 }
 
-Result<> TreeFiller::leave(const Path& path, const TarEntry& e, const Source& body, const char* why) {
+Result<> TreeFiller::leave(const Path& path, const TarEntry& e, const Source& body) {
   std::string name = join(path);
   note_in_use(name);
-  return leave_behind(q_, name, e, body, why);
+  bool may_be_work_tree = path.back() == ".git" && e.kind == TarEntry::Kind::file && e.size <= kLongestGitFile &&
+                          q_.git_files.size() < kMostGitFiles;
+  if (!may_be_work_tree) return leave_behind(q_, name, e, body, kOfRepository);
+  if (!TRY(is_the_operators(q_, name, e, body))) q_.git_files.insert(name);
+  return {};
+}
+
+void TreeFiller::end() {
+  std::erase_if(q_.inner_work_trees, [&](const auto& each) {
+    return each.second.head.empty() || !q_.git_files.contains(each.second.place + "/.git");
+  });
+  auto unknown = std::move(q_.git_files);
+  for (const auto& [name, tree] : q_.inner_work_trees) unknown.erase(tree.place + "/.git");
+  for (const auto& path : unknown) q_.leave(path, kOfRepository);
 }
 
 // Records permissions that a commit cannot hold. Everything that is sent has those of a checkout.

@@ -23,10 +23,12 @@ class TreeFiller {
   // Handles an entry of the tree. `target` is what a hard link leads to. Fails if a limit is exceeded or the disk
   // reports an error.
   Result<> entry(const Path& path, const TarEntry& e, const Source& body, const std::optional<Path>& target);
-  // Reports an entry that is left behind, unless the operator has an identical one.
-  Result<> leave(const Path& path, const TarEntry& e, const Source& body, const char* why);
+  // Leaves behind an entry of a repository within the tree, and reports it, unless the operator has an identical one.
+  Result<> leave(const Path& path, const TarEntry& e, const Source& body);
   // Reports a directory whose content may be missing in the archive. Reports nothing for directories below it.
   void note_cut_off(const Path& path);
+  // Call this after the last entry, and after GitFiller::end(). Determines which linked work trees came back.
+  void end();
 
   // Returns how many directories were made that have no entry of their own.
   uint64_t implied() const { return tree_.implied(); }

@@ -145,15 +145,13 @@ class Writer {
   // Names what cannot come home in any form, so that "Nothing changed" is always true.
   void of_rest(const ReceivedWork& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, work_trees,
-        links;
+    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, links;
     for (const auto& home : all) {
       const auto& q = home->quarantine();
       if (home->lost_git()) without_git.push_back(q.git_at);
       for (const auto& name : q.new_settings) settings.push_back(q.git_at + "/" + name);
       for (const auto& state : q.unfinished) unfinished.push_back(state + (q.place.empty() ? "" : " in " + q.place));
       for (const auto& path : q.permissions) permissions.push_back(q.shown(path));
-      work_trees.insert(work_trees.end(), q.work_trees.begin(), q.work_trees.end());
       for (const auto& path : q.hidden) hidden.push_back(q.shown(path));
       empty.insert(empty.end(), home->empty_directories().begin(), home->empty_directories().end());
       for (const auto& ref : home->removed_refs())
@@ -181,9 +179,7 @@ class Writer {
     if (!unfinished.empty())
       add("The agent left this unfinished in its copy: " + some_of(unfinished) +
           ". The files came home as they were at that moment.");
-    if (!work_trees.empty())
-      add("The agent had work trees outside of the workspace, of which only the commits came home: " +
-          some_of(work_trees));
+    of_work_trees(all);
     if (!permissions.empty())
       add("The agent changed permissions that no commit and no patch can hold: " + some_of(permissions));
     if (!hidden.empty())
@@ -200,6 +196,23 @@ class Writer {
   bool is_empty() const { return lines_.empty(); }
 
  private:
+  // Says what came home of the agent's linked work trees.
+  void of_work_trees(const std::vector<std::unique_ptr<Homecoming>>& all) {
+    std::vector<std::string> outside, inside, absent;
+    for (const auto& home : all) {
+      outside.insert(outside.end(), home->quarantine().work_trees.begin(), home->quarantine().work_trees.end());
+      inside.insert(inside.end(), home->inner_work_trees().begin(), home->inner_work_trees().end());
+      absent.insert(absent.end(), home->absent().begin(), home->absent().end());
+    }
+    if (!outside.empty())
+      add("The agent had work trees outside of the workspace, of which only the commits came home: " +
+          some_of(outside));
+    if (!inside.empty())
+      add("The agent had work trees in the workspace: " + some_of(inside) +
+          ". Their commits came home, and so did the files there that differ from these commits.");
+    if (!absent.empty()) add("Files that are in these commits and not in these work trees: " + some_of(absent));
+  }
+
   // Explains why some files are only in a directory, and how to take them.
   void of_filtered(const Homecoming& home) {
     std::set<std::string> filters;

@@ -378,6 +378,7 @@ Result<> Homecoming::find_empty_directories() {
 Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
   std::string message = "What session " + in_.session + " left in its workspace";
   sort_indexes(q_);
+  TRY(leave_out_work_trees());
   const auto* committed = listed_.commit == head_ ? &listed_.changes : nullptr;
   auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
   TRY(check_room(left));

@@ -95,6 +95,10 @@ class Homecoming {
   const std::vector<std::string>& removed_refs() const { return removed_refs_; }
   // Directories without files that the agent made, with a "/" at the end. They are not taken.
   const std::vector<std::string>& empty_directories() const { return empty_directories_; }
+  // The agent's linked work trees in the workspace, of whose files only those came home that differ from what is
+  // checked out there, and the paths of files of those commits that are not there.
+  const std::vector<std::string>& inner_work_trees() const { return inner_work_trees_; }
+  const std::vector<std::string>& absent() const { return absent_; }
   const std::string& head() const { return head_; }    // the commit that the agent had checked out
   const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none
   // The only branch with commits of the agent, if the agent had not checked it out at the end; otherwise empty.
@@ -105,6 +109,7 @@ class Homecoming {
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
   Result<> make_links();
+  Result<> leave_out_work_trees();
   Result<> find_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;
   Result<> add_unnamed(std::map<std::string, std::string>& wanted);
@@ -137,7 +142,8 @@ class Homecoming {
   } listed_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
-  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_;
+  std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_,
+      inner_work_trees_, absent_;
   std::vector<Ref> encoded_, unplaced_;
   std::vector<Staged> staged_;
   std::optional<uint64_t> commits_ = 0;

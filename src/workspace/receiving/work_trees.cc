@@ -1,0 +1,84 @@
+// Leaves out what the agent has checked out in other work trees of its repository, such as those that some agents make
+// below .claude/worktrees. Their commits come home as refs, so another copy of their files would say nothing new, and
+// the agent's own git does not add them either. git itself finds what differs, so conversions are no differences.
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "base/files/full_disk.h"
+#include "base/keyed_hash.h"
+#include "git/formats/modes.h"
+#include "workspace/receiving/homecoming.h"
+
+namespace bottle::workspace {
+namespace {
+
+// Returns whether this is a directory in the quarantine, and no link is on the way to it.
+bool is_directory(const Quarantine& q, const std::string& path) {
+  std::error_code error;
+  auto top = std::filesystem::canonical(q.tree(), error);
+  auto found = error ? top : std::filesystem::canonical(top / path, error);
+  return !error && found == top / path && std::filesystem::is_directory(found, error);
+}
+
+// Returns what differs in a work tree from its commit, or nothing if git cannot read the commit.
+Result<std::optional<KeyedSet<std::string>>> differences(const Quarantine& q, const git::Runner& git,
+                                                         const Quarantine::WorkTree& tree,
+                                                         const Conversions& conversions) {
+  git::Runner::Options options{
+      .in = q.repository, .work_tree = q.tree() + "/" + tree.place, .index = q.root + "/work-tree-index"};
+  std::error_code error;
+  std::filesystem::remove(options.index, error);
+  if (!TRY(git.agrees({"read-tree", tree.head}, options))) return std::nullopt;
+  auto with = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), conversions.options.begin(), conversions.options.end());
+    if (!conversions.modes) words.insert(words.begin(), {"-c", "core.fileMode=false"});
+    return words;
+  };
+  // Without the times of the files, diff-files would name them all. The status says whether any of them differs.
+  (void)TRY(git.run(with({"update-index", "-q", "--refresh"}), options));
+  auto listed = TRY(git.run(with({"diff-files", "--name-only", "-z"}), options));
+  if (listed.status != 0) return std::nullopt;
+  KeyedSet<std::string> found;
+  for (size_t at = 0, end; (end = listed.out.find('\0', at)) != std::string::npos; at = end + 1)
+    found.insert(listed.out.substr(at, end - at));
+  return found;
+}
+
+}  // namespace
+
+Result<> Homecoming::leave_out_work_trees() {
+  if (q_.inner_work_trees.empty()) return {};
+  // The agent's own commit may have such files.
+  KeyedSet<std::string> committed;
+  if (head_ != base_) {
+    auto list =
+        listed_.commit == head_ ? Result<std::vector<Change>>(listed_.changes) : changes(q_, git_, base_, head_);
+    TRY(check_room(list));
+    if (!list) return {};
+    for (const auto& change : *list) committed.insert(change.path);
+  }
+  for (const auto& [name, tree] : q_.inner_work_trees) {
+    if (!is_directory(q_, tree.place)) continue;
+    auto entries = git::list_tree(git_, tree.head, q_.at());
+    TRY(check_room(entries));
+    auto differ = entries ? TRY(differences(q_, git_, tree, conversions())) : std::nullopt;
+    if (!differ) continue;
+    inner_work_trees_.push_back(q_.shown(tree.place));
+    for (const auto& entry : *entries) {
+      std::string path = tree.place + "/" + entry.path;
+      bool is_there = q_.paths.contains(path);
+      if (entry.mode == git::kSubmodule) q_.empty_directories.erase(path);
+      else if (!is_there) absent_.push_back(q_.shown(path));
+      bool is_own = q_.sent.contains(path) || q_.base.contains(path) || committed.contains(path);
+      if (!is_there || is_own || differ->contains(entry.path)) continue;
+      q_.paths.erase(path);
+      q_.filtered.erase(path);
+    }
+  }
+  return {};
+}
+
+}  // namespace bottle::workspace
