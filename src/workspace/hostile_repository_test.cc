@@ -302,9 +302,27 @@ TEST_F(HostileRepository, CredentialsInEverySpellingAreNotSentAndEverythingElseI
          "[remote \"p\"]\n\turl = https://us\\\ner:hunter6@example.org/p.git\n# a comment \\\n[url "
          "\"https://hunter7@example.org/\"]\n"
          "\tinsteadOf = https://a.org/ https://x:hunter8@b.org/\n[branch \"fix-token\"]\n\tremote = p\n\tmerge = "
-         "refs/heads/x\n";
+         "refs/heads/x\n"
+         // These are the settings of git's documentation that hold a secret. credential.*, http.cookieFile and
+         // http.sslKey hold none: they name users, programs and files.
+         "[imap]\n\thost = imaps://mail.example.org\n\tpass = hunter9\n[gitcvs]\n\tdbUser = cvs\n\tdbPass=hunter10\n"
+         "[sendemail \"work\"]\n\tsmtpPass = hunter11\n\t# smtppass = hunter12\n"
+         "[receive]\n\tcertNonceSeed = hunter13\n[http \"https://c.org/?private_token=hunter14\"]\n\t"
+         "extraHeader = X: hunter15\n\tproxy = joe:hunter16@proxy:8080\n"
+         "[remote \"q\"] proxy = \"joe:hunter@17@q:8080\"\n\tpushurl = https://h/r.git?apikey=hunter18\n\t"
+         "url = https://h/r.git?x=1\n[http]\n\tproxy = http://joe:hunter/19@s:8080\n\tproxy = plain:8080\n"
+         "[bundle \"b\"]\n\turi = https://h/b?X-Amz-Signature=hunter20\n[core]\n\taskPass = /bin/ask\n"
+         "[submodule \"m\"]\n\turl = https://us\"\"er:hunter21@example.org/m.git\n[push]\n\t"
+         "pushOption = ci.variable=TOKEN=hunter22\n[credential]\n\tusername = joe\n\thelper = \"!f() { echo "
+         "password=hunter23; }; f\"\n";
   pack(manifest::WorkspaceMode::copy);
-  EXPECT_EQ(archive.find("hunter"), std::string::npos);
+  EXPECT_EQ(archive.find("hunter"), std::string::npos) << archive.substr(archive.find("hunter") - 100, 200);
+  for (const char* stays :
+       {"host = imaps://mail.example.org\n[gitcvs]\n\tdbUser = cvs\n[sendemail \"work\"]\n[receive]\n[http ",
+        "\tproxy = proxy:8080\n[remote \"q\"] proxy = \"q:8080\"\n\tpushurl = https://h/r.git\n\t"
+        "url = https://h/r.git?x=1\n[http]\n\tproxy = http://s:8080\n\tproxy = plain:8080\n",
+        "\turi = https://h/b\n[core]\n\taskPass = /bin/ask\n", "[credential]\n\tusername = joe\n"})
+    EXPECT_NE(archive.find(stays), std::string::npos) << stays;
   EXPECT_NE(archive.find("[branch \"fix-token\"]\n\tremote = p\n"), std::string::npos)
       << "its settings would be another section's";
   EXPECT_NE(archive.find("# a comment \\\n[url \"https://example.org/\"]\n"), std::string::npos);

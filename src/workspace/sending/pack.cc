@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <optional>
 
@@ -24,112 +23,16 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/text/path_parts.h"
-#include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
+#include "workspace/sending/clean.h"
 
 namespace bottle::workspace {
 namespace {
 
 constexpr size_t kChunk = 256 << 10, kLargestConfig = 4 << 20, kLargestText = 256 << 20;
-
-// Removes the next logical line from the front of a configuration, with its continuation lines, and returns it as git
-// reads it.
-std::string logical_line(std::string_view& config) {
-  std::string line;
-  // An odd number of backslashes at the end continues the line; an even number are escaped backslashes.
-  for (bool goes_on = true; goes_on && !config.empty();) {
-    size_t end = std::min(config.find('\n'), config.size() - 1) + 1;
-    line += config.substr(0, end);
-    config.remove_prefix(end);
-    size_t begin = line.find_first_not_of(" \t"), stop = line.find_last_not_of("\r\n");
-    bool comment = begin != line.npos && (line[begin] == '#' || line[begin] == ';');
-    size_t escapes = 0;
-    while (stop != line.npos && escapes <= stop && line[stop - escapes] == '\\') ++escapes;
-    goes_on = !comment && escapes % 2 == 1;
-    if (goes_on) line.resize(stop);
-  }
-  return line;
-}
-
-// Returns the position after the "]" of a section header, or 0 if the line has no header.
-size_t end_of_section(std::string_view line) {
-  size_t at = line.find_first_not_of(" \t");
-  if (at == line.npos || line[at] != '[') return 0;
-  for (bool quoted = false; ++at < line.size();) {
-    if (line[at] == '\\') ++at;
-    else if (line[at] == '"') quoted = !quoted;
-    else if (line[at] == ']' && !quoted) return at + 1;
-  }
-  return 0;
-}
-
-// The words count anywhere in a line, because leaving out a harmless setting costs less than sending a secret.
-bool holds_credentials(std::string_view text) {
-  std::string line = lower(text);
-  return std::ranges::any_of(
-      std::array{"extraheader", "password", "passwd", "smtppass", "token", "secret", "authorization"},
-      [&](const char* word) { return line.find(word) != line.npos; });
-}
-
-// Returns the text without "user:password@" in its URLs.
-std::string without_users(std::string_view text) {
-  std::string out;
-  for (size_t scheme; (scheme = text.find("://")) != text.npos;) {
-    size_t authority = scheme + 3, stop = std::min(text.find_first_of("/\" \t\r\n]", authority), text.size());
-    // The last "@" ends the user, because a password may contain one.
-    size_t at = text.substr(authority, stop - authority).rfind('@');
-    out += text.substr(0, authority);
-    text.remove_prefix(authority + (at == text.npos ? 0 : at + 1));
-  }
-  return out.append(text);
-}
-
-// Returns the text without the queries in its URLs that may hold credentials.
-std::string without_queries(std::string_view text) {
-  std::string out;
-  for (size_t scheme; (scheme = text.find("://")) != text.npos;) {
-    size_t stop = std::min(text.find_first_of("\" \t\r\n", scheme), text.size());
-    size_t query = std::min(text.find('?', scheme), stop);
-    std::string_view found = text.substr(query, stop - query);
-    bool is_secret = holds_credentials(found) || lower(found).find("key") != found.npos;
-    out += text.substr(0, is_secret ? query : stop);
-    text.remove_prefix(stop);
-  }
-  return out.append(text);
-}
-
-// Returns the configuration without credentials, which people keep in .git/config and which must not go into a bottle.
-std::string without_credentials(std::string_view config) {
-  std::string out;
-  while (!config.empty()) {
-    std::string line = logical_line(config);
-    size_t section = end_of_section(line);
-    // The header of a section stays, so that the following lines do not become part of the section before it.
-    if (holds_credentials(line.substr(section))) line = section > 0 ? line.substr(0, section) + "\n" : "";
-    out += without_users(line);
-  }
-  return out;
-}
-
-// Returns the configuration without an extension that only changes how git writes the paths of work trees. git before
-// version 2.48, which the agent may have, refuses a repository with an extension that it does not support.
-std::string without_new_extensions(std::string_view config) {
-  std::string out;
-  bool is_extensions = false;
-  while (!config.empty()) {
-    std::string line = logical_line(config);
-    size_t section = end_of_section(line);
-    if (section > 0) is_extensions = lower(line.substr(0, section)).find("[extensions]") != line.npos;
-    size_t key = line.find_first_not_of(" \t", section);
-    bool is_new = is_extensions && key != line.npos && lower(line.substr(key)).starts_with("relativeworktrees");
-    if (is_new) line = section > 0 ? line.substr(0, section) + "\n" : "";
-    out += line;
-  }
-  return out;
-}
 
 // Returns whether the directory is a git directory anywhere in the tree, including that of a submodule, of a bare
 // repository and of a work tree.
@@ -172,20 +75,6 @@ bool is_of_sessions(std::string_view path) {
 
 // Returns the mode that a checkout would give a file, whatever the umask was when the file was made.
 int mode_of(mode_t mode) { return mode & 0100 ? 0755 : 0644; }
-
-// Removes the refs of earlier sessions, which the agent must not see.
-std::string without_sessions(std::string_view packed_refs) {
-  std::string out;
-  for (bool dropped = false; !packed_refs.empty();) {
-    std::string_view line = packed_refs.substr(0, std::min(packed_refs.find('\n'), packed_refs.size() - 1) + 1);
-    packed_refs.remove_prefix(line.size());
-    if (!line.starts_with('^'))
-      // A line with ^ belongs to the tag on the line before.
-      dropped = line.find(" refs/bottle/") != std::string_view::npos;
-    if (!dropped) out += line;
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -436,7 +325,7 @@ Result<> Packer::text_without_credentials(int fd, const std::string& path, int m
     skip("logs that are too large to be searched for credentials", path);
     return {};
   }
-  std::string all = TRY(std::move(text)), clean = without_queries(without_users(all));
+  std::string all = TRY(std::move(text)), clean = without_credentials_in_urls(all);
   if (clean != all && !cleaned_.first++) cleaned_.second = path;
   TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(clean), clean));
   return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
