@@ -297,5 +297,20 @@ TEST_F(Take, ASignalLeavesNothingInTheDirectory) {
   EXPECT_EQ(state(), before);
 }
 
+// cp replaces neither a file with a directory nor a directory with a file.
+TEST_F(Take, TheOperatorCopiesWhereAFileBecameADirectory) {
+  const std::string files = root + "/files";
+  put(files + "/b/c.txt", "changed\n");
+  EXPECT_EQ(copy_command(files, tree), "cp -Ri " + files + "/. " + tree + "/");
+  for (const std::string path : {"b", "a.txt/new"}) {
+    fs::remove_all(files);
+    put(files + "/" + path, "changed\n");
+    EXPECT_EQ(copy_command(files, tree),
+              "# Copy the files in " + files + " to " + tree +
+                  " yourself, because one of the two has a directory where the other has a file: " +
+                  path.substr(0, path.find('/')));
+  }
+}
+
 }  // namespace
 }  // namespace bottle::workspace

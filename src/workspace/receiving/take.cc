@@ -274,24 +274,27 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
 std::string copy_command(const std::string& from, const std::string& to) {
   namespace fs = std::filesystem;
   constexpr size_t kMostPaths = 50;  // an agent may change any number of files, and a shell's command line has a limit
+  const std::string by_hand =
+      "# Copy the files in " + shell_word(from) + " to " + shell_word(to) + " yourself, because ";
   std::string links, modes;
   size_t paths = 0;
   bool overwrites = false;
   std::error_code error, unseen;
   for (fs::recursive_directory_iterator each(from, error), end; !error && each != end; each.increment(error)) {
     std::string place = to + "/" + each->path().lexically_relative(from).string();
-    auto there = fs::symlink_status(place, unseen);
+    auto there = fs::symlink_status(place, unseen), here = each->symlink_status(unseen);
+    if (fs::exists(there) && !fs::is_symlink(there) && fs::is_directory(there) != fs::is_directory(here))
+      return by_hand + "one of the two has a directory where the other has a file: " +
+             one_line(each->path().lexically_relative(from).string(), 4096);
     overwrites |= fs::is_regular_file(there);
     auto is_executable = [](const fs::file_status& status) {
       return (status.permissions() & fs::perms::owner_exec) != fs::perms::none;
     };
     // cp keeps the mode of a file that it overwrites.
     bool has_new_mode =
-        fs::is_regular_file(there) && is_executable(there) != is_executable(each->symlink_status(unseen));
+        fs::is_regular_file(there) && fs::is_regular_file(here) && is_executable(there) != is_executable(here);
     if (has_new_mode || fs::is_symlink(there)) ++paths;
-    if (paths > kMostPaths)
-      return "# Copy the files in " + shell_word(from) + " to " + shell_word(to) +
-             " yourself, because more than 50 of them replace a link or change a mode.";
+    if (paths > kMostPaths) return by_hand + "more than 50 of them replace a link or change a mode.";
     if (has_new_mode) modes += (is_executable(there) ? " && chmod -x " : " && chmod +x ") + shell_word(place);
     if (!fs::is_symlink(there)) continue;
     links += " " + shell_word(place);
@@ -299,9 +302,7 @@ std::string copy_command(const std::string& from, const std::string& to) {
     each.disable_recursion_pending();
   }
   // A link that was not seen would be followed.
-  if (error)
-    return "# Copy the files in " + shell_word(from) + " to " + shell_word(to) +
-           " yourself, because they cannot be listed: " + error.message();
+  if (error) return by_hand + "they cannot be listed: " + error.message();
   return (links.empty() ? "" : "rm" + links + " && ") + (overwrites ? "cp -Ri " : "cp -R ") + shell_word(from + "/.") +
          " " + shell_word(to + "/") + modes;
 }

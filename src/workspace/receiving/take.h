@@ -24,7 +24,8 @@ Result<> apply(const std::vector<Patch>& patches, const std::string& scratch);
 // Returns the command that copies the files in the directory `from` over those in the directory `to`. The command
 // removes the symbolic links in `to` that are in the way, because `cp` would write to the places that they lead to. It
 // asks before it overwrites a file, which the operator may have changed since it was sent. Returns a shell comment for
-// the operator instead if the command would name more than 50 files. Reads both directories.
+// the operator instead if the command would name more than 50 files, or if a file and a directory have the same name.
+// Reads both directories.
 std::string copy_command(const std::string& from, const std::string& to);
 
 // Removes the session's refs from the repository that contains the directory. Returns how many there were, or 0 if
