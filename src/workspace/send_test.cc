@@ -49,6 +49,19 @@ TEST_F(Workspace, ACloneIsSentAndCommitsComeBack) {
   git("fsck --strict");
 }
 
+// With a lock of the operator's git, the agent could not commit.
+TEST_F(Workspace, ACopyHasNoLocksOfGit) {
+  make_repository();
+  for (const char* path : {"/.git/index.lock", "/.git/refs/heads/main.lock", "/yarn.lock"}) put(repo + path, "");
+  make_inner(repo + "/inner");
+  put(repo + "/inner/.git/HEAD.lock", "");
+  pack(manifest::WorkspaceMode::copy);
+  unpack();
+  EXPECT_EQ(sh("cd " + inside + " && find . -name '*.lock'"), "./yarn.lock");
+  git("add yarn.lock", inside);
+  git("commit -qm locked", inside);
+}
+
 TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
   make_repository();
   git("config user.name 'Ada L.'");

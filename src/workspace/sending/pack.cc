@@ -4,8 +4,8 @@
 //
 // Some files are changed on their way: a repository's configuration and logs lose credentials, and its refs lose those
 // of other sessions. Only links that stay inside are sent, because any other would dangle in the bottle and look
-// suspicious on its way back. Modes are those of a checkout, so that they do not reveal the operator's umask and
-// compare equal later.
+// suspicious on its way back. Locks of git are not sent. Modes are those of a checkout, so that they do not reveal the
+// operator's umask and compare equal later.
 #include "workspace/sending/pack.h"
 
 #include <dirent.h>
@@ -241,6 +241,8 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
     if (path == ".git/index" && reading_.with_git) continue;  // packed last, when the other files are known
     struct stat st{};
     if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it was removed meanwhile
+    // A lock belongs to a git that runs now. In the bottle, nothing would ever remove it.
+    if (in_git_ && S_ISREG(st.st_mode) && name.ends_with(".lock")) continue;
     set_time_from(st);
     if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, depth));
     else if (S_ISREG(st.st_mode)) TRY(file(fd, name, path));
