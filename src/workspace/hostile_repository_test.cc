@@ -365,5 +365,23 @@ TEST_F(HostileRepository, ACopyOfARepositoryWithBorrowedObjectsIsComplete) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt", root + "/shared"), "agent's");
 }
 
+// unpack-objects writes all objects before it reads such a file. If the objects stayed, they would not be checked
+// again.
+TEST_F(HostileRepository, WhatFailsGitsChecksFailsThemEveryTime) {
+  for (const std::string files : {"1", "200"}) {  // git stores many objects in another way
+    auto sent = pack(manifest::WorkspaceMode::clone);
+    unpack();
+    put(inside + "/.gitmodules", "[submodule \"../" + files + "\"]\n\tpath = x\n\turl = y\n");
+    sh("cd " + inside + " && for i in $(seq " + files + "); do echo $i >new-$i; done");
+    git("add -A", inside);
+    git("commit -qm bad", inside);
+    for (int pull = 0; pull < 2; ++pull) {
+      auto back = come_home(sent.base);
+      EXPECT_EQ(refs(), "") << files << " " << pull;
+      EXPECT_TRUE(flagged(back, ".git/refs/heads/main: not brought home")) << joined(back.flagged);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bottle::workspace

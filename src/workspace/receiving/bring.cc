@@ -1,7 +1,7 @@
-// Copies objects from the quarantine to the operator's repository, as `git fetch` would, in two processes:
-// pack-objects reads the agent's objects, and unpack-objects or index-pack writes them with --strict. The pack is in
-// a file between them, because its count of objects decides which of the two is used. A last rev-list, which no
-// longer sees the quarantine's objects, makes sure that the commit is complete in its new place.
+// Copies objects from the quarantine to the operator's repository, as `git fetch` would: pack-objects reads the agent's
+// objects, and unpack-objects or index-pack writes them with --strict. The pack is in a file between them, because its
+// count of objects decides which of the two is used, and because it is read twice for unpack-objects. A last rev-list,
+// which no longer sees the quarantine's objects, makes sure that the commit is complete in its new place.
 //
 // A few bytes from an agent can unpack to any size. Each process therefore has limits, and after each commit, the
 // growth of the operator's object store is measured.
@@ -95,6 +95,11 @@ Result<> flush_changed(const std::string& objects, const std::map<std::string, i
   return {};
 }
 
+Result<> to_start(int pack) {
+  if (::lseek(pack, 0, SEEK_SET) != 0) return fail_errno("reading a pack");
+  return {};
+}
+
 Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                  const std::vector<std::string>& known, const std::string& id, uint64_t most) {
   std::string path = q.root + "/pack";
@@ -110,7 +115,17 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   if (!TRY(git.agrees({"pack-objects", "--quiet", "--revs", "--local", "--delta-base-offset", "--stdout"}, options)))
     return false;
   uint32_t count = TRY(count_of(pack.get()));
-  if (::lseek(pack.get(), 0, SEEK_SET) != 0) return fail_errno("reading " + path);
+  bool few = count < kFewObjects;
+  // unpack-objects writes all objects before it checks the content of files such as .gitmodules. For the next commit
+  // with them, they would be there, and they would not be checked. index-pack here checks them without writing there.
+  if (few && count > 0) {
+    auto check = q.at();
+    check.input_fd = pack.get();
+    check.most_written = most;
+    TRY(to_start(pack.get()));
+    if (!TRY(git.agrees({"index-pack", "--stdin", "--strict"}, check))) return false;
+  }
+  TRY(to_start(pack.get()));
   auto into = q.at();
   into.objects = repository.objects[0];
   into.input_fd = pack.get();
@@ -129,7 +144,6 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
     arguments.insert(arguments.begin(), shared.begin(), shared.end());
     return succeeded(git.run(arguments, into), repository);
   };
-  bool few = count < kFewObjects;
   // A pack without objects means that the operator has them all already.
   if (count > 0 && !TRY(run(few ? std::vector<std::string>{"unpack-objects", "-q", "--strict"}
                                 : std::vector<std::string>{"index-pack", "--stdin", "--strict"})))
