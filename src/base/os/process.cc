@@ -344,7 +344,7 @@ Result<int> run_in_lines(Command command, const std::function<void(const Line&)>
 // This looks where posix_spawnp(3) does.
 bool is_in_path(const std::string& program) {
   if (program.contains('/')) return ::access(program.c_str(), X_OK) == 0;
-  const char* path = std::getenv("PATH");
+  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): no thread changes it
   std::istringstream places(path ? path : "/bin:/usr/bin");
   for (std::string place; std::getline(places, place, ':');)
     if (::access(((place.empty() ? "." : place) + "/" + program).c_str(), X_OK) == 0) return true;

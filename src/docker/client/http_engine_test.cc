@@ -143,7 +143,7 @@ TEST(EngineTimeout, IsTheDefaultUnlessItIsANumberOfSeconds) {
   for (auto [text, seconds] : {std::pair{"5", 5}, {"5x", 60}, {"-5", 60}, {"", 60}})
     EXPECT_EXIT(
         {
-          ::setenv("BOTTLE_ENGINE_TIMEOUT", text, 1);
+          ::setenv("BOTTLE_ENGINE_TIMEOUT", text, 1);  // NOLINT(concurrency-mt-unsafe)
           std::_Exit(call_timeout_ms() / 1000);
         },
         testing::ExitedWithCode(seconds), "")

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/os/process.h"
 #include "guard/audit/repeats.h"
 #include "guard/program/secrets_test.h"
 
@@ -253,13 +254,10 @@ TEST_F(RecordTest, AFullDiskStopsTheTraffic) {
 
 TEST(GuardProgram, RefusesADescriptorThatIsNotANumber) {
   for (const char* number : {"3x", "x", "-1", ""}) {
-    std::string command = std::string(GUARD_PROGRAM) + " --config-fd '" + number + "' 3</dev/null 2>&1";
-    FILE* output = ::popen(command.c_str(), "re");
-    ASSERT_TRUE(output);
-    char line[200] = "";
-    EXPECT_TRUE(std::fgets(line, sizeof line, output));
-    ::pclose(output);
-    EXPECT_TRUE(std::string_view(line).starts_with("usage: ")) << number << ": " << line;
+    auto ended = capture({.argv = {GUARD_PROGRAM, "--config-fd", number}}, {.timeout_ms = 60000});
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->status, 2);
+    EXPECT_TRUE(ended->err.starts_with("usage: ")) << number << ": " << ended->err;
   }
 }
 
