@@ -78,6 +78,17 @@ Grouped grouped(std::string_view text, size_t at, size_t most, F member) {
   return out;
 }
 
+// Returns whether the last two digits are a month after a space, and a year follows, as in "12/27". This is how people
+// write when a card expires.
+bool ends_in_month(std::string_view text, const Grouped& number) {
+  constexpr size_t kMonth = 2, kShortest = 6;  // " 12/27"
+  if (number.size <= kMonth) return false;
+  std::string_view rest = text.substr(number.ends[number.size - kMonth - 1]);
+  if (rest.size() < kShortest || rest[0] != ' ' || rest[3] != '/' || !is_digit(rest[4]) || !is_digit(rest[5]))
+    return false;
+  return rest[1] == '0' ? is_digit(rest[2]) && rest[2] != '0' : rest[1] == '1' && rest[2] >= '0' && rest[2] <= '2';
+}
+
 // Returns whether four hexadecimal digits and a space precede the position, as in a dump.
 bool is_after_word_of_dump(std::string_view text, size_t at) {
   constexpr size_t kWord = 4;
@@ -231,6 +242,7 @@ size_t card_at(std::string_view text, size_t at) {
   if (at > 1 && text[at - 1] == ' ' && is_digit(text[at - 2])) return 0;  // part of a list of numbers
   if (is_after_word_of_dump(text, at)) return 0;
   Grouped number = grouped(text, at, 20, is_digit);
+  if (ends_in_month(text, number)) number.size -= 2;
   std::string_view digits = number.text();
   if (digits.size() < 15 || digits.size() > 19) return 0;
   size_t end = number.ends[number.size - 1];
