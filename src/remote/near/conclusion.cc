@@ -12,6 +12,7 @@
 
 #include "base/files/durable.h"
 #include "base/files/file.h"
+#include "base/text/line.h"
 #include "remote/near/vm.h"
 #include "session/audit/audit_file.h"
 #include "session/ledger/files.h"
@@ -22,8 +23,7 @@ namespace {
 
 // Reads the answer to `forget`. An answer that cannot be read confirms nothing.
 Result<wire::Forgotten> read_forgotten(const Captured& answer) {
-  if (answer.status != 0)
-    return fail(Code::internal, "the remote machine could not remove what it kept of the session");
+  if (answer.status != 0) return fail(Code::internal, "the machine could not remove them: " + folded(answer.err, 500));
   return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
 }
 
@@ -192,7 +192,7 @@ input::Forgotten Conclusion::forget_there() {
     receipt_.confirmed = answer->receipt->confirmed;
     receipt_.left = answer->receipt->left;
   }
-  if (!answer) receipt_.left.push_back("results on " + record_.address.target.to_string());
+  if (!answer) receipt_.left.push_back("results on " + record_.address.target.to_string() + ": " + answer.error().what);
   receipt_.confirmed = receipt_.confirmed && answer;
   return {.reached = asked.has_value(),
           .confirmed = receipt_.confirmed,

@@ -291,6 +291,24 @@ TEST_F(Vms, TheRecordedRulesAreWrittenOnThisMachine) {
       << written();
 }
 
+// Otherwise, nobody learns why something is left.
+TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
+  ssh::StandIn ssh;
+  ssh.does("exit 0", "echo 'no engine answers' >&2; exit 1");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  NearRecord record{
+      .address = {.target = {.host = "machine"}}, .vm_name = "", .directory = job_.directories.session("one")};
+  Conclusion conclusion(job_, record, clients, &*side, std::nullopt);
+  EXPECT_FALSE(conclusion.forget_there().confirmed);
+  ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
+  NearAudit audit(job_.directories.results_of("one") + "/" + session::kNearAudit, clients);
+  auto left = conclusion.save_result(audit).receipt.left;
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_TRUE(left[0].starts_with("results on machine: ") && left[0].ends_with("no engine answers")) << left[0];
+}
+
 // A near side waits 20 seconds for work that is held, and 5 minutes for a connection.
 TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ssh::StandIn ssh;
