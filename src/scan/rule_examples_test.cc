@@ -181,6 +181,7 @@ TEST(Rules, ASignatureIsTheSameWhereverItStands) {
     ASSERT_EQ(second.size(), 1u) << signature;
     EXPECT_EQ(first[0].fingerprint, second[0].fingerprint);
     EXPECT_EQ(first[0].begin + 1, second[0].begin);
+    EXPECT_EQ(first[0].begin, std::string_view("sig=").size()) << "nothing of the signature remains";
     EXPECT_EQ(first[0].end, signature.size());
   }
 }

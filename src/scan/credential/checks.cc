@@ -71,12 +71,15 @@ Found last(const Text& text, size_t begin, size_t end, size_t count) {
   return Credential{end - count, row_end(text, end, Judging::kBase64)};
 }
 
-// Takes the signature of a shared access signature. A pattern may also match the beginning of the next parameter,
-// "&se=", to be certain, and the signature ends before it.
+// Takes the signature of a shared access signature, which may be escaped for a URL. A pattern may also match the
+// beginning of the next parameter, "&se=", to be certain, and the signature ends before it.
 Found azure_sas(const Text& text, size_t begin, size_t end) {
-  constexpr size_t kSignature = 43;
-  size_t next = text.substr(begin, end - begin).rfind('&');
-  return last(text, begin, next == text.npos || next == 0 ? end : begin + next, kSignature);
+  std::string_view match = text.substr(begin, end - begin);
+  if (size_t next = match.rfind('&'); next != match.npos && next > 0) match = match.substr(0, next);
+  end = begin + match.size();
+  size_t value = begin + match.find('=') + 1;  // npos + 1 is 0
+  if (value == end || stands_in(text, value, end)) return {};
+  return Credential{value, row_end(text, end, Judging::kBase64)};
 }
 
 // Finds the password in "scheme://user:password@host". `end` is behind the colon, from which the function looks back

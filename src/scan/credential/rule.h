@@ -17,7 +17,7 @@ enum class Check : uint8_t {
   aws_key_id,    // the same, but not in the scope of a signed request to AWS, which says whose key signed
   not_base64,    // the same, but not part of a longer text in Base64
   last,          // like `token`, but for only the last `Rule::last` bytes of the match
-  azure_sas,     // the same for 43 bytes, without the next parameter, with which the match may end
+  azure_sas,     // the same for what follows the first "=" of the match, up to the next parameter
   assigned,      // the value after the match, quoted or not, is not a stand-in
   assignment,    // the same for names that code uses too, so the value must look random
   userinfo,      // the password of a URL
