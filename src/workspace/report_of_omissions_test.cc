@@ -437,6 +437,23 @@ TEST_F(Omissions, RepositoriesAreFoundAtAnyDepth) {
   EXPECT_FALSE(found.is_complete);
 }
 
+// Package managers make hard links, and one to an unchanged file has no file of its own on its way back.
+TEST_F(Omissions, AnIgnoredHardLinkToAnUnchangedFileIsNamedOrKept) {
+  put(repo + "/.gitignore", "ign\n");
+  put(repo + "/run.sh", "#!/bin/sh\n");
+  sh("cd " + repo + " && chmod +x run.sh && git add -A && " + commit_ + "-m rules");
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    limits.keep_ignored = mode == WorkspaceMode::copy;
+    auto back = after(mode, "mkdir ign zz && ln a.txt ign/b && ln run.sh ign/run.sh && ln a.txt zz/b");
+    EXPECT_EQ(git("diff --name-status HEAD refs/bottle/s1/worktree"), "A\tzz/b");
+    EXPECT_EQ(back.files, 1u);
+    EXPECT_EQ(joined(back.ignored), limits.keep_ignored ? "" : "ign/\n") << back.text;
+    if (!limits.keep_ignored) continue;
+    EXPECT_EQ(*read_file(back.kept + "/ign/b"), *read_file(repo + "/a.txt"));
+    EXPECT_EQ(::access((back.kept + "/ign/run.sh").c_str(), X_OK), 0);
+  }
+}
+
 TEST_F(Omissions, ALongListOfRepositoriesStaysReadable) {
   constexpr int kPlaces = 23;
   std::string top = root + "/many";

@@ -135,32 +135,27 @@ class Comparison {
       for (const auto& path : missing_) q_.leave(path, "not brought home, because git does not accept it");
       return {};
     }
-    auto asked = missing_;
+    auto asked = missing_, aliases = q_.all<Quarantine::Alias>();
+    std::ranges::copy_if(aliases, std::back_inserter(asked), [&](const auto& path) { return !committed(path); });
     for (const auto& path : gone_)
       // A committed file is not ignored, whatever the rules say.
       if (!committed(path)) asked.push_back(path);
     for (const auto& [path, entry] : moved_)
       if (entry.mode == git::kNone && q_.is<Quarantine::AsSent>(path)) asked.push_back(path);
-    auto ignored = TRY(ignored_of(q_, git_, asked));
+    ignored_ = TRY(ignored_of(q_, git_, asked));
     for (const auto& path : missing_) {
-      if (!ignored.contains(path)) {
+      if (!ignored_.contains(path)) {
         q_.leave(path, "not brought home, because git does not accept it");
         continue;
       }
-      changes_.ignored.push_back(path);
+      changes_.ignored.push_back({path, git::kFile, ""});
     }
     // The agent took these files out of git with a new rule. They are neither changed nor removed.
-    for (const auto& path : ignored)
+    for (const auto& path : ignored_)
       if (moved_.contains(path)) untracked_.insert(path);
     // Removed files that git ignores, such as build results, are only counted.
-    changes_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored.contains(path); });
-    if (!changes_.ignored.empty()) note_shared_directories();
+    changes_.ignored_gone = std::erase_if(gone_, [&](const auto& path) { return ignored_.contains(path); });
     return {};
-  }
-
-  void note_shared_directories() {
-    for (const auto& [path, entry] : now_) add_directories_above(path, changes_.shared_directories);
-    for (const auto& [path, entry] : q_.base) add_directories_above(path, changes_.shared_directories);
   }
 
   std::set<std::string> changed() const {
@@ -203,10 +198,16 @@ class Comparison {
       // If the agent did not change the mode, the mode is not a change, whatever the disk reports.
       if (was && sent != q_.sent.end() && sent->second.mode == entry.mode) entry.mode = was->mode;
     }
-    for (const auto& path : aliases)
-      if (const auto* was = find(before_, q_.as<Quarantine::Alias>(path)->path))
-        now_[path] = {path, was->mode, was->object};
-      else q_.leave(path, "not brought home, because it is a hard link to a file whose content bottle does not keep");
+    for (const auto& path : aliases) {
+      const auto* was = find(before_, q_.as<Quarantine::Alias>(path)->path);
+      if (!was)
+        q_.leave(path, "not brought home, because it is a hard link to a file whose content bottle does not keep");
+      else if (ignored_.contains(path)) changes_.ignored.push_back({path, was->mode, was->object});
+      else now_[path] = {path, was->mode, was->object};
+    }
+    if (changes_.ignored.empty()) return {};
+    for (const auto& [path, entry] : now_) add_directories_above(path, changes_.shared_directories);
+    for (const auto& [path, entry] : q_.base) add_directories_above(path, changes_.shared_directories);
     return {};
   }
 
@@ -474,6 +475,7 @@ class Comparison {
   const Conversions& conversions_;
   Entries moved_;  // entries of the agent's commit that differ from the base; mode "000000" means removed
   std::set<std::string> submodules_, gone_, untracked_, only_staged_;
+  KeyedSet<std::string> ignored_;
   std::vector<std::string> missing_, only_mode_;
   Entries now_, before_, merged_;
   std::string base_, lines_;  // the lines are for write_tree()

@@ -19,10 +19,12 @@ struct AgentChanges {
   std::string before, after;  // trees that hold only those files, as they were sent and as they were left
   std::string worktree;  // a commit with the agent's uncommitted changes on top of what the agent had committed. It
                          // contains nothing that the operator had not committed, except in the files of `mixed`
-  std::vector<std::string> mixed;    // files that the operator had changed and the agent then changed in the same
-                                     // places
-  bool was_changed = false;          // the operator had already changed some of the changed files
-  std::vector<std::string> ignored;  // files and links that git ignores and that the agent made or changed
+  std::vector<std::string> mixed;  // files that the operator had changed and the agent then changed in the same
+                                   // places
+  bool was_changed = false;        // the operator had already changed some of the changed files
+  // Files and links that git ignores and that the agent made or changed. Only hard links to unchanged files have an
+  // object, because they are not on the disk.
+  std::vector<Change> ignored;
   std::set<std::string> shared_directories;  // those with files that git does not ignore; empty if `ignored` is
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters
   // are not run.

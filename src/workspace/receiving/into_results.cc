@@ -25,10 +25,9 @@ constexpr size_t kMostTops = 1000;
 
 // Names the highest directory that contains only such files, such as "dist/", instead of each file below it. `shared`
 // has the directories with other files.
-std::vector<std::string> top_directories_of(const std::vector<std::string>& paths,
-                                            const std::set<std::string>& shared) {
+std::vector<std::string> top_directories_of(const std::vector<Change>& files, const std::set<std::string>& shared) {
   std::set<std::string> tops;
-  for (const auto& path : paths) {
+  for (const auto& [path, mode, object] : files) {
     size_t slash = path.find('/');
     while (slash != std::string::npos && shared.contains(path.substr(0, slash))) slash = path.find('/', slash + 1);
     if (tops.size() < kMostTops) tops.insert(slash == std::string::npos ? path : path.substr(0, slash + 1));
@@ -129,14 +128,14 @@ Leave Homecoming::leave() {
 
 // Adds up and names only what is not kept: the caller keeps the whole archive for that, unless it is too large.
 Result<> Homecoming::keep_ignored() {
-  std::vector<Change> list;
-  std::vector<std::string> rest;
+  std::vector<Change> list, rest;
   auto shared = std::move(changes_.shared_directories);
-  for (const auto& path : changes_.ignored) {
+  for (const auto& file : changes_.ignored) {
+    const std::string& path = file.path;
     bool named =
         std::ranges::any_of(in_.keep, [&](const auto& pattern) { return git::is_named(pattern, q_.shown(path)); });
     if (!in_.keep_ignored && !named) {
-      rest.push_back(path);
+      rest.push_back(file);
       struct stat st{};
       if (::lstat((q_.tree() + "/" + path).c_str(), &st) == 0) ignored_bytes_ += static_cast<uint64_t>(st.st_size);
       continue;
@@ -144,7 +143,7 @@ Result<> Homecoming::keep_ignored() {
     add_directories_above(path, shared);
     // A link among the files could make a later copy of them write somewhere else.
     if (const auto* link = q_.as<Quarantine::Link>(path)) ignored_links_.push_back(path + " → " + link->target);
-    else list.push_back({path, git::kFile, ""});
+    else list.push_back(file);
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
