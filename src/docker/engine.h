@@ -24,7 +24,7 @@ namespace bottle::docker {
 struct Endpoint {
   std::string socket;
   std::string origin;         // where the choice came from, such as "DOCKER_HOST"; for error messages
-  std::stop_token stop = {};  // see Engine::heed()
+  std::stop_token stop = {};  // see Engine::stop_on()
 };
 
 // Owns a hijacked stream to a container's stdin and stdout. Without a terminal, its output is multiplexed (demux.h);
@@ -63,7 +63,7 @@ class Engine {
 
   // Makes a stop end every wait for the engine from now on, in all threads, with Code::canceled. The engine may still
   // carry out the request. An empty token reverts this, so that the caller can remove what was made.
-  virtual void heed(std::stop_token stop) = 0;
+  virtual void stop_on(std::stop_token stop) = 0;
 
   // Has `note` called from now on before each request that creates a container or network, on the thread that sends
   // the request, with the number of its connection (0 if unknown). The caller can pass that number to is_abandoned()

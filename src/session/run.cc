@@ -117,7 +117,7 @@ void Session::run() {
   auto prepared = prepare();
   auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
   // The teardown needs the engine even if the launch was stopped.
-  engine_->heed({});
+  engine_->stop_on({});
   if (running) {
     auto ended = watch(*running);
     clients_.event(wire::Collecting{});

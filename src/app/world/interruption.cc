@@ -16,7 +16,7 @@ Interruption::Interruption(const char* what, int patience_ms, const char* insist
     : what_(what),
       insisted_(insisted),
       patience_ms_(patience_ms),
-      signals_(session::kLauncherSignals, Signals::Nohup::heeded),
+      signals_(session::kLauncherSignals, Signals::Nohup::respected),
       watcher_([this](const std::stop_token& over) { watch(over); }) {}
 
 Interruption::~Interruption() { hand_over(); }

@@ -38,7 +38,7 @@ Signals::Signals(std::initializer_list<int> numbers, Nohup nohup) : before_(targ
   sigemptyset(&ours);
   for (int number : numbers) {
     bool is_ignored = ::sigaction(number, nullptr, &usual) == 0 && usual.sa_handler == SIG_IGN;
-    if (nohup == Nohup::heeded && number == SIGHUP && is_ignored) continue;
+    if (nohup == Nohup::respected && number == SIGHUP && is_ignored) continue;
     sigaddset(&ours, number);
     if (::sigaction(number, &action, &usual) == 0) actions_.emplace_back(number, usual);
   }

@@ -17,8 +17,8 @@ namespace bottle {
 // receives the signals.
 class Signals {
  public:
-  // With `Nohup::heeded`, SIGHUP stays ignored if it was, as nohup(1) leaves it for its programs.
-  enum class Nohup { overridden, heeded };
+  // With `Nohup::respected`, SIGHUP stays ignored if it was, as nohup(1) leaves it for its programs.
+  enum class Nohup { overridden, respected };
   explicit Signals(std::initializer_list<int> numbers, Nohup nohup = Nohup::overridden);
   ~Signals();
   Signals(const Signals&) = delete;

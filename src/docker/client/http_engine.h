@@ -11,7 +11,7 @@ namespace bottle::docker {
 // (the engine is too old), each with advice.
 Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint);
 
-// `version` is the negotiated API version, such as "1.41". Do not call heed() or note_creates() while another thread
+// `version` is the negotiated API version, such as "1.41". Do not call stop_on() or note_creates() while another thread
 // makes a call.
 class HttpEngine : public Engine {
  public:
@@ -20,7 +20,7 @@ class HttpEngine : public Engine {
   const std::string& socket() const override { return dial_.socket; }
   const std::string& api_version() const override { return version_; }
   Result<Json> info() override;
-  void heed(std::stop_token stop) override { dial_.stop = std::move(stop); }
+  void stop_on(std::stop_token stop) override { dial_.stop = std::move(stop); }
   void note_creates(std::function<Result<>(uint64_t end)> note) override;
   bool is_abandoned(uint64_t end) override;
   Result<std::string> create_container(const std::string& name, const Json& config) override;

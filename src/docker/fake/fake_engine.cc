@@ -255,7 +255,7 @@ class FakeEngine : public Engine {
 
   const std::string& socket() const override { return socket_; }
   const std::string& api_version() const override { return version_; }
-  void heed(std::stop_token) override {}
+  void stop_on(std::stop_token) override {}
   void note_creates(std::function<Result<>(uint64_t end)> note) override { note_ = std::move(note); }
 
   bool is_abandoned(uint64_t end) override {

@@ -44,7 +44,7 @@ class Follower {
 
   Result<Ended> run() {
     std::optional<Signals> own;
-    if (!options_.signals) own.emplace(kLauncherSignals, Signals::Nohup::heeded);
+    if (!options_.signals) own.emplace(kLauncherSignals, Signals::Nohup::respected);
     const Signals& signals = own ? *own : *options_.signals;
     if (has_terminal()) raw_.emplace(0, takes_input() ? RawTerminal::Raw::all : RawTerminal::Raw::keys);
     if (!options_.starting) agent_runs();

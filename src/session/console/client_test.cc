@@ -43,7 +43,7 @@ TEST(Follow, KeepsInputForASupervisorThatReadsLateAndSendsAStopAheadOfIt) {
   // The first part is more than the socket holds, and less than the socket and the launcher hold.
   std::string first(384 << 10, 'a'), rest(2 << 20, 'b');
   for (size_t i = 0; i < first.size(); i += 7) first[i] = static_cast<char>('A' + i % 26);
-  Signals signals(kLauncherSignals, Signals::Nohup::heeded);
+  Signals signals(kLauncherSignals, Signals::Nohup::respected);
   std::promise<void> stopped;
   auto is_stopped = stopped.get_future().share();
   auto feed = std::async(std::launch::async, [&] {
@@ -132,7 +132,7 @@ class Typed {
   SocketPair pair_ = make_socket_pair().value();
   PipeEnds input_ = make_pipe().value();
   UniqueFd own_input_{::dup(0)};
-  Signals signals_{kLauncherSignals, Signals::Nohup::heeded};
+  Signals signals_{kLauncherSignals, Signals::Nohup::respected};
   std::future<void> follower_;
 };
 

@@ -140,7 +140,7 @@ Result<std::string> read_line(int tty, const Line& question, int signals, const 
 
 // Asks without echo, and turns the echo on again, also if a signal arrives. `signal` becomes its number.
 Result<std::string> ask_hidden(int tty, const Line& question, const std::stop_token& stop, int& signal) {
-  Signals signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT}, Signals::Nohup::heeded);
+  Signals signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT}, Signals::Nohup::respected);
   termios saved{};
   ::tcgetattr(tty, &saved);
   Defer restore([&] { ::tcsetattr(tty, TCSADRAIN, &saved); });

@@ -58,7 +58,7 @@ BuildScratch::BuildScratch(docker::Engine& engine, const Directories& directorie
     : engine_(engine), directories_(directories), session_("build-" + random_hex(4)), names_(session_) {}
 
 BuildScratch::~BuildScratch() {
-  engine_.heed({});  // so that everything is removed even after a stop
+  engine_.stop_on({});  // so that everything is removed even after a stop
   // The container goes first, because an image that a container uses cannot be removed. If one fails, or may appear
   // later, the record stays.
   bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);

@@ -262,7 +262,7 @@ Result<> apply_all(const std::vector<Patch>& patches, const std::string& scratch
 Result<> apply(const std::vector<Patch>& patches, const std::string& scratch) {
   std::optional<int> signal;
   auto done = [&] {
-    Signals held({SIGINT, SIGTERM, SIGHUP}, Signals::Nohup::heeded);
+    Signals held({SIGINT, SIGTERM, SIGHUP}, Signals::Nohup::respected);
     auto applied = apply_all(patches, scratch, signal, held);
     if (!signal) signal = held.next();
     return applied;
