@@ -40,7 +40,7 @@ Result<std::vector<Record>> read_records(const Directories& directories, std::ve
     auto record = load(name, directories);
     if (!record) {
       // A directory without a record belongs to a VM that never existed.
-      if (is_gone(record)) forget_unborn(name, directories);
+      if (is_gone(record)) forget_unfinished(name, directories);
       else unread[name] = record.error().what;
       continue;
     }

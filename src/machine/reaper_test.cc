@@ -207,7 +207,7 @@ TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
     EXPECT_TRUE(inventory->unread.contains("vm-1")) << when;
     EXPECT_FALSE(still_orphan(lost, directories_)) << when;
     EXPECT_TRUE(is_recorded("vm-1", directories_)) << when;
-    forget_unborn("vm-1", directories_);
+    forget_unfinished("vm-1", directories_);
   };
   std::filesystem::permissions(directory, std::filesystem::perms::all);
   expect_none("others can write to it");
@@ -257,12 +257,12 @@ TEST_F(Machine, ADirectoryThatMayHaveARecordIsNotForgotten) {
   ASSERT_TRUE(make_directories(directories_.vms));
   std::filesystem::create_symlink(away, directory);
   age(away);
-  forget_unborn("vm-1", directories_);
+  forget_unfinished("vm-1", directories_);
   EXPECT_TRUE(std::filesystem::exists(away + "/key"));
   std::filesystem::remove(directory);
   std::filesystem::rename(away, directory);
   age(directory);
-  forget_unborn("vm-1", directories_);
+  forget_unfinished("vm-1", directories_);
   EXPECT_FALSE(std::filesystem::exists(directory)) << "there is no record";
 }
 

@@ -113,7 +113,7 @@ Result<Record> load(const std::string& name, const Directories& directories) {
 }
 
 Result<std::vector<std::string>> recorded(const Directories& directories) {
-  // Every directory counts, even one without a record: load() and forget_unborn() find out which kind it is.
+  // Every directory counts, even one without a record: load() and forget_unfinished() find out which kind it is.
   auto names = names_in(directories.vms);
   if (names) std::erase_if(*names, [](const std::string& name) { return !is_session_name(name); });
   return names;
@@ -153,7 +153,7 @@ void forget(const std::string& name, const Directories& directories) {
   std::filesystem::remove_all(directory, error);
 }
 
-void forget_unborn(const std::string& name, const Directories& directories) {
+void forget_unfinished(const std::string& name, const Directories& directories) {
   struct stat st{};
   std::string directory = directories.vm(name);
   // If the record cannot be read, there may be a VM, and its key is in this directory.

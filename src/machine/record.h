@@ -54,7 +54,7 @@ Result<> hold(const std::string& name, const Directories& directories);
 void forget(const std::string& name, const Directories& directories);
 
 // Removes the directory of a VM that has no record, because its maker died before it could write one.
-void forget_unborn(const std::string& name, const Directories& directories);
+void forget_unfinished(const std::string& name, const Directories& directories);
 
 // Returns whether the VM's owner is dead although the VM was not made to outlive it.
 bool ownerless(const Record& record);

@@ -136,7 +136,7 @@ void check_vms(const Progress& progress) {
   // A directory without a record is what a start left that died before it could write one.
   auto recorded = machine::recorded(directories());
   if (recorded)
-    for (const auto& name : *recorded) machine::forget_unborn(name, directories());
+    for (const auto& name : *recorded) machine::forget_unfinished(name, directories());
   if (recorded) recorded = machine::recorded(directories());
   if (!recorded) progress("VMs may have lost their owners: " + recorded.error().what);
   for (const auto& name : recorded.value_or(std::vector<std::string>())) {

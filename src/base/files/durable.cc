@@ -74,17 +74,17 @@ Result<> write_file_durably(const std::string& path, std::string_view bytes, int
   return flush(parent_of(path));
 }
 
-Result<UnbornDirectory> UnbornDirectory::make(const std::string& parent, const std::string& name) {
-  UnbornDirectory made(parent, name, parent + "/" + kUnborn + name + "-" + random_hex(4));
+Result<UnfinishedDirectory> UnfinishedDirectory::make(const std::string& parent, const std::string& name) {
+  UnfinishedDirectory made(parent, name, parent + "/" + kUnfinished + name + "-" + random_hex(4));
   TRY(make_directories(made.path_));
   return made;
 }
 
-UnbornDirectory::~UnbornDirectory() {
+UnfinishedDirectory::~UnfinishedDirectory() {
   if (std::error_code ignored; !path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
-Result<> UnbornDirectory::appear() {
+Result<> UnfinishedDirectory::publish() {
   std::string path = parent_ + "/" + name_;
   // rename(2) decides atomically whether the name is free, because it replaces only an empty directory.
   if (::rename(path_.c_str(), path.c_str()) != 0) {

@@ -22,31 +22,31 @@ Result<> flush_tree(const std::string& path);
 Result<> write_file_durably(const std::string& path, std::string_view bytes, int mode = 0600);
 
 // The name of a directory that is not complete yet begins with this.
-inline constexpr const char* kUnborn = ".new-";
+inline constexpr const char* kUnfinished = ".new-";
 
 // Prepares a directory under a temporary name, so that other processes see it complete or not at all. The destructor
-// removes it unless it has appeared.
-class UnbornDirectory {
+// removes it unless it was published.
+class UnfinishedDirectory {
  public:
   // Makes a directory (mode 0700) in `parent`, which must exist.
-  static Result<UnbornDirectory> make(const std::string& parent, const std::string& name);
-  ~UnbornDirectory();
-  UnbornDirectory(UnbornDirectory&& other) noexcept
+  static Result<UnfinishedDirectory> make(const std::string& parent, const std::string& name);
+  ~UnfinishedDirectory();
+  UnfinishedDirectory(UnfinishedDirectory&& other) noexcept
       : parent_(std::move(other.parent_)), name_(std::move(other.name_)), path_(std::exchange(other.path_, {})) {}
-  UnbornDirectory& operator=(UnbornDirectory&&) = delete;
+  UnfinishedDirectory& operator=(UnfinishedDirectory&&) = delete;
 
   // Returns the present path.
   const std::string& path() const { return path_; }
   // Gives the directory its name. Returns once the name would survive a power failure. Fails with Code::conflict if the
   // name belongs to a directory with files, or to a file.
-  Result<> appear();
+  Result<> publish();
 
  private:
-  UnbornDirectory(std::string parent, std::string name, std::string path)
+  UnfinishedDirectory(std::string parent, std::string name, std::string path)
       : parent_(std::move(parent)), name_(std::move(name)), path_(std::move(path)) {}
 
   std::string parent_, name_;
-  std::string path_;  // empty once it has appeared
+  std::string path_;  // empty once it was published
 };
 
 }  // namespace bottle

@@ -51,18 +51,18 @@ TEST_F(DurableFiles, ManyFilesAreFlushedAtOnce) {
 
 TEST_F(DurableFiles, ADirectoryAppearsCompleteOrNotAtAll) {
   {
-    auto given_up = UnbornDirectory::make(root, "x");
+    auto given_up = UnfinishedDirectory::make(root, "x");
     ASSERT_TRUE(given_up);
     std::ofstream(given_up->path() + "/file") << "text";
   }
   EXPECT_EQ(std::distance(fs::directory_iterator(root), {}), 1) << "only the file of the fixture is left";
-  auto first = UnbornDirectory::make(root, "x"), second = UnbornDirectory::make(root, "x");
+  auto first = UnfinishedDirectory::make(root, "x"), second = UnfinishedDirectory::make(root, "x");
   ASSERT_TRUE(first && second);
   EXPECT_FALSE(fs::exists(root + "/x"));
   std::ofstream(first->path() + "/file") << "text";
-  ASSERT_TRUE(first->appear());
+  ASSERT_TRUE(first->publish());
   EXPECT_TRUE(fs::exists(root + "/x/file"));
-  EXPECT_EQ(second->appear().error().code, Code::conflict);
+  EXPECT_EQ(second->publish().error().code, Code::conflict);
 }
 
 }  // namespace

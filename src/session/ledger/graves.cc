@@ -21,14 +21,14 @@ Result<> write_grave(const Directories& directories, const std::string& session,
   std::string graves = graves_in(directories);
   TRY(make_directories(graves));
   (void)TRY(open_own_directory(graves));
-  auto unborn = TRY(UnbornDirectory::make(graves, session));
+  auto unfinished = TRY(UnfinishedDirectory::make(graves, session));
   std::string text;
   for (const LedgerRecord& record :
        {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
     text += TRY(wire::encode_exactly(record)) + "\n";
   // All records are written together, so that no reader finds a grave that names nothing.
-  TRY(write_file_atomically(unborn.path() + "/" + kLedger, text));
-  return unborn.appear();
+  TRY(write_file_atomically(unfinished.path() + "/" + kLedger, text));
+  return unfinished.publish();
 }
 
 void remove_grave(const Directories& directories, const std::string& session) {

@@ -1,6 +1,6 @@
 // A session's directory must never be seen without a living owner in its ledger, because other processes remove such
-// a directory. It is therefore prepared under a temporary name (UnbornDirectory). The file is locked for as long as the
-// owner lives.
+// a directory. It is therefore prepared under a temporary name (UnfinishedDirectory). The file is locked for as long as
+// the owner lives.
 //
 // A record counts only when it would survive a power failure, so each is flushed. The record of a create request is the
 // exception: a power failure ends the engine as well.
@@ -83,8 +83,8 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
   // This fails for a place that other users can write to, because no ledger in it would be trusted later.
   (void)TRY(open_own_directory(parent));
   // Other processes remove a directory that has no record of a living owner.
-  auto unborn = TRY(UnbornDirectory::make(parent, name));
-  std::string path = unborn.path() + "/" + kLedger;
+  auto unfinished = TRY(UnfinishedDirectory::make(parent, name));
+  std::string path = unfinished.path() + "/" + kLedger;
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating the ledger " + path);
   // The lock is held for life, so that only one process can adopt the session of a dead owner.
@@ -93,11 +93,11 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
   LedgerRecord first{.owner = owner.to_label()};
   if (!id.empty()) first.id = id;
   TRY(ledger.note(first));
-  auto appeared = unborn.appear();
-  if (!appeared && appeared.error().code == Code::conflict)
+  auto published = unfinished.publish();
+  if (!published && published.error().code == Code::conflict)
     return fail(Code::conflict, "session " + name + " already exists on the machine that would run it",
                 "choose another --name");
-  TRY(appeared);
+  TRY(published);
   return ledger;
 }
 

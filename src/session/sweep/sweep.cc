@@ -257,7 +257,7 @@ std::optional<Orphan> without_view(const std::string& session, const std::string
 void find_dead(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : ledgers_in(directories.sessions, orphans)) {
     std::string directory = directories.session(name);
-    if (name.starts_with(kUnborn)) remove_if_dead(directory);
+    if (name.starts_with(kUnfinished)) remove_if_dead(directory);
     if (name.starts_with(".")) continue;
     known.insert(name);
     auto view = read_ledger(directories, name);
@@ -276,7 +276,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
 void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : ledgers_in(graves_in(directories), orphans)) {
     std::string grave = graves_in(directories) + "/" + name;
-    if (name.starts_with(kUnborn)) remove_if_dead(grave);
+    if (name.starts_with(kUnfinished)) remove_if_dead(grave);
     if (name.starts_with(".")) continue;
     auto view = read_grave(directories, name);
     if (!view) {

@@ -20,16 +20,16 @@ namespace {
 TEST(Sweep, LeavesAStartInProgressAndRemovesOneThatDied) {
   Scratch scratch;
   const Directories& directories = scratch.directories;
-  auto unborn = [&](const std::string& name) { return directories.sessions + "/" + kUnborn + name; };
-  for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unborn(name)));
+  auto unfinished = [&](const std::string& name) { return directories.sessions + "/" + kUnfinished + name; };
+  for (const char* name : {"silent", "living", "dead"}) ASSERT_TRUE(make_directories(unfinished(name)));
   Owner owner = Owner::self();
-  ASSERT_TRUE(write_file_atomically(unborn("living") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
+  ASSERT_TRUE(write_file_atomically(unfinished("living") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
   owner.process.start_time += "1";
-  ASSERT_TRUE(write_file_atomically(unborn("dead") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
+  ASSERT_TRUE(write_file_atomically(unfinished("dead") + "/ledger", "{\"owner\":\"" + owner.to_label() + "\"}\n"));
   EXPECT_TRUE(find_orphans(directories).empty());
-  EXPECT_EQ(::access(unborn("silent").c_str(), F_OK), 0);
-  EXPECT_EQ(::access(unborn("living").c_str(), F_OK), 0);
-  EXPECT_NE(::access(unborn("dead").c_str(), F_OK), 0);
+  EXPECT_EQ(::access(unfinished("silent").c_str(), F_OK), 0);
+  EXPECT_EQ(::access(unfinished("living").c_str(), F_OK), 0);
+  EXPECT_NE(::access(unfinished("dead").c_str(), F_OK), 0);
 }
 
 TEST(Sweep, ASessionWhoseThingsMayReappearLeavesAGrave) {

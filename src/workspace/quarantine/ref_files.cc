@@ -123,7 +123,7 @@ void RefFiles::note_unfinished(const std::string& name, const std::string& own) 
       {"REVERT_HEAD", "a revert"},       {"rebase-merge/head-name", "a rebase"},
       {"rebase-apply/next", "a rebase"}, {"BISECT_LOG", "a bisection"}};
   for (const auto& [file, state] : kStates)
-    if (own == file && !is_the_operators(name) && q_.unfinished.size() < kMostPlaces)
+    if (own == file && !operator_has(name) && q_.unfinished.size() < kMostPlaces)
       q_.unfinished.insert(std::string(state) +
                            (own == name ? "" : " in " + name.substr(0, name.size() - own.size() - 1)));
 }
