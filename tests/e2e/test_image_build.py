@@ -97,7 +97,7 @@ def test_a_killed_build_leaves_nothing(world, operator, build):
     child = subprocess.Popen(world.command("image", "build", "claude", "--package", "killed"), cwd=operator.workspace,
                              env={**world.environment(home=operator.home), **build.env}, stderr=subprocess.DEVNULL)
     try:
-        assert wait_for(lambda: any("-trial" in thing for thing in world.left()), 60), "the build has no container"
+        assert wait_for(lambda: any("-build" in thing for thing in world.left()), 60), "the build has no container"
         assert any(name.startswith("bottle-unfinished:build-") for name in names(world))
     finally:
         child.send_signal(signal.SIGKILL)

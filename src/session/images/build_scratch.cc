@@ -61,7 +61,7 @@ BuildScratch::~BuildScratch() {
   engine_.stop_on({});  // so that everything is removed even after a stop
   // The container goes first, because an image that a container uses cannot be removed. If one fails, or may appear
   // later, the record stays.
-  bool gone = engine_.remove_container(names_.trial) && engine_.remove_image(names_.unfinished);
+  bool gone = engine_.remove_container(names_.build) && engine_.remove_image(names_.unfinished);
   if (may_appear_) keep_grave(directories_, session_);
   else if (gone) remove_grave(directories_, session_);
 }
@@ -75,7 +75,7 @@ Result<T> BuildScratch::noted(Result<T> made) {
 Result<> BuildScratch::take(const std::string& archive) {
   // If the build is killed, this record remains, and a sweep finds and removes both.
   TRY(write_grave(directories_, session_, engine_.socket(),
-                  {{ThingKind::image, names_.unfinished}, {ThingKind::container, names_.trial}}));
+                  {{ThingKind::image, names_.unfinished}, {ThingKind::container, names_.build}}));
   std::vector<std::string> changes;
   for (const auto& [key, value] : labels(session_, Owner::self(), "", "build").items())
     changes.push_back("LABEL " + key + "=\"" + value.get<std::string>() + "\"");
@@ -95,7 +95,7 @@ Result<std::vector<Line>> BuildScratch::ask_version(const std::string& provider)
        {"Tmpfs", {{"/tmp", "size=64m,nosuid,nodev"}, {"/home/agent", "size=64m,nosuid,nodev,uid=1000,gid=1000"}}}});
   std::string said = TRY(run(config, kFirstStartMs, "starting " + provider + " --version in a container"));
   // finish() uses the same name again.
-  TRY(engine_.remove_container(names_.trial));
+  TRY(engine_.remove_container(names_.build));
   std::vector<Line> lines;
   for (const Line& line : lines_of(said.substr(0, 2000)))
     if (!line.empty() && lines.size() < kMostAnswered) lines.push_back(line);
@@ -115,17 +115,17 @@ Result<> BuildScratch::finish() {
 Result<> BuildScratch::export_to(const std::string& archive) {
   UniqueFd fd(::open(archive.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + archive);
-  return engine_.export_container(names_.trial, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
+  return engine_.export_container(names_.build, [&](std::string_view bytes) { return write_all(fd.get(), bytes); });
 }
 
 Result<std::string> BuildScratch::run(const json& config, int patience_ms, const std::string& doing) {
-  TRY(noted(engine_.create_container(names_.trial, config)));
-  TRY(engine_.start_container(names_.trial));
-  auto status = engine_.wait_container(names_.trial, patience_ms);
+  TRY(noted(engine_.create_container(names_.build, config)));
+  TRY(engine_.start_container(names_.build));
+  auto status = engine_.wait_container(names_.build, patience_ms);
   if (!status && status.error().code == Code::timed_out)
     return fail(Code::timed_out, doing + ": it did not end within " + std::to_string(patience_ms / 1000) + " s");
   int code = TRY(std::move(status));
-  std::string said = TRY(engine_.logs(names_.trial, kMostAnswered));
+  std::string said = TRY(engine_.logs(names_.build, kMostAnswered));
   if (code == 0) return said;
   return fail(Code::unavailable, doing + ": it ended with status " + std::to_string(code) +
                                      (said.empty() ? "" : ": " + folded(said, 400)));

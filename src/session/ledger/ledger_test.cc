@@ -92,7 +92,8 @@ TEST(Ledger, MayNameOnlyWhatASessionOfItsNameMakes) {
   };
   for (const auto& good :
        {std::string(kMakes), thing("volume", "bottle-x1-home"), thing("container", "bottle-x1-trial"),
-        thing("image", "bottle-unfinished:x1"), thing("ssh-agent", directory + "/ssh-agent"), work("/src", results),
+        thing("container", "bottle-x1-build"), thing("image", "bottle-unfinished:x1"),
+        thing("ssh-agent", directory + "/ssh-agent"), work("/src", results),
         work("/src/.hidden", results, std::string(40, 'a')), std::string(R"({"engine":"/run/d.sock"})"),
         std::string(R"({"unknown":["to","this","version"]})"), std::string("torn {")})
     EXPECT_TRUE(reads(good)) << good;

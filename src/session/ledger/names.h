@@ -19,7 +19,8 @@ inline constexpr const char* kEgressNetwork = "bottle-egress";
 struct Names {
   std::string agent, guard, network, home, work;
   std::string meter;       // a container that counts what the agent wrote, from time to time
-  std::string trial;       // a container that tries a runtime or builds an image, in a separate session
+  std::string trial;       // a container that tries a runtime, in a separate session
+  std::string build;       // a container that builds an image, in a separate session
   std::string unfinished;  // the image that such a build begins with
   explicit Names(const std::string& session)
       : agent("bottle-" + session + "-agent"),
@@ -29,6 +30,7 @@ struct Names {
         work("bottle-" + session + "-work"),
         meter("bottle-" + session + "-meter"),
         trial("bottle-" + session + "-trial"),
+        build("bottle-" + session + "-build"),
         unfinished("bottle-unfinished:" + session) {}
 
   // Returns the things of a session in the order in which they are made. Most sessions need no meter.
@@ -39,8 +41,8 @@ struct Names {
 
   // Returns whether a session of that name makes such a thing on the engine.
   bool has(const Thing& thing) const {
-    return thing == Thing{ThingKind::container, trial} || thing == Thing{ThingKind::image, unfinished} ||
-           std::ranges::count(things(), thing) > 0;
+    return thing == Thing{ThingKind::container, trial} || thing == Thing{ThingKind::container, build} ||
+           thing == Thing{ThingKind::image, unfinished} || std::ranges::count(things(), thing) > 0;
   }
 };
 
