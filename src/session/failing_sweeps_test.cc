@@ -60,11 +60,11 @@ TEST_F(DeadSession, ALedgerNamesTheRequestForAContainerThatShowsTheWork) {
     docker.with_world([](docker::FakeWorld& world) { (void)world.remove_container("bottle-x1-agent"); });
     std::string directory = session.scratch.directories.session("x1"), ledger = directory + "/ledger";
     ASSERT_TRUE(write_file_atomically(ledger, *read_file(ledger) + torn));
-    auto asked = [&] { return read_ledger(session.scratch.directories, "x1")->asked; };
-    auto before = asked();
+    auto create_connections = [&] { return read_ledger(session.scratch.directories, "x1")->create_connections; };
+    auto before = create_connections();
     std::vector<uint64_t> at_request;
     docker.set_fault([&](const FakeCall& call) {
-      if (call.method == "create container") at_request = asked();
+      if (call.method == "create container") at_request = create_connections();
       return Fault::none;
     });
     auto view = read_ledger(session.scratch.directories, "x1");
@@ -74,7 +74,7 @@ TEST_F(DeadSession, ALedgerNamesTheRequestForAContainerThatShowsTheWork) {
                             [&](uint64_t end) { return note_asked(directory, end); });
     ASSERT_TRUE(shown && *shown) << shown.error().what;
     ASSERT_EQ(at_request.size(), before.size() + 1) << torn;
-    EXPECT_EQ(asked(), at_request);
+    EXPECT_EQ(create_connections(), at_request);
   }
 }
 

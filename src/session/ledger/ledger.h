@@ -80,21 +80,21 @@ struct LedgerView {
   std::string engine;         // path of the engine's socket
   // For remote sessions. Has no host if the machine was not made yet.
   std::optional<wire::MachineAddress> machine;
-  std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
-  std::optional<plan::Plan> plan;    // for remote sessions
-  std::string base;                  // remote sessions: the commit that was sent
-  wire::NearShare near_share;        // for remote sessions
-  bool running = false;              // the agent was started, or, in a remote session, may have been started
-  bool home = false;                 // its work was brought home
-  bool foreign = false;              // another session may own a volume with a name of this session
-  std::vector<uint64_t> asked;       // the connections over which create requests went
-  std::optional<Work> work;          // empty if there is nothing to bring home or the work is home
-  std::optional<int> exit;           // the agent's exit status, if it ended before its supervisor
+  std::optional<wire::LedgerVm> vm;          // remote sessions: the VM that was made for it
+  std::optional<plan::Plan> plan;            // for remote sessions
+  std::string base;                          // remote sessions: the commit that was sent
+  wire::NearShare near_share;                // for remote sessions
+  bool running = false;                      // the agent was started, or, in a remote session, may have been started
+  bool home = false;                         // its work was brought home
+  bool foreign = false;                      // another session may own a volume with a name of this session
+  std::vector<uint64_t> create_connections;  // the connections over which create requests went
+  std::optional<Work> work;                  // empty if there is nothing to bring home or the work is home
+  std::optional<int> exit;                   // the agent's exit status, if it ended before its supervisor
 
   // Returns whether the agent began.
   bool worked() const { return running || exit; }
   // Returns whether the launch ended while the engine may have been making things (Belongings::cut_short).
-  bool cut_short() const { return !asked.empty() && !work && !home && !running && !foreign; }
+  bool cut_short() const { return !create_connections.empty() && !work && !home && !running && !foreign; }
 };
 
 // Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave

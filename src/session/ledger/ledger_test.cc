@@ -63,7 +63,7 @@ TEST(Ledger, RecordsTheWorkUntilItIsHome) {
   ASSERT_TRUE(ledger->will_ask(77));
   ASSERT_TRUE(ledger->will_hold(Work{"/src", "/workspace", std::string(40, 'a'), scratch.directories.results + "/x1"}));
   auto view = read_ledger(scratch.directories, "x1");
-  EXPECT_EQ(view->asked, std::vector<uint64_t>{77});
+  EXPECT_EQ(view->create_connections, std::vector<uint64_t>{77});
   ASSERT_TRUE(view->work);
   EXPECT_EQ(view->work->base, std::string(40, 'a'));
   EXPECT_EQ(view->work->results, scratch.directories.results + "/x1");

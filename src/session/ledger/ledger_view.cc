@@ -86,7 +86,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   TRY(check(record, frame));
   if (record.owner) TRY(take_owner(*record.owner, view));
   if (record.make) view.things.insert(view.things.end(), record.make->begin(), record.make->end());
-  if (record.asked) view.asked.push_back(*record.asked);
+  if (record.asked) view.create_connections.push_back(*record.asked);
   replace(view.engine, record.engine);
   replace(view.work, record.work);
   replace(view.machine, record.machine);

@@ -162,16 +162,17 @@ wire::Receipt tear_down(docker::Engine& engine, const Belongings& what) {
   return receipt;
 }
 
-TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked) {
+TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
+                            const std::vector<uint64_t>& create_connections) {
   using Clock = std::chrono::steady_clock;
   auto begin = Clock::now();
   // 0 stands for a connection that the kernel could not identify. Then there is no way to tell when the engine is
   // done.
-  bool unknown = std::ranges::find(asked, 0u) != asked.end();
+  bool unknown = std::ranges::find(create_connections, 0u) != create_connections.end();
   std::vector<std::string> removed;
   for (;;) {
     // This check comes before the removal, so that the removal finds everything that finished requests have made.
-    bool under_way = std::ranges::any_of(asked, [&](uint64_t end) { return engine.is_abandoned(end); });
+    bool under_way = std::ranges::any_of(create_connections, [&](uint64_t end) { return engine.is_abandoned(end); });
     TornDown gone{.receipt = tear_down(engine, what), .may_reappear = under_way || unknown};
     // Later rounds find nothing, but still count each thing as removed.
     if (removed.empty()) removed = gone.receipt.removed;

@@ -58,10 +58,11 @@ void spare_work(Belongings& what);
 // most 30 s per thing.
 wire::Receipt tear_down(docker::Engine& engine, const Belongings& what);
 
-// Does the same when create requests that went over the connections `asked` (Engine::note_creates) may still be under
+// Does the same when create requests that went over `create_connections` (Engine::note_creates) may still be under
 // way at the engine, because their client died or gave up waiting. Repeats until the engine is done with all of them,
 // for at most a minute, and removes what they made. If the kernel could not identify a connection (0), it repeats for
 // two seconds, and things may reappear.
-TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what, const std::vector<uint64_t>& asked);
+TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
+                            const std::vector<uint64_t>& create_connections);
 
 }  // namespace bottle::session

@@ -109,13 +109,13 @@ std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const
   return wire::WorkResult{.text = said, .error = said};
 }
 
-// Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to `asked` the
-// connection over which a container is requested, if one is needed.
+// Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to
+// `create_connections` the connection over which a container is requested, if one is needed.
 std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, SweepLock& lock,
-                                           std::vector<uint64_t>& asked) {
+                                           std::vector<uint64_t>& create_connections) {
   const Work& work = *orphan.view->work;
   auto note = [&](uint64_t end) -> Result<> {
-    asked.push_back(end);
+    create_connections.push_back(end);
     lock.note({.asked = end});
     return {};
   };
@@ -171,10 +171,10 @@ std::optional<wire::WorkResult> keep_transcript_alone(docker::Engine& engine, co
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, SweepLock& lock,
                Swept& swept) {
   Belongings what = belongings_of(orphan.session, *orphan.view);
-  std::vector<uint64_t> asked = orphan.view->asked;
+  std::vector<uint64_t> create_connections = orphan.view->create_connections;
   std::string results = directories.results_of(orphan.session);
   if (orphan.view->work) {
-    swept.back = bring_home(engine, orphan, lock, asked);
+    swept.back = bring_home(engine, orphan, lock, create_connections);
     // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
     if (swept.back && !swept.back->held)
       if (auto saved = write_result(results, orphan, swept.back, {.session = orphan.session}); !saved)
@@ -193,7 +193,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   } else if (auto back = keep_transcript_alone(engine, orphan, results)) {
     if (write_result(results, orphan, back, {.session = orphan.session})) lock.note({.home = true});
   }
-  TornDown gone = tear_down_for_good(engine, what, asked);
+  TornDown gone = tear_down_for_good(engine, what, create_connections);
   swept.receipt = gone.receipt;
   (void)write_result(results, orphan, swept.back, gone.receipt);
   if (gone.receipt.confirmed) forget(directories, orphan.directory, gone);
