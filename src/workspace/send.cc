@@ -91,7 +91,7 @@ Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration
   if (recorder) {
     // The record must be on the disk before the stream ends. A session without it would take the operator's own changes
     // for the agent's.
-    recorder->wishes(outgoing.start, outgoing.keep_ignored, outgoing.keep);
+    recorder->options(outgoing.start, outgoing.keep_ignored, outgoing.keep);
     TRY(recorder->finish());
   }
   TRY(packer.finish());

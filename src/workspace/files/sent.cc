@@ -115,7 +115,7 @@ void Recorder::repository(const SentRepository& repository) {
 
 void Recorder::settings(const std::string& path, const std::string& id) { list_ += "c " + id + " " + path + '\0'; }
 
-void Recorder::wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep) {
+void Recorder::options(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep) {
   if (!start.empty()) list_ += "s " + start + '\0';
   if (keep_ignored) list_ += std::string("K ") + '\0';
   for (const auto& pattern : keep) list_ += "k " + pattern + '\0';

@@ -63,7 +63,7 @@ class Recorder {
   // Records a file with a repository's settings, which is not a file of the work tree.
   void settings(const std::string& path, const std::string& id);
   // Records what the operator wants back, because a sweep that brings the work home knows only the record.
-  void wishes(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
+  void options(const std::string& start, bool keep_ignored, const std::vector<std::string>& keep);
   // Returns whether a file was recorded under this path of the workspace.
   bool has(const std::string& path) const { return paths_.contains(path); }
   // Writes the record to the disk. Without this call, there is none.

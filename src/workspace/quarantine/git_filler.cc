@@ -35,7 +35,7 @@ Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& bod
   // Without a repository on this side, none of it can be taken. If its objects were read anyway, one whose content
   // does not match its name could appear in the patch.
   if (q_.known_objects.empty()) {
-    if (!TRY(is_the_operators(q_, ".git/" + name, e, body)))
+    if (!TRY(operator_has_identical(q_, ".git/" + name, e, body)))
       leave_repository(q_, ".git",
                        q_.is_unreadable ? "not brought home, because your repository can no longer be read"
                                         : "not brought home, because the agent made this repository");

@@ -10,7 +10,8 @@
 
 namespace bottle::workspace {
 
-Result<bool> is_the_operators(const Quarantine& q, const std::string& name, const TarEntry& e, const Source& body) {
+Result<bool> operator_has_identical(const Quarantine& q, const std::string& name, const TarEntry& e,
+                                    const Source& body) {
   // The git directory of a submodule or of a linked work tree is elsewhere.
   std::string path =
       name.starts_with(".git/") && !q.git_dir.empty() ? q.git_dir + name.substr(4) : q.source + "/" + name;
@@ -36,7 +37,7 @@ Result<bool> is_the_operators(const Quarantine& q, const std::string& name, cons
 }
 
 Result<> leave_behind(Quarantine& q, const std::string& name, const TarEntry& e, const Source& body, const char* why) {
-  if (TRY(is_the_operators(q, name, e, body))) return {};
+  if (TRY(operator_has_identical(q, name, e, body))) return {};
   if (size_t git = name.find("/.git/"); git != std::string::npos) leave_repository(q, name.substr(0, git + 5), why);
   else q.leave(name, why);
   return {};

@@ -13,7 +13,8 @@ namespace bottle::workspace {
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
 
 // Returns whether the operator has an identical entry at the path `name` of this repository. Reads `body` if it must.
-Result<bool> is_the_operators(const Quarantine& q, const std::string& name, const TarEntry& e, const Source& body);
+Result<bool> operator_has_identical(const Quarantine& q, const std::string& name, const TarEntry& e,
+                                    const Source& body);
 
 // Reports an entry that is left behind, unless the operator has an identical one.
 Result<> leave_behind(Quarantine& q, const std::string& name, const TarEntry& e, const Source& body, const char* why);

@@ -155,7 +155,7 @@ Result<> RefFiles::place(const std::string& work_tree, const Source& body) {
   std::string here = q_.inside + "/" + (q_.place.empty() ? "" : q_.place + "/");
   if (path.starts_with(here)) {
     if (has_room_for(work_tree)) q_.inner_work_trees[work_tree].place = path.substr(here.size());
-  } else if (!path.starts_with(q_.inside + "/") && !is_the_operators(git + "/gitdir") &&
+  } else if (!path.starts_with(q_.inside + "/") && !operator_has(git + "/gitdir") &&
              q_.work_trees.size() < kMostPlaces) {
     q_.work_trees.insert(path);
   }
@@ -163,7 +163,7 @@ Result<> RefFiles::place(const std::string& work_tree, const Source& body) {
 }
 
 // Returns whether the operator's git directory has such a file, too.
-bool RefFiles::is_the_operators(const std::string& name) const {
+bool RefFiles::operator_has(const std::string& name) const {
   return !q_.git_dir.empty() && ::access((q_.git_dir + "/" + name).c_str(), F_OK) == 0;
 }
 

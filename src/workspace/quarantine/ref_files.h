@@ -34,7 +34,7 @@ class RefFiles {
   bool has_room_for(const std::string& work_tree) const;
   void note_unfinished(const std::string& name, const std::string& own);
   void note_detached(std::string id);
-  bool is_the_operators(const std::string& name) const;
+  bool operator_has(const std::string& name) const;
   void leave_unread(const std::string& file, const std::string& why);
 
   Quarantine& q_;

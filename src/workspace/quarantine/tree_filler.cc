@@ -61,7 +61,7 @@ Result<> TreeFiller::leave(const Path& path, const TarEntry& e, const Source& bo
   bool may_be_work_tree = path.back() == ".git" && e.kind == TarEntry::Kind::file && e.size <= kLongestGitFile &&
                           q_.git_files.size() < kMostGitFiles;
   if (!may_be_work_tree) return leave_behind(q_, name, e, body, kOfRepository);
-  if (!TRY(is_the_operators(q_, name, e, body))) q_.git_files.insert(name);
+  if (!TRY(operator_has_identical(q_, name, e, body))) q_.git_files.insert(name);
   return {};
 }
 

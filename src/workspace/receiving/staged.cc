@@ -53,7 +53,7 @@ Result<git::Index> read_index(const Quarantine& q, const std::string& name) {
   });
 }
 
-bool is_the_operators(const Quarantine& q, const std::string& index) {
+bool operator_has_identical(const Quarantine& q, const std::string& index) {
   auto bytes = read_file(q.indexes.at(index), kLargestIndex);
   auto directory = Beneath::open(q.git_dir);
   auto own = directory ? directory->read(index, kLargestIndex).value_or(std::nullopt) : std::nullopt;
@@ -260,7 +260,7 @@ void sort_indexes(Quarantine& q) {
         if (sent != q.sent.end() && !sent->second.committed && q.is<Quarantine::AsSent>(entry.path))
           q.to_convert.insert(entry.path);
       }
-    } else if (!is_the_operators(q, each->first)) {
+    } else if (!operator_has_identical(q, each->first)) {
       q.leave(".git/" + each->first, "what is only staged was not brought home: " + index.error().what);
     }
     each = has_more ? std::next(each) : q.indexes.erase(each);
