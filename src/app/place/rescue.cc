@@ -62,11 +62,11 @@ bool bring_home(const Record& record) {
   return !hold_unfetched(*now);
 }
 
-// Ends the records that a dead near side left, unless `told` has their seals. Returns the seals for the result.
-std::vector<wire::AuditSeal> seals(const std::string& results, std::vector<wire::AuditSeal> told) {
+// Ends the records that a dead near side left, unless `known` has their seals. Returns the seals for the result.
+std::vector<wire::AuditSeal> seals(const std::string& results, std::vector<wire::AuditSeal> known) {
   for (const char* record : {session::kAudit, session::kNearAudit})
-    told = session::seals_after_death(results + "/" + record, std::move(told));
-  return told;
+    known = session::seals_after_death(results + "/" + record, std::move(known));
+  return known;
 }
 
 // Writes to the results how a session whose VM is gone has ended, and ends its records. Otherwise, only the session's

@@ -22,8 +22,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPing = 5s;  // interval of the pings
-constexpr auto kLastWords = 2s;
+constexpr auto kPing = 5s;      // interval of the pings
+constexpr auto kReadOn = 2s;    // how long to read from another side that reads nothing
 constexpr auto kDeaf = 30s;     // how long the other side may read nothing of what is sent
 constexpr auto kSilence = 13s;  // the longest time without an answer
 constexpr auto kSlow = 30s;     // how much longer an answer may take while the connection takes what waits
@@ -65,7 +65,7 @@ void FarLink::note(LinkEvent event) {
   outbox_ = session::Outbox();
   if (is_connected(state_)) return;
   channel_.reset();
-  frames_ = FrameReader(kLongestWords);
+  frames_ = FrameReader(kLongestFrame);
   greeting_.clear();
 }
 
@@ -107,7 +107,7 @@ void FarLink::ping() {
 // Drops what is kept. If the other side has stopped reading, it may have sent the reason, so the link still reads for a
 // while.
 void FarLink::give_up_sending() {
-  deaf_ = Clock::now();
+  stopped_reading_at_ = Clock::now();
   note(LinkEvent::stopped_reading);
 }
 
@@ -156,7 +156,7 @@ std::vector<FarLink::News> FarLink::read_news(bool readable) {
   flush();
   if (outbox_.size() < waited) moved_ = Clock::now();
   if (readable && is_up()) read(news);
-  if (state_ == LinkState::deaf && Clock::now() - deaf_ > kLastWords) lose("the connection broke");
+  if (state_ == LinkState::deaf && Clock::now() - stopped_reading_at_ > kReadOn) lose("the connection broke");
   if (awaits_hello(state_) && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
   // The loss is reported after the frames that were read above, so that a result that came last is still taken.
   if (state_ == LinkState::lost) {

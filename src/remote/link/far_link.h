@@ -72,7 +72,7 @@ class FarLink {
  private:
   using Clock = std::chrono::steady_clock;
   // Limit of a frame, in bytes. Reading it as JSON takes a hundred times as much memory.
-  static constexpr size_t kLongestWords = 1 << 20;
+  static constexpr size_t kLongestFrame = 1 << 20;
   static constexpr size_t kBehind = 1 << 20;  // bytes
   // The limit of what is kept, in bytes. The other side can cause many frames, and may not read the answers.
   static constexpr size_t kMostKept = 16 << 20;
@@ -87,13 +87,13 @@ class FarLink {
   LinkState state_ = LinkState::down;  // only note() changes it
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;  // set if is_connected(state_)
-  FrameReader frames_{kLongestWords};
+  FrameReader frames_{kLongestFrame};
   session::Outbox outbox_;
   Clock::time_point read_{};         // when the other side last read something from outbox_, or outbox_ was empty
   std::string greeting_;             // the part of the hello that has arrived so far
   std::chrono::seconds patience_{};  // how long to wait for the hello
-  Clock::time_point deaf_{};         // when the other side stopped reading
-  std::string broken_;               // why the connection broke
+  Clock::time_point stopped_reading_at_{};  // for the state `deaf`
+  std::string broken_;                      // why the connection broke
   std::future<Result<std::pair<FarSide, Channel>>> attempt_;
   bool silent_ = false;  // the connection was given up because nothing came over it
   int attempts_ = 0;

@@ -39,12 +39,12 @@ void NearAudit::add(wire::Decision decision) {
   clients_.event(wire::Denied{host, decision.code, decision.reason + " (decided on this machine)", std::nullopt});
 }
 
-std::vector<wire::AuditSeal> NearAudit::close(std::vector<wire::AuditSeal> told) {
+std::vector<wire::AuditSeal> NearAudit::close(std::vector<wire::AuditSeal> known) {
   // This near side continued the record, so an earlier seal is out of date.
   if (file_) return {file_->close()};
   std::string_view name = name_in(path_);
-  std::erase_if(told, [&](const wire::AuditSeal& each) { return each.file != name; });
-  return session::seals_after_death(path_, std::move(told));
+  std::erase_if(known, [&](const wire::AuditSeal& each) { return each.file != name; });
+  return session::seals_after_death(path_, std::move(known));
 }
 
 }  // namespace bottle::remote

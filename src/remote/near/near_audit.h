@@ -22,10 +22,10 @@ class NearAudit {
   // Writes what could not be written before, and tells the clients about a change. Call it from time to time. Returns
   // the reason why nothing more may be let through, or an empty string if everything is recorded.
   const std::string& retry_disk();
-  // Closes the record, if there is one. `told` contains the seals of an earlier result of the session. If this object
+  // Closes the record, if there is one. `known` contains the seals of an earlier result of the session. If this object
   // has written nothing and that result says how the record ended, leaves the file unchanged. Returns the record's
   // seal, or nothing if there is no record.
-  std::vector<wire::AuditSeal> close(std::vector<wire::AuditSeal> told);
+  std::vector<wire::AuditSeal> close(std::vector<wire::AuditSeal> known);
 
  private:
   std::string path_;

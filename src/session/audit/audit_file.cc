@@ -197,11 +197,11 @@ std::optional<wire::AuditSeal> seal_as_found(const std::string& path) {
   return seal(path, end->last.empty() ? AuditChain() : AuditChain::after(end->last));
 }
 
-std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> told) {
+std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> known) {
   std::string_view name = name_in(path);
-  bool is_sealed = std::ranges::any_of(told, [&](const wire::AuditSeal& each) { return each.file == name; });
-  if (!is_sealed && ::access(path.c_str(), F_OK) == 0) told.push_back(AuditFile(path).close());
-  return told;
+  bool is_sealed = std::ranges::any_of(known, [&](const wire::AuditSeal& each) { return each.file == name; });
+  if (!is_sealed && ::access(path.c_str(), F_OK) == 0) known.push_back(AuditFile(path).close());
+  return known;
 }
 
 std::string AuditFile::full() const {

@@ -66,10 +66,10 @@ class AuditFile {
 // Returns how the record in a file ends, without writing to it. Returns nothing if the file cannot be read.
 std::optional<wire::AuditSeal> seal_as_found(const std::string& path);
 
-// Ends the record that a dead supervisor left in a file, unless its result already says how the record ended. `told`
+// Ends the record that a dead supervisor left in a file, unless its result already says how the record ended. `known`
 // contains the seals of that result. If the result has the seal, leaves the file unchanged, so that later changes to
 // it can be found. Returns the seals for the result.
-std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> told);
+std::vector<wire::AuditSeal> seals_after_death(const std::string& path, std::vector<wire::AuditSeal> known);
 
 // Returns the entry for a guard's line that is not a valid decision. The guard may have let something through.
 wire::Decision unreadable(const Error& why);
