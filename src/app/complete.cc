@@ -61,13 +61,13 @@ class Completer {
   Completer(CLI::App& parser, const Names& names) : command_(&parser), names_(names) {}
 
   Completion run(const std::vector<std::string>& words) {
-    for (size_t i = 0; i + 1 < words.size(); ++i) pass(words[i]);
+    for (size_t i = 0; i + 1 < words.size(); ++i) consume(words[i]);
     std::string word = words.empty() ? "" : words.back();
     size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-    if (lost_) return {};
+    if (in_unknown_command_) return {};
     // Words after "--" go to the agent's program, whose arguments are unknown here.
     if (for_the_agent_) completion_.rest = Completion::Rest::files;
-    else if (wanting_) values(*wanting_, word, "");
+    else if (awaited_option_) values(*awaited_option_, word, "");
     else if (CLI::Option* option = equals == std::string::npos ? nullptr : option_named(*command_, word))
       values(*option, word.substr(equals + 1), word.substr(0, equals + 1));
     else if (word.starts_with("-")) flags(word);
@@ -78,23 +78,23 @@ class Completer {
 
  private:
   // Handles a word that is complete.
-  void pass(const std::string& word) {
+  void consume(const std::string& word) {
     if (for_the_agent_) return;
-    if (wanting_) {
-      wanting_ = nullptr;
+    if (awaited_option_) {
+      awaited_option_ = nullptr;
     } else if (word == "--") {
       for_the_agent_ = true;
     } else if (word.starts_with("-") && word != "-") {
       CLI::Option* option = option_named(*command_, word);
       if (option) given_.push_back(option);
-      if (option && takes_value(*option) && word.find('=') == std::string::npos) wanting_ = option;
+      if (option && takes_value(*option) && word.find('=') == std::string::npos) awaited_option_ = option;
     } else {
       auto subs = visible(*command_);
       // A word where a command belongs must be a command.
-      lost_ = lost_ || !subs.empty();
+      in_unknown_command_ = in_unknown_command_ || !subs.empty();
       for (CLI::App* sub : subs)
         if (sub->get_name() == word) {
-          lost_ = false;
+          in_unknown_command_ = false;
           command_ = sub;
           return;
         }
@@ -137,10 +137,11 @@ class Completer {
   CLI::App* command_;
   const Names& names_;
   Completion completion_;
-  CLI::Option* wanting_ = nullptr;  // the option whose value comes next
+  CLI::Option* awaited_option_ = nullptr;  // the option whose value comes next
   std::vector<CLI::Option*> given_;
   size_t positionals_ = 0;
-  bool for_the_agent_ = false, lost_ = false;  // lost_: the words follow a command that does not exist
+  bool for_the_agent_ = false;
+  bool in_unknown_command_ = false;  // the words follow a command that does not exist
 };
 
 // The commands whose SESSION is an ended session with results.

@@ -40,14 +40,14 @@ class Suite {
 
   std::vector<Check> run() {
     check("list answers", [&] {
-      return told(provider_.list(owner_label(options_.directories), options_.options, progress_),
-                  [](const auto& all) { return std::to_string(all.size()) + " listed"; });
+      return finding_of(provider_.list(owner_label(options_.directories), options_.options, progress_),
+                        [](const auto& all) { return std::to_string(all.size()) + " listed"; });
     });
     // Without keys, user-data and a reaper, no other check can run.
     if (!make()) return std::move(checks_);
     check("status of an unknown VM is gone", [&] { return status_is("gone", unknown()); });
     // A sweep destroys by name even a VM that may not exist, so this must not be an error.
-    check("destroy of an unknown VM succeeds", [&] { return told(provider_.destroy(unknown(), progress_)); });
+    check("destroy of an unknown VM succeeds", [&] { return finding_of(provider_.destroy(unknown(), progress_)); });
     check("status of a wrong id is gone, not an error", [&] {
       VmRequest garbage = unknown();
       // Some tools of clouds fail for an unknown id, and a hook must distinguish that from a failure of the cloud.
@@ -57,7 +57,7 @@ class Suite {
     bool created = check("create prints one object with an id", [&] {
       auto answer = create(spec_.vm);
       if (answer) note_id(answer->id);
-      return told(answer, [](const Created& c) {
+      return finding_of(answer, [](const Created& c) {
         return c.id + (c.cost_per_hour.empty() ? "" : ", " + c.cost_per_hour + " an hour");
       });
     });
@@ -71,13 +71,13 @@ class Suite {
  private:
   using Finding = Result<std::string>;  // what was found, or why it is wrong
 
-  // Turns an answer into a finding: the text that `tell` makes of it, or the answer's error.
+  // Turns an answer into a finding: the text that `describe` makes of it, or the answer's error.
   template <typename T>
-  Finding told(const Result<T>& answer, auto&& tell) {
+  Finding finding_of(const Result<T>& answer, auto&& describe) {
     if (!answer) return std::unexpected(answer.error());
-    return tell(*answer);
+    return describe(*answer);
   }
-  Finding told(const Result<std::string>& answer) {
+  Finding finding_of(const Result<std::string>& answer) {
     if (!answer) return std::unexpected(answer.error());
     return *answer;
   }
@@ -174,13 +174,13 @@ class Suite {
     check("another owner's calls by that name leave the VM alone", [&] { return left_to_its_owner(); });
     if (provider_.has("put-secret"))
       check("put-secret answers with a command that prints the value once", [&] { return put_secret(placed); });
-    check("destroy", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
-    check("destroy again succeeds", [&] { return told(provider_.destroy(spec_.vm, progress_)); });
+    check("destroy", [&] { return finding_of(provider_.destroy(spec_.vm, progress_)); });
+    check("destroy again succeeds", [&] { return finding_of(provider_.destroy(spec_.vm, progress_)); });
     check("status is gone afterward", [&] { return until_gone(spec_.vm); });
     check("destroy of a VM that is gone, by name, succeeds", [&] {
       VmRequest by_name = spec_.vm;
       by_name.id = "";
-      return told(provider_.destroy(by_name, progress_));
+      return finding_of(provider_.destroy(by_name, progress_));
     });
     note_id("");
   }

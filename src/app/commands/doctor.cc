@@ -10,7 +10,7 @@ void add_doctor(Command app, int& exit) {
   auto json = std::make_shared<bool>(false);
   Command command = app.command("doctor");
   command.flag("--json", *json);
-  command.runs([json, &exit] { exit = tell(diagnose(examine()), *json); });
+  command.runs([json, &exit] { exit = print_findings(diagnose(examine()), *json); });
 }
 
 }  // namespace bottle::app

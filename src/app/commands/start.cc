@@ -364,7 +364,7 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   client.signals = &interruption.hand_over();
   // A signal that came while the supervisor started goes to the session, too.
   if (interruption.signal()) (void)wire::send_frame(socket.get(), wire::FrameType::stop, "");
-  client.on_stop = [&](int signal) { interruption.came(signal); };
+  client.on_stop = [&](int signal) { interruption.note_signal(signal); };
   bool refused = false;
   client.on_hello = [&](const std::optional<wire::Hello>& hello) {
     auto judged = place.judge(hello);

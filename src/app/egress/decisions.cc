@@ -116,51 +116,51 @@ Result<> Decisions::File::skip() {
 Result<> Decisions::skip() {
   TRY(near_.skip());
   if (!is_elsewhere(session_)) return guard_.skip();
-  asks_ = true;
+  asks_remote_ = true;
   return ask_there();
 }
 
 // Asks the guard's supervisor on the other machine for the decisions since the last call. The first call only asks
-// where to begin, unless `asked_to_` is set. Adds nothing while that machine does not answer; a later call adds the
+// where to begin, unless `next_remote_` is set. Adds nothing while that machine does not answer; a later call adds the
 // decisions.
 Result<> Decisions::ask_there() {
   std::string answer;
   auto done =
-      ask_supervisor(session_, wire::FrameType::decisions, wire::encode(wire::WantedDecisions{asked_to_}),
+      ask_supervisor(session_, wire::FrameType::decisions, wire::encode(wire::WantedDecisions{next_remote_}),
                      Error{Code::timed_out, "session " + session_ + " did not answer"}, [&](const wire::Frame& frame) {
                        if (frame.type != wire::FrameType::decisions) return false;
                        answer = frame.bytes;
                        return true;
                      });
   // The guard of a session that has not begun has decided nothing yet.
-  if (!done && !asked_to_) asked_to_ = 0;
+  if (!done && !next_remote_) next_remote_ = 0;
   if (!done) return {};
   auto latest = TRY(wire::decode<wire::LatestDecisions>(answer, wire::From::foreign));
   if (latest.next - latest.from != latest.decisions.size())
     return fail(Code::protocol, "the remote machine sent a list of decisions that is not valid");
   // The answer may be for another `bottle egress watch`, and begin earlier.
-  uint64_t begin = asked_to_.value_or(latest.next);
+  uint64_t begin = next_remote_.value_or(latest.next);
   if (latest.from > begin)
     say(std::to_string(latest.from - begin) +
         " decisions are not shown, because the other machine keeps only the latest ones; they will be in the record");
   for (uint64_t i = std::max(latest.from, begin); i < latest.next; ++i)
     guard_.lines.push_back(wire::encode(latest.decisions[static_cast<size_t>(i - latest.from)]));
-  asked_to_ = std::max(latest.next, begin);
+  next_remote_ = std::max(latest.next, begin);
   return {};
 }
 
 // Prepares to read the record of a session on another machine, which is on this machine after the session's end. It
 // also contains the decisions that were missed before.
 void Decisions::read_record_after_all() {
-  asks_ = false;
-  guard_.skipped = asked_to_.value_or(0);
+  asks_remote_ = false;
+  guard_.skipped = next_remote_.value_or(0);
 }
 
 // Passes on all lines that there are now. Stops early when the reader of stdout has closed it.
 Result<> Decisions::pass_all(const Take& take) {
   constexpr int kMany = 1000;  // lines after which it checks for the reader
   for (int count = 1;; ++count) {
-    if (!asks_) TRY(guard_.refill());
+    if (!asks_remote_) TRY(guard_.refill());
     TRY(near_.refill());
     if (guard_.lines.empty() && near_.lines.empty()) return {};
     bool near =
@@ -173,13 +173,13 @@ Result<> Decisions::pass_all(const Take& take) {
 }
 
 Result<> Decisions::each(bool follow, const Take& take) {
-  if (follow && !asks_ && is_elsewhere(session_) && runs_now(session_)) {
-    asks_ = true;
-    asked_to_ = 0;
+  if (follow && !asks_remote_ && is_elsewhere(session_) && runs_now(session_)) {
+    asks_remote_ = true;
+    next_remote_ = 0;
   }
   for (bool last = false;;) {
-    if (asks_ && last) read_record_after_all();
-    if (asks_) TRY(ask_there());
+    if (asks_remote_ && last) read_record_after_all();
+    if (asks_remote_) TRY(ask_there());
     TRY(pass_all(take));
     if (!flush_output()) return {};
     // Reads once more after the session's end, because lines may have been written since the last read.

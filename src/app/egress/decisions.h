@@ -47,8 +47,8 @@ class Decisions {
   void read_record_after_all();
   std::string session_;
   File guard_, near_;
-  bool asks_ = false;                 // asks the other machine for the guard's decisions
-  std::optional<uint64_t> asked_to_;  // the number of the next decision there
+  bool asks_remote_ = false;             // asks the other machine for the guard's decisions
+  std::optional<uint64_t> next_remote_;  // the number of the next decision there
 };
 
 // The names of the files with the decisions of a session's guard, and with those of the broker on this machine.

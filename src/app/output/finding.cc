@@ -14,7 +14,7 @@ json to_json(const Finding& finding) {
   return {{"code", finding.code}, {"severity", severity}, {"what", finding.what}, {"todo", finding.todo}};
 }
 
-int tell(const std::vector<Finding>& findings, bool as_json) {
+int print_findings(const std::vector<Finding>& findings, bool as_json) {
   bool ok = std::ranges::none_of(findings, [](const Finding& f) { return f.severity == Severity::fail; });
   if (as_json) {
     json all = json::array();

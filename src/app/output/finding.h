@@ -13,6 +13,6 @@ nlohmann::json to_json(const Finding& finding);
 
 // Prints the findings for people, or as {"ok":…,"findings":[…]}. Returns the exit status: 1 if one of them is a
 // failure, otherwise 0.
-int tell(const std::vector<Finding>& findings, bool json);
+int print_findings(const std::vector<Finding>& findings, bool json);
 
 }  // namespace bottle::app

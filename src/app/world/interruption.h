@@ -29,8 +29,8 @@ class Interruption {
   const Signals& hand_over();
   // Watches for signals again after hand_over(). A signal that follow() received has requested a stop, too.
   void take_back();
-  // Notes that follow() received this signal.
-  void came(int number) { signal_ = number; }
+  // Notes a signal that follow() received.
+  void note_signal(int number) { signal_ = number; }
 
  private:
   void watch(const std::stop_token& over);

@@ -31,7 +31,7 @@ TEST(Interruption, ASignalRequestsAStopAfterTheSignalsWereTakenBack) {
 TEST(Interruption, ASignalThatFollowReceivedRequestsAStopWhenTheSignalsAreTakenBack) {
   Interruption interruption("stopped", -1);
   interruption.hand_over();
-  interruption.came(SIGINT);
+  interruption.note_signal(SIGINT);
   interruption.take_back();
   EXPECT_TRUE(interruption.stop().stop_requested());
 }
