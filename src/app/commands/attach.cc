@@ -52,19 +52,20 @@ Result<int> attach(const AttachOptions& options) {
   if (client.input == Input::terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
   auto ended = session::follow(fd.get(), client);
-  if (ended && ended->detached) {
+  if (ended && std::holds_alternative<session::Detached>(*ended)) {
     show_detached(name);
     return 0;
   }
   int status = 0;
-  if (ended) {
-    show_result(ended->result, {});
-    status = ended->exit;
+  const auto* result = ended ? std::get_if<wire::SessionResult>(&*ended) : nullptr;
+  if (result) {
+    show_result(*result, {});
+    status = result->exit;
   } else {
     status = report(ended.error());
   }
   // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
-  if (!ended || !ended->result.receipt.confirmed) session::await_end(fd.get());
+  if (!result || !result->receipt.confirmed) session::await_end(fd.get());
   return status;
 }
 

@@ -116,7 +116,8 @@ std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names)
     auto ended = end();
     if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was faster; this waits for it
     if (ended) {
-      receipt.confirmed = ended->result.receipt.confirmed;
+      const auto* result = std::get_if<wire::SessionResult>(&*ended);
+      receipt.confirmed = result && result->receipt.confirmed;
       (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on its remote machine");
     } else if (ended.error().code == Code::not_found) {
       receipt.confirmed = true;  // it was already gone

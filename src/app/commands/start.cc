@@ -356,8 +356,8 @@ int report_stop(const Error& error, const StartOptions& options, const Interrupt
 // Connects the terminal to the session until the session ends or the operator leaves it. Returns bottle's exit status,
 // or nothing if the machine has changed and another start would succeed. In that case, nothing has run, and no value
 // was sent.
-Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
-                                  Interruption& interruption, const Progress& progress) {
+Result<std::optional<int>> run_client(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
+                                      Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
   session::ClientOptions client = client_of(plan, place, options.output, progress);
   // From here on, the loop of session::follow() handles signals and passes them to the session.
@@ -378,24 +378,25 @@ Result<std::optional<int>> follow(const Request& request, const plan::Plan& plan
   // its name.
   if (again ? !options.name.empty() : refused) end(socket.get());
   if (again) return std::nullopt;
-  if (ended && ended->detached) {
+  if (ended && std::holds_alternative<session::Detached>(*ended)) {
     show_detached(plan.session);
     return 0;
   }
   int status = 0;
-  if (ended) {
-    show_result(ended->result, options.output);
-    status = ended->exit;
+  const auto* result = ended ? std::get_if<wire::SessionResult>(&*ended) : nullptr;
+  if (result) {
+    show_result(*result, options.output);
+    status = result->exit;
   } else {
     bool stopped = ended.error().code == Code::canceled;  // otherwise it is a failure, even if a signal arrived
     status = stopped ? report_stop(ended.error(), options, interruption) : report(ended.error(), options.output.json);
   }
   // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
-  if (!ended || !ended->result.receipt.confirmed) session::await_end(socket.get());
+  if (!result || !result->receipt.confirmed) session::await_end(socket.get());
   return status;
 }
 
-// Returns as follow() does.
+// Returns as run_client() does.
 Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
   auto place = TRY(choose_place(request, progress));
@@ -416,7 +417,7 @@ Result<std::optional<int>> start_once(const Request& request, Interruption& inte
   // The values are asked for last, so that the operator types no passphrase for a start that fails before.
   wire::Job job = TRY(make_job(request, planned));
   UniqueFd socket = TRY(place->start(std::move(job)));
-  return follow(request, plan, *place, std::move(socket), interruption, progress);
+  return run_client(request, plan, *place, std::move(socket), interruption, progress);
 }
 
 Result<int> start_session(const StartOptions& options, Interruption& interruption) {

@@ -102,7 +102,7 @@ Result<> add_links(const std::string& directory, std::vector<std::string>& place
 // Appends where a path leads, and the place of each link on the way, because whoever can replace the link decides
 // where the path leads. All of them are absolute and without links in their directories. Parts that do not exist are
 // kept as they are written.
-void follow(const std::string& path, std::vector<std::string>& all) {
+void add_places_on_the_way(const std::string& path, std::vector<std::string>& all) {
   fs::path left = path, at = "/";
   // The system also follows at most 40 links, so a path with more links cannot be resolved.
   for (int links = 0; links < 40;) {
@@ -175,13 +175,13 @@ Result<std::vector<std::string>> trusted_places(const Directories& own,
       if (each.ends_with("/meta")) TRY(add_entries(entry));
   std::vector<std::string> all;
   for (const auto& place : places)
-    if (place.starts_with('/')) follow(place, all);
+    if (place.starts_with('/')) add_places_on_the_way(place, all);
   return all;
 }
 
 bool leads_into(const std::string& path, const std::string& directory) {
   std::vector<std::string> places;
-  follow(path, places);
+  add_places_on_the_way(path, places);
   return std::ranges::any_of(places,
                              [&](const auto& each) { return each == directory || each.starts_with(directory + "/"); });
 }

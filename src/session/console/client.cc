@@ -143,14 +143,12 @@ class Follower {
   }
 
   // Leaves the session, which continues.
-  Ended detach() {
+  Detached detach() {
     lost_ += outbox_.size();  // the supervisor gets no more of the input
     post_first(FrameType::detach);
     leave_terminal();
     tell_lost();
-    Ended ended;
-    ended.detached = true;
-    return ended;
+    return Detached{};
   }
 
   // Begins to pass on the operator's input.
@@ -275,12 +273,8 @@ class Follower {
           break;
         case FrameType::failure:
           return std::unexpected(TRY(wire::decode<Error>(frame.bytes, wire::From::ours)));
-        case FrameType::result: {
-          Ended ended;
-          ended.result = TRY(wire::decode<wire::SessionResult>(frame.bytes, wire::From::ours));
-          ended.exit = ended.result.exit;
-          return ended;
-        }
+        case FrameType::result:
+          return TRY(wire::decode<wire::SessionResult>(frame.bytes, wire::From::ours));
         case FrameType::input:
           break;  // for a near side; this client simply waits
         default:

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "base/error.h"
 #include "base/os/signals.h"
@@ -20,12 +21,10 @@ namespace bottle::session {
 // The signals that a launcher handles while it starts or watches a session.
 inline constexpr std::initializer_list<int> kLauncherSignals = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
 
-// Says how follow() ended. `result` is empty if the operator detached.
-struct Ended {
-  bool detached = false;  // the operator detached; the session continues
-  int exit = 0;           // the agent's exit status
-  wire::SessionResult result;
-};
+// Says that the operator left the session, which continues.
+struct Detached {};
+// Says how follow() ended: the operator detached, or the session ended with this result.
+using Ended = std::variant<Detached, wire::SessionResult>;
 
 // Carries keystrokes and the screen instead of the socket's frames. mosh implements it.
 class Typing {

@@ -168,11 +168,22 @@ TEST(Follow, ReadsOnlyTheDetachKeyForAHeadlessAgent) {
   auto ended = follow(pair.ours.get(), {.input = ClientOptions::Input::detach_key});
   ::dup2(own_input.get(), 0);
   ASSERT_TRUE(ended) << ended.error().what;
-  EXPECT_TRUE(ended->detached);
+  EXPECT_TRUE(std::holds_alternative<Detached>(*ended));
   pair.ours.reset();
   std::string types;
   while (auto frame = receive_frame(pair.theirs.get())) types += static_cast<char>(frame->type);
   EXPECT_EQ(types, "wd") << "the size and the end";
+}
+
+TEST(Follow, ReturnsTheResultOfTheSession) {
+  auto pair = make_socket_pair().value();
+  wire::SessionResult sent{.session = "x1", .exit = 7, .receipt = {.session = "x1", .confirmed = true}};
+  ASSERT_TRUE(send_frame(pair.theirs.get(), FrameType::result, wire::encode(sent)));
+  auto ended = follow(pair.ours.get(), {});
+  ASSERT_TRUE(ended) << ended.error().what;
+  const auto* result = std::get_if<wire::SessionResult>(&*ended);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(wire::encode(*result), wire::encode(sent));
 }
 
 TEST(AwaitEnd, HasALimit) {
