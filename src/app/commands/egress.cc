@@ -56,7 +56,7 @@ Result<> watch(const EgressOptions& o) {
 
 // Returns the reason for a verdict, as the rest of a line.
 std::string because(const CandidatePolicy::Verdict& verdict) {
-  std::string text = verdict.allowed ? verdict.way : verdict.code + ": " + verdict.reason;
+  std::string text = verdict.allowed ? word_of(verdict.way) : verdict.code + ": " + verdict.reason;
   if (!verdict.rule.empty()) text += (verdict.allowed ? ", by " : "; the closest rule is ") + verdict.rule;
   return verdict.preset.empty() ? text : text + " of the preset " + verdict.preset;
 }
@@ -75,7 +75,7 @@ Result<int> test(const EgressOptions& o) {
                         {"allowed", verdict.allowed},
                         {"code", verdict.code},
                         {"reason", verdict.reason},
-                        {"way", verdict.way},
+                        {"way", word_of(verdict.way)},
                         {"rule", verdict.rule},
                         {"preset", verdict.preset}});
   }

@@ -112,6 +112,7 @@ TEST_F(Commands, egress_test_says_what_the_guard_would_decide) {
   EXPECT_EQ(requests[0]["way"], "inspected");
   EXPECT_EQ(requests[0]["rule"], "{host: api.example.org, methods: [GET], paths: [\"/v1/**\"]}");
   EXPECT_EQ(requests[1]["code"], "not_allowed");
+  EXPECT_EQ(requests[1]["way"], "refused");
   EXPECT_EQ(requests[1]["reason"], "no rule allows this path");
   EXPECT_EQ(requests[2]["way"], "blind");
   EXPECT_EQ(requests[3]["preset"], "npm@1");

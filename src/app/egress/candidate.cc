@@ -7,6 +7,7 @@
 #include "app/egress/candidate.h"
 
 #include <algorithm>
+#include <array>
 
 #include "app/world/own_directories.h"
 #include "app/world/world.h"
@@ -74,6 +75,20 @@ Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
+Way way_of(guard::ConnectJudgement::Way way) {
+  switch (way) {
+    case guard::ConnectJudgement::Way::refused:
+      return Way::refused;
+    case guard::ConnectJudgement::Way::ssh:
+      return Way::ssh;
+    case guard::ConnectJudgement::Way::inspected:
+      return Way::inspected;
+    case guard::ConnectJudgement::Way::blind:
+      return Way::blind;
+  }
+  return Way::refused;
+}
+
 }  // namespace
 
 Result<CandidatePolicy> CandidatePolicy::load(const PolicySource& source) {
@@ -103,11 +118,17 @@ Result<CandidatePolicy> CandidatePolicy::make(const manifest::Egress& egress, co
   return policy;
 }
 
-CandidatePolicy::Verdict CandidatePolicy::verdict_of(const policy::Decision& decision, std::string way) const {
+std::string word_of(Way way) {
+  constexpr std::array kWords = {"refused", "ssh", "inspected", "blind", "plain"};
+  static_assert(kWords.size() == static_cast<size_t>(Way::plain) + 1);
+  return kWords[static_cast<size_t>(way)];
+}
+
+CandidatePolicy::Verdict CandidatePolicy::verdict_of(const policy::Decision& decision, Way way) const {
   Verdict verdict{.allowed = decision.allowed,
                   .code = std::string(decision.code),
                   .reason = decision.reason,
-                  .way = decision.allowed ? std::move(way) : "refused"};
+                  .way = decision.allowed ? way : Way::refused};
   if (!decision.rule) return verdict;
   auto rule = std::ranges::find_if(egress_.allow, [&](const auto& each) { return is_of(each, *decision.rule); });
   if (rule != egress_.allow.end()) verdict.preset = rule->preset;
@@ -129,10 +150,8 @@ policy::Decision CandidatePolicy::unless_name_carries(policy::Decision decision,
 }
 
 CandidatePolicy::Verdict CandidatePolicy::judge_connect(const policy::Host& host, uint16_t port) const {
-  using Way = guard::ConnectJudgement::Way;
   auto judged = guard::judge_connect(*config_, host, port);
-  const char* way = judged.way == Way::ssh ? "ssh" : judged.way == Way::inspected ? "inspected" : "blind";
-  Verdict verdict = verdict_of(unless_name_carries(judged.decision, host, port), way);
+  Verdict verdict = verdict_of(unless_name_carries(judged.decision, host, port), way_of(judged.way));
   verdict.judges_requests = verdict.allowed && judged.decision.restricted;
   return verdict;
 }
@@ -140,7 +159,7 @@ CandidatePolicy::Verdict CandidatePolicy::judge_connect(const policy::Host& host
 CandidatePolicy::Verdict CandidatePolicy::judge_request(const policy::Host& host, uint16_t port, bool tls,
                                                         std::string_view method, std::string_view target) const {
   auto decision = guard::judge_request(*config_, host, port, tls, method, target);
-  return verdict_of(unless_name_carries(std::move(decision), host, port), tls ? "inspected" : "plain");
+  return verdict_of(unless_name_carries(std::move(decision), host, port), tls ? Way::inspected : Way::plain);
 }
 
 Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& method, const std::string& text) const {
@@ -148,7 +167,7 @@ Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& metho
   const auto& [host, port] = url.authority;
   if (url.tls)
     // If a tunnel is refused or not inspected, this decides about everything in it.
-    if (Verdict tunnel = judge_connect(host, port); tunnel.way != "inspected") return tunnel;
+    if (Verdict tunnel = judge_connect(host, port); tunnel.way != Way::inspected) return tunnel;
   if (std::string why = guard::malformed(method, url.target); !why.empty())
     return fail(Code::invalid, "the guard answers '" + method + " " + text + "' with 400: " + why,
                 "write it as a client sends it, with %20 for a space");
@@ -173,7 +192,7 @@ CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision
   bool lacks_requests = was_allowed && connect && decision.code == "allowed" && now.judges_requests;
   if (lacks_cause || lacks_requests) return {Change::unjudged, {}};
   // The record does not say whether the request came over TLS. Only port 80 is almost always plain.
-  if (http && now.allowed && decision.port != 80) now.way = "inspected";
+  if (http && now.allowed && decision.port != 80) now.way = Way::inspected;
   if (now.allowed == was_allowed) return {Change::none, std::move(now)};
   return {now.allowed ? Change::allowed : Change::refused, std::move(now)};
 }

@@ -1,6 +1,7 @@
 // Applies the policy of a session as its guard would, without a session.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,12 @@ struct PolicySource {
   std::string agent, config;
 };
 
+// Says what a guard does with a connection: refuses it, passes it on to an ssh host that the policy names, inspects it,
+// or passes it on as a blind tunnel. A `plain` request uses http://.
+enum class Way : uint8_t { refused, ssh, inspected, blind, plain };
+// Returns the word for it in the output of `bottle egress test`.
+std::string word_of(Way way);
+
 // Holds a compiled policy. Its functions are pure after load().
 class CandidatePolicy {
  public:
@@ -31,7 +38,7 @@ class CandidatePolicy {
   struct Verdict {
     bool allowed = false;
     std::string code, reason;
-    std::string way;   // "refused", "ssh", "inspected", "blind" or "plain" (http://)
+    Way way = Way::refused;
     std::string rule;  // the rule that allows it or comes closest, as the manifest has it; empty if there is none
     std::string preset;
     bool judges_requests = false;  // for a tunnel: whether the rules name methods or paths for the requests in it
@@ -51,7 +58,7 @@ class CandidatePolicy {
   Replayed replay(const wire::Decision& decision) const;
 
  private:
-  Verdict verdict_of(const policy::Decision& decision, std::string way) const;
+  Verdict verdict_of(const policy::Decision& decision, Way way) const;
   policy::Decision unless_name_carries(policy::Decision decision, const policy::Host& host, uint16_t port) const;
   Verdict judge_connect(const policy::Host& host, uint16_t port) const;
   Verdict judge_request(const policy::Host& host, uint16_t port, bool tls, std::string_view method,
