@@ -149,7 +149,7 @@ Hello hello() {
   h.memory = 8ull << 30;
   h.disk_free = 50ull << 30;
   h.cpus = 4;
-  h.interfaces = {{"eth0", "other"}};
+  h.interfaces = {{"eth0", InterfaceKind::other}};
   h.routes = {{"eth0", "203.0.113.0/24"}};
   h.images = {"bottle-agent-shell:0123456789ab", "own:1 sha256:00"};
   h.mosh = h.token = true;

@@ -295,6 +295,14 @@ TEST(Hellos, AnEngineThatDoesNotAnswerHasNoFacts) {
   EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign)) << "it both answers and does not";
 }
 
+TEST(Hellos, AnInterfaceOfAnUnknownKindIsRefused) {
+  Hello hello{.interfaces = {{"gre1", InterfaceKind::other}}};
+  json message = json::parse(encode(hello));
+  ASSERT_TRUE(decode<Hello>(message.dump(), From::foreign));
+  message["interfaces"][0]["kind"] = "gre";
+  EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign)) << "nothing could say where it leads";
+}
+
 TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
   json record = json::parse(encode(VmRecord{}));
   record["disk_gb"] = uint64_t{1} << 40;

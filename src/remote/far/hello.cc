@@ -27,24 +27,25 @@ using session::host_routes, session::image_identities;
 
 namespace {
 
-// Returns what an interface is, in the words of wire::Interface. The kernel reports most kinds. Some VPN programs use
-// ordinary tun devices or unknown kinds, so their usual names count, too.
-std::string kind_of(const std::string& interface) {
+// Returns what an interface is. The kernel reports most kinds. Some VPN programs use ordinary tun devices or unknown
+// kinds, so their usual names count, too.
+wire::InterfaceKind kind_of(const std::string& interface) {
+  using enum wire::InterfaceKind;
   std::string base = "/sys/class/net/" + interface;
   auto has = [&](const char* name) { return ::access((base + name).c_str(), F_OK) == 0; };
   auto says = [&](const char* name, const char* text) {
     auto content = read_file(base + name, 4096);
     return content && content->find(text) != std::string::npos;
   };
-  if (has("/tun_flags")) return "tun";
-  if (says("/uevent", "DEVTYPE=wireguard")) return "wireguard";
-  if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return "overlay";
+  if (has("/tun_flags")) return tun;
+  if (says("/uevent", "DEVTYPE=wireguard")) return wireguard;
+  if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return overlay;
   // 512 is ARPHRD_PPP of <linux/if_arp.h>.
-  if (says("/type", "512")) return "ppp";
-  if (says("/uevent", "DEVTYPE=bridge")) return "bridge";
+  if (says("/type", "512")) return ppp;
+  if (says("/uevent", "DEVTYPE=bridge")) return bridge;
   for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})
-    if (interface.starts_with(prefix)) return "vpn";
-  return "other";
+    if (interface.starts_with(prefix)) return vpn;
+  return other;
 }
 
 // Lists the network interfaces from sysfs, which needs no privileges and includes interfaces that are down.

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstring>
 #include <map>
-#include <set>
 
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
@@ -42,6 +41,17 @@ bool is_private(const Prefix& prefix) {
 // Returns whether a route may lead to a LAN. An engine's own bridges lead only to its containers.
 bool may_be_a_lan(const std::string& device, const Prefix& to) {
   return is_private(to) && !is_engine_bridge(device) && device != kEgressNetwork;
+}
+
+// Returns whether an interface carries packets to another network than the machine's own.
+bool leads_elsewhere(wire::InterfaceKind kind) {
+  return kind != wire::InterfaceKind::bridge && kind != wire::InterfaceKind::other;
+}
+
+// Returns the milliseconds since 1970 by this machine's clock.
+int64_t clock_ms() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
 // Judges what the machine's kernel can do, as far as its engine uses it. A feature that is not reported counts as
@@ -90,8 +100,7 @@ void judge_engine(const Result<wire::EngineHello>& engine, const std::string& na
 
 }  // namespace
 
-std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
-                           const std::vector<HostRoute>& local_routes, int64_t now_ms) {
+std::vector<Finding> judge_fitness(const wire::Hello& hello, const std::string& name, int64_t now_ms) {
   Findings found;
   judge_engine(hello.engine, name, found);
   session::judge_memory(found, hello.memory, name + " has " + decimal_size(hello.memory) + " of memory", "");
@@ -106,21 +115,29 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
                "set it with `sudo timedatectl set-ntp true`");
   else found.ok("clock", "the clocks agree");
   found.ok("kernel", "Linux " + hello.kernel + " on " + hello.machine);
+  return found.take();
+}
 
-  // The agent may take over that machine, so the machine must not lead back to the operator.
-  for (const auto& [device, kind] : hello.interfaces) {
-    // Each of these carries packets to another network than the machine's own.
-    static const std::set<std::string> kSuspect = {"tun", "wireguard", "overlay", "ppp", "vpn"};
-    if (kSuspect.contains(kind))
-      found.fail("vpn",
-                 name + " has the interface " + device + " (" + kind + "), which an agent that escapes could use",
-                 "use another machine, or accept this one with --allow-vpn");
+// The agent may take over that machine, so the machine must not lead back to the operator.
+std::vector<Finding> judge_ways_back(const wire::Hello& hello, const std::string& name,
+                                     const Result<std::vector<HostRoute>>& local_routes) {
+  Findings found;
+  for (const auto& [device, kind] : hello.interfaces)
+    if (leads_elsewhere(kind))
+      found.fail(
+          "vpn",
+          name + " has the interface " + device + " (" + word_of(kind) + "), which an agent that escapes could use",
+          "use another machine, or accept this one with --allow-vpn");
+  // Without them, nothing proves that the machine is outside this machine's network.
+  if (!local_routes) {
+    found.fail("lan_route", "the routes of your machine cannot be read: " + local_routes.error().what, "");
+    return found.take();
   }
   for (const auto& [device, to] : hello.routes) {
     auto there = parse_prefix(to);
     // A text that is not a network cannot be compared, and an honest machine sends none.
     if (!there || !may_be_a_lan(device, *there)) continue;
-    for (const auto& here : local_routes)
+    for (const auto& here : *local_routes)
       if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
         found.fail("lan_route",
                    name + " has a route to " + to_string(*there) + " through " + device + ", and your machine is in " +
@@ -131,24 +148,20 @@ std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
 }
 
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name) {
-  auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-                 .count();
-  auto routes = host_routes();
-  auto all = judge(hello, name, routes.value_or(std::vector<session::HostRoute>()), now);
-  // Without them, nothing proves that the machine is outside this machine's network.
-  if (!routes)
-    all.push_back(
-        {"lan_route", Severity::fail, "the routes of your machine cannot be read: " + routes.error().what, ""});
+  auto all = judge_fitness(hello, name, clock_ms());
+  for (auto& finding : judge_ways_back(hello, name, host_routes())) all.push_back(std::move(finding));
   return all;
 }
 
 Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn) {
-  for (const auto& finding : remote_findings(hello, name)) {
-    // Only these two depend on what the operator knows about the network. The others would fail later in any case.
-    bool pivot = finding.code == "vpn" || finding.code == "lan_route";
-    if (finding.severity == Severity::fail && !(pivot && allow_vpn))
-      return fail(pivot ? Code::denied : Code::unavailable, finding.what, finding.todo);
-  }
+  auto check = [](Code code, const std::vector<Finding>& findings) -> Result<> {
+    for (const auto& finding : findings)
+      if (finding.severity == Severity::fail) return fail(code, finding.what, finding.todo);
+    return {};
+  };
+  TRY(check(Code::unavailable, judge_fitness(hello, name, clock_ms())));
+  // Only these depend on what the operator knows about the network. The others would fail later in any case.
+  if (!allow_vpn) TRY(check(Code::denied, judge_ways_back(hello, name, host_routes())));
   return {};
 }
 

@@ -14,11 +14,13 @@ namespace bottle::remote {
 
 using session::HostRoute;
 
-// Returns the findings from a far side's hello. `local_routes` are the networks that this machine is in. `now_ms` is
-// this machine's clock.
-std::vector<Finding> judge(const wire::Hello& hello, const std::string& name,
-                           const std::vector<HostRoute>& local_routes, int64_t now_ms);
-// Does the same with this machine's own routes and clock.
+// Returns what the hello of a machine says about whether sessions work there. `now_ms` is this machine's clock.
+std::vector<Finding> judge_fitness(const wire::Hello& hello, const std::string& name, int64_t now_ms);
+// Returns how the machine may lead back to the operator's network, by its hello. With --allow-vpn, the operator accepts
+// that. `local_routes` are the networks that this machine is in.
+std::vector<Finding> judge_ways_back(const wire::Hello& hello, const std::string& name,
+                                     const Result<std::vector<HostRoute>>& local_routes);
+// Returns both, with this machine's own routes and clock.
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name);
 
 // Checks whether a session may run on the machine. Fails with Code::denied if the machine may lead back to the operator

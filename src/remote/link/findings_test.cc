@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 
 namespace bottle::remote {
 
 using session::parse_prefix;
+using wire::InterfaceKind;
 
 namespace {
 
@@ -30,7 +32,7 @@ wire::Hello healthy() {
   hello.clock_ms = kNow;
   hello.memory = 8 * kGigabyte;
   hello.disk_free = 50 * kGigabyte;
-  hello.interfaces = {{"eth0", "other"}, {"docker0", "bridge"}};
+  hello.interfaces = {{"eth0", InterfaceKind::other}, {"docker0", InterfaceKind::bridge}};
   hello.routes = {{"eth0", "203.0.113.0/24"}, {"docker0", "172.17.0.0/16"}, {"eth0", "fd00:9::/64"}};
   hello.engine = wire::EngineHello{.api = "1.50",
                                    .version = "28.2.2",
@@ -44,7 +46,11 @@ wire::Hello healthy() {
   return hello;
 }
 
-std::vector<Finding> judged(const wire::Hello& hello) { return judge(hello, "me@far", kHere, kNow); }
+std::vector<Finding> judged(const wire::Hello& hello) {
+  auto all = judge_fitness(hello, "me@far", kNow);
+  for (const Finding& finding : judge_ways_back(hello, "me@far", kHere)) all.push_back(finding);
+  return all;
+}
 
 TEST(Findings, AHealthyMachineHasNoFault) {
   std::vector<std::string> codes;
@@ -92,7 +98,7 @@ auto storage(const char* driver) { return engine<std::string>(&wire::EngineHello
 auto route(const char* device, const char* to) {
   return [=](wire::Hello& hello) { hello.routes.push_back({device, to}); };
 }
-auto interface(const char* name, const char* kind) {
+auto interface(const char* name, InterfaceKind kind) {
   return [=](wire::Hello& hello) { hello.interfaces.push_back({name, kind}); };
 }
 auto clock(int64_t off) {
@@ -131,9 +137,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"clock_behind", clock(-24 * 60 * kMinute), "clock", Severity::fail, "off by -1440 minutes"},
         Case{"clock_just_too_far", clock(5 * kMinute + 1), "clock", Severity::fail, "off by 5 minutes"},
         Case{"clock_of_no_time", [](wire::Hello& h) { h.clock_ms = INT64_MIN; }, "clock", Severity::fail, "off by"},
-        Case{"tun", interface("tun7", "tun"), "vpn", Severity::fail, "tun7 (tun)"},
-        Case{"wireguard", interface("home", "wireguard"), "vpn", Severity::fail, "home (wireguard)"},
-        Case{"named_as_a_vpn", interface("tailscale0", "vpn"), "vpn", Severity::fail, "tailscale0"},
+        Case{"tun", interface("tun7", InterfaceKind::tun), "vpn", Severity::fail, "tun7 (tun)"},
+        Case{"wireguard", interface("home", InterfaceKind::wireguard), "vpn", Severity::fail, "home (wireguard)"},
+        Case{"overlay", interface("vx1", InterfaceKind::overlay), "vpn", Severity::fail, "vx1 (overlay)"},
+        Case{"ppp", interface("ppp0", InterfaceKind::ppp), "vpn", Severity::fail, "ppp0 (ppp)"},
+        Case{"named_as_a_vpn", interface("tailscale0", InterfaceKind::vpn), "vpn", Severity::fail, "tailscale0"},
         Case{"lan", route("eth1", "192.168.1.0/24"), "lan_route", Severity::fail, "192.168.1.0/24"},
         Case{"part_of_the_lan", route("eth1", "192.168.1.128/25"), "lan_route", Severity::fail,
              "your machine is in 192.168.1.0/24"},
@@ -156,7 +164,7 @@ TEST(Findings, HarmlessPropertiesAreNoFaults) {
                       Change(engine<std::string>(&wire::EngineHello::cgroup, "1")),
                       Change(route("br-0123456789ab", "192.168.1.0/24")), Change(route("bottle-egress", "10.0.0.0/24")),
                       Change(route("eth0", "fd00:1:2:4::/64")), Change(route("eth0", "nonsense")),
-                      Change(interface("br-lan", "bridge"))}) {
+                      Change(interface("br-lan", InterfaceKind::bridge))}) {
     wire::Hello hello = healthy();
     change(hello);
     for (const Finding& finding : judged(hello)) EXPECT_EQ(finding.severity, Severity::ok) << finding.what;
@@ -170,6 +178,32 @@ TEST(Findings, WithoutAnEngineItsFeaturesAreNotJudged) {
     EXPECT_TRUE(finding.code != "limits" && finding.code != "seccomp" && finding.code != "storage" &&
                 finding.code != "cgroup")
         << finding.code;
+}
+
+TEST(Findings, WithoutRoutesHereTheMachineMayBeInTheOperatorsNetwork) {
+  auto all = judge_ways_back(healthy(), "me@far", fail(Code::denied, "no netlink"));
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].code, "lan_route");
+  EXPECT_EQ(all[0].severity, Severity::fail);
+  EXPECT_NE(all[0].what.find("no netlink"), std::string::npos) << all[0].what;
+}
+
+TEST(Findings, TheOperatorCanAcceptOnlyTheWaysBack) {
+  wire::Hello hello = healthy();
+  hello.clock_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  interface("tun7", InterfaceKind::tun)(hello);
+  auto refused = admit(hello, "me@far", false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::denied) << refused.error().what;
+  EXPECT_TRUE(admit(hello, "me@far", true));
+  no_engine(hello);
+  for (bool allow_vpn : {false, true}) {
+    auto unfit = admit(hello, "me@far", allow_vpn);
+    ASSERT_FALSE(unfit);
+    EXPECT_EQ(unfit.error().code, Code::unavailable) << unfit.error().what;
+  }
 }
 
 }  // namespace

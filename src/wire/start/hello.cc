@@ -4,6 +4,8 @@
 // operator learns why.
 #include "wire/start/hello.h"
 
+#include <array>
+
 #include "wire/start/version.h"
 
 namespace bottle::wire {
@@ -11,9 +13,14 @@ namespace bottle::wire {
 constexpr int64_t kLatest = int64_t{1} << 53;  // in milliseconds; sums of such times must not overflow
 constexpr size_t kIdentity = 1000;             // for the reference and the id of an image
 
+constexpr std::array kInterfaceKinds = {"bridge", "tun", "wireguard", "overlay", "ppp", "vpn", "other"};
+static_assert(kInterfaceKinds.size() == static_cast<size_t>(InterfaceKind::other) + 1);
+
+std::string word_of(InterfaceKind kind) { return kInterfaceKinds[static_cast<size_t>(kind)]; }
+
 static void fields(Object& o, Interface& interface) {
   o.words("name", interface.name, kName);
-  o.text("kind", interface.kind, kName);
+  o.choice("kind", interface.kind, kInterfaceKinds);
 }
 
 static void fields(Object& o, Route& route) {

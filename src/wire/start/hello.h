@@ -13,9 +13,15 @@
 
 namespace bottle::wire {
 
+// The kinds of network interfaces that are told apart. `vpn` is one that is only named like that of a VPN program.
+enum class InterfaceKind : uint8_t { bridge, tun, wireguard, overlay, ppp, vpn, other };
+// Returns the word for a kind in messages and findings.
+std::string word_of(InterfaceKind kind);
+
 // Describes a network interface of that machine, without addresses.
 struct Interface {
-  std::string name, kind;  // `kind` is one of bridge, tun, wireguard, overlay, ppp, vpn, other
+  std::string name;
+  InterfaceKind kind = InterfaceKind::other;
 };
 
 // Holds an entry of that machine's routing table.
