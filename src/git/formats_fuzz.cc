@@ -52,11 +52,11 @@ std::string shared_index() {
 }
 
 void index(std::string_view text) {
-  for (size_t id_size : {20, 32})
-    if (auto found = parse_index(text, id_size, [](const std::string&) { return Result<std::string>(shared_index()); }))
+  for (auto format : {ObjectFormat::sha1, ObjectFormat::sha256})
+    if (auto found = parse_index(text, format, [](const std::string&) { return Result<std::string>(shared_index()); }))
       for (const auto& entry : found->entries) {
         require(!entry.path.empty() && entry.path.find('\0') == std::string::npos);
-        require(is_object_id(entry.object) && entry.stage <= 3);
+        require(is_object_id(entry.object) && format_of_id(entry.object) == format && entry.stage <= 3);
       }
 }
 

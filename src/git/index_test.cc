@@ -13,13 +13,13 @@ class IndexFile : public Repositories {
     Repositories::SetUp();
     make_repository();
   }
-  Result<Index> read(size_t id_size = 20) {
-    return parse_index(*read_file(repo + "/.git/index"), id_size,
+  Result<Index> read(ObjectFormat format = ObjectFormat::sha1) {
+    return parse_index(*read_file(repo + "/.git/index"), format,
                        [&](const std::string& id) { return read_file(repo + "/.git/sharedindex." + id); });
   }
   // Returns the entries as `git ls-files --stage` shows them.
-  std::string ours(size_t id_size = 20) {
-    auto index = read(id_size);
+  std::string ours(ObjectFormat format = ObjectFormat::sha1) {
+    auto index = read(format);
     if (!index) return index.error().what;
     std::string text;
     for (const auto& [path, mode, object, size, stage, modified, is_hidden] : index->entries)
@@ -84,7 +84,7 @@ TEST_F(IndexFile, HasLongerIdsWithSha256) {
   git("init -q --object-format=sha256");
   put(repo + "/a.txt", "one\n");
   git("add -A");
-  EXPECT_EQ(ours(32), git("ls-files --stage"));
+  EXPECT_EQ(ours(ObjectFormat::sha256), git("ls-files --stage"));
 }
 
 TEST_F(IndexFile, IsReadWithTheSharedIndexIfItIsSplit) {
@@ -100,7 +100,7 @@ TEST_F(IndexFile, IsReadWithTheSharedIndexIfItIsSplit) {
   git("rm -q --cached dir/b.txt many/9 many/70 many/71");
   put(repo + "/announced", "a\n");
   git("add -N announced");
-  EXPECT_FALSE(parse_index(*read_file(repo + "/.git/index"), 20)) << "it is still split";
+  EXPECT_FALSE(parse_index(*read_file(repo + "/.git/index"), ObjectFormat::sha1)) << "it is still split";
   EXPECT_EQ(ours() + "\n", git("ls-files --stage | grep -v announced") + "\n");
 }
 
@@ -110,7 +110,7 @@ TEST_F(IndexFile, FailsIfTheSharedIndexDoesNotFit) {
   git("add -A");
   std::string split = *read_file(repo + "/.git/index");
   auto with = [&](const std::string& shared) {
-    return parse_index(split, 20, [&](const std::string&) -> Result<std::string> { return shared; });
+    return parse_index(split, ObjectFormat::sha1, [&](const std::string&) -> Result<std::string> { return shared; });
   };
   EXPECT_EQ(with(split).error().what, "git's index is split into more than two files");
   EXPECT_FALSE(with(""));
@@ -135,13 +135,16 @@ TEST_F(IndexFile, FailsIfTheSharedIndexDoesNotFit) {
 TEST_F(IndexFile, FailsIfItIsBrokenOrSplit) {
   std::string whole = *read_file(repo + "/.git/index");
   for (size_t size = 0; size < whole.size(); ++size)
-    if (auto index = parse_index(whole.substr(0, size), 20)) EXPECT_EQ(index->entries.size(), 2u) << size;
-  for (size_t size : {0, 4, 11, 12, 60, 100}) EXPECT_FALSE(parse_index(whole.substr(0, size), 20)) << size;
+    if (auto index = parse_index(whole.substr(0, size), ObjectFormat::sha1))
+      EXPECT_EQ(index->entries.size(), 2u) << size;
+  for (size_t size : {0, 4, 11, 12, 60, 100})
+    EXPECT_FALSE(parse_index(whole.substr(0, size), ObjectFormat::sha1)) << size;
   std::string many = whole;
   many.replace(8, 4, "\x7f\xff\xff\xff");
-  EXPECT_EQ(parse_index(many, 20).error().code, Code::limit);
+  EXPECT_EQ(parse_index(many, ObjectFormat::sha1).error().code, Code::limit);
   git("update-index --split-index");
-  EXPECT_EQ(parse_index(*read_file(repo + "/.git/index"), 20).error().what, "git's index is split into two files");
+  EXPECT_EQ(parse_index(*read_file(repo + "/.git/index"), ObjectFormat::sha1).error().what,
+            "git's index is split into two files");
 }
 
 }  // namespace

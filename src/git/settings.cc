@@ -102,9 +102,9 @@ void take(Settings& settings, const Setting& setting) {
 Result<> check_extension(const Setting& setting, Settings& settings, bool& own_config) {
   std::string name = setting.name.substr(std::string_view("extensions.").size()), value = setting.value.value_or("");
   if (name == "objectformat") {
-    if (value != "sha1" && value != "sha256")
-      return fail(Code::invalid, "its object ids are of an unknown format, " + one_line(value, 50));
-    settings.format = value;
+    auto format = object_format(value);
+    if (!format) return fail(Code::invalid, "its object ids are of an unknown format, " + one_line(value, 50));
+    settings.format = *format;
   } else if (name == "refstorage") {
     if (value != "files")
       return fail(Code::invalid,

@@ -10,13 +10,14 @@
 #include "base/error.h"
 #include "base/files/beneath.h"
 #include "git/formats/config.h"
+#include "git/formats/object_format.h"
 
 namespace bottle::git {
 
 // Holds the settings that bottle takes over, from one source or from several. Unless noted, values are as the file
 // has them and may be hostile.
 struct Settings {
-  std::string format = "sha1";  // of the object ids: sha1 or sha256
+  ObjectFormat format = ObjectFormat::sha1;
   bool bare = false;
   bool partial = false;  // objects may be missing, and git would fetch them from a promisor
   enum class Capitals { distinguished, ignored } capitals = Capitals::distinguished;  // in file names: core.ignoreCase
@@ -33,7 +34,6 @@ struct Settings {
 
   // Returns `core` as lines of a configuration file.
   std::string lines() const;
-  size_t id_size() const { return format == "sha256" ? 32 : 20; }  // of an object id, in bytes
 };
 
 // Returns the settings of the operator's repository from `common`/config and, if that file asks for it,

@@ -119,7 +119,7 @@ Result<Index> read_index(const Repository& repository) {
     return std::move(*bytes);
   };
   std::string bytes = TRY(file("index"));
-  return parse_index(bytes, repository.settings.id_size(),
+  return parse_index(bytes, repository.settings.format,
                      [&](const std::string& id) { return file(std::string(kShared) + id); });
 }
 

@@ -371,7 +371,7 @@ TEST_F(Workspace, BlobIdsAreThoseOfGit) {
     std::string content;
     for (size_t i = 0; i < size; ++i) content += static_cast<char>(i * 7 + i / 251);
     put(repo + "/x", content);
-    EXPECT_EQ(blob_id(content), git("hash-object --no-filters x")) << size;
+    EXPECT_EQ(blob_id(git::ObjectFormat::sha1, content), git("hash-object --no-filters x")) << size;
   }
 }
 

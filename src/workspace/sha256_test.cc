@@ -21,7 +21,7 @@ class Sha256 : public AgentWork {
 TEST_F(Sha256, ARepositoryIsSent) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
-  EXPECT_EQ(sent.base.size(), 64u);
+  EXPECT_EQ(git::format_of_id(sent.base), git::ObjectFormat::sha256);
   EXPECT_EQ(git("rev-parse HEAD", inside), sent.base);
   git("fsck --strict", inside);
 }
@@ -70,7 +70,7 @@ TEST_F(Sha256, FilesAreRecognizedWithoutARecord) {
 TEST_F(Sha256, BlobIdsAreThoseOfGit) {
   for (const auto& content : {std::string(), std::string("one\n")}) {
     put(repo + "/x", content);
-    EXPECT_EQ(blob_id(content, 32), git("hash-object --no-filters x"));
+    EXPECT_EQ(blob_id(git::ObjectFormat::sha256, content), git("hash-object --no-filters x"));
   }
 }
 

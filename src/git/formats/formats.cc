@@ -8,6 +8,8 @@
 
 #include "base/text/parse.h"
 
+#include "git/formats/object_format.h"
+
 namespace bottle::git {
 namespace {
 
@@ -37,10 +39,8 @@ bool unquote(std::string_view text, std::string& out) {
 
 }  // namespace
 
-// 40 digits are SHA-1, and 64 are SHA-256.
 bool is_object_id(std::string_view text) {
-  return (text.size() == 40 || text.size() == 64) &&
-         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return format_of_id(text) && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 bool is_branch_name(std::string_view name) {

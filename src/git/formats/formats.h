@@ -10,7 +10,8 @@ namespace bottle::git {
 
 using Refs = std::map<std::string, std::string>;  // refs/heads/main → object id
 
-bool is_object_id(std::string_view text);  // 40 or 64 lower-case hexadecimal digits
+// Returns whether the text has the lower-case hexadecimal digits of an object id of either format (object_format.h).
+bool is_object_id(std::string_view text);
 
 // Returns whether the whole name, which begins with refs/, is valid (git-check-ref-format(1)).
 bool is_ref_name(std::string_view name);

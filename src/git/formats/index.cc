@@ -84,7 +84,8 @@ Result<std::vector<uint32_t>> bits_in(std::string_view& bytes) {
 // Reads the file from its beginning to its end. rest_ holds the bytes that have not been read yet.
 class Reader {
  public:
-  Reader(std::string_view bytes, size_t id_size) : rest_(bytes), size_(bytes.size()), id_size_(id_size) {}
+  Reader(std::string_view bytes, ObjectFormat format)
+      : rest_(bytes), size_(bytes.size()), id_bytes_(id_bytes(format)) {}
 
   Result<Parts> read() {
     if (take(4) != "DIRC") return broken("has no valid header");
@@ -112,7 +113,7 @@ class Reader {
   // Reads one entry: the numbers of stat(2), the object id, flags, and the path.
   Result<> entry(Parts& parts) {
     size_t start = size_ - rest_.size();
-    std::string_view stat = take(kStat), id = take(id_size_);
+    std::string_view stat = take(kStat), id = take(id_bytes_);
     uint32_t flags = number(2), more = flags & kExtended ? number(2) : 0;
     if (!is_whole_) return broken("ends too early");
     // Version 3 introduced these flags.
@@ -175,22 +176,22 @@ class Reader {
   // Checks what follows the entries, up to the checksum. An extension may be ignored if its name begins with a capital.
   Result<> extensions(Parts& parts) {
     // The file ends with a checksum as long as an object id.
-    while (rest_.size() > id_size_) {
+    while (rest_.size() > id_bytes_) {
       std::string_view name = take(4);
       uint32_t size = number(4);
       std::string_view body = take(size);
-      if (!is_whole_ || rest_.size() < id_size_) return broken("ends within an extension");
+      if (!is_whole_ || rest_.size() < id_bytes_) return broken("ends within an extension");
       // `sdir` only says that the index has directories, which the entries show as well.
       if (name == "link") parts.link = TRY(link(body));
       else if (name != "sdir" && (name[0] < 'A' || name[0] > 'Z')) return broken("has an unknown extension");
     }
-    return rest_.size() == id_size_ ? Result<>{} : broken("ends too early");
+    return rest_.size() == id_bytes_ ? Result<>{} : broken("ends too early");
   }
 
   Result<Link> link(std::string_view body) const {
-    if (body.size() < id_size_) return broken("ends within an extension");
-    std::string id = to_hex(body.substr(0, id_size_));
-    body.remove_prefix(id_size_);
+    if (body.size() < id_bytes_) return broken("ends within an extension");
+    std::string id = to_hex(body.substr(0, id_bytes_));
+    body.remove_prefix(id_bytes_);
     Link link;
     // An id of zeros means that there is no shared index, and that all entries are in this file.
     if (id.find_first_not_of('0') != std::string::npos) link.shared = id;
@@ -202,7 +203,7 @@ class Reader {
   }
 
   std::string_view rest_;
-  size_t size_, id_size_, path_bytes_ = 0;
+  size_t size_, id_bytes_, path_bytes_ = 0;
   uint32_t version_ = 0;
   bool is_whole_ = true;
   bool has_empty_path_ = false;  // only a split index may have one, in an entry that replaces one of the shared index
@@ -249,14 +250,14 @@ Result<Parts> put_over(Parts base, Parts split) {
 
 }  // namespace
 
-Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIndex& shared) {
-  Parts parts = TRY(Reader(bytes, id_size).read());
+Result<Index> parse_index(std::string_view bytes, ObjectFormat format, const SharedIndex& shared) {
+  Parts parts = TRY(Reader(bytes, format).read());
   if (parts.link) {
     if (!shared) return broken("is split into two files");
     Parts base;
     if (!parts.link->shared.empty()) {
       std::string other = TRY(shared(parts.link->shared));
-      base = TRY(Reader(other, id_size).read());
+      base = TRY(Reader(other, format).read());
     }
     // git writes only two levels, and more would let a file make this program read files without end.
     if (base.link) return broken("is split into more than two files");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "git/formats/object_format.h"
 
 namespace bottle::git {
 
@@ -29,12 +30,12 @@ struct Index {
 // Returns the bytes of the file sharedindex.ID, to which an index that is split into two files refers.
 using SharedIndex = std::function<Result<std::string>(const std::string& id)>;
 
-// Reads versions 2 to 4. `id_size` is the number of bytes of an object id: 20 or 32. Leaves out files that `git add
+// Reads versions 2 to 4, in a repository of this format. Leaves out files that `git add
 // --intent-to-add` announced, because the index has no content for them. Does not verify the checksum, because git
 // can be told to leave it out. Fails with Code::protocol for what git would refuse, and without `shared` for an index
 // that is split into two files. Fails with Code::limit if there are more than a million entries, or more than 128 MB
 // of paths.
-Result<Index> parse_index(std::string_view bytes, size_t id_size, const SharedIndex& shared = nullptr);
+Result<Index> parse_index(std::string_view bytes, ObjectFormat format, const SharedIndex& shared = nullptr);
 
 // Returns an index in version 2 with the path, mode and object of these entries, up to the checksum: the hash of the
 // whole, which follows. The entries must be sorted by path. git takes each file for one that may have changed. Fails

@@ -34,7 +34,7 @@ Result<Directory> Directory::make(const std::string& path, const Content& conten
   if (is_whole) TRY(make_directories(path + "/objects/pack"));
   if (is_whole || has_info) TRY(make_directories(path + "/info"));
   // Extensions count only with format version 1.
-  bool sha256 = content.format == "sha256";
+  bool sha256 = content.format == ObjectFormat::sha256;
   std::string config = std::string("[core]\n\trepositoryformatversion = ") + (sha256 ? "1" : "0") +
                        "\n\tfilemode = true\n\tbare = " + (content.bare ? "true" : "false") +
                        "\n\tlogallrefupdates = " + (content.bare ? "false" : "true") + "\n";

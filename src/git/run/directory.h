@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "git/formats/object_format.h"
 
 namespace bottle::git {
 
@@ -16,7 +17,7 @@ class Directory {
   // Describes what a new directory contains. Every text in it must be checked or written by us, because git obeys
   // `config`.
   struct Content {
-    std::string format = "sha1";  // of the object ids: sha1 or sha256
+    ObjectFormat format = ObjectFormat::sha1;
     bool bare = true;
     std::string head = "refs/heads/main";      // a ref or an object id
     std::string config;                        // lines that are added to the required configuration

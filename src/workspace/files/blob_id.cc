@@ -6,15 +6,19 @@
 
 namespace bottle::workspace {
 
-BlobHash::BlobHash(uint64_t size, size_t id_size)
-    : sha_(id_size == 20 ? pki::Digest::Algorithm::sha1 : pki::Digest::Algorithm::sha256) {
+pki::Digest digest_for(git::ObjectFormat format) {
+  using Algorithm = pki::Digest::Algorithm;
+  return pki::Digest(format == git::ObjectFormat::sha1 ? Algorithm::sha1 : Algorithm::sha256);
+}
+
+BlobHash::BlobHash(git::ObjectFormat format, uint64_t size) : sha_(digest_for(format)) {
   add("blob " + std::to_string(size) + '\0');
 }
 
 std::string BlobHash::end() { return to_hex(sha_.finish()); }
 
-std::string blob_id(std::string_view content, size_t id_size) {
-  BlobHash hash(content.size(), id_size);
+std::string blob_id(git::ObjectFormat format, std::string_view content) {
+  BlobHash hash(format, content.size());
   hash.add(content);
   return hash.end();
 }

@@ -5,14 +5,18 @@
 #include <string>
 #include <string_view>
 
+#include "git/formats/object_format.h"
 #include "pki/seal.h"
 
 namespace bottle::workspace {
 
-// Hashes a blob of `size` bytes, which arrive in pieces. `id_size` is as for blob_id().
+// Returns the hash that makes ids of this format.
+pki::Digest digest_for(git::ObjectFormat format);
+
+// Hashes a blob of `size` bytes, which arrive in pieces.
 class BlobHash {
  public:
-  explicit BlobHash(uint64_t size, size_t id_size = 20);
+  BlobHash(git::ObjectFormat format, uint64_t size);
   // Adds the next piece. All pieces together must have the size that the constructor got.
   void add(std::string_view bytes) { sha_.feed(bytes); }
   std::string end();  // as blob_id(); call it only once
@@ -22,7 +26,7 @@ class BlobHash {
 };
 
 // Returns the hash of "blob SIZE\0" and the content in lower-case hexadecimal, as `git hash-object` does in a
-// repository whose ids have `id_size` bytes: SHA-1 for 20, SHA-256 for 32.
-std::string blob_id(std::string_view content, size_t id_size = 20);
+// repository of this format.
+std::string blob_id(git::ObjectFormat format, std::string_view content);
 
 }  // namespace bottle::workspace

@@ -147,13 +147,13 @@ std::optional<std::string> sent_bytes(const std::string& directory, const std::s
     std::string bytes(std::min(file.size, Recorder::kKeptEach), '\0');
     // Bytes with another id would be shown as a change that the agent did not make.
     if (fd && ::pread(fd.get(), bytes.data(), bytes.size(), file.kept_at) == static_cast<ssize_t>(bytes.size()) &&
-        blob_id(bytes) == file.id)
+        blob_id(file.format(), bytes) == file.id)
       return bytes;
   }
   auto tree = Beneath::open(source);
   if (!tree) return std::nullopt;
   auto bytes = tree->read(path, kLargestAgain);
-  if (!bytes || !*bytes || blob_id(**bytes) != file.id) return std::nullopt;
+  if (!bytes || !*bytes || blob_id(file.format(), **bytes) != file.id) return std::nullopt;
   return std::move(**bytes);
 }
 

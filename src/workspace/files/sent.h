@@ -14,17 +14,21 @@
 #include "base/keyed_hash.h"
 #include "base/unique_fd.h"
 #include "git/formats/formats.h"
+#include "git/formats/object_format.h"
 
 namespace bottle::workspace {
 
+// The format of the ids in a record, whatever a repository uses, because files that come back are hashed that way.
+inline constexpr git::ObjectFormat kRecorded = git::ObjectFormat::sha1;
+
 // Describes one file or link as it was sent.
 struct SentFile {
-  std::string mode;        // as git writes it: 100644, 100755, 120000
-  std::string id;          // blob_id() of its bytes: SHA-1 if a record has it, and git's own id if there is no record
+  std::string mode;  // as git writes it: 100644, 100755, 120000
+  std::string id;    // blob_id() of its bytes: of kRecorded if a record has it, and git's own id if there is no record
   bool committed = false;  // a checkout of the base writes exactly these bytes
   int64_t kept_at = -1;    // offset of its bytes in the record; -1 if the record does not have them
   uint64_t size = 0;       // number of those bytes
-  size_t id_size() const { return id.size() / 2; }
+  git::ObjectFormat format() const { return git::format_of_id(id).value_or(kRecorded); }
 };
 
 // Describes a repository that was sent. Its path is below the workspace; "" is the workspace itself.

@@ -434,7 +434,7 @@ class Comparison {
       for (const auto& [path, entry] : *all) paths.insert(path);
     for (const auto& path : paths) {
       const auto *was = find(before, path), *now = find(after, path);
-      if (!now) changes_.changes.push_back({path, git::kNone, std::string(2 * q_.id_size, '0')});
+      if (!now) changes_.changes.push_back({path, git::kNone, git::null_id(q_.format)});
       else if (!was || !same(*was, *now)) changes_.changes.push_back({path, now->mode, now->object});
     }
   }

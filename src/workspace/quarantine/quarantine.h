@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "git/formats/object_format.h"
 #include "git/objects.h"
 #include "git/run/git.h"
 #include "workspace/files/sent.h"
@@ -37,9 +38,9 @@ struct Quarantine {
   // Return the paths of the files without a .git, and of the index with which git reads them.
   std::string tree() const { return root + "/tree"; }
   std::string index() const { return root + "/index"; }
-  size_t id_size = 20;        // bytes of an object id in `repository`: 20 or 32
-  git::Directory repository;  // a bare repository that borrows the operator's objects
-  git::Directory rules;       // the same, with the attributes that `repository` overrides
+  git::ObjectFormat format = git::ObjectFormat::sha1;  // of `repository`
+  git::Directory repository;                           // a bare repository that borrows the operator's objects
+  git::Directory rules;                                // the same, with the attributes that `repository` overrides
 
   KeyedMap<std::string, git::Entry> base;  // the committed files where the work started
   KeyedMap<std::string, SentFile> sent;    // the files that were sent: only what differs from these is the

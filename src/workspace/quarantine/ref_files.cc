@@ -109,7 +109,7 @@ Result<> RefFiles::settings(const std::string& name, const Source& body) {
   settings_.insert(name);
   auto text = TRY(text_of(body, kLargestSettings));
   auto sent = q_.settings.find(name);
-  bool is_same = text && sent != q_.settings.end() && blob_id(*text) == sent->second;
+  bool is_same = text && sent != q_.settings.end() && blob_id(kRecorded, *text) == sent->second;
   // A file without rules has no effect, like a missing one.
   if (!is_same && (sent != q_.settings.end() || !text || !text->empty())) q_.new_settings.insert(name);
   return {};

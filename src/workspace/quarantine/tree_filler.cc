@@ -103,7 +103,7 @@ Result<> TreeFiller::symlink(const Path& path, const std::string& target) {
   }
   auto was = q_.sent.find(name);
   bool same = was != q_.sent.end() && was->second.mode == git::kSymlink &&
-              was->second.id == blob_id(target, was->second.id_size());
+              was->second.id == blob_id(was->second.format(), target);
   if (same) return note(path, name, Quarantine::AsSent{});
   TRY(budget_.hold(name.size() + target.size()));
   return note(path, name, Quarantine::Link{target});
@@ -146,7 +146,7 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
   bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
   bool done = false, same = false, only_mode = false;
   if (!comparable || e.size > kComparedAtMost) {
-    BlobHash hash(e.size, known ? was->second.id_size() : 20);
+    BlobHash hash(known ? was->second.format() : kRecorded, e.size);
     done = TRY(tree_.file(
         path, e.mode & 0100,
         [&](char* to, size_t room) -> Result<size_t> {
@@ -161,7 +161,7 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
   } else {
     content_.clear();
     while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
-    same = blob_id(content_, was->second.id_size()) == was->second.id && TRY(tree_.absent(path));
+    same = blob_id(was->second.format(), content_) == was->second.id && TRY(tree_.absent(path));
     if (!same || rules) done = TRY(write(path, e.mode & 0100));
   }
   if (same) q_.paths[name] = Quarantine::AsSent{};

@@ -18,6 +18,7 @@
 #include "git/formats/index.h"
 #include "git/run/attributes.h"
 #include "pki/seal.h"
+#include "workspace/files/blob_id.h"
 #include "workspace/files/encoding.h"
 #include "workspace/files/lfs_pointer.h"
 #include "workspace/files/paths.h"
@@ -41,7 +42,7 @@ void each_text(std::string_view out, Use use) {
 std::string index_line(const git::Entry& entry) { return entry.mode + " " + entry.object + "\t" + entry.path + '\0'; }
 
 std::string removal_line(const Quarantine& q, const std::string& path) {
-  return "0 " + std::string(2 * q.id_size, '0') + "\t" + path + '\0';
+  return "0 " + git::null_id(q.format) + "\t" + path + '\0';
 }
 
 Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
@@ -62,7 +63,7 @@ namespace {
 
 // Makes a new index with these entries, as `git update-index --index-info` would. git checks the paths of an index only
 // when it adds to one, so they are checked here.
-Result<> write_index(const std::string& path, const Entries& entries, size_t id_size) {
+Result<> write_index(const std::string& path, const Entries& entries, git::ObjectFormat format) {
   std::error_code error;
   std::filesystem::remove(path, error);
   if (entries.empty()) return {};  // a missing index is an empty one
@@ -74,7 +75,7 @@ Result<> write_index(const std::string& path, const Entries& entries, size_t id_
     list.push_back({name, entry.mode, entry.object});
   }
   std::string index = TRY(git::index_of(list));
-  pki::Digest checksum(id_size == 20 ? pki::Digest::Algorithm::sha1 : pki::Digest::Algorithm::sha256);
+  pki::Digest checksum = digest_for(format);
   checksum.feed(index);
   return write_new_file(path, index + checksum.finish());
 }
@@ -83,16 +84,16 @@ Result<> write_index(const std::string& path, const Entries& entries, size_t id_
 
 Result<std::string> write_tree_of(const Quarantine& q, const git::Runner& git, const Entries& entries) {
   // git knows the empty tree in every repository.
-  if (entries.empty()) return std::string(q.id_size == 20 ? kEmptyTree : kEmptyTreeSha256);
+  if (entries.empty()) return std::string(q.format == git::ObjectFormat::sha1 ? kEmptyTree : kEmptyTreeSha256);
   git::Runner::Options options{.in = q.repository, .index = q.root + "/tree-index"};
-  TRY(write_index(options.index, entries, q.id_size));
+  TRY(write_index(options.index, entries, q.format));
   return git.ask({"write-tree"}, options);
 }
 
 Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Conversions& conversions,
                           const std::string& tree, const Entries& tracked, bool all) {
   git::Runner::Options options{.in = q.repository, .work_tree = tree, .index = q.index()};
-  TRY(write_index(q.index(), tracked, q.id_size));
+  TRY(write_index(q.index(), tracked, q.format));
   std::vector<std::string> words = conversions.options;
   // Makes one pack instead of a file for each object. git searches the whole list of a new pack's objects for each
   // further one, so for many files, separate files are faster.
@@ -110,7 +111,7 @@ Result<Entries> add_files(const Quarantine& q, const git::Runner& git, const Con
   auto bytes = read_file(q.index(), kLargestIndex);
   // git writes no index if there is nothing to add.
   if (!bytes && bytes.error().code == Code::not_found) return entries;
-  auto index = TRY(git::parse_index(TRY(std::move(bytes)), q.id_size));
+  auto index = TRY(git::parse_index(TRY(std::move(bytes)), q.format));
   for (auto& entry : index.entries) entries[entry.path] = {entry.path, std::move(entry.mode), std::move(entry.object)};
   return entries;
 }

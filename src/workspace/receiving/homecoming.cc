@@ -53,8 +53,7 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::Operato
   if (const auto& original = origin_.repository) {
     auto operators = git::operators_settings(configuration, {original->git_dir, "", original->settings.remotes});
     std::string attributes = TRY(git::own_attributes(*original));
-    content.format = original->settings.format;
-    q_.id_size = original->settings.id_size();
+    content.format = q_.format = original->settings.format;
     content.alternates = original->objects;
     content.shallow = original->shallow;
     content.exclude = git::ignore_rules(operators) + TRY(git::own_ignore_rules(*original));
@@ -136,7 +135,7 @@ Result<> Homecoming::make_links() {
     const std::string& target = q_.as<Quarantine::Link>(path)->target;
     auto entry = q_.base.find(path);
     bool same = entry != q_.base.end() && entry->second.mode == git::kSymlink &&
-                entry->second.object == blob_id(target, q_.id_size);
+                entry->second.object == blob_id(q_.format, target);
     bool inside = (stays_inside(path, target) && !goes_back(target)) || same;
     if (!inside) {
       std::string shown = path;

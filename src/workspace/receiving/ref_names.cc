@@ -15,6 +15,9 @@ namespace {
 // The limits are in bytes. git writes a lock file beside a loose ref, and file systems allow 255 bytes for a name.
 constexpr size_t kLongestComponent = 180, kLongestName = 800, kCut = 120;
 
+// Returns a hash that tells long names apart.
+std::string short_id(std::string_view name) { return blob_id(git::ObjectFormat::sha1, name).substr(0, 16); }
+
 std::string byte_of(char c) {
   constexpr const char* kDigits = "0123456789ABCDEF";
   auto value = static_cast<unsigned char>(c);
@@ -33,7 +36,7 @@ std::string encoded(std::string_view part) {
   }
   if (out.size() <= kLongestComponent) return out;
   // A single "=" begins a byte, so no other name is encoded like this.
-  return out.substr(0, kCut) + "==" + blob_id(part).substr(0, 16);
+  return out.substr(0, kCut) + "==" + short_id(part);
 }
 
 }  // namespace
@@ -44,7 +47,7 @@ std::string distinct_name_for(std::string_view name) {
   std::string kind = name_for(name);
   if (kind.starts_with("encoded/")) kind = kind.substr(kind.find('/') + 1);
   return "encoded/" + kind.substr(0, kind.find('/')) + "/" + encoded(name_in(name)).substr(0, kCut) +
-         "==" + blob_id(name).substr(0, 16);
+         "==" + short_id(name);
 }
 
 std::string name_for(std::string_view name) {
@@ -57,7 +60,7 @@ std::string name_for(std::string_view name) {
   if (git::is_branch_name(rest)) return std::string(kind) + "/" + std::string(rest);
   std::string out;
   for (const auto& part : split_path(rest)) out += "/" + encoded(part);
-  if (out.size() > kLongestName) out = "/" + out.substr(1, kCut) + "==" + blob_id(rest).substr(0, 16);
+  if (out.size() > kLongestName) out = "/" + out.substr(1, kCut) + "==" + short_id(rest);
   return "encoded/" + std::string(kind) + out;
 }
 

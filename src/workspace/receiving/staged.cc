@@ -46,7 +46,7 @@ bool is_shared(std::string_view name) { return name_in(name).starts_with("shared
 // Reads one of q.indexes.
 Result<git::Index> read_index(const Quarantine& q, const std::string& name) {
   std::string bytes = TRY(read_file(q.indexes.at(name), kLargestIndex));
-  return git::parse_index(bytes, q.id_size, [&](const std::string& id) -> Result<std::string> {
+  return git::parse_index(bytes, q.format, [&](const std::string& id) -> Result<std::string> {
     auto other = q.indexes.find(name.substr(0, name.rfind('/') + 1) + "sharedindex." + id);
     if (other == q.indexes.end()) return fail(Code::not_found, "the file that it builds on is missing");
     return read_file(other->second, kLargestIndex);
@@ -118,7 +118,7 @@ class Examination {
       for (const auto& [path, size] : paths) {
         if (!tree || !q_.is<Quarantine::Written>(path)) continue;
         auto bytes = tree->read(path, kLargestFile);
-        if (bytes && *bytes) on_disk.push_back(blob_id(**bytes, q_.id_size));
+        if (bytes && *bytes) on_disk.push_back(blob_id(q_.format, **bytes));
       }
     for (const auto& id : on_disk) found_.erase(id);
   }

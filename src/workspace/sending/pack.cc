@@ -145,7 +145,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   const git::Entry* current = nullptr;
   std::string target;
   uint64_t left = 0;
-  std::optional<BlobHash> hash;  // only if the repository's ids are not SHA-1
+  std::optional<BlobHash> hash;  // only if the repository's ids are of another format
   reading_ = {.committed = true};
   auto end = [&]() -> Result<> {
     if (current->mode == git::kSymlink) return symlink(current->path, target);
@@ -167,8 +167,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
         }
         ++summary_.files;
         summary_.bytes += size;
-        // A record has ids by SHA-1, whatever the repository uses, because files that come back are hashed that way.
-        if (current->object.size() != 40) hash.emplace(size);
+        if (git::format_of_id(current->object) != kRecorded) hash.emplace(kRecorded, size);
         TRY(tar_.begin_file(inside(current->path), current->mode == git::kExecutable ? 0755 : 0644, out_.uid, out_.gid,
                             size));
         // An empty blob brings no bytes, so its file ends here.
@@ -301,13 +300,13 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
     std::string text = without_new_extensions(TRY(std::move(read)));
     std::string clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
-    TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(clean), clean));
-    if (recorder_ && in_git_) recorder_->settings(place_ + path, blob_id(clean));
+    TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(kRecorded, clean), clean));
+    if (recorder_ && in_git_) recorder_->settings(place_ + path, blob_id(kRecorded, clean));
     return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
   }
   if (recorder_ && in_git_ && has_settings(fd, path, name)) {
     std::string text = TRY(read_all(in.get(), path, kLargestConfig));
-    recorder_->settings(place_ + path, blob_id(text));
+    recorder_->settings(place_ + path, blob_id(kRecorded, text));
     return tar_.file(inside(path), mode, out_.uid, out_.gid, text);
   }
   if (in_git_ && name == "packed-refs")
@@ -329,14 +328,14 @@ Result<> Packer::text_without_credentials(int fd, const std::string& path, int m
   }
   std::string all = TRY(std::move(text)), clean = without_credentials_in_urls(all);
   if (clean != all && !cleaned_.first++) cleaned_.second = path;
-  TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(clean), clean));
+  TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(kRecorded, clean), clean));
   return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
 }
 
 Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t size) {
   TRY(tar_.begin_file(inside(path), mode, out_.uid, out_.gid, size));
   bool noted = recorder_ && !in_git_, kept = noted && !reading_.committed && size <= Recorder::kKeptEach;
-  BlobHash hash(size);
+  BlobHash hash(kRecorded, size);
   std::string all;
   for (uint64_t left = size; left > 0;) {
     ssize_t n = ::read(fd, chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
@@ -379,7 +378,7 @@ Result<> Packer::symlink(const std::string& path, std::string_view text) {
     return {};
   }
   ++summary_.files;
-  TRY(note(path, git::kSymlink, blob_id(text), text));
+  TRY(note(path, git::kSymlink, blob_id(kRecorded, text), text));
   return tar_.symlink(inside(path), std::string(text), out_.uid, out_.gid);
 }
 

@@ -68,8 +68,8 @@ Result<> activate_submodules(const std::vector<git::Entry>& entries, const git::
 }
 
 // Returns what git listed in the index of a repository that bottle made.
-Result<std::vector<git::Entry>> entries_in(const git::Directory& made, const std::string& format) {
-  auto index = TRY(git::parse_index(TRY(read_file(made.path() + "/index", 256 << 20)), format == "sha256" ? 32 : 20));
+Result<std::vector<git::Entry>> entries_in(const git::Directory& made, git::ObjectFormat format) {
+  auto index = TRY(git::parse_index(TRY(read_file(made.path() + "/index", 256 << 20)), format));
   std::vector<git::Entry> entries;
   for (auto& entry : index.entries)
     entries.push_back({std::move(entry.path), std::move(entry.mode), std::move(entry.object)});
