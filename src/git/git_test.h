@@ -69,6 +69,8 @@ class Repositories : public ::testing::Test {
     argv.insert(argv.end(), words.we_wordv, words.we_wordv + words.we_wordc);
     return run(argv);
   }
+  // Writes the operator's own settings. run() hides them from git unless the command names the file.
+  void set_operators_settings(const std::string& config) { put(root + "/gitconfig", config); }
   void put(const std::string& path, const std::string& text) {
     fs::create_directories(fs::path(path).parent_path());
     std::ofstream(path) << text;

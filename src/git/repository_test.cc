@@ -268,7 +268,7 @@ TEST_F(Owner, DoesNotMatterIfTheOperatorDeclaredTheDirectorySafe) {
   put(repo + "/.git/config", "[core]\n\trepositoryformatversion = 0\n[safe]\n\tdirectory = *\n");
   EXPECT_TRUE(is_refused());  // the repository's own setting has no effect
   auto with = [&](const std::string& text) {
-    put(root + "/gitconfig", text);
+    set_operators_settings(text);
     EXPECT_EQ(is_refused(), git_refuses()) << text;
     return !is_refused();
   };
@@ -313,7 +313,7 @@ TEST_F(Owner, OfBorrowedObjectsIsCheckedToo) {
   give(repo);
   EXPECT_NE(found(root + "/shared").find("dubious ownership in repository at '" + repo + "/.git/objects'"),
             std::string::npos);
-  put(root + "/gitconfig", "[safe]\n\tdirectory = " + repo + "/.git/objects\n");
+  set_operators_settings("[safe]\n\tdirectory = " + repo + "/.git/objects\n");
   EXPECT_EQ(found(root + "/shared"), root + "/shared/.git");
 }
 

@@ -60,15 +60,15 @@ TEST_F(Configuration, OnlyDataIsTaken) {
 }
 
 TEST_F(Configuration, TheOperatorsOwnAppliesWithItsConditions) {
-  put(root + "/gitconfig",
+  set_operators_settings(
       "[user]\n\tname = Ada\n\temail = ada@example.org\n[core]\n\tautocrlf = input\n\teditor = vi\n"
       "[includeIf \"gitdir:" +
-          root +
-          "/work/\"]\n\tpath = work\n"
-          "[includeIf \"onbranch:release/\"]\n\tpath = " +
-          root +
-          "/release\n"
-          "[includeIf \"hasconfig:remote.*.url:https://*.example.com/**\"]\n\tpath = client\n");
+      root +
+      "/work/\"]\n\tpath = work\n"
+      "[includeIf \"onbranch:release/\"]\n\tpath = " +
+      root +
+      "/release\n"
+      "[includeIf \"hasconfig:remote.*.url:https://*.example.com/**\"]\n\tpath = client\n");
   put(root + "/work", "[user]\n\temail = ada@work.example.org\n");
   put(root + "/release", "[user]\n\tname = Release\n");
   put(root + "/client", "[user]\n\temail = ada@client.example.com\n");
@@ -148,7 +148,7 @@ TEST_F(Configuration, BracketsInAPatternMeanWhatTheyMeanForGit) {
                 "/.git\"]\n\tpath = " + root + "/" + key + "\n";
       put(root + "/" + key, "[p]\n\t" + key + "\n");
     }
-  put(root + "/gitconfig", config);
+  set_operators_settings(config);
   for (char name : std::string_view("aAmZz5-]\\![:_ ^")) {
     std::string at = root + "/repositories/" + name;
     put(at + "/.git/HEAD", "ref: refs/heads/main\n");

@@ -283,7 +283,7 @@ TEST(FailingCalls, TheAccountOfTheWorkIsWrittenOnceTheWorkIsHome) {
     std::string when = "dead at " + moment.call.text();
     TestSession session;
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     sweep_until_nothing_is_found(session, docker);
     session.check_end(docker, when);
     auto text = read_file(session.scratch.directories.results + "/x1/result.json");
@@ -347,12 +347,13 @@ TEST(FailingCalls, ASessionThatDiesAtAnyMomentIsSwept) {
   });
   ASSERT_TRUE(alive.run(docker).result);
   for_each_at_once(moments, [](const Moment& moment) {
-    for (bool does : {false, true}) {
-      if (does && !moment.call.connection) continue;
-      std::string when = "dead at " + moment.call.text() + (does ? ", which is done later" : "");
+    for (auto pending : {PendingCall::dropped, PendingCall::carried_out}) {
+      bool is_done_later = pending == PendingCall::carried_out;
+      if (is_done_later && !moment.call.connection) continue;
+      std::string when = "dead at " + moment.call.text() + (is_done_later ? ", which is done later" : "");
       TestSession session(Side::far);
       FakeDocker docker;
-      session.go_to(moment, docker, does);
+      session.go_to(moment, docker, pending);
       session.check(docker, when);
       sweep_until_nothing_is_found(session, docker);
       session.check_end(docker, when);

@@ -40,7 +40,7 @@ class DeadSession : public ::testing::Test {
   std::vector<FakeCall> calls_of_a_sweep() {
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     EXPECT_EQ(session.sweep_all(docker).size(), 1u);
     session.check_end(docker, "a sweep");
     EXPECT_TRUE(session.worked);
@@ -56,7 +56,7 @@ TEST_F(DeadSession, ALedgerNamesTheRequestForAContainerThatShowsTheWork) {
   for (const std::string torn : {"", "{\"asked\":"}) {
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     docker.with_world([](docker::FakeWorld& world) { (void)world.remove_container("bottle-x1-agent"); });
     std::string directory = session.scratch.directories.session("x1"), ledger = directory + "/ledger";
     ASSERT_TRUE(write_file_atomically(ledger, *read_file(ledger) + torn));
@@ -89,7 +89,7 @@ TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {
         "a sweep whose " + failure.first + " fails, fault " + std::to_string(static_cast<int>(failure.second));
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     docker.set_fault([&](const FakeCall& call) { return call.text() == failure.first ? failure.second : Fault::none; });
     (void)session.sweep_all(docker);
     docker.set_fault({});
@@ -102,7 +102,7 @@ TEST_F(DeadSession, ASweepThatFailsIsCompletedByTheNext) {
 TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
   TestSession first(Side::far);
   FakeDocker docker;
-  first.go_to(moment, docker, false);
+  first.go_to(moment, docker);
   std::mutex lock;
   std::vector<Moment> moments;
   docker.set_fault([&](const FakeCall& call) {
@@ -117,7 +117,7 @@ TEST_F(DeadSession, ASweeperThatDiesIsReplaced) {
   for_each_at_once(moments, [](const Moment& last) {
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(last, docker, false);
+    session.go_to(last, docker);
     session.check(docker, "a sweeper dead at " + last.call.text());
     (void)session.sweep_all(docker);
     session.check_end(docker, "a sweeper dead at " + last.call.text());
@@ -138,7 +138,7 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
     std::string when = failure.first + " fails, fault " + std::to_string(static_cast<int>(failure.second));
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     docker.with_world([](docker::FakeWorld& world) { ASSERT_TRUE(world.remove_container("bottle-x1-agent")); });
     session.worked = true;
     docker.set_fault([&](const FakeCall& call) { return call.text() == failure.first ? failure.second : Fault::none; });
@@ -161,7 +161,7 @@ TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
   for (State state : {State::created, State::exited, State::running}) {
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     session.worked = true;
     docker.with_world([&](docker::FakeWorld& world) {
       if (state == State::created) ASSERT_TRUE(world.remove_container("bottle-x1-agent"));
@@ -186,7 +186,7 @@ TEST_F(DeadSession, LostWorkIsReported) {
   for (const std::string& last : {std::string("{\"ended\":0}\n"), running, std::string()}) {
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     std::string ledger = session.scratch.directories.sessions + "/x1/ledger";
     std::string text = *read_file(ledger);
     if (size_t at = text.find(running); at != std::string::npos) text.erase(at, running.size());
@@ -208,7 +208,7 @@ TEST_F(DeadSession, LostWorkIsReported) {
 TEST_F(DeadSession, SeveralSimultaneousSweepersSweepItOnce) {
   TestSession session(Side::far);
   FakeDocker docker;
-  session.go_to(moment, docker, false);
+  session.go_to(moment, docker);
   std::atomic<int> swept = 0;
   for_each_at_once(std::vector<int>{1, 2, 3, 4},
                    [&](int) { swept += static_cast<int>(session.sweep_all(docker).size()); });
@@ -228,7 +228,7 @@ TEST_F(DeadSession, OnlyThingsWithTheOwnersLabelsAreRemoved) {
        }) {
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(moment, docker, false);
+    session.go_to(moment, docker);
     docker.with_world([&](docker::FakeWorld& world) { world.volumes.at("bottle-x1-home").labels = labels; });
     auto swept = session.sweep_all(docker);
     ASSERT_EQ(swept.size(), 1u);
@@ -256,7 +256,7 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemoved) {
     ASSERT_TRUE(moment);
     TestSession session(Side::far);
     FakeDocker docker;
-    session.go_to(*moment, docker, false);
+    session.go_to(*moment, docker);
     docker.with_world([&](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", labels); });
     auto swept = session.sweep_all(docker);
     ASSERT_EQ(swept.size(), 1u);
@@ -313,7 +313,7 @@ wire::AuditSeal leave_record(const std::string& path) {
 TEST_F(DeadSession, ARecordWithASealInItsResultIsNotSealedAgain) {
   TestSession session(Side::far);
   FakeDocker docker;
-  session.go_to(moment, docker, false);
+  session.go_to(moment, docker);
   std::string results = session.scratch.directories.results + "/x1", record = results + "/egress.jsonl";
   wire::SessionResult told{.session = "x1", .exit = 7, .audit = {leave_record(record)}};
   ASSERT_TRUE(write_file_atomically(results + "/result.json", wire::encode(told, wire::Layout::pretty)));
@@ -329,7 +329,7 @@ TEST_F(DeadSession, ARecordWithASealInItsResultIsNotSealedAgain) {
 TEST_F(DeadSession, ARecordIsEndedEvenWithoutWork) {
   TestSession session(Side::far);
   FakeDocker docker;
-  session.go_to(moment, docker, false);
+  session.go_to(moment, docker);
   docker.with_world([](docker::FakeWorld& world) { world.containers.erase("bottle-x1-agent"); });
   std::string record = session.scratch.directories.results + "/x1/egress.jsonl";
   auto seal = leave_record(record);
@@ -356,7 +356,7 @@ TEST(NoWork, ADeadSessionKeepsItsTranscriptAndHasAResult) {
     ASSERT_TRUE(moment);
     TestSession session;
     FakeDocker docker;
-    session.go_to(*moment, docker, false);
+    session.go_to(*moment, docker);
     std::string results = session.scratch.directories.results + "/x1", record = results + "/egress.jsonl";
     leave_record(record);
     std::string whole = *read_file(record);

@@ -229,7 +229,7 @@ Moment TestSession::moment(docker::FakeDocker& docker, const docker::FakeCall& c
   return now;
 }
 
-void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, bool does) {
+void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, PendingCall pending) {
   fs::remove_all(scratch.path);
   copy_tree(moment.directory, scratch.path);
   std::string ledger = scratch.directories.session(kSession) + "/ledger";
@@ -245,7 +245,7 @@ void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, bool d
     bury(world);
     return done;
   };
-  docker.restore(moment.world, does ? &call : nullptr);
+  docker.restore(moment.world, pending == PendingCall::carried_out ? &call : nullptr);
   kill_owner(docker);
   auto world = moment.world;
   auto there = world.container(Names(kSession).agent);

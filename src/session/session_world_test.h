@@ -70,6 +70,9 @@ inline constexpr const char* kWork = "what the agent made";
 
 using wire::Side;
 
+// Says what the engine does later with a call that was under way when a session's process died.
+enum class PendingCall { dropped, carried_out };
+
 // Provides a session for tests: its job, its directories, and what its agent does. Tests may run several at the same
 // time.
 class TestSession {
@@ -88,9 +91,9 @@ class TestSession {
 
   // Copies the world and the test's directory at this moment.
   Moment moment(docker::FakeDocker& docker, const docker::FakeCall& call) const;
-  // Restores a moment, as if the session's process had died then. If `does` is true, the engine carries out the
-  // moment's call later.
-  void go_to(const Moment& moment, docker::FakeDocker& docker, bool does);
+  // Restores a moment, as if the session's process had died then. `pending` says what
+  // becomes of the moment's call.
+  void go_to(const Moment& moment, docker::FakeDocker& docker, PendingCall pending = PendingCall::dropped);
   // Makes the owner of the session a dead process, in the ledger and in the labels on the engine.
   void kill_owner(docker::FakeDocker& docker);
   std::vector<Swept> sweep_all(docker::FakeDocker& docker);

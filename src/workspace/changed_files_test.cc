@@ -17,30 +17,21 @@ class ChangedFiles : public Workspace {
     Workspace::SetUp();
     make_repository();
   }
-  void commit(const std::string& path, const std::string& text) {
+  // Writes one file into the repository, and commits everything in it.
+  void commit_file(const std::string& path, const std::string& text) {
     put(repo + "/" + path, text);
     git("add -A");
-    git("commit -qm " + std::string("more"));
-  }
-  ReceivedWork come_home(const std::string& base) {
-    auto back = take_inside(base);
-    EXPECT_TRUE(back) << back.error().what;
-    return back.value_or(ReceivedWork{});
+    git("commit -qm more");
   }
   std::string differs(const std::string& from = "HEAD", const std::string& to = "refs/bottle/s1/worktree") {
     return git("diff --name-status " + from + " " + to);
-  }
-  // Sets the operator's own settings, for git as the test runs it and for the program.
-  void operators(const std::string& config) {
-    put(root + "/gitconfig", config);
-    ::setenv("GIT_CONFIG_GLOBAL", (root + "/gitconfig").c_str(), 1);
   }
 };
 
 TEST_F(ChangedFiles, OnlyTheAgentsChangesToADirtyTreeComeBack) {
   std::string lines;
   for (int i = 1; i <= 40; ++i) lines += std::to_string(i) + "\n";
-  commit("f.txt", lines);
+  commit_file("f.txt", lines);
   sh("sed -i 's/^2$/two (mine)/' " + repo + "/f.txt");
   put(repo + "/untracked.txt", "mine\n");
   auto sent = pack(WorkspaceMode::copy);
@@ -86,8 +77,8 @@ TEST_F(ChangedFiles, AnUncommittedFileOfTheOperatorIsNotTheAgents) {
 }
 
 TEST_F(ChangedFiles, ASparseCheckoutKeepsTheFilesOutsideOfIt) {
-  commit("keep/k", "k\n");
-  commit("huge/h", "h\n");
+  commit_file("keep/k", "k\n");
+  commit_file("huge/h", "h\n");
   git("sparse-checkout init --cone");
   git("sparse-checkout set keep");
   ASSERT_FALSE(fs::exists(repo + "/huge"));
@@ -111,7 +102,7 @@ TEST_F(ChangedFiles, ASparseCheckoutKeepsTheFilesOutsideOfIt) {
 }
 
 TEST_F(ChangedFiles, FilesThatCouldNotBeSentAreNotDeleted) {
-  commit("out", "x");
+  commit_file("out", "x");
   fs::remove(repo + "/out");
   fs::create_symlink("/etc/passwd", repo + "/out");
   git("add -A");
@@ -126,7 +117,7 @@ TEST_F(ChangedFiles, FilesThatCouldNotBeSentAreNotDeleted) {
 }
 
 TEST_F(ChangedFiles, ConvertedLineEndsAreNoChange) {
-  operators("[core]\n\tautocrlf = true\n");
+  set_operators_settings("[core]\n\tautocrlf = true\n");
   put(repo + "/dos.txt", "one\r\ntwo\r\n");
   sh("cd " + repo + " && GIT_CONFIG_GLOBAL=" + root +
      "/gitconfig git add -A && git -c user.name=t -c user.email=t@t commit -qm dos");
@@ -196,7 +187,7 @@ TEST_F(ChangedFiles, FilteredContentIsNoChange) {
   git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
   git("config filter.lfs.smudge cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
-  commit("model.bin", std::string(3000, 'x'));
+  commit_file("model.bin", std::string(3000, 'x'));
   ASSERT_EQ(git("show HEAD:model.bin"), "pointer\n3000");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
@@ -215,7 +206,7 @@ TEST_F(ChangedFiles, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n*.tmp.bin filter=lfs -text\n");
   put(repo + "/.gitignore", "*.tmp.bin\n");
   put(repo + "/old.bin", "x");
-  commit("model.bin", std::string(3000, 'x'));
+  commit_file("model.bin", std::string(3000, 'x'));
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     put(repo + "/old.bin", "x");
     put(repo + "/model.bin", std::string(3000, 'x'));
@@ -249,7 +240,7 @@ TEST_F(ChangedFiles, AFileThatReplacesALinkIsNotWrittenThroughIt) {
   put(root + "/outside/x.bin", "the operator's");
   fs::create_symlink("../outside/x.bin", repo + "/x.bin");
   fs::create_directory_symlink("../outside", repo + "/d ü");
-  commit("more.txt", "x");
+  commit_file("more.txt", "x");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
   for (const char* link : {"/x.bin", "/d ü"}) fs::remove(inside + link);
@@ -269,7 +260,7 @@ TEST_F(ChangedFiles, FilesThatTheAgentCommittedUnfilteredAreRemovedFromTheCommit
       "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 3000\n";
   git("config filter.lfs.clean cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
-  commit("model.bin", pointer);
+  commit_file("model.bin", pointer);
   put(repo + "/model.bin", std::string(3000, 'x'));  // as git-lfs checks it out
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -293,10 +284,10 @@ TEST_F(ChangedFiles, ContentThatGitLfsKeepsInTheBottleIsReported) {
   unpack();
   put(inside + known, "known");
   auto back = come_home(sent.base);
-  EXPECT_FALSE(back.is_incomplete) << joined(back.flagged);
+  EXPECT_FALSE(back.is_incomplete) << joined(back.flagged, "\n");
   put(inside + made, "made");
   back = come_home(sent.base);
-  EXPECT_TRUE(flagged(back, "files of git-lfs that you do not have")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "files of git-lfs that you do not have"));
   EXPECT_TRUE(back.is_incomplete) << "the archive with them would not be kept";
 }
 
@@ -304,12 +295,12 @@ TEST_F(ChangedFiles, TextInOtherEncodingsComesBackAsGitCommitsIt) {
   put(repo + "/.gitattributes", "*.rc text working-tree-encoding=UTF-16LE eol=crlf\n*.c ident\n*.bat text eol=crlf\n");
   sh("printf 'hello\\r\\nworld\\r\\n' | iconv -t UTF-16LE >" + repo + "/app.rc; printf 'a $Id$\\n' >" + repo +
      "/id.c; printf 'x\\r\\n' >" + repo + "/w.bat");
-  commit("t.txt", "t\n");
+  commit_file("t.txt", "t\n");
   sh("cd " + repo + " && rm id.c && git checkout -q -- id.c");
   ASSERT_EQ(git("show HEAD:app.rc"), "hello\nworld");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
-    EXPECT_EQ(joined(sent.warnings), "");
+    EXPECT_EQ(joined(sent.warnings, "\n"), "");
     unpack();
     EXPECT_EQ(*read_file(inside + "/app.rc"), *read_file(repo + "/app.rc"));
     EXPECT_EQ(git("status --porcelain", inside), "");
@@ -319,7 +310,7 @@ TEST_F(ChangedFiles, TextInOtherEncodingsComesBackAsGitCommitsIt) {
     sh("printf 'hello\\r\\nagent\\r\\n' | iconv -t UTF-16LE >" + inside + "/app.rc");
     auto back = come_home(sent.base);
     EXPECT_EQ(git("show refs/bottle/s1/worktree:app.rc"), "hello\nagent");
-    EXPECT_EQ(joined(back.flagged), "");
+    EXPECT_EQ(joined(back.flagged, "\n"), "");
     sh("git clone -q " + repo + " " + root + "/other && cd " + root + "/other && git apply " + back.patch +
        " && iconv -f UTF-16LE app.rc | grep -q agent && rm -rf " + root + "/other");
   }
@@ -327,14 +318,14 @@ TEST_F(ChangedFiles, TextInOtherEncodingsComesBackAsGitCommitsIt) {
 
 TEST_F(ChangedFiles, TextThatCannotBeConvertedComesBackAsItIs) {
   put(repo + "/.gitattributes", "*.rc working-tree-encoding=UTF-16LE\n");
-  commit("t.txt", "t\n");
+  commit_file("t.txt", "t\n");
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   put(inside + "/app.rc", "odd");
   auto back = come_home(sent.base);
   EXPECT_EQ(differs(), "A\tapp.rc");
   EXPECT_EQ(git("show refs/bottle/s1/worktree:app.rc"), "odd");
-  EXPECT_TRUE(flagged(back, "app.rc: bottle could not convert it from UTF-16LE")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "app.rc: bottle could not convert it from UTF-16LE"));
 }
 
 // git reads the rules by a path that is relative to the tree, so it reaches deeper than an absolute path.
@@ -405,7 +396,7 @@ TEST_F(ChangedFiles, AHardLinkToAFileWithoutItsContentIsInTheArchive) {
   fs::create_hard_link(inside + "/large", inside + "/other");
   run({"tar", "--sort=name", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
   auto back = take(*read_file(root + "/in.tar"), sent.base);
-  EXPECT_TRUE(flagged(*back, "a hard link to a file whose content bottle does not keep")) << joined(back->flagged);
+  EXPECT_TRUE(flagged(*back, "a hard link to a file whose content bottle does not keep"));
   EXPECT_TRUE(back->is_incomplete) << "the archive with it would not be kept";
 }
 
@@ -423,7 +414,8 @@ TEST_F(ChangedFiles, OverwrittenChangesOfTheOperatorAreReportedOnTheRef) {
 
 TEST_F(ChangedFiles, FilesThatTheOperatorIgnoresStayIgnored) {
   put(root + "/ignore", ".env.local\n");
-  operators("[core]\n\texcludesFile = " + root + "/ignore\n[user]\n\tname = Op\n\temail = op@example.org\n");
+  set_operators_settings("[core]\n\texcludesFile = " + root +
+                         "/ignore\n[user]\n\tname = Op\n\temail = op@example.org\n");
   put(repo + "/.git/info/exclude", ".venv\n");
   put(repo + "/.env.local", "secret\n");
   put(repo + "/.venv/lib.py", "lib\n");
@@ -452,7 +444,7 @@ TEST_F(ChangedFiles, FilesThatTheOperatorIgnoresStayIgnored) {
 
 // git refuses to say whether it ignores a path below a link.
 TEST_F(ChangedFiles, ALinkMayReplaceADirectoryWithUncommittedFiles) {
-  commit(".gitignore", "ignored\n");
+  commit_file(".gitignore", "ignored\n");
   for (const std::string name : {"ignored", "d"}) {
     put(repo + "/" + name + "/sub/unt", "untracked\n");
     auto sent = pack(WorkspaceMode::copy);
@@ -484,8 +476,8 @@ TEST_F(ChangedFiles, WithoutThePatchAndTheRefTheArchiveIsKept) {
     auto back = take(*read_file(root + "/in.tar"), sent.base, "", most);
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_TRUE(back->refs.empty()) << refs();
-    EXPECT_TRUE(flagged(*back, "they did not pass git's checks")) << joined(back->flagged);
-    EXPECT_EQ(flagged(*back, "only in the patch"), !back->patch.empty()) << joined(back->flagged);
+    EXPECT_TRUE(flagged(*back, "they did not pass git's checks"));
+    EXPECT_EQ(bool(flagged(*back, "only in the patch")), !back->patch.empty());
     EXPECT_EQ(back->is_incomplete, back->patch.empty()) << back->text;
     EXPECT_EQ(back->patch.empty(), most == 100'000u);
   }

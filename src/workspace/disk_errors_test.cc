@@ -143,7 +143,7 @@ TEST_F(DiskErrors, AFileThatCannotBeReadIsReported) {
   auto copied_both = with_failing(SYS_mkdirat, ENAMETOOLONG, [&] {
     return copy({{"a", "100644", ""}, {"d/b", "100644", ""}}) && left.size() == 1;
   });
-  if (copied_both) EXPECT_TRUE(*copied_both) << joined(left);
+  if (copied_both) EXPECT_TRUE(*copied_both) << joined(left, "\n");
 
   // From the second file on, nothing can be opened.
   rlimit before{};

@@ -134,7 +134,7 @@ TEST_F(Workspace, LinksThatGiveFilesDangerousNamesAreFound) {
   ASSERT_TRUE(back) << back.error().what;
   for (const char* what :
        {"dir/tasks.json (by the link .vscode): ", "sub/.envrc", "p/package.json: npm runs its scripts"})
-    EXPECT_TRUE(flagged(*back, what)) << what << "\n" << joined(back->flagged);
+    EXPECT_TRUE(flagged(*back, what)) << what;
 }
 
 TEST_F(Workspace, EveryBranchIsInspected) {
@@ -154,7 +154,7 @@ TEST_F(Workspace, EveryBranchIsInspected) {
   git("fast-import --quiet <" + root + "/branches", inside);
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_TRUE(flagged(*back, ".envrc [branch b39]")) << joined(back->flagged);
+  EXPECT_TRUE(flagged(*back, ".envrc [branch b39]"));
   EXPECT_FALSE(flagged(*back, "not checked"));
 }
 
@@ -167,12 +167,12 @@ TEST_F(Workspace, TheOperatorsOwnHooksAreNotReported) {
   unpack();
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(joined(back->flagged), "");
+  EXPECT_EQ(joined(back->flagged, "\n"), "");
   EXPECT_EQ(back->skipped, 0u);
   put(inside + "/.git/hooks/pre-commit", "#!/bin/sh\nmake evil\n");
   back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_TRUE(flagged(*back, ".git/hooks/pre-commit: not brought home, because it is a hook")) << joined(back->flagged);
+  EXPECT_TRUE(flagged(*back, ".git/hooks/pre-commit: not brought home, because it is a hook"));
   EXPECT_FALSE(flagged(*back, "pre-push"));
 }
 
@@ -347,7 +347,7 @@ TEST_F(Workspace, WithoutThePatchTheArchiveIsKeptIfNothingElseHasAllOfTheWork) {
   limits.max_memory = 16 << 20;  // git needs the file twice
   auto back = take_inside("");
   ASSERT_TRUE(back) << back.error().what;
-  EXPECT_TRUE(flagged(*back, "the patch: it could not be made: ")) << joined(back->flagged);
+  EXPECT_TRUE(flagged(*back, "the patch: it could not be made: "));
   EXPECT_TRUE(back->is_incomplete);
   EXPECT_EQ(back->text.find("in the patch only"), std::string::npos) << back->text;
   EXPECT_NE(back->text.find("did not come home: gone, link\n"), std::string::npos) << back->text;

@@ -64,8 +64,7 @@ TEST_F(RefsAndRepositories, LinksThatGitIgnoresAreNamed) {
   fs::create_directory(inside + "/lib");
   fs::create_symlink("x", inside + "/lib/link");
   back = come_home(sent.base);
-  EXPECT_TRUE(flagged(back, "lib/link: not brought home, because it is in a submodule that was not sent"))
-      << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "lib/link: not brought home, because it is in a submodule that was not sent"));
 }
 
 TEST_F(RefsAndRepositories, TagsNotesAndStashesComeBack) {
@@ -191,7 +190,7 @@ TEST_F(RefsAndRepositories, ARepositoryInsideARepositoryGetsItsOwnRefs) {
     for (const char* name : {"/vendor", "/hidden"})
       EXPECT_EQ(git("show refs/bottle/s1/worktree:v.txt", repo + name), "agent's");
     EXPECT_EQ(back.below.size(), 2u);
-    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
+    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged, "\n");
   }
 }
 
@@ -226,8 +225,7 @@ TEST_F(RefsAndRepositories, ARepositoryBelowThatLostItsCommitDoesNotStopTheOther
   EXPECT_NE(*read_file(back.below[0].patch), "");
   EXPECT_EQ(refs(repo + "/sub"), "");
   EXPECT_TRUE(flagged(back, "in sub: the repository: it can no longer be read: the repository " + repo +
-                                "/sub no longer has the commit"))
-      << joined(back.flagged);
+                                "/sub no longer has the commit"));
   EXPECT_TRUE(back.is_incomplete) << "the commits are only in the archive";
 }
 
@@ -239,7 +237,7 @@ TEST_F(RefsAndRepositories, ARepositoryBelowWithUnreadableRefsDoesNotStopTheOthe
   ASSERT_EQ(::mkfifo((repo + "/sub/.git/packed-refs").c_str(), 0600), 0);
   auto back = come_home(sent.base);
   EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "a.txt");
-  EXPECT_TRUE(flagged(back, "in sub: the repository: it can no longer be read: ")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "in sub: the repository: it can no longer be read: "));
 }
 
 TEST_F(RefsAndRepositories, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAgents) {
@@ -249,9 +247,8 @@ TEST_F(RefsAndRepositories, ARepositoryThatTheOperatorMovedAwayIsNotCalledTheAge
   git("commit -q --allow-empty -m in-sub", inside + "/sub");
   fs::rename(repo + "/sub", root + "/moved");
   auto back = come_home(sent.base);
-  EXPECT_TRUE(flagged(back, "in sub: .git: not brought home, because your repository can no longer be read"))
-      << joined(back.flagged);
-  EXPECT_FALSE(flagged(back, "the agent made this repository")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "in sub: .git: not brought home, because your repository can no longer be read"));
+  EXPECT_FALSE(flagged(back, "the agent made this repository"));
   EXPECT_TRUE(back.is_incomplete);
 }
 
@@ -266,7 +263,7 @@ TEST_F(RefsAndRepositories, SubmodulesAreSentAndComeBack) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto sent = pack(mode);
     if (mode == WorkspaceMode::clone)
-      EXPECT_NE(joined(sent.warnings).find("the submodule absent was not sent"), std::string::npos);
+      EXPECT_NE(joined(sent.warnings, "\n").find("the submodule absent was not sent"), std::string::npos);
     unpack();
     EXPECT_EQ(git("status --porcelain", inside), "");
     EXPECT_EQ(come_home(sent.base).text, "Nothing changed in the workspace.\n");
@@ -281,8 +278,8 @@ TEST_F(RefsAndRepositories, SubmodulesAreSentAndComeBack) {
               "committed\nloose");
     EXPECT_EQ(git("diff --name-only HEAD refs/bottle/s1/worktree"), "lib\ntop.txt");
     EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree:lib"), git("rev-parse HEAD", inside + "/lib"));
-    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
-    EXPECT_FALSE(flagged(back, "hook")) << joined(back.flagged);
+    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged, "\n");
+    EXPECT_FALSE(flagged(back, "hook"));
   }
 }
 
@@ -334,10 +331,9 @@ TEST_F(RefsAndRepositories, BranchesThatABundleOmitsAreReported) {
     auto back = come_home(sent.base);
     EXPECT_EQ(back.bundle.empty(), alone) << back.text;
     EXPECT_TRUE(
-        flagged(back, "refs/bottle/s1/heads/old: it is in no bundle, because your repository has its commit " + old))
-        << joined(back.flagged);
-    EXPECT_TRUE(flagged(back, "refs/bottle/s1/heads/same: it is in no bundle")) << joined(back.flagged);
-    EXPECT_FALSE(flagged(back, "could not be kept")) << joined(back.flagged);
+        flagged(back, "refs/bottle/s1/heads/old: it is in no bundle, because your repository has its commit " + old));
+    EXPECT_TRUE(flagged(back, "refs/bottle/s1/heads/same: it is in no bundle"));
+    EXPECT_FALSE(flagged(back, "could not be kept"));
     EXPECT_EQ(back.skipped, 2u);
     EXPECT_TRUE(back.is_incomplete);
   }

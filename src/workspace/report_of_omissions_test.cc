@@ -57,7 +57,7 @@ TEST_F(Omissions, ARepositoryThatTheAgentMadeIsNamed) {
   fs::remove_all(repo + "/.git");
   auto back = after(WorkspaceMode::copy, "git init -q && git add -A && " + commit_ + "-m one");
   EXPECT_TRUE(back.is_incomplete) << back.text;
-  EXPECT_TRUE(flagged(back, ".git: not brought home, because the agent made this repository")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, ".git: not brought home, because the agent made this repository"));
   EXPECT_EQ(back.skipped, 1u) << "it counts once";
 }
 
@@ -190,7 +190,7 @@ TEST_F(Omissions, UnreadableRefsAreNotReportedAsRemoved) {
   for (const auto& [command, file] : {std::pair(many, ".git/packed-refs: "), {table, ".git/reftable: "}}) {
     sh("cd " + inside + " && " + command);
     auto back = come_home(sent.base);
-    EXPECT_TRUE(flagged(back, file + std::string("not brought home"))) << joined(back.flagged);
+    EXPECT_TRUE(flagged(back, file + std::string("not brought home")));
     EXPECT_FALSE(says(back, "The agent removed refs")) << back.text;
     EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/heads/main"), "one") << "what came before stays";
   }
@@ -218,7 +218,7 @@ TEST_F(Omissions, OfManyStashesTheNewestComeBack) {
   EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/stash/99"), "new");
   EXPECT_EQ(refs().find("stash/100"), std::string::npos);
   EXPECT_EQ(back.skipped, 1u);
-  EXPECT_TRUE(flagged(back, "more stashes than the limit")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "more stashes than the limit"));
 }
 
 TEST_F(Omissions, ContentThatIsOnlyStagedComesBack) {
@@ -233,7 +233,7 @@ TEST_F(Omissions, ContentThatIsOnlyStagedComesBack) {
         << back.text;
     EXPECT_TRUE(says(back, " refs/bottle/s1/staged\n")) << back.text;
     EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
-    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged);
+    EXPECT_EQ(back.skipped, 0u) << joined(back.flagged, "\n");
     for (int pull = 0; pull < 2; ++pull) {
       ASSERT_EQ(refs(), "refs/bottle/s1/staged") << back.text;
       EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), text);
@@ -275,7 +275,7 @@ TEST_F(Omissions, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
       auto back = after(mode, command);
       EXPECT_FALSE(says(back, "staged")) << command << "\n" << back.text;
       EXPECT_EQ(refs().find("staged"), std::string::npos) << command << "\n" << refs();
-      EXPECT_FALSE(flagged(back, "staged")) << command << "\n" << joined(back.flagged);
+      EXPECT_FALSE(flagged(back, "staged")) << command;
     }
 }
 
@@ -306,7 +306,7 @@ TEST_F(Omissions, StagedContentAtAPathOfGitIsOnlyNamed) {
   auto back =
       after(WorkspaceMode::clone, "mkdir xgit && echo a > xgit/hook && echo b > n.txt && git add -A && " +
                                       std::string("sed -i s,xgit/hook,.git/hook, .git/index && rm -r xgit n.txt"));
-  EXPECT_TRUE(flagged(back, ".git/hook: it is only staged")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, ".git/hook: it is only staged"));
   EXPECT_TRUE(back.is_incomplete) << back.text;
   EXPECT_EQ(git("diff --name-status main refs/bottle/s1/staged"), "A\tn.txt") << back.text;
 }
@@ -328,13 +328,13 @@ TEST_F(Omissions, AnIndexThatCannotBeReadIsNamed) {
     for (const std::string command :
          {"echo rubbish > .git/index", "git update-index --split-index && rm .git/shared*"}) {
       auto back = after(mode, "echo more > n.txt && " + command);
-      EXPECT_TRUE(flagged(back, ".git/index: what is only staged was not brought home")) << joined(back.flagged);
+      EXPECT_TRUE(flagged(back, ".git/index: what is only staged was not brought home"));
       EXPECT_TRUE(back.is_incomplete) << back.text;
       EXPECT_EQ(back.files, 1u) << back.text;
     }
   git("update-index --split-index");  // the operator's own
   auto back = after(WorkspaceMode::copy, "true");
-  EXPECT_TRUE(says(back, "Nothing changed")) << back.text << joined(back.flagged);
+  EXPECT_TRUE(says(back, "Nothing changed")) << back.text << joined(back.flagged, "\n");
 }
 
 TEST_F(Omissions, StagedContentUnderAFilterIsOnlyNamed) {
@@ -345,7 +345,7 @@ TEST_F(Omissions, StagedContentUnderAFilterIsOnlyNamed) {
   git("commit -qm filtered");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto back = after(mode, "echo first > t.f && git add t.f && echo and another > t.f");
-    EXPECT_TRUE(flagged(back, "t.f: it is only staged")) << joined(back.flagged);
+    EXPECT_TRUE(flagged(back, "t.f: it is only staged"));
     EXPECT_TRUE(back.is_incomplete) << back.text;
     EXPECT_EQ(refs().find("staged"), std::string::npos) << refs();
   }
@@ -366,7 +366,7 @@ TEST_F(Omissions, EmptyDirectoriesAreNamed) {
 
 TEST_F(Omissions, SpecialFilesAreReportedOnce) {
   auto back = after(WorkspaceMode::copy, "mkfifo pipe");
-  EXPECT_EQ(back.skipped, 1u) << joined(back.flagged);
+  EXPECT_EQ(back.skipped, 1u) << joined(back.flagged, "\n");
 }
 
 TEST_F(Omissions, TheModeOfAFileUnderAFilterChanges) {
@@ -417,10 +417,10 @@ TEST_F(Omissions, PartsOfASubmoduleThatStayAreReported) {
   git("-c protocol.file.allow=always submodule --quiet add " + root + "/source lib");
   git("commit -qm lib");
   put(repo + "/lib/v.txt", "mine\n");
-  auto warnings = joined(pack(WorkspaceMode::clone).warnings);
+  auto warnings = joined(pack(WorkspaceMode::clone).warnings, "\n");
   EXPECT_NE(warnings.find("the submodule lib: uncommitted changes were not sent"), std::string::npos) << warnings;
   git("commit -qam mine", repo + "/lib");
-  warnings = joined(pack(WorkspaceMode::clone).warnings);
+  warnings = joined(pack(WorkspaceMode::clone).warnings, "\n");
   EXPECT_NE(warnings.find("which is checked out here"), std::string::npos) << warnings;
 }
 
@@ -469,7 +469,7 @@ TEST_F(Omissions, ALongListOfRepositoriesStaysReadable) {
     for (const auto& name : findings) put(inside + "/" + std::to_string(i) + "/" + name, "x\n");
   }
   auto back = come_home(sent.base, top);
-  ASSERT_EQ(back.flagged.size(), 201u) << joined(back.flagged);
+  ASSERT_EQ(back.flagged.size(), 201u) << joined(back.flagged, "\n");
   EXPECT_EQ(back.flagged.back(), "and " + std::to_string(kPlaces * findings.size() - 200) + " more");
   auto all = read_file(back.all_flagged);
   ASSERT_TRUE(all) << all.error().what;

@@ -77,7 +77,7 @@ TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
 
 TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   make_repository();
-  put(root + "/gitconfig", "");
+  set_operators_settings("");
   std::string path = std::getenv("PATH");
   put(root + "/bin/git", "#!/bin/sh\necho \"$*\" >>" + root + "/asked\nPATH='" + path + "' exec git \"$@\"\n");
   fs::permissions(root + "/bin/git", fs::perms::owner_all);
@@ -199,10 +199,10 @@ TEST_F(Workspace, ACopySkipsFilesThatMustNotGoIntoABottle) {
   git("commit -qm links");
   auto sent = pack(manifest::WorkspaceMode::copy);
   EXPECT_EQ(sent.skipped, 4u);
-  EXPECT_NE(joined(sent.warnings)
+  EXPECT_NE(joined(sent.warnings, "\n")
                 .find("links whose target is absolute or outside the directory were not sent (2, for example "),
             std::string::npos)
-      << joined(sent.warnings);
+      << joined(sent.warnings, "\n");
   unpack();
   EXPECT_TRUE(fs::is_symlink(inside + "/in"));
   EXPECT_TRUE(fs::is_symlink(inside + "/loop"));
@@ -327,7 +327,7 @@ TEST_F(Workspace, UncommittedChangesAreReportedForEveryKindOfIndex) {
   put(repo + "/notes", "x");
   put(repo + "/.git/info/exclude", "/build/\n");
   put(root + "/ignore", "notes\n");
-  put(root + "/gitconfig", "[core]\n\texcludesFile = " + root + "/ignore\n");
+  set_operators_settings("[core]\n\texcludesFile = " + root + "/ignore\n");
   EXPECT_TRUE(pack(manifest::WorkspaceMode::clone).warnings.empty());
 }
 

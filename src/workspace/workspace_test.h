@@ -8,11 +8,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "base/files/file.h"
+#include "base/text/words.h"
 #include "docker/tar/tar.h"
 #include "git/git_test.h"
 #include "git/run/git.h"
@@ -99,15 +101,11 @@ class Workspace : public git::Repositories {
     EXPECT_TRUE(tar.finish());
     return out;
   }
-  static std::string joined(const std::vector<std::string>& lines) {
-    std::string all;
-    for (const auto& line : lines) all += line + "\n";
-    return all;
-  }
-  bool flagged(const ReceivedWork& back, const std::string& what) {
-    for (const auto& f : back.flagged)
-      if (f.find(what) != std::string::npos) return true;
-    return false;
+  // Returns whether something was flagged with these words. A test that fails prints all that was flagged.
+  static ::testing::AssertionResult flagged(const ReceivedWork& back, const std::string& what) {
+    bool found = std::ranges::any_of(back.flagged, [&](const auto& each) { return each.contains(what); });
+    auto outcome = found ? ::testing::AssertionSuccess() : ::testing::AssertionFailure();
+    return outcome << "flagged:\n" << joined(back.flagged, "\n");
   }
   std::string state() { return git("status --porcelain=v2 --branch --ignored") + git("for-each-ref refs/heads"); }
 
