@@ -474,7 +474,7 @@ TEST_F(ClientsTest, AServerThatWantsAClientCertificateIsReported) {
     });
     config_["egress"]["allow"] = json::array({{{"host", "mtls.test"}, {"inspect", true}}});
     route("mtls.test", port);
-    if (pid_) EXPECT_EQ(configure()["type"], "ready");
+    if (guard_) EXPECT_EQ(configure()["type"], "ready");
     else start();
     TestPeer wire = secure("mtls.test");
     wire.write("GET / HTTP/1.1\r\nHost: mtls.test\r\n\r\n");

@@ -100,7 +100,7 @@ TEST_F(GuardTest, AConfigurationWhoseNameServerCannotListenChangesNothing) {
 
 TEST_F(GuardTest, sigterm_ends_it_cleanly) {
   start();
-  kill(pid_, SIGTERM);
+  kill(guard_->pid(), SIGTERM);
   EXPECT_EQ(next_line()["type"], "end");
 }
 
@@ -111,7 +111,7 @@ TEST_F(GuardTest, ACertificateIsTakenOnceAndOnlyForItsOwnKey) {
   route("inspected.example.org", origin.port);
   start();
   auto refused = [&](const std::string& pem) {
-    EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", pem}}.dump() + "\n"));
+    EXPECT_TRUE(write_all(guard_->in(), json{{"type", "certificate"}, {"pem", pem}}.dump() + "\n"));
     for (json line;;)
       if ((line = next_line())["type"] != "audit") return line["type"] == "error";
   };
@@ -152,7 +152,7 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
   auto answer = [&](const json& number, const json& text) {
     json message = {{"type", "ssh-agent"}, {"connection", number}};
     if (!text.is_null()) message["answer"] = text;
-    EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n"));
+    EXPECT_TRUE(write_all(guard_->in(), message.dump() + "\n"));
   };
   answer(99, "YWE=");  // no such connection
   answer(first["connection"], base64("yes"));
@@ -176,7 +176,7 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
   allow({{"host", "lan.example.org"}, {"ports", {80}}, {"methods", {"GET"}}});
   start();
   std::string ask = "GET http://lan.example.org/x HTTP/1.1\r\nHost: lan.example.org\r\nConnection: close\r\n\r\n";
-  auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
+  auto say = [&](json message) { EXPECT_TRUE(write_all(guard_->in(), message.dump() + "\n")); };
   auto line = [&] {
     json next;
     do next = next_line();
@@ -252,7 +252,7 @@ TEST_F(GuardTest, ARefusalByTheBrokerIsNotBlamedOnAParentProxy) {
   config_["relay"] = {"*"};
   allow({{"host", "named.example.org"}});
   start();
-  auto say = [&](json message) { EXPECT_TRUE(write_all(control_.get(), message.dump() + "\n")); };
+  auto say = [&](json message) { EXPECT_TRUE(write_all(guard_->in(), message.dump() + "\n")); };
   say({{"type", "relay"}, {"up", true}});
   ASSERT_EQ(configure()["type"], "ready");
   for (auto [said, code, reason] : {std::tuple("HTTP/1.1 403 bottle not_allowed\r\n\r\n", "relay", " answered 403"),
@@ -296,7 +296,7 @@ TEST_F(GuardTest, ItsHealthAnswerEndsWhenItDies) {
   EXPECT_TRUE(wire.message().starts_with("HTTP/1.1 200 "));
   pollfd p{wire.fd.get(), POLLIN, 0};
   EXPECT_EQ(poll(&p, 1, 200), 0) << "it ended early";
-  EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
+  EXPECT_TRUE(write_all(guard_->in(), "{\"type\":\"shutdown\"}\n"));
   EXPECT_EQ(poll(&p, 1, kPatienceMs), 1);
   EXPECT_FALSE(wire.more());
 }

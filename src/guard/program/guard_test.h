@@ -3,19 +3,19 @@
 #pragma once
 
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
+#include <cstdlib>
 #include <fstream>
+#include <optional>
+#include <stdexcept>
 
 #include <nlohmann/json.hpp>
 
+#include "base/os/process.h"
 #include "guard/core/config.h"
 #include "guard/program/origins_test.h"
 #include "pki/root.h"
 #include "wire/guard/control.h"
-
-extern char** environ;
 
 namespace bottle::guard {
 
@@ -45,14 +45,13 @@ class GuardTest : public testing::Test {
          {{"allow", json::array()}, {"hosts", json::object()}, {"extra_ca", ca_->pem()}, {"resolver", "127.0.0.1:1"}}}};
   }
   void TearDown() override {
-    if (!pid_) return;
-    control_.reset();
-    int status = -1;
-    waitpid(pid_, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the guard's exit at the end of stdin: " << status;
+    if (!guard_ || guard_->pid() < 0) return;  // it was not started, or the test has killed it
+    guard_->close_in();
+    auto status = guard_->wait();
+    EXPECT_TRUE(status && *status == 0) << "the guard's exit at the end of stdin: " << status.value_or(-1);
     std::string all = audit_;
     char buffer[4096];
-    for (ssize_t n; (n = read(output_.get(), buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n; (n = read(guard_->out(), buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<size_t>(n));
     EXPECT_EQ(all.find(kValue), std::string::npos) << "a secret in the audit";
   }
   // These change the configuration: where a host leads to, a rule (its host, or all of it), and the secret kValue.
@@ -69,23 +68,13 @@ class GuardTest : public testing::Test {
   }
   // Starts the guard without a configuration.
   void spawn() {
-    int in[2], out[2];
-    ASSERT_EQ(pipe2(in, O_CLOEXEC), 0);
-    ASSERT_EQ(pipe2(out, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-    std::string script = "exec \"$0\"";
-    if (descriptors_) script.insert(0, "ulimit -n " + std::to_string(descriptors_) + " && ");
-    const char* argv[] = {"/bin/sh", "-c", script.c_str(), GUARD_PROGRAM, nullptr};
     setenv("ASAN_OPTIONS", "quarantine_size_mb=64", 0);  // so that what the guard itself holds can be measured
-    ASSERT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, const_cast<char**>(argv), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(in[0]);
-    close(out[1]);
-    control_.reset(in[1]);
-    output_.reset(out[0]);
+    Command command{.argv = {GUARD_PROGRAM}};
+    if (descriptors_)
+      command.argv = {"/bin/sh", "-c", "ulimit -n " + std::to_string(descriptors_) + " && exec \"$0\"", GUARD_PROGRAM};
+    auto guard = Child::spawn(command, Child::pipe(), Child::pipe(), Child::inherit());
+    ASSERT_TRUE(guard) << guard.error().what;
+    guard_ = std::move(*guard);
   }
   // Starts the guard with `config_` and waits until it is ready. Throws if it does not start, which ends the test.
   void start() {
@@ -103,13 +92,13 @@ class GuardTest : public testing::Test {
   double cpu() const {
     timespec t{};
     clockid_t clock = 0;
-    EXPECT_EQ(clock_getcpuclockid(pid_, &clock), 0);
+    EXPECT_EQ(clock_getcpuclockid(guard_->pid(), &clock), 0);
     EXPECT_EQ(clock_gettime(clock, &t), 0);
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
   }
   // Returns VmHWM, the guard's peak memory in bytes.
   size_t most_resident() const {
-    std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+    std::ifstream status("/proc/" + std::to_string(guard_->pid()) + "/status");
     for (std::string word; status >> word;)
       if (word == "VmHWM:") {
         size_t kilobytes = 0;
@@ -122,11 +111,11 @@ class GuardTest : public testing::Test {
   void certify(const std::string& csr) {
     auto pem = root_->certify(csr);
     ASSERT_TRUE(pem) << pem.error().what;
-    EXPECT_TRUE(write_all(control_.get(), json{{"type", "certificate"}, {"pem", *pem}}.dump() + "\n"));
+    EXPECT_TRUE(write_all(guard_->in(), json{{"type", "certificate"}, {"pem", *pem}}.dump() + "\n"));
   }
   // Sends `config_` again, and returns the guard's answer.
   json configure() {
-    EXPECT_TRUE(write_all(control_.get(), json{{"type", "configure"}, {"config", config_}}.dump() + "\n"));
+    EXPECT_TRUE(write_all(guard_->in(), json{{"type", "configure"}, {"config", config_}}.dump() + "\n"));
     while (true) {
       json line = next_line();
       if (line["type"] != "audit") return line;
@@ -141,10 +130,10 @@ class GuardTest : public testing::Test {
   json next_message(int patience_ms = kPatienceMs) {
     size_t end;
     while ((end = audit_.find('\n', read_)) == std::string::npos) {
-      pollfd p{output_.get(), POLLIN, 0};
+      pollfd p{guard_->out(), POLLIN, 0};
       char buffer[4096];
       if (poll(&p, 1, patience_ms) != 1) return {{"type", "timeout"}};
-      ssize_t n = read(output_.get(), buffer, sizeof buffer);
+      ssize_t n = read(guard_->out(), buffer, sizeof buffer);
       if (n <= 0) return {{"type", "end"}};
       audit_.append(buffer, static_cast<size_t>(n));
     }
@@ -192,9 +181,8 @@ class GuardTest : public testing::Test {
   std::shared_ptr<const pki::Root> root_ = *pki::Root::make("test");
   std::string csr_;
   json config_;
-  pid_t pid_ = 0;
+  std::optional<Child> guard_;
   int descriptors_ = 0;  // the most that the guard may have, or 0 for as many as this process
-  UniqueFd control_, output_;
   std::string audit_, answer_;
   std::map<std::string, json> used_;  // by host, as the guard said it last
   size_t read_ = 0;

@@ -263,7 +263,7 @@ TEST_F(Http2Test, ARefusedRequestIsSentAgainForEveryMethod) {
     int fd = listener.get();
     std::thread server([&] { refuse_the_second(*ca_, std::move(listener), type, type == 7 ? goaway : refused); });
     config_["egress"]["allow"] = json::array();
-    if (pid_) {
+    if (guard_) {
       allow({{"host", "a.test"}, {"inspect", true}});
       route("a.test", port);
       EXPECT_EQ(configure()["type"], "ready");

@@ -169,7 +169,7 @@ class WebSocketAnswersTest : public InjectionsTest {
       wire.to_end();
     });
     route("ws.test", site.port);
-    if (pid_) EXPECT_EQ(configure()["type"], "ready");
+    if (guard_) EXPECT_EQ(configure()["type"], "ready");
     else start();
     TestPeer wire = secure("ws.test");
     wire.write("GET / HTTP/1.1\r\nHost: ws.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");

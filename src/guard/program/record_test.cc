@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/os/descriptors.h"
 #include "base/os/process.h"
 #include "guard/audit/repeats.h"
 #include "guard/program/secrets_test.h"
@@ -121,8 +122,8 @@ TEST_F(RecordTest, AReaderThatDiscardsTheRecordLosesIt) {
   Client client(port_, all);
   char thrown_away[4096];
   EXPECT_TRUE(comes_true([&] {
-    for (pollfd p{output_.get(), POLLIN, 0}; poll(&p, 1, 0) == 1;)
-      if (read(output_.get(), thrown_away, sizeof thrown_away) <= 0) break;
+    for (pollfd p{guard_->out(), POLLIN, 0}; poll(&p, 1, 0) == 1;)
+      if (read(guard_->out(), thrown_away, sizeof thrown_away) <= 0) break;
     return seen().size() == kRequests;
   }));
   EXPECT_TRUE(recorded_.empty());
@@ -134,8 +135,7 @@ TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
   for (int i = 0; i < 3000; ++i) all += post(i);
   Client client(port_, all);
   ASSERT_TRUE(comes_true([&] { return seen().size() >= 100; }));
-  kill(pid_, SIGKILL);
-  waitpid(std::exchange(pid_, 0), nullptr, 0);
+  guard_->end(0);
   std::this_thread::sleep_for(100ms);  // what it had sent has arrived
   auto out = seen();
   take_lines([] { return false; });
@@ -160,7 +160,7 @@ TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kDenials / kEvery));
   EXPECT_LT(most_resident(), kMostMemory - (176u << 20));
   // Pending counts are written when the guard exits.
-  EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
+  EXPECT_TRUE(write_all(guard_->in(), "{\"type\":\"shutdown\"}\n"));
   take_lines([] { return false; });
   EXPECT_EQ(total(), kDenials);
   EXPECT_GT(denials_["no.test"], kDenials / 2);
@@ -200,7 +200,7 @@ TEST_F(RecordTest, AFloodOfConnectsIsCounted) {
     std::string to = i % 2 ? "a.no.test:443" : "b.no.test:443";
     ASSERT_TRUE(raw("CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n").starts_with("HTTP/1.1 403"));
   }
-  EXPECT_TRUE(write_all(control_.get(), "{\"type\":\"shutdown\"}\n"));
+  EXPECT_TRUE(write_all(guard_->in(), "{\"type\":\"shutdown\"}\n"));
   reader.join();
   EXPECT_EQ(denials_["a.no.test"] + denials_["b.no.test"], kConnects);
   auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - since).count();
@@ -224,32 +224,22 @@ TEST_F(RecordTest, AFullDiskStopsTheTraffic) {
   route("site.test", site().port);
   allow({{"host", "site.test"}, {"ports", {80}}});
   config_["listen"] = json::array({"127.0.0.1:0"});
-  int in[2], words[2];
-  ASSERT_EQ(pipe2(in, O_CLOEXEC), 0);
-  ASSERT_EQ(pipe2(words, O_CLOEXEC), 0);
-  UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC)), from(in[0]), to(in[1]), said(words[0]);
-  EXPECT_TRUE(write_all(to.get(), config_.dump()));
-  to.reset();
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, words[1], 2);
-  posix_spawn_file_actions_adddup2(&actions, from.get(), 3);
-  posix_spawn_file_actions_adddup2(&actions, full.get(), 4);
-  const char* argv[] = {GUARD_PROGRAM, "--config-fd", "3", "--audit-fd", "4", nullptr};
-  pid_t pid = 0;
-  ASSERT_EQ(posix_spawn(&pid, GUARD_PROGRAM, &actions, nullptr, const_cast<char**>(argv), environ), 0);
-  posix_spawn_file_actions_destroy(&actions);
-  close(words[1]);
+  PipeEnds in = make_pipe().value();
+  UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  EXPECT_TRUE(write_all(in.write.get(), config_.dump()));
+  in.write.reset();
+  auto guard = Child::spawn(
+      {.argv = {GUARD_PROGRAM, "--config-fd", "3", "--audit-fd", "4"}, .passed = {{in.read.get(), 3}, {full.get(), 4}}},
+      Child::null(), Child::null(), Child::pipe());
+  ASSERT_TRUE(guard) << guard.error().what;
   std::string line;
-  for (char c; read(said.get(), &c, 1) == 1 && c != '\n';) line += c;
+  for (char c; read(guard->err(), &c, 1) == 1 && c != '\n';) line += c;
   port_ = static_cast<uint16_t>(std::stoi(line.substr(line.rfind(':') + 1)));
   for (int i = 0; i < 2; ++i) {
     std::string answer = raw(post(i));
     EXPECT_NE(answer.find("X-Bottle-Error: unrecorded"), std::string::npos) << answer;
   }
   EXPECT_TRUE(seen().empty());
-  kill(pid, SIGTERM);
-  waitpid(pid, nullptr, 0);
 }
 
 TEST(GuardProgram, RefusesADescriptorThatIsNotANumber) {

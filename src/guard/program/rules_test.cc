@@ -213,7 +213,7 @@ TEST_F(SmuggledTest, NoRequestFollowsADiscardedBodyWithBrokenFraming) {
     while (wire.in.find("hello") == std::string::npos && wire.more()) {
     }
     if (wire.in.find("hello") == std::string::npos) return;  // a request that must not come
-    kill(pid_, SIGSTOP);
+    kill(guard_->pid(), SIGSTOP);
     for (int n = 0; n < 500; ++n) wire.write("HTTP/1.1 103 Early Hints\r\n\r\n");
     wire.write(ok("early"));
     EXPECT_TRUE(wait_until_acknowledged(wire));
@@ -231,7 +231,7 @@ TEST_F(SmuggledTest, NoRequestFollowsADiscardedBodyWithBrokenFraming) {
   http::append_chunk(chunk, std::string(72 << 10, 'x'));  // more than one round of the guard reads
   wire.write(chunk);
   wire.write("broken\r\nGET /next HTTP/1.1\r\nHost: api.test\r\n\r\n");
-  kill(pid_, SIGCONT);
+  kill(guard_->pid(), SIGCONT);
   std::string head;
   do head = wire.head();
   while (head.starts_with("HTTP/1.1 103 "));

@@ -428,7 +428,7 @@ TEST_F(ManyConnectionsTest, MessagesThatDoNotEndCountAsMemory) {
 TEST_F(ManyConnectionsTest, AClientIsToldThatNoDescriptorsAreLeft) {
   start_with_site();
   rlimit few{32, 32};  // the guard is not told of this limit
-  ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
+  ASSERT_EQ(prlimit(guard_->pid(), RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
   std::vector<UniqueFd> clients;
   for (int i = 0; i < 40; ++i) clients.push_back(begin());
   std::string answer = raw(kConnect);
@@ -440,7 +440,7 @@ TEST_F(ManyConnectionsTest, AClientIsToldThatNoDescriptorsAreLeft) {
 TEST_F(ManyConnectionsTest, ThereIsNoDescriptorForTheServer) {
   start_with_site();
   rlimit few{32, 32};
-  ASSERT_EQ(prlimit(pid_, RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
+  ASSERT_EQ(prlimit(guard_->pid(), RLIMIT_NOFILE, &few, nullptr), 0) << std::strerror(errno);
   std::vector<TestPeer> tunnels;
   for (int i = 0; i < 32 && (i == 0 || answer_.starts_with("HTTP/1.1 200 ")); ++i)
     tunnels.push_back(connect_to("site.test"));

@@ -243,7 +243,7 @@ class WebSocketFindingsTest : public SecretsTest {
       } while (reader.frame().opcode != WebSocketFrame::close && wire.more());
     });
     route("ws.test", sink.port);
-    if (pid_) EXPECT_EQ(configure()["type"], "ready");
+    if (guard_) EXPECT_EQ(configure()["type"], "ready");
     else start();
     {
       TestPeer wire = secure("ws.test");
