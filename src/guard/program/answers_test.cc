@@ -38,7 +38,7 @@ class AnswersTest : public SecretsTest {
             url};
   }
   // Returns what the agent gets when the server sends this answer. All answers come from one server, because
-  // configuring the guard anew takes longer than a request.
+  // configuring the guard again takes longer than a request.
   std::string got(const std::string& answer) {
     answer_of_server_ = answer;
     if (!server_) {

@@ -65,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
   auto whole = read(sender, deflate, bytes, bytes.size(), &again);
   auto cut = read(sender, deflate, bytes, data[1] % 19 + 1, nullptr);
   if (whole.bad != cut.bad || whole.story != cut.story || whole.payload != cut.payload) std::abort();
-  auto anew = read(sender, deflate, again, data[1] % 7 + 1, nullptr);
-  if (anew.bad || anew.story != whole.story || anew.payload != whole.payload) std::abort();
+  auto reread = read(sender, deflate, again, data[1] % 7 + 1, nullptr);
+  if (reread.bad || reread.story != whole.story || reread.payload != whole.payload) std::abort();
   return 0;
 }
