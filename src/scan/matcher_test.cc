@@ -170,6 +170,24 @@ TEST(Matcher, FindsTokensOfXLikeAPattern) {
   EXPECT_GT(matches, 1000u);
 }
 
+// vectorscan looks for the rest of a pattern after each of its beginnings.
+TEST(Matcher, CountsBeginningsOfPatterns) {
+  constexpr size_t kBeginnings = 50;
+  for (const auto& [pattern, beginning] :
+       {std::pair("00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{80}", "00D"), std::pair("[ps]at\\.[a-z]{2,9}-[0-9]", "pat."),
+        std::pair("[a-z]{3,8}(?:AzCa|ACDb)[a-z]{3,5}=", "AzCa")}) {
+    Matcher matcher = matcher_of(pattern);
+    std::string text;
+    for (size_t i = 0; i < kBeginnings; ++i) text.append(beginning).append(" ");
+    size_t most = SIZE_MAX, matches = 0;
+    EXPECT_TRUE(matcher.scan(text, [&](const Match&) { ++matches; }, most));
+    EXPECT_EQ(matches, 0u);
+    EXPECT_EQ(SIZE_MAX - most, kBeginnings * Matcher::kProbe) << pattern;
+    most = 1;
+    EXPECT_FALSE(matcher.scan(text, [](const Match&) {}, most)) << pattern;
+  }
+}
+
 TEST(Matcher, FindsTokensOfDiscordLikeAPattern) {
   Matcher matcher =
       matcher_of("[MNO][DTjz][AEIMQUYcgk][w-z0-5][A-Za-z0-9_-]{20,22}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}");

@@ -67,6 +67,17 @@ uint32_t index_of(std::vector<CharacterSet>& sets, const std::optional<Character
   return index;
 }
 
+void add_probe(Expressions& all, uint32_t index, size_t number) {
+  std::string probe = probe_of(all.cores.back());
+  if (probe.empty()) return;
+  all.texts.push_back(all.cores.emplace_back(std::move(probe)).c_str());
+  all.flags.push_back(kFlags);
+  all.ids.push_back(static_cast<unsigned>(all.ids.size()));
+  all.infos.push_back({.rule = index, .width = 1, .is_probe = 1});
+  all.numbers.push_back(number);
+  all.places.push_back(all.places.back());
+}
+
 // Adds one pattern of a rule.
 Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, Whole whole) {
   // Shorter cores occur too often.
@@ -104,6 +115,7 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
   all.infos.push_back(info);
   all.numbers.push_back(number);
   all.places.push_back(place(rule, number));
+  add_probe(all, index, number);
   return {};
 }
 

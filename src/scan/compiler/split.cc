@@ -207,4 +207,70 @@ SplitPattern split(std::string_view pattern) {
   return out;
 }
 
+namespace {
+
+// Returns where the atom that begins at `at` ends: a character, an escape, a set or a group.
+size_t end_of_atom(std::string_view text, size_t at) {
+  if (text[at] == '\\') return std::min(at + 2, text.size());
+  if (text[at] != '[' && text[at] != '(') return at + 1;
+  bool in_set = false;
+  size_t depth = 0;
+  for (size_t i = at; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (in_set) {
+      in_set = text[i] != ']';
+      if (!in_set && depth == 0) return i + 1;
+    } else if (text[i] == '[') {
+      in_set = true;
+    } else if (text[i] == '(') {
+      ++depth;
+    } else if (text[i] == ')' && --depth == 0) {
+      return i + 1;
+    }
+  }
+  return text.size();
+}
+
+bool is_repetition(char c) { return std::string_view("{+*?").contains(c); }
+
+}  // namespace
+
+std::string probe_of(std::string_view core) {
+  constexpr std::string_view kSigns = "^$.|", kMany = "{+*";
+  constexpr size_t kShortest = 3, kFewOfSet = 8;
+  std::string_view best;
+  size_t most = 0, begin = 0, count = 0;
+  bool has_many = false;  // characters of a kind
+  for (size_t at = 0; at < core.size();) {
+    size_t end = end_of_atom(core, at);
+    std::string_view atom = core.substr(at, end - at);
+    bool repeats = end < core.size() && is_repetition(core[end]);
+    bool is_wide = atom.size() > 1 && atom[0] != '\\' && (atom.size() > kFewOfSet || atom.contains('-'));
+    bool is_class = atom.size() == 2 && atom[0] == '\\' && std::string_view("dswDSW").contains(atom[1]);
+    // Some letters out of several groups of letters begin a token.
+    bool is_choice = atom.starts_with("(?:") && atom.substr(3, atom.size() - 4).find_first_of("[({\\.?") == core.npos;
+    bool is_group = atom[0] == '(' && !is_choice;
+    has_many |=
+        (end < core.size() && kMany.contains(core[end])) || (is_group && atom.find_first_of(kMany) != core.npos);
+    if (repeats || (is_wide && !is_choice) || is_class || is_group || kSigns.contains(atom[0])) {
+      count = 0;
+      at = end;
+      if (at < core.size() && core[at] == '{') at = std::min(core.find('}', at), core.size() - 1) + 1;
+      else if (repeats) ++at;
+      begin = at;
+      continue;
+    }
+    if (count >= kLongestProbe) {
+      at = end;
+      continue;
+    }
+    at = end;
+    count += is_choice ? kShortest : 1;
+    if (count > most) most = count, best = core.substr(begin, at - begin);
+  }
+  if (!has_many || most < kShortest) return {};
+  return std::string(best);
+}
+
 }  // namespace bottle::scan

@@ -75,9 +75,11 @@ struct Matcher::Walk {
 // on, and anything else ends the scan.
 int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned, void* context) {
   auto& walk = *static_cast<Walk*>(context);
-  if (walk.most == 0) return 1;
-  --walk.most;
   const PatternInfo& pattern = walk.matcher.patterns_[id];
+  size_t cost = pattern.is_probe ? kProbe : 1;
+  if (walk.most < cost) return 1;
+  walk.most -= cost;
+  if (pattern.is_probe) return 0;
   auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
   if (pattern.tail != PatternInfo::kNoSet) {
     if (!walk.matcher.has_tail(walk.block, pattern.tail, end, pattern.count)) return 0;

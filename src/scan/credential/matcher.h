@@ -27,7 +27,7 @@ struct Match {
 // The header of a compiled database. A table of patterns, a table of sets, and vectorscan's serialized forms of all
 // patterns and of those for Patterns::with_spaces follow it. The latter is empty if there are none.
 struct DatabaseHead {
-  static constexpr uint32_t kMagic = 0x626f7434;
+  static constexpr uint32_t kMagic = 0x626f7435;
   uint32_t magic = kMagic, patterns = 0, sets = 0;
   uint32_t size = 0;  // of the serialized form of all patterns
 };
@@ -62,6 +62,9 @@ struct PatternInfo {
   uint32_t tail = kNoSet, count = 0;
   uint32_t literal_size = 0;
   std::array<char, kLongestLiteral> literal{};
+  // A probe is the part of another pattern with which vectorscan begins to look for the rest. It is no match, and only
+  // counts how often that happens, because it takes long even where nothing matches.
+  uint32_t is_probe = 0;
 };
 
 // Which patterns to look for. The compiler finds out from a pattern whether it can match a space (compiler/spaces.h).
@@ -83,7 +86,8 @@ class Matcher {
   // Calls `each` for each match, in the order of the ends of their cores. If several matches of one pattern have the
   // same beginning, reports the shortest. Returns false if it failed, and matches may be missing. `each` must not
   // call scan(), but may call stop(), which ends the scan. The cores count down `most`, whether they belong to a match
-  // or not, and the scan ends and returns false if there are more.
+  // or not, and the beginnings of other patterns count as kProbe cores. The scan ends and returns false if there are
+  // more.
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most,
                           Patterns patterns = Patterns::all);
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each,
@@ -92,6 +96,7 @@ class Matcher {
     return scan(block, each, most, patterns);
   }
   void stop() { stopped_ = true; }
+  static constexpr size_t kProbe = 4;
 
   size_t rules() const;  // one more than the highest index of a rule
 
