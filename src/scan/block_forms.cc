@@ -50,9 +50,10 @@ void BlockScan::scan_form_between_escapes(const View& view, const std::vector<Sp
   }
   if (begin < view.text.size()) regions.push_back({begin, view.text.size()});
   std::vector<uint32_t> pluses;
-  for (const Region& each : regions)
-    for (plus = view.text.find('+', each.begin); plus < each.end; plus = view.text.find('+', plus + 1))
-      pluses.push_back(static_cast<uint32_t>(plus));
+  for (const Region& each : regions) {
+    std::vector<uint32_t> more = positions_of('+', view.text, each.begin, each.end);
+    pluses.insert(pluses.end(), more.begin(), more.end());
+  }
   if (pluses.empty() || !may_work(view.text.size() / work::kBytes)) return;
   // Its bytes have the same positions as those of the block.
   std::string text = with_spaces(view.text, pluses);
@@ -67,7 +68,7 @@ void BlockScan::scan_form(const View& view, const std::vector<Region>& regions) 
   uint64_t hash = keyed_hash(view.text);
   if (was_seen(hash, Detector::kDeepest, view.joined)) return;
   size_t found = result_.findings.size(), size = view.text.size();
-  if (!may_work(work::kRegion * regions.size() + size * work::kForm)) return;
+  if (!may_work(work::kRegion * regions.size() + size * work::kForm + view.pluses->size() * work::kPlus)) return;
   if (catalog_.known_.has_spaces() && may_work(size)) find_known(view, 0, size);
   find_credentials(view, regions);
   find_numbers_of_form(view);
@@ -99,7 +100,8 @@ void BlockScan::find_mnemonics_in_form(const View& view) {
   auto is_letter = [&](size_t at) { return view.text[at] >= 'a' && view.text[at] <= 'z'; };
   for (size_t first = 0, next = 1; next <= pluses.size(); ++next) {
     size_t letters = next < pluses.size() ? pluses[next] - pluses[next - 1] - 1 : 0;
-    if (letters >= kShortest && letters <= kLongest && next - first < kMost) continue;
+    bool is_word = letters >= kShortest && letters <= kLongest && is_letter(pluses[next] - size_t{1});
+    if (is_word && next - first < kMost) continue;
     if (next - first >= kFewest) {
       size_t begin = pluses[first], end = pluses[next - 1] + size_t{1};
       while (begin > 0 && pluses[first] - begin < kLongest && is_letter(begin - 1)) --begin;
@@ -109,6 +111,25 @@ void BlockScan::find_mnemonics_in_form(const View& view) {
     }
     first = next;
   }
+}
+
+void BlockScan::find_mnemonics(const View& view, const Spot& at) {
+  if (catalog_.words_.empty()) return;
+  int before = phrases_left_;
+  each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
+    for (const Rule* rule : catalog_.words_) report(view, *rule, at.begin + begin, at.begin + end, true);
+  });
+  may_work(static_cast<size_t>(before - phrases_left_) * work::kPhrase);
+  result_.incomplete |= phrases_left_ <= 0;
+}
+
+void BlockScan::find_numbers(const View& view, const Spot& at) {
+  if (view.joined) return;
+  for (const auto& [rules, find_end] : {std::pair(&catalog_.cards_, &card_at), std::pair(&catalog_.ibans_, &iban_at)})
+    if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin)) {
+      if (rules == &catalog_.cards_ && may_work(work::kIds) && is_among_ids(view.text, at.begin, end)) continue;
+      for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
+    }
 }
 
 }  // namespace bottle::scan

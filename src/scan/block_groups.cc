@@ -8,8 +8,11 @@
 #include <cctype>
 
 #include "scan/block_scan.h"
+#include "scan/credential/characters.h"
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/groups.h"
+#include "scan/encoding/peek.h"
+#include "scan/encoding/simd/survey_masks.h"
 #include "scan/join.h"
 
 namespace bottle::scan {
@@ -57,6 +60,28 @@ bool is_in_dump(std::string_view text, const Decoded& dump, size_t begin, size_t
   return at >= end || (at + kOfOffset >= end && is_of_offset(at));
 }
 
+// Returns whether the text has four hexadecimal digits in a row.
+bool has_hex_row(std::string_view text) {
+  uint64_t before = 0;
+  std::array<uint8_t, kBlock> copy;
+  for (size_t at = 0; at < text.size(); at += kBlock) {
+    uint64_t digits = mask_of(load_block(padded<0>(text, at, copy)),
+                              [](const Lanes& c) { return within(c, '0', 10) | within(c | 32, 'a', 6); });
+    if (rows(before, digits, 4) || rows(digits, 0, 4)) return true;
+    before = digits;
+  }
+  return false;
+}
+
+// Returns whether nothing but hexadecimal digits and what is usual between pairs of them is in the text.
+bool has_only_pairs(std::string_view text) {
+  static constexpr Set kUsual = set_of("0123456789abcdefABCDEFxX ,;:-+\\\t\r\n");
+  return std::ranges::all_of(text, [](unsigned char c) { return kUsual[c]; });
+}
+
+// Returns whether all digits are binary ones.
+bool has_only_bits(std::string_view text) { return text.find_first_of("23456789abcdefABCDEF") == text.npos; }
+
 // Returns positions in words of the text's line at `begin` that may be the offsets of a dump: words of at least seven
 // digits, and those before a colon. The spaces before them are before `end`.
 std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end) {
@@ -64,7 +89,8 @@ std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t 
   std::vector<size_t> offsets;
   if (end <= begin) return offsets;
   std::string_view line = text.substr(begin, std::min(kLongest, end - begin));
-  line = line.substr(0, line.find('\n'));
+  line = line.substr(0, std::min(line.find('\n'), line.find("\\n")));
+  if (!has_hex_row(line)) return offsets;
   char space = line.contains(' ') ? ' ' : '+';  // as in a form
   auto is_digit = [&](size_t at) { return at < text.size() && hex_digit(static_cast<uint8_t>(text[at])) >= 0; };
   for (size_t at = line.find(space); at != line.npos && offsets.size() < kMost; at = line.find(space, at + 1)) {
@@ -186,11 +212,12 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
   // Returns whether a dump begins at `from` and reaches the groups. One that ends before them is not scanned again from
   // its other lines.
   auto reaches_groups = [&](bool begins_line) {
+    may_work(work::kDumpLine);
     bool found = begins_line && scan_dump(view, from);
     // Words may come before the offset of its first line.
     if (!found)
       for (size_t offset : offsets_in_line(view.text, from, groups.end))
-        if (found = may_work(work::kLines) && scan_dump(view, offset); found) break;
+        if (found = may_work(work::kDumpLine) && scan_dump(view, offset); found) break;
     if (!found) return false;
     from = std::max(from, view.dump_end);
     return view.dump_end > groups.begin;
@@ -215,7 +242,20 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
 void BlockScan::scan_hex_pairs(const View& view, size_t begin, size_t end) {
   if (!may_work((end - begin) * work::kCompared) || is_in_dump(view.text, view.dump, begin, end)) return;
   if (!may_work((end - begin) * work::kPair)) return;
-  scan_decoded(view, hex_run(view.text, begin, end), "hex");
+  Decoded bytes = hex_run(view.text, begin, end);
+  scan_decoded(view, bytes, "hex");
+  // The first digit may belong to something else. Then the groups have it.
+  shift(bytes.text, 4, shifted_);
+  if (!has_text(shifted_) && !has_packed(shifted_)) view.pairs_begin = begin, view.pairs_end = end;
+}
+
+// Returns whether the groups are pairs of digits that were decoded. The digits themselves can only be a known secret,
+// or binary digits.
+bool BlockScan::is_of_pairs(const View& view, const Spot& groups) const {
+  std::string_view text = view.text.substr(groups.begin, groups.end - groups.begin);
+  if (catalog_.known_.has_hex() || has_only_bits(text)) return false;
+  if (groups.begin >= view.pairs_begin && groups.end <= view.pairs_end) return has_only_pairs(text);
+  return groups.end <= view.dump_end && is_in_dump(view.text, view.dump, groups.begin, groups.end);
 }
 
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.
@@ -223,6 +263,7 @@ void BlockScan::collect_groups(const View& view, const Spot& at, GroupTexts& tex
   // Groups in a text that was itself put together are chance.
   if (view.joined) return;
   scan_dumps(view, at);
+  if (may_work((at.end - at.begin) * work::kCompared) && is_of_pairs(view, at)) return;
   // Groups are normally short. Longer ones are cut off here, because they would take as long as the rest of the
   // block.
   size_t end = std::min<size_t>(at.end, at.begin + grouped_left_ / at.period * at.period);

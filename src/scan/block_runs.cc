@@ -70,6 +70,18 @@ bool is_varied(std::string_view run) {
   return false;
 }
 
+// Returns whether the run is made of short words with a plus between them, as a form writes a sentence or a dump. In
+// Base64, one of 64 digits is a plus, and fewer are one if it encodes text.
+bool is_joined_words(std::string_view run) {
+  constexpr size_t kFewest = 8;
+  size_t pluses = 0, letters = 0;
+  for (char c : run) {
+    if (c == '+') ++pluses, letters = 0;
+    else if (c != '\n' && c != '\r' && ++letters == kShortestRun) return false;
+  }
+  return pluses >= kFewest;
+}
+
 // Returns whether the run may be binary digits in hexadecimal, perhaps with separators between the bytes. It has few
 // different characters, because most of its pairs are "30" or "31". Looks only at its beginning.
 bool may_be_hex_of_bits(std::string_view run) {
@@ -105,6 +117,7 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
   scan_binary(view, begin, end);
   std::string_view run = view.text.substr(begin, end - begin);
   if (!is_varied(run) && !may_be_hex_of_bits(run)) return;
+  if (is_joined_words(run) && !catalog_.known_.has_unlike()) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
   if (as_long_as_wif && !may_work(work::kWif)) return;
   if (!catalog_.wifs_.empty() && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))
@@ -178,7 +191,7 @@ void BlockScan::scan_hex(const View& view, size_t begin, size_t end) {
   shift(hex_, 4, shifted_);
   bool first = is_worth_a_look(std::string_view(hex_).substr(0, (end - begin) / 2)), second = is_worth_a_look(shifted_);
   if (first) scan_decoded(view, hex_run(view.text, begin, end), "hex");
-  if (second) scan_decoded(view, hex_run(view.text, begin + 1, end), "hex");
+  if (second) scan_decoded(view, hex_run(view.text, begin + 1, end), "hex", true);
 }
 
 // Returns whether scan_decoded() would do more with the decoded bytes than look at them. Then they need a map.
@@ -218,7 +231,7 @@ void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::str
     scan_decoded(view,
                  whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
                        : base64_run(view.text, begin, end, bits),
-                 "base64");
+                 "base64", !padded);
   }
 }
 
@@ -260,7 +273,7 @@ void BlockScan::scan_base32(const View& view, size_t begin, size_t end) {
     scan_decoded(view,
                  whole ? Decoded{shifted_, aligned.anchors, aligned.end, aligned.form, bits}
                        : base32_run(view.text, begin, end, bits),
-                 "base32");
+                 "base32", true);
   }
 }
 
@@ -273,7 +286,7 @@ void BlockScan::scan_escapes(const View& view, const Spot& at) {
     scan_decoded(view, bytes, "escapes");
 }
 
-void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding) {
+void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding, bool by_chance) {
   if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
@@ -300,6 +313,7 @@ void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::str
               .map = &decoded,
               .encoding = encoding,
               .depth = outer.depth + 1,
+              .by_chance = by_chance,
               // If joined pieces decode to text, that is not chance.
               .joined = outer.joined && (encoding == "escapes" || encoding == "percent")};
   size_t found = result_.findings.size();
@@ -318,7 +332,7 @@ void BlockScan::gather(const View& outer, const Decoded& decoded, uint64_t hash,
   if (!may_work(cost)) return;
   // This work is not done yet.
   result_.work -= cost;
-  most_work_ -= cost;
+  reserved_ += cost;
   found->reserved += cost;
   for (const auto& each : decoded.anchors) to.add_anchor(begin + each.at, each.from, each.skipped);
   to.text.append(decoded.text);
@@ -335,7 +349,7 @@ void BlockScan::scan_gathered(const View& outer, ShortTexts& texts) {
   size_t found = result_.findings.size();
   texts.all.between = ShortTexts::kBetween.size();
   bool was_spent = std::exchange(spent_, result_.full);
-  most_work_ += std::exchange(texts.reserved, 0);
+  reserved_ -= std::exchange(texts.reserved, 0);
   scan_view({.text = texts.all.text,
              .outer = &outer,
              .map = &texts.all,
@@ -419,6 +433,7 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
   // Decompressed text adds to the budget as the block does, because it may be much longer than the bytes that it came
   // from.
   most_work_ += text.size() * Detector::kMostWork;
+  if (catalog_.is_steady_) steady_work_ += text.size() * Detector::kSteadyWork * (is_thorough_ ? 2 : 1);
   text_left_ += text.size();  // decompressed text is limited separately
   may_work(text.size() * work::kUnpacked);
   scan_view({.text = text,

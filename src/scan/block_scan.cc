@@ -131,11 +131,24 @@ BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& 
       text_left_(size * Detector::kMostText + kFreelyDecoded),
       most_work_((size * Detector::kMostWork + Detector::kFreeWork) * (effort == Effort::thorough ? 2 : 1)),
       most_findings_(effort == Effort::thorough ? 2 * kMostFindings : kMostFindings),
-      is_thorough_(effort == Effort::thorough) {}
+      is_thorough_(effort == Effort::thorough) {
+  if (!catalog.is_steady_) return;
+  size_t own = size * Detector::kSteadyWork + Detector::kFreeSteadyWork;
+  steady_work_ = own * (is_thorough_ ? 2 : 1) + catalog.take_reserve();
+}
+
+BlockScan::~BlockScan() {
+  forget_windows();
+  if (catalog_.is_steady_) catalog_.give_back(steady_work_ - std::min(steady_work_, result_.work));
+}
+
+size_t BlockScan::work_left() const {
+  size_t most = std::min(most_work_, steady_work_), taken = result_.work + reserved_;
+  return most - std::min(most, taken);
+}
 
 bool BlockScan::may_work(size_t work) {
-  spent_ |= result_.work + work > most_work_;
-  result_.incomplete |= spent_;
+  result_.incomplete |= spent_ |= work > work_left();
   if (!spent_) result_.work += work;
   return !spent_;
 }
@@ -194,7 +207,8 @@ void BlockScan::scan_open_end(const View& view) {
 
 void BlockScan::scan_view(const View& each) {
   last_end_ = nullptr;  // the address of a text that is gone may be that of another one
-  const auto [regions, rows] = text_regions(each.text);
+  auto [regions, rows] = text_regions(each.text);
+  if (each.by_chance) regions = readable_parts(each.text);
   size_t text = 0;
   for (const Region& region : regions) text += region.end - region.begin;
   // The text of the block is always searched, whatever the budget.
@@ -224,10 +238,10 @@ void BlockScan::scan_view(const View& each) {
 void BlockScan::scan_spots(const View& each, const std::vector<Region>& regions) {
   constexpr int kShallow = 2;  // deeper, what is among escapes might be too deep in the text that they decode to
   std::vector<Spot> spots;
-  survey(each.text, regions, spots,
-         {.groups = !each.joined,
-          .all_numbers = catalog_.known_.has_unlike(),
-          .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()});
+  may_work(work::kCompared * survey(each.text, regions, spots,
+                                    {.groups = !each.joined,
+                                     .all_numbers = catalog_.known_.has_unlike(),
+                                     .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()}));
   if (each.depth == 0 && !each.joined) scan_form_between_escapes(each, spots);
   GroupTexts texts;
   std::vector<ShortTexts> short_texts;
@@ -252,6 +266,8 @@ void BlockScan::find_known(const View& view, const std::vector<Region>& regions)
 void BlockScan::find_known(const View& view, size_t begin, size_t end) {
   fold(view.text.substr(begin, end - begin), folded_);
   catalog_.known_.find(folded_, [&](uint32_t secret, size_t from, size_t to) {
+    may_work(work::kMatch);
+    if (!has_room(false)) return;
     const std::string& name = catalog_.known_.name(secret);
     add(view, {.name = name, .what = "secret \"" + name + "\"", .sure = true}, begin + from, begin + to);
   });
@@ -282,7 +298,7 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
         for (size_t value : values_of_name(view.text, match.end))
           examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
       };
-      size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : (most_work_ - result_.work) / work::kCore, left = most;
+      size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : work_left() / work::kCore, left = most;
       bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left,
                                view.pluses ? Patterns::with_spaces : Patterns::all);
       may_work((most - left) * work::kCore);
@@ -304,6 +320,7 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
 void BlockScan::examine_match(const View& view, const Rule& rule, const Match& match) {
   if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
+  if (view.joined) may_work(work::kJoined);
   if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
   if (view.joined && cuts_word(view, match, rule.edge)) return;
   if (view.within_group(match.begin, rule.edge)) return;
@@ -389,23 +406,6 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
 // Scans a text without its escapes, unless it had none: each of them becomes shorter.
 void BlockScan::scan_escaped(const View& view, const Decoded& decoded, const Spot& at, std::string_view encoding) {
   if (decoded.text.size() < at.end - at.begin) scan_decoded(view, decoded, encoding);
-}
-
-void BlockScan::find_mnemonics(const View& view, const Spot& at) {
-  if (catalog_.words_.empty()) return;
-  each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
-    for (const Rule* rule : catalog_.words_) report(view, *rule, at.begin + begin, at.begin + end, true);
-  });
-  result_.incomplete |= phrases_left_ <= 0;
-}
-
-void BlockScan::find_numbers(const View& view, const Spot& at) {
-  if (view.joined) return;
-  for (const auto& [rules, find_end] : {std::pair(&catalog_.cards_, &card_at), std::pair(&catalog_.ibans_, &iban_at)})
-    if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin)) {
-      if (rules == &catalog_.cards_ && may_work(work::kIds) && is_among_ids(view.text, at.begin, end)) continue;
-      for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
-    }
 }
 
 // Without room for a finding that is more than a warning, the result is incomplete: the policy may let all earlier

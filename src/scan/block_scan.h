@@ -17,13 +17,14 @@ namespace bottle::scan {
 // The cost of each part of a scan, in the unit of BlockResult::work, which is half a nanosecond on the machine that
 // measured it. The numbers were fitted to the times of 4,962 blocks (decision 011).
 namespace work {
-inline constexpr size_t kView = 1300, kSpot = 30, kRun = 130, kLines = 140, kLooked = 150, kDecoded = 300, kHex = 60,
+inline constexpr size_t kView = 1600, kSpot = 30, kRun = 100, kLines = 160, kLooked = 120, kDecoded = 170, kHex = 40,
                         kTrial = 260, kRegion = 300;
-inline constexpr size_t kCore = 40, kMatch = 40, kName = 20, kOpenEnd = 3000, kWif = 100, kWords = 2100, kGroups = 300;
-inline constexpr size_t kPiece = 40, kFinding = 1230, kLayer = 700, kHash = 1400, kIds = 500;
-inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1,
-                        kBase32 = 3, kGrouped = 10, kEscape = 2, kNumber = 1, kPair = 2, kCompared = 1, kDecimal = 2,
-                        kUnpacked = 5, kPacked = 1, kHashed = 6, kGathered = 6, kForm = 1;  // for each byte
+inline constexpr size_t kCore = 25, kMatch = 35, kName = 25, kOpenEnd = 3000, kJoined = 100, kWif = 100, kWords = 600,
+                        kPhrase = 1300, kPlus = 9, kGroups = 350, kDumpLine = 25;
+inline constexpr size_t kPiece = 20, kFinding = 1000, kLayer = 600, kHash = 1400, kIds = 900;
+inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 1, kJudged = 1, kDecodedHex = 1,
+                        kBase32 = 3, kGrouped = 3, kEscape = 2, kNumber = 2, kPair = 1, kCompared = 1, kDecimal = 1,
+                        kUnpacked = 4, kPacked = 1, kHashed = 6, kGathered = 6, kForm = 1;  // for each byte
 inline constexpr size_t kBytes = 2;                                                         // bytes for one unit
 }  // namespace work
 
@@ -62,10 +63,12 @@ struct View {
   std::string_view encoding;              // how `outer` was encoded
   int depth = 0;
   const std::vector<uint32_t>* pluses = nullptr;   // the spaces that are '+' in another view, which was scanned
+  bool by_chance = false;                          // most of it can be text only by chance
   bool joined = false;                             // assembled from pieces of `outer`
   mutable size_t dump_end = 0;                     // where the last dump that was scanned ends in the text
   mutable size_t searched_for_dump = 0;            // lines before this were searched for the beginning of a dump
   mutable Decoded dump;                            // what it decodes to
+  mutable size_t pairs_begin = 0, pairs_end = 0;   // the last pairs of digits that were decoded
   std::vector<ShortTexts>* short_texts = nullptr;  // gathers short texts to which it decodes, by encoding, if not null
 
   // Returns where the bytes [begin, end) come from in the block.
@@ -88,7 +91,7 @@ bool follows_escape(std::string_view text, size_t at);
 class BlockScan {
  public:
   BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& result);
-  ~BlockScan() { forget_windows(); }
+  ~BlockScan();
   BlockScan(const BlockScan&) = delete;
   // Looks for everything, including what is encoded. `joined` is as in Detector::scan().
   void all(std::string_view block, bool joined);
@@ -144,6 +147,7 @@ class BlockScan {
   void scan_quoted_printable(const View& view, const std::vector<Region>& regions);
   bool scan_dump(const View& view, size_t begin);
   void scan_dumps(const View& view, const Spot& groups);
+  bool is_of_pairs(const View& view, const Spot& groups) const;
 
   // Returns whether the same text was decoded before, at no greater depth, and remembers it. Two kinds of escapes in
   // one text decode to the same text in either order.
@@ -153,12 +157,14 @@ class BlockScan {
   void gather(const View& outer, const Decoded& decoded, uint64_t hash, std::string_view encoding);
   // Scans the texts that were gathered.
   void scan_gathered(const View& outer, ShortTexts& texts);
-  // Scans a decoded text if it may contain something.
-  void scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding);
+  // Scans a decoded text if it may contain something. `by_chance` says that it was read at another alignment, so that
+  // only its readable parts can be text.
+  void scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding, bool by_chance = false);
   std::string decompress(Compression compression, std::string_view packed, size_t most, size_t& used);
   bool unpack(const View& outer, const Decoded& decoded);
   void scan_unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);
 
+  size_t work_left() const;
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
   bool may_work(size_t work);
   // Returns whether the scan has ended early. Where bytes that were not scanned may pass, the block itself is still
@@ -180,6 +186,8 @@ class BlockScan {
   Judging judging_;                      // of the text whose matches are judged
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_, most_findings_;
+  size_t steady_work_ = SIZE_MAX;  // what the catalog's limit for all scans permits
+  size_t reserved_ = 0;            // work that is not done yet
   bool is_thorough_;
   bool spent_ = false;  // the scan needs more than most_work_, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;

@@ -2,11 +2,13 @@
 // every encoding that decode.h removes, even nested. stream.h handles secrets that cross blocks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -39,6 +41,13 @@ class Catalog {
   // Lets this value pass. That costs less, because only values with as many bytes are compared.
   void allow_value(std::string_view value);
 
+  // Makes all scans together take at most Detector::kSteadyWork for each byte in the long run, and the reserve more for
+  // a while. Work that a scan does not need fills the reserve again.
+  void limit_steady_work(size_t reserve = kReserve) {
+    is_steady_ = true;
+    reserve_ = most_reserve_ = reserve;
+  }
+
   // Returns all rules, those of the operator last. A replaced rule stays in the list and is `off`. Pointers in findings
   // lead into the list, so nothing may be added while findings exist.
   const std::vector<Rule>& rules() const { return rules_; }
@@ -48,6 +57,9 @@ class Catalog {
   friend class BlockScan;
   explicit Catalog(Matcher matcher) { matchers_.push_back({std::move(matcher), 0}); }
   void note_surveyed();
+  // Takes as much of the reserve as is left, and gives back what was not needed.
+  size_t take_reserve() { return std::exchange(reserve_, 0); }
+  void give_back(size_t work) { reserve_ = std::min(most_reserve_, reserve_ + work); }
 
   // Finds the patterns of the rules from `first` on.
   struct Part {
@@ -59,6 +71,9 @@ class Catalog {
   KnownSecrets known_;
   std::set<std::string, std::less<>> allowed_, allowed_values_;  // fingerprints
   std::set<size_t> allowed_sizes_;                               // of the values in the second set
+  static constexpr size_t kReserve = size_t{256} << 20;          // in units of work, about an eighth of a second
+  size_t reserve_ = 0, most_reserve_ = 0;
+  bool is_steady_ = false;
   // The rules without a pattern that are not off, by their checks.
   std::vector<const Rule*> cards_, ibans_, wifs_, words_, random_, bearers_, discords_;
 };
@@ -124,6 +139,8 @@ class Detector {
   static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
   static constexpr size_t kMostWork = 28;               // for each byte of the block and of what is decompressed, …
   static constexpr size_t kFreeWork = 320 * 1024;       // … and for each block
+  static constexpr size_t kSteadyWork = 17;             // for each byte in the long run, if it is limited, …
+  static constexpr size_t kFreeSteadyWork = 8192;       // … and for each block
   static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                // magic numbers that decompress to almost nothing
   static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed

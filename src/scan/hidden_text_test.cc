@@ -356,6 +356,33 @@ TEST(Detector, FindsSecretsInForms) {
   EXPECT_GE(found[0].end, key.size() - 6);
 }
 
+// As od -An -t x1 writes them.
+TEST(Detector, FindsPairsOfDigitsInLinesWithoutOffsets) {
+  std::string text = "and the token is " + filled("ghp_<alnum 36>", 3) + " as you know";
+  for (std::string_view line_end : {"\n", "\r\n", "\n ", "\\n ", "\\\\n  "}) {
+    std::string lines;
+    for (size_t at = 0; at < text.size(); at += 16) lines += each(text.substr(at, 16), " %02x").append(line_end);
+    EXPECT_EQ(found(lines), "github-token (hex)") << lines;
+  }
+}
+
+// A plus is a digit of Base64, so the words of a form and those of a dump look like one long text in it.
+TEST(Detector, ReadsTheWordsOfAFormOnce) {
+  constexpr size_t kSize = 32 * 1024, kMostPerByte = 30;
+  std::string dump;
+  for (uint32_t seed = 0; dump.size() < kSize; ++seed)
+    dump += filled("0<digits 6>+<hex 8>+<hex 8>+<hex 8>+<hex 8>%0A", seed);
+  auto result = Detector(&catalog()).scan(dump);
+  EXPECT_FALSE(result.incomplete);
+  EXPECT_LE(result.work, kMostPerByte * kSize);
+  std::string token = base64("the token is " + filled("ghp_<alnum 36>", 3) + " and more");
+  std::string words = "x=%3Cand+here+is+the+token+that+you+asked+for+last+week+";
+  EXPECT_EQ(found(words + token), "github-token (base64)");
+  EXPECT_EQ(found(words + token + "+" + words), "github-token (base64)");
+  EXPECT_EQ(found(words + token.substr(0, token.size() / 2) + "%0A" + token.substr(token.size() / 2) + "+and+so+on"),
+            "github-token (base64 in percent)");
+}
+
 TEST(Detector, FindsSecretsInFormsWithoutEscapes) {
   for (const auto& [text, name] :
        {std::pair("the+password+is+<alnum 20>7+and+then", "assignment"),

@@ -128,6 +128,16 @@ std::vector<Input> slow_inputs() {
       {"hashes of pip in a form", bottle::bench::made({"++++--hash%3Dsha256%3A<hex 64>+%5C%0A"}, kSize)},
       {"keys in gzip",
        bottle::bench::made({"PRIVATE_KEY=0x<hex 64>r8_<alnum 37>", {bottle::bench::Wrap::gzip}}, kSize)},
+      {"rows of backslashes", repeated([&](size_t) { return "\\x41" + std::string(180, '\\') + "z "; })},
+      {"beginnings of patterns", repeated([&](size_t) { return "00DpatASt perm-readxoxb-"; })},
+      {"ampersands", repeated([&](size_t) { return "&a"; })},
+      {"first bytes of letters", repeated([&](size_t) { return "\xc2"; })},
+      {"invisible letters", repeated([&](size_t) { return "\xe2\x80\x8b"; })},
+      {"beginnings of a known secret", repeated([&](size_t) { return "q7Hs82-kLmz0_PwX3rTn5"; })},
+      {"a known secret", repeated([&](size_t) { return "q7Hs82-kLmz0_PwX3rTn5v"; })},
+      {"entries of zip files", repeated([&](size_t) {
+         return "PK\3\4" + std::string("\x14\0\0\0\x08\0", 6) + std::string(16, '\0') + std::string("\1\0\0\0aK", 6);
+       })},
       {"wide characters", repeated([&](size_t i) { return std::string{static_cast<char>('a' + i % 26), '\0'}; })},
   };
 }
@@ -141,6 +151,7 @@ int main(int count, char** arguments) {
   catalog->add_known("secret", "q7Hs82-kLmz0_PwX3rTn5v");
   catalog->allow_value("q7Hs82-kLmz0_PwX3rTn5v");  // as the guard does
   catalog->build();
+  catalog->limit_steady_work(0);  // as a guard does in the long run
   Detector detector(&*catalog);
   std::string text = repeated([](size_t i) {
     return "Line " + std::to_string(i % 100) +

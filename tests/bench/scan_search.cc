@@ -45,7 +45,9 @@ std::vector<std::string> dictionary() {
       "<hex 64>", "<base36 12>", "<BASE32 16>", "<BASE32 32>", "<base64 64>", "<base64url 20>", "<base58 51>",
       "<base58 52>", "<uuid>", "<jwt>", "<userpass>", "DE<digits 20>", std::string(1, '\0'),
       std::string("\x1f\x8b\x08", 3), std::string("\x78\x9c"), "\xe2\x82\xac", "\x80", "\x28\xb5\x2f\xfd",
-      "\xff\xfe\x9a\x10",
+      "\xff\xfe\x9a\x10", "&a", "\xc2", "\xe2\x80\x8b", std::string(90, '\\'), std::string(90, 'A'),
+      "q7Hs82-kLmz0_PwX3rTn5", "0000000 41 42 43 44 45 46 47 48\n", "0000020 ", "PK\3\4", "quoted-printable", "=\n",
+      "=41", "01100001 ", "1: ",
       // small members of zlib, gzip and zstd
       std::string("\170\234\053\110\054\056\056\317\057\112\261\315\266\114\114\112\006\000\052\374\005\173", 22),
       std::string("\037\213\010\000\000\000\000\000\002\003\053\110\054\056\056\317\057\112\261\315\266\114\114\112\006"
@@ -182,6 +184,7 @@ int main(int count, char** arguments) {
   catalog->add_known("secret", "q7Hs82-kLmz0_PwX3rTn5v");
   catalog->allow_value("q7Hs82-kLmz0_PwX3rTn5v");  // as the guard does
   catalog->build();
+  catalog->limit_steady_work(0);  // as a guard does in the long run
   scan::Detector detector(&*catalog);
   Search search(count > 2 ? static_cast<uint32_t>(std::atoi(arguments[2])) : 1, detector);
   search.go(seconds);

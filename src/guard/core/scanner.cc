@@ -29,6 +29,7 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wir
     catalog.allow_value(each.value);
   }
   catalog.build();
+  catalog.limit_steady_work();
   for (const std::string& print : wanted.egress.allowed_secrets) {
     bool valid = print.size() == 12 && print.find_first_not_of("0123456789abcdef") == print.npos;
     if (!valid) return fail(Code::invalid, "\"" + print + "\" is not a fingerprint of 12 hexadecimal digits");

@@ -63,7 +63,9 @@ inline size_t past_line_end(const Text& text, size_t at) {
 }
 
 // Returns whether `word` is among the `far` bytes before `at`.
-inline bool before(std::string_view text, size_t at, size_t far, std::string_view word) {
+inline bool before(const Text& text, size_t at, size_t far, std::string_view word) {
+  constexpr size_t kAtOnce = 4;  // the search for a word is fast
+  text.look(far / kAtOnce);
   size_t from = at - std::min(at, far);
   return text.substr(from, at - from).find(word) != std::string_view::npos;
 }

@@ -101,6 +101,8 @@ Found userinfo(const Text& text, size_t end) {
   size_t colon = text.find(':', user);
   if (colon >= at || !(is_alnum(text[at + 1]) || text[at + 1] == '[' || text[at + 1] == '_')) return {};
   std::string_view name = text.substr(user, colon - user), password = text.substr(colon + 1, at - colon - 1);
+  text.look(end - user);
+  text.look_closely(password.size());
   // "guest:guest" and the like are what documents and tests use.
   if (password == name || is_no_password(password)) return {};
   return Credential{colon + 1, at};
@@ -281,7 +283,7 @@ Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
 
 // Returns whether the match is part of a Base64 checksum as lock files write it: "sha512-" or "h1:" and the whole
 // digest. The text between a '+' and a '/' in it can have the form of a credential by chance.
-bool in_checksum(std::string_view text, size_t begin, size_t end) {
+bool in_checksum(const Text& text, size_t begin, size_t end) {
   constexpr size_t kLongest = 88;
   auto in_digest = [](char c) { return is_base64(c) || c == '='; };
   size_t from = begin, to = end;
@@ -289,6 +291,7 @@ bool in_checksum(std::string_view text, size_t begin, size_t end) {
   while (to < text.size() && to - end < kLongest && in_digest(text[to])) ++to;
   std::string_view before = text.substr(0, from);
   size_t size = to - from;
+  text.look(size);
   return (size == 88 && before.ends_with("sha512-")) || (size == 64 && before.ends_with("sha384-")) ||
          (size == 44 && (before.ends_with("sha256-") || before.ends_with("h1:")));
 }

@@ -292,9 +292,11 @@ bool may_begin_number(std::string_view text, size_t at) {
   constexpr size_t kLooked = 13;  // the shortest card number has as many digits
   constexpr std::ptrdiff_t kDigits = 9;
   std::string_view part = text.substr(at, kLooked);
-  if (part.size() < kLooked || part[0] == ' ') return false;
+  if (part.size() < kLooked) return false;
   bool is_account = is_upper(part[0]) && is_upper(part[1]) && is_digit(part[2]) && is_digit(part[3]);
-  return is_account || std::ranges::count_if(part, is_digit) >= kDigits;
+  // The first digits of all issuers' prefixes are 2 to 6.
+  bool may_be_card = within(static_cast<uint8_t>(part[0]), '2', 5);
+  return is_account || (may_be_card && std::ranges::count_if(part, is_digit) >= kDigits);
 }
 
 size_t iban_at(std::string_view text, size_t at) {
@@ -409,18 +411,24 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
   constexpr size_t kFewest = 12, kMost = 24;
   struct Word {
     size_t begin, end;
-    int64_t index;
+    int64_t index = 0;  // once it was looked up
   };
   std::vector<Word> list;
   for (size_t at = 0; at < text.size();) {
-    size_t end = at;
-    while (end < text.size() && text[end] != ' ') ++end;
-    list.push_back({at, end, index_of_word(text.substr(at, end - at))});
+    size_t end = std::min(text.find(' ', at), text.size());
+    list.push_back({at, end});
     at = end + 1;
   }
-  for (size_t first = 0, last; first < list.size(); first = last + 1) {
-    for (last = first; last < list.size() && list[last].index >= 0; ++last) {
-    }
+  auto is_of_list = [&](Word& word) {
+    word.index = index_of_word(text.substr(word.begin, word.end - word.begin));
+    return word.index >= 0;
+  };
+  for (size_t first = 0, last; first + kFewest <= list.size(); first = last + 1) {
+    // The last of twelve words is looked up first, because if it is another one, those before it need no look.
+    last = first + kFewest - 1;
+    while (last > first && is_of_list(list[last])) --last;
+    if (!is_of_list(list[last])) continue;
+    for (last = first + kFewest; last < list.size() && is_of_list(list[last]);) ++last;
     for (size_t from = first; from + kFewest <= last; ++from)
       // A phrase has 12, 15, 18, 21 or 24 words. A longer one is tried first, because it contains shorter ones.
       for (size_t count = kMost; count >= kFewest; count -= 3) {

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <string>
 
-#include "base/text/words.h"
 #include "scan/credential/characters.h"
 #include "scan/encoding/simd/masks.h"
 
@@ -21,6 +20,7 @@ constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 constexpr bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 constexpr bool is_letter(char c) { return is_lower(c) || is_upper(c); }
+constexpr char small(char c) { return static_cast<char>(c + (is_upper(c) ? 32 : 0)); }
 
 size_t count_of(std::string_view text, const Set& set) {
   size_t count = 0;
@@ -85,19 +85,22 @@ struct Words {
 };
 constexpr Words kBothCases;
 
-// Returns whether the text contains such a word in one case. In random letters of both cases, every short word occurs
-// now and then.
+// Returns whether the text contains such a word: in one case or, with `folds`, in any mixture of cases. In random
+// letters of both cases, every short word occurs now and then.
+template <bool folds = false>
 bool names_itself(std::string_view text) {
   if (text.empty()) return false;
-  size_t code = static_cast<size_t>(text[0] & 63);
+  auto bits_at = [&](size_t at) { return static_cast<size_t>((folds ? small(text[at]) : text[at]) & 63); };
+  size_t code = bits_at(0);
   for (size_t at = 1; at < text.size(); ++at) {
-    code = (code << 6 | static_cast<size_t>(text[at] & 63)) % Words::kCodes;
+    code = (code << 6 | bits_at(at)) % Words::kCodes;
     size_t number = kBothCases.first[code];
     if (!number) [[likely]]
       continue;
     for (; number <= kBothCases.all.size() && kBothCases.all[number - 1].begins() == code; ++number) {
       const auto& [letters, size] = kBothCases.all[number - 1];
-      if (text.substr(at - 1).starts_with(std::string_view(letters.data(), size))) return true;
+      std::string_view word(letters.data(), size), here = text.substr(at - 1, size);
+      if (folds ? std::ranges::equal(here, word, {}, small) : here == word) return true;
     }
   }
   return false;
@@ -242,16 +245,29 @@ bool is_stand_in(std::string_view token, PlainText& known, size_t& read) {
 
 namespace {
 
+// What people write in the place of a password, the shortest first.
+constexpr std::array kUsual = [] {
+  auto words = std::to_array<std::string_view>({"password", "passwd",  "pass",       "pwd",         "secret",
+                                                "token",    "user",    "username",   "pw",          "null",
+                                                "none",     "true",    "false",      "undefined",   "credentials",
+                                                "key",      "string",  "mypassword", "my_password", "my-password",
+                                                "hunter2",  "letmein", "admin",      "root",        "test",
+                                                "postgres", "guest",   "pass123",    "password123", "mysecretpassword",
+                                                "mypass",   "qwerty",  "opensesame", "xyz",         "nothing",
+                                                "pwd1",     "pwd2"});
+  std::ranges::sort(words, {}, &std::string_view::size);
+  return words;
+}();
+constexpr size_t kLongestUsual = kUsual.back().size();
+
+// Returns whether the text, in lower case, is one of them.
+bool is_usual(std::string_view small) {
+  auto same = std::ranges::equal_range(kUsual, small.size(), {}, &std::string_view::size);
+  return std::ranges::find(same, small) != same.end();
+}
+
 // Does what is_no_password() does for a value with these kinds and so many different characters.
 bool is_no_password(std::string_view value, unsigned kinds, size_t distinct) {
-  static constexpr std::array kUsual = std::to_array<std::string_view>(
-      {"password",    "passwd",      "pass",        "pwd",     "secret",      "token",
-       "user",        "username",    "pw",          "null",    "none",        "true",
-       "false",       "undefined",   "credentials", "key",     "string",      "mypassword",
-       "my_password", "my-password", "hunter2",     "letmein", "admin",       "root",
-       "test",        "postgres",    "guest",       "pass123", "password123", "mysecretpassword",
-       "mypass",      "qwerty",      "opensesame",  "xyz",     "nothing",     "pwd1",
-       "pwd2"});
   if (value.size() < 3 || std::string_view("$<>{}%*[]()`").contains(value.front()) || value.starts_with("..."))
     return true;
   // These are variables of shells and of templates.
@@ -261,9 +277,12 @@ bool is_no_password(std::string_view value, unsigned kinds, size_t distinct) {
   // Documentation often has the name of a variable in place of a value.
   if (std::ranges::all_of(value, [](char c) { return is_upper(c) || c == '_' || c == '-'; })) return true;
   if (distinct < 3) return true;
-  std::string small = lower(value);
-  constexpr size_t kLongestWord = 16;
-  return (small.size() <= kLongestWord && std::ranges::find(kUsual, small) != kUsual.end()) || names_itself(small);
+  std::array<char, kLongestUsual> letters;
+  if (value.size() <= letters.size()) {
+    std::ranges::transform(value, letters.begin(), small);
+    if (is_usual({letters.data(), value.size()})) return true;
+  }
+  return names_itself<true>(value);
 }
 
 }  // namespace

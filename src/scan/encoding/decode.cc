@@ -297,7 +297,8 @@ Decoded percent(std::string_view text, size_t begin, size_t end, std::vector<uin
   out.end = end;
   out.anchor(begin);
   out.text.reserve(end - begin);
-  size_t plus = pluses ? text.find('+', begin) : text.npos;
+  const std::vector<uint32_t> in_text = pluses ? positions_of('+', text, begin, end) : std::vector<uint32_t>();
+  auto plus = in_text.begin();
   for (size_t at = begin; at < end;) {
     // This is the fast way for the common escape, which is neither escaped itself nor the last one.
     if (text[at] == '%' && at + 2 < end) {
@@ -312,8 +313,8 @@ Decoded percent(std::string_view text, size_t begin, size_t end, std::vector<uin
     if (text[at] != '%') {
       size_t next = std::min(end, text.find('%', at));
       out.anchor(at);
-      for (; plus < next; plus = text.find('+', plus + 1))
-        pluses->push_back(static_cast<uint32_t>(out.text.size() + plus - at));
+      for (; plus != in_text.end() && *plus < next; ++plus)
+        pluses->push_back(static_cast<uint32_t>(out.text.size() + *plus - at));
       out.text.append(text, at, next - at);
       at = next;
       continue;
@@ -372,8 +373,10 @@ size_t escape_step(std::string_view text, size_t at, size_t end, std::string& ou
   if (text[at] == '\\') code = backslash(text, next, end);
   else if (text[at] == '&') code = entity(text, next, end);
   if (code < 0) {
-    out += text[at];
-    return at + 1;
+    // Each of several backslashes in a row would be read to the end of the row again.
+    size_t past = text[at] == '\\' ? std::min(text.find_first_not_of('\\', at), end) : at + 1;
+    out.append(text, at, past - at);
+    return past;
   }
   append_character(out, static_cast<uint32_t>(code));
   return next;

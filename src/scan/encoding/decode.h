@@ -104,6 +104,8 @@ Decoded hex_run(std::string_view text, size_t begin, size_t end);
 // Sets `to` to what the digits decode to, which must all be hexadecimal. A last single digit counts as the first one
 // of a pair.
 void hex_digits(std::string_view digits, std::string& to);
+// Returns the positions of the character in [begin, end).
+std::vector<uint32_t> positions_of(char c, std::string_view text, size_t begin, size_t end);
 // Decodes %41, even if the '%' is itself escaped, any number of times. '+' is unchanged. In HTML forms, it is a space,
 // unless it was escaped: adds the places that each other one has in the decoded text to `pluses` if that is not null.
 Decoded percent(std::string_view text, size_t begin, size_t end, std::vector<uint32_t>* pluses = nullptr);

@@ -9,9 +9,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <memory>
 
 #include "scan/encoding/decode.h"
+#include "scan/encoding/peek.h"
+#include "scan/encoding/simd/survey_masks.h"
 
 namespace bottle::scan {
 namespace {
@@ -148,6 +151,29 @@ std::string decompressed(Compression compression, std::string_view bytes, size_t
       return unbrotli(bytes, most, used);
   }
   return {};
+}
+
+namespace {
+
+// Returns where the first two bytes of a gzip, zstd or zlib stream or of a zip file are. Reads 65 bytes.
+uint64_t packs_at(const uint8_t* bytes) {
+  return packed_mask(bytes) | mask_of(load_block(bytes), load_block(bytes + 1),
+                                      [](const Lanes& c, const Lanes& n) { return equal(c, 'P') & equal(n, 'K'); });
+}
+
+}  // namespace
+
+bool has_packed(std::string_view bytes) {
+  auto begins = [&](size_t at) {
+    std::string_view rest = bytes.substr(at);
+    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd") ||
+           rest.starts_with("PK\3\4");
+  };
+  std::array<uint8_t, kBlock + 1> copy;
+  for (size_t at = 0; at < bytes.size(); at += kBlock)
+    for (uint64_t mask = packs_at(padded<1>(bytes, at, copy)); mask; mask &= mask - 1)
+      if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
+  return false;
 }
 
 }  // namespace bottle::scan

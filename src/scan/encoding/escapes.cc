@@ -5,10 +5,12 @@
 #include "scan/encoding/escapes.h"
 
 #include <algorithm>
+#include <bit>
 #include <string_view>
 #include <utility>
 
 #include "scan/encoding/decode.h"
+#include "scan/encoding/simd/survey_masks.h"
 
 namespace bottle::scan {
 void Unescaper::put(uint8_t byte, uint16_t length, Outs& outs) {
@@ -218,6 +220,19 @@ size_t past_joint(std::string_view text, size_t at) {
 }
 
 }  // namespace
+
+std::vector<uint32_t> positions_of(char c, std::string_view text, size_t begin, size_t end) {
+  std::vector<uint32_t> positions;
+  std::array<uint8_t, kBlock> copy;
+  for (size_t at = begin; at < end; at += kBlock) {
+    uint64_t mask = mask_of(load_block(padded<0>(text, at, copy)),
+                            [c](const Lanes& bytes) { return equal(bytes, static_cast<uint8_t>(c)); });
+    if (end - at < kBlock) mask &= (uint64_t{1} << (end - at)) - 1;
+    for (; mask; mask &= mask - 1)
+      positions.push_back(static_cast<uint32_t>(at + static_cast<size_t>(std::countr_zero(mask))));
+  }
+  return positions;
+}
 
 bool may_be_packed_bytes(std::string_view unescaped) {
   constexpr std::string_view kZstd = "(\xc2\xb5/\xc3\xbd", kGzip = "\x1f\xc2\x8b";

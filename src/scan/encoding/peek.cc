@@ -55,12 +55,6 @@ bool packs(uint8_t first, uint8_t second) {
   }
 }
 
-// Returns where the first two bytes of a gzip, zstd or zlib stream or of a zip file are. Reads 65 bytes.
-uint64_t packs_at(const uint8_t* bytes) {
-  return packed_mask(bytes) | mask_of(load_block(bytes), load_block(bytes + 1),
-                                      [](const Lanes& c, const Lanes& n) { return equal(c, 'P') & equal(n, 'K'); });
-}
-
 // Finds sequences of readable bytes, which may cross from one block to the next.
 class Rows {
  public:
@@ -300,6 +294,10 @@ class DecimalBlocks {
   std::array<uint8_t, kBlock> copy_{};
 };
 
+bool has_row(Rows& rows, const Block& block) {
+  return rows.add(mask_of(block, readable), mask_of(block, [](const Lanes& c) { return equal(c, 0); }));
+}
+
 }  // namespace
 
 bool has_text(std::string_view bytes) {
@@ -307,23 +305,23 @@ bool has_text(std::string_view bytes) {
   Rows rows;
   std::array<uint8_t, kBlock> copy;
   for (size_t at = 0; at < bytes.size(); at += kBlock) {
-    Block block = load_block(padded<0>(bytes, at, copy));
-    if (rows.add(mask_of(block, readable), mask_of(block, [](const Lanes& c) { return equal(c, 0); }))) return true;
+    if (has_row(rows, load_block(padded<0>(bytes, at, copy)))) return true;
   }
   return rows.end();
 }
 
-bool has_packed(std::string_view bytes) {
-  auto begins = [&](size_t at) {
-    std::string_view rest = bytes.substr(at);
-    return rest[0] == 'x' || rest.starts_with("\x1f\x8b\x08") || rest.starts_with("\x28\xb5\x2f\xfd") ||
-           rest.starts_with("PK\3\4");
-  };
-  std::array<uint8_t, kBlock + 1> copy;
-  for (size_t at = 0; at < bytes.size(); at += kBlock)
-    for (uint64_t mask = packs_at(padded<1>(bytes, at, copy)); mask; mask &= mask - 1)
-      if (begins(at + static_cast<size_t>(std::countr_zero(mask)))) return true;
-  return false;
+std::vector<Region> readable_parts(std::string_view bytes) {
+  constexpr size_t kMargin = 3 * kBlock;
+  std::vector<Region> parts;
+  Rows rows;
+  std::array<uint8_t, kBlock> copy;
+  for (size_t at = 0; at < bytes.size() + kBlock; at += kBlock) {
+    if (!has_row(rows, load_block(padded<0>(bytes, at, copy)))) continue;
+    size_t begin = at - std::min(at, kBlock + kMargin), end = std::min(at + kMargin, bytes.size());
+    if (parts.empty() || begin > parts.back().end) parts.push_back({begin, end});
+    parts.back().end = end;
+  }
+  return parts;
 }
 
 namespace {

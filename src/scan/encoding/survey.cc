@@ -36,7 +36,7 @@ class Survey {
     if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
   }
 
-  void go(const std::vector<Region>& regions) {
+  size_t go(const std::vector<Region>& regions) {
     size_t done = 0;
     for (const Region& region : regions) {
       between(done, region.begin);
@@ -45,6 +45,7 @@ class Survey {
     }
     between(done, text_.size());
     end_escapes();
+    return compared_;
   }
 
  private:
@@ -151,8 +152,11 @@ class Survey {
   }
   bool group(size_t begin, size_t period) {
     if (period == 3 && begin > 0 && byte(begin - 1) == '%') return false;  // percent escapes
+    constexpr size_t kTry = 60;
+    compared_ += kTry;
     auto found = groups_at(text_, begin, period);
     if (!found) return false;
+    compared_ += found->end - found->begin;
     add(Shape::groups, found->begin, found->end);
     spots_.back().period = static_cast<uint16_t>(period);
     groups_end_ = found->end;
@@ -307,8 +311,16 @@ class Survey {
     auto is_apart = [&](size_t i) { return !is_pair(i) || hex_digit(byte(i + 2)) < 0; };
     while (begin >= period && is_written(begin - period) && is_apart(begin - period)) begin -= period;
     size_t end = begin;
-    for (bool goes_on = true; goes_on && end + 1 < text_.size() && is_written(end); end += period)
+    for (bool goes_on = true; goes_on && end + 1 < text_.size();) {
+      if (!is_written(end)) {
+        // The next line goes on if it begins with a pair.
+        size_t next = past_line_end(end);
+        if (next == end || !is_written(next) || !is_apart(next)) break;
+        end = next;
+      }
       goes_on = is_apart(end);
+      end += period;
+    }
     end = std::min(end, text_.size());
     pairs_end_ = end;
     // Pairs with a '%' before each are found as percent escapes.
@@ -316,6 +328,22 @@ class Survey {
     bool percent = period == kOfPercent && begin > 0;
     for (size_t at = begin; percent && at < end; at += period) percent = byte(at - 1) == '%';
     if (!percent) add(Shape::hex_pairs, begin, end);
+  }
+
+  // Returns where the text begins that follows the last digit before `at`, a line end and a few other bytes, or `at` if
+  // there is no line end.
+  size_t past_line_end(size_t at) const {
+    constexpr size_t kMostBefore = 6, kMostBetween = 12;
+    size_t begin = at;
+    while (begin > 0 && at - begin < kMostBefore && hex_digit(byte(begin - 1)) < 0) --begin;
+    bool found = false;
+    size_t next = begin;
+    for (; next < begin + kMostBetween; ++next) {
+      uint8_t c = byte(next);
+      if (c == '\n' || (c == '\\' && escapes_line_end(next))) found = true;
+      else if (c != ' ' && c != '\r' && c != '\t' && c != '+' && c != ',') break;
+    }
+    return found && next > at ? next : at;
   }
 
   void wide(size_t at, uint64_t low, uint64_t high) {
@@ -434,6 +462,7 @@ class Survey {
   std::vector<Spot>& spots_;
   size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, groups_end_ = 0;
   size_t last_run_ = 0, last_distance_ = 0;
+  size_t compared_ = 0;  // bytes of groups, and of what might have been groups
   NumberRows rows_;
   bool in_escaped_;
   bool decodes_ = false;  // the open spot of `escapes` becomes shorter
@@ -443,9 +472,9 @@ class Survey {
 
 }  // namespace
 
-void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
-            const Wanted& wanted) {
-  Survey(block, spots, wanted).go(regions);
+size_t survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
+              const Wanted& wanted) {
+  return Survey(block, spots, wanted).go(regions);
 }
 
 }  // namespace bottle::scan

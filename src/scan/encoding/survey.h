@@ -42,9 +42,9 @@ struct Wanted {
 
 // Appends the spots of the block that begin in one of the regions. Spots of compressed data may begin anywhere. Runs
 // that are lines of one text form one spot. Escapes that are close to each other form one spot with the text around
-// them.
-void survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
-            const Wanted& wanted = {});
+// them. Returns the work of looking for groups, approximately in bytes that were compared.
+size_t survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
+              const Wanted& wanted = {});
 
 inline constexpr size_t kShortestRun = 16;
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "scan/encoding/escapes.h"
 #include "scan/known/forms.h"
 
 namespace bottle::scan {
@@ -204,6 +205,7 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
   names_.push_back(std::move(name));
   all_text_ &= std::ranges::all_of(value, is_printable);
   has_spaces_ |= value.contains(' ');
+  hex_ += std::ranges::all_of(value, [](char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; });
   std::string folded;
   fold(value, folded);
   auto add = [&](std::string_view piece) {
