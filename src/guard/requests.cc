@@ -145,10 +145,8 @@ Task<bool> answer_refused(Connection& c, const Refused& refused, const Request& 
                           http::Body body) {
   // The next byte begins another request only if all of this one has arrived.
   bool whole = refused.status == 403 && body.done() && request.client.keep;
-  AuditLine line = request.line(Action::deny, refused.code, refused.reason);
+  AuditLine line = request.line(refused);
   line.path = target;
-  line.rule = refused.rule;
-  line.fingerprint = refused.fingerprint;
   c.audit(line);
   c.answer(refused.status, refused.code, whole ? After::keep : After::close);
   if (!whole) {

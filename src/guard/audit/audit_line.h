@@ -30,7 +30,7 @@ struct AuditLine {
   std::string_view host;
   int port = 0;
   std::string_view method, path, code, reason;
-  std::string_view secret = {};  // the secret that the line is about, if the line is written once per session
+  std::string_view secret = {};                  // the name of a known secret that was found
   std::string_view rule = {}, fingerprint = {};  // of a credential that was found
   bool totals = false;                           // whether the byte counts are meaningful
   uint64_t bytes_out = 0, bytes_in = 0;

@@ -22,12 +22,18 @@ struct ClientError {
   Action action() const { return is_refusal(status) ? Action::deny : Action::close; }
 };
 
+// Names what a scan has found. No field contains a value.
+struct Found {
+  std::string secret = {};                  // the name of a known secret, or
+  std::string rule = {}, fingerprint = {};  // of a credential
+};
+
 // Says why a request is refused. The status and the code go to the client; the rest goes into the record.
 struct Refused {
   int status = 403;
   std::string_view code;
   std::string reason;
-  std::string rule = {}, fingerprint = {};  // of a credential in the request
+  Found found = {};
 };
 
 }  // namespace bottle::guard

@@ -8,13 +8,10 @@ Step ExchangeCore::fail_with(const ClientError& error) {
   return break_off(error.status, error.code);
 }
 
-Step ExchangeCore::refuse_request() {
-  AuditLine line = request.line(Action::deny, "secret", refusal.reason);
-  line.secret = refusal.secret;
-  line.rule = refusal.rule;
-  line.fingerprint = refusal.fingerprint;
-  c.audit(line);
-  return break_off(403, "secret");
+Step ExchangeCore::refuse(std::string_view code) {
+  Refused refused{.code = code, .reason = refusal.reason, .found = refusal.found};
+  c.audit(request.line(refused));
+  return break_off(refused.status, refused.code);
 }
 
 // Ends the exchange, with an answer from the guard if that is still possible.

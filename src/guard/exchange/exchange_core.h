@@ -79,14 +79,15 @@ struct ExchangeCore {
   // Records why the exchange ends, and ends it, with an answer from the guard if that is still possible.
   Step fail_with(const ClientError& error);
   // Do the same because of `refusal`, which is about the request or about the answer.
-  Step refuse_request();
-  Step refuse_answer() { return fail_with({403, "secret_in_answer", refusal.reason}); }
+  Step refuse_request() { return refuse("secret"); }
+  Step refuse_answer() { return refuse("secret_in_answer"); }
   // Counts bytes that go up. If they exceed a limit, ends the exchange and returns Step::over.
   Step count_up(uint64_t bytes);
   // Ends the exchange and returns Step::over if new rules forbid it.
   Step check_current_rules();
 
  private:
+  Step refuse(std::string_view code);
   Step break_off(int status, std::string_view code);
 
   std::shared_ptr<const Config> judged_ = c.config;  // the rules by which the request was last allowed

@@ -94,7 +94,7 @@ scan::Stream FindingScan::stream(RequestPart place, Syntax syntax, std::string_v
 }
 
 void FindingScan::stopped(const scan::Stream& stream) {
-  if (!stream.problem().empty()) refusal_ = {stream.problem(), {}, {}, {}};
+  if (!stream.problem().empty()) refusal_ = {stream.problem()};
 }
 
 void FindingScan::passed(const scan::Stream& stream) {
@@ -109,7 +109,7 @@ bool FindingScan::blocks_unreadable() const {
 
 bool FindingScan::may_leave_unscanned(std::string why) {
   if (blocks_unreadable()) {
-    refusal_ = {std::move(why), {}, {}, {}};
+    refusal_ = {std::move(why)};
     return false;
   }
   note_unreadable("the guard passed the request on without scanning all of it, because " + why);
@@ -317,7 +317,7 @@ OnFinding FindingScan::judge(const scan::Finding& found, RequestPart place, std:
                 where + ", which the guard replaced with a marker" + advice(found), OnFinding::redact);
   if (what == OnSecret::redact) where += ", where no marker can take its place";
   else if (!found.rule) where += " of a request to a host it is not bound to";
-  refusal_ = {where + advice(found), found.rule ? "" : found.name, found.rule ? found.name : "", found.fingerprint};
+  refusal_ = {where + advice(found), {found.rule ? "" : found.name, found.rule ? found.name : "", found.fingerprint}};
   return OnFinding::block;
 }
 

@@ -422,10 +422,7 @@ std::optional<Refused> prepare_request(Connection& c, const http::Head& head, Re
   FindingScan findings(c, secrets, request, why);
   Outgoing outgoing;
   if (!pass_secrets(*c.config, head, request, secrets, values, findings, outgoing))
-    return Refused{.code = "secret",
-                   .reason = std::move(why.reason),
-                   .rule = std::move(why.rule),
-                   .fingerprint = std::move(why.fingerprint)};
+    return Refused{.code = "secret", .reason = std::move(why.reason), .found = std::move(why.found)};
   // Without TLS, an agent may name any host in each request, and the request sends that name out.
   if (!c.tls && names_secret(*c.config, c.host)) return Refused{.code = "secret", .reason = std::string(kNamesSecret)};
   request.removed = std::move(outgoing.removed);

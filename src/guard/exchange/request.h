@@ -22,8 +22,7 @@ Syntax syntax_of(std::string_view content_type);
 // Says why a scan refuses a request or its answer. No field contains a value.
 struct ScanRefusal {
   std::string reason;
-  std::string secret;             // the name of a known one, or
-  std::string rule, fingerprint;  // of a credential
+  Found found = {};
 };
 
 // Holds a request as prepare_request() parsed it. The coroutine that serves the client owns it until the exchange is
@@ -60,6 +59,14 @@ struct Request {
   // Returns a line for the record about this request, which borrows its texts.
   AuditLine line(Action action, std::string_view code, std::string_view reason) const {
     return {.action = action, .kind = Kind::http, .method = method, .path = target, .code = code, .reason = reason};
+  }
+  // Returns the line about its refusal, which borrows from `refused`, too.
+  AuditLine line(const Refused& refused) const {
+    AuditLine denial = line(Action::deny, refused.code, refused.reason);
+    denial.secret = refused.found.secret;
+    denial.rule = refused.found.rule;
+    denial.fingerprint = refused.found.fingerprint;
+    return denial;
   }
 };
 

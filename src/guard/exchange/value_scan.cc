@@ -166,12 +166,11 @@ scan::Verdict ValueScan::swap_in(const scan::Sight& sight, const Secret& secret,
   // Nobody can use a part of a placeholder. The broker inserts relayed secrets.
   if (!sight.whole || !secret.is_inserted_here()) return {};
   if (const std::string& header = request_.content.barred_by; place == RequestPart::body && !header.empty()) {
-    refusal_.reason = "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +
-                      header + "; if it may, add beside: [" + header + "] to the secret in the manifest";
-    return {Do::stop, {}};
+    return stop(secret, "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +
+                            header + "; if it may, add beside: [" + header + "] to the secret in the manifest");
   }
   if (++inserted_ > kMost) {
-    refusal_.reason = "the request has more than 100 placeholders";
+    refusal_ = {"the request has more than 100 placeholders"};
     return {Do::stop, {}};
   }
   return {Do::replace, written(secret.value, syntax)};
@@ -185,10 +184,7 @@ scan::Verdict ValueScan::refuse(const scan::Sight& sight, const SecretSighting& 
                            : "secret \"" + secret.name + "\" in the " + std::string(name_of(place)) + " of a request" +
                                  (finding.bound ? "" : " to a host it is not bound to");
   // A method can neither be replaced nor pass with a warning.
-  if (place == RequestPart::method) {
-    refusal_.reason = std::move(reason);
-    return {Do::stop, {}};
-  }
+  if (place == RequestPart::method) return stop(secret, std::move(reason));
   return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), secret, std::move(reason));
 }
 
@@ -197,20 +193,25 @@ scan::Verdict ValueScan::judge_answer(const scan::Sight& sight) {
   // A placeholder, or the value of an exposed secret, tells the agent nothing new.
   if (!secret) return {};
   // OnSecret is about requests. Whatever it says, the agent does not get the value.
-  refusal_.reason = "secret \"" + secret->name + "\" in an answer to the agent";
-  return {Do::stop, {}};
+  return stop(*secret, "secret \"" + secret->name + "\" in an answer to the agent");
 }
 
 scan::Verdict ValueScan::as_configured(const scan::Sight& sight, OnSecret what, const Secret& secret,
                                        std::string reason) {
-  if (what == OnSecret::block) {
-    refusal_.reason = std::move(reason);
-    return {Do::stop, {}};
-  }
+  if (what == OnSecret::block) return stop(secret, std::move(reason));
   // One line for each request is enough, however often the secret is in it.
-  if (request_.warned.insert(secret.name).second) c_.audit(request_.line(Action::allow, "secret", reason));
+  if (request_.warned.insert(secret.name).second) {
+    AuditLine line = request_.line(Action::allow, "secret", reason);
+    line.secret = secret.name;
+    c_.audit(line);
+  }
   if (what == OnSecret::warn) return {};
   return {Do::replace, std::string(sight.bytes.size(), '*')};
+}
+
+scan::Verdict ValueScan::stop(const Secret& secret, std::string reason) {
+  refusal_ = {std::move(reason), {.secret = secret.name}};
+  return {Do::stop, {}};
 }
 
 void ValueScan::report_once(const SecretSighting& finding) {

@@ -45,6 +45,7 @@ class ValueScan {
   scan::Verdict swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax);
   // Returns the verdict on a request that the setting `what` requires. `reason` is for the audit.
   scan::Verdict as_configured(const scan::Sight& sight, OnSecret what, const Secret& secret, std::string reason);
+  scan::Verdict stop(const Secret& secret, std::string reason);
   void report_once(const SecretSighting& finding);
 
   Connection& c_;

@@ -174,6 +174,27 @@ TEST_F(FindingsTest, AKnownSecretIsRefusedInEveryEncoding) {
   EXPECT_EQ(audited("secret").value("secret", ""), "db");
 }
 
+TEST_F(FindingsTest, TheAuditNamesAKnownSecretWhereverItIsInARequest) {
+  auto sink = origin("sink.test"), db = origin("db.test");
+  start();
+  std::string value = kOther;
+  for (const std::string& request :
+       {get("sink.test", "/", "X-Note: " + value + "\r\n"), get("sink.test", "/", "X-Note: " + to_hex(value) + "\r\n"),
+        get("sink.test", "/?q=" + to_hex(value)), post("sink.test", value), post("sink.test", to_hex(value))}) {
+    EXPECT_TRUE(refused("sink.test", request)) << request;
+    EXPECT_EQ(audited("secret").value("secret", ""), "db") << request;
+  }
+  // The placeholder is in the wrong place.
+  EXPECT_TRUE(refused("db.test", get("db.test", "/", std::string("X-Note: ") + kOtherPlaceholder + "\r\n")));
+  EXPECT_EQ(audited("secret").value("secret", ""), "db");
+  config_["egress"]["on_secret"] = "warn";
+  ASSERT_EQ(configure()["type"], "ready");
+  EXPECT_FALSE(refused("sink.test", post("sink.test", value)));
+  json line = audited("secret");
+  EXPECT_EQ(line["action"], "allow");
+  EXPECT_EQ(line.value("secret", ""), "db");
+}
+
 TEST_F(FindingsTest, HarmlessDataPasses) {
   auto sink = origin("sink.test");
   start();
