@@ -97,11 +97,12 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   git("commit -q --allow-empty -m more", inside);
   put(inside + "/new.txt", "new\n");
   auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
-  EXPECT_EQ(asked([&] { come_home(sent.base); }),
-            " cat-file  commit-tree  config  diff-tree  diff-tree  index-pack  ls-tree  merge-base  pack-objects  "
-            "pack-objects "
-            " read-tree  rev-list  rev-list  rev-list  rev-parse  unpack-objects  unpack-objects  update-index "
-            " write-tree write-tree");
+  EXPECT_EQ(
+      asked([&] { come_home(sent.base); }),
+      " cat-file  commit-tree  config  diff-tree  diff-tree  index-pack  index-pack  index-pack  ls-tree  merge-base "
+      " pack-objects  pack-objects  read-tree  rev-list  rev-list  rev-list  rev-parse  unpack-objects "
+      " unpack-objects  update-index  write-tree write-tree")
+      << "each unpack-objects has an index-pack that checks the objects first";
   EXPECT_EQ(times("--show-origin --list"), "1");
   EXPECT_EQ(times("diff-tree -r .* " + sent.base), "1") << "for the branch and for the files";
   EXPECT_EQ(times("check-attr"), "0") << "no file has attributes";
