@@ -14,7 +14,6 @@
 #include <optional>
 
 #include "base/defer.h"
-#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "session/collect/collect.h"
 #include "session/collect/transcript.h"
@@ -93,7 +92,6 @@ class Session {
   void serve_while(const std::function<void()>& step) {
     (void)control_.serve([&]() -> Result<> { return step(), Result<>(); });
   }
-  Result<> save_result() const;
   bool is_held() const { return result_.back && result_.back->held; }
 
   const Job& job_;
@@ -127,7 +125,7 @@ void Session::run() {
   serve_while([&] { gone = tear_down(); });
   result_.receipt = gone.receipt;
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
-  if (running) (void)save_result();
+  if (running) (void)write_result(results_, result_);
   // Without the confirmation, the ledger stays, and the next sweep tries again.
   if (gone.receipt.confirmed) forget(job_.directories, directory_, gone);
   if (!running) return tell_failure(std::move(running.error()), gone.receipt);
@@ -211,13 +209,9 @@ void Session::collect(const Running& running, const Result<>& ended) {
         session::collect(*engine_, name_, *work, directory_, [this](const std::string& step) { control_.show(step); });
   // Only this process knows what came home and what to look at. Once the ledger has the note, no sweep asks for that,
   // so the result must be on the disk before the note. The teardown's receipt is added at the end.
-  if (auto saved = is_held() ? Result<>() : save_result(); work && !saved)
+  if (auto saved = is_held() ? Result<>() : write_result(results_, result_); work && !saved)
     mark_held(*result_.back, name_, saved.error());
   if (!is_held()) (void)ledger_->note({.home = true});
-}
-
-Result<> Session::save_result() const {
-  return write_file_durably(results_ + "/" + kResult, wire::encode(result_, wire::Layout::pretty));
 }
 
 // Removes everything except work that is held in its container; other work is on the operator's disk by now. After an

@@ -2,28 +2,25 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 
 #include "app/egress/decisions.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/files/file.h"
 #include "session/ledger/files.h"
+#include "session/ledger/info.h"
 
 namespace bottle::app {
 namespace {
 
-constexpr size_t kLargestResult = 4 << 20;
-
 // Reads the seals from the result in the same directory as the records. Returns an empty list if there is no result.
 // Fails if the result cannot be read, because a cut end would not be found without it.
 Result<std::vector<wire::AuditSeal>> seals_in(const std::string& directory) {
-  std::string path = directory + "/" + session::kResult;
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::vector<wire::AuditSeal>();
-  auto text = TRY(read_file(path, kLargestResult));
-  auto result = wire::decode<wire::SessionResult>(text, wire::From::ours);
-  if (!result) return std::unexpected(std::move(result.error()).during("reading how the record ended from " + path));
+  auto result = session::read_result(directory);
+  if (!result && result.error().code == Code::not_found) return std::vector<wire::AuditSeal>();
+  if (!result)
+    return std::unexpected(
+        std::move(result.error()).during("reading how the record ended from " + directory + "/" + session::kResult));
   return std::move(result->audit);
 }
 

@@ -16,7 +16,6 @@
 #include "app/place/join.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
-#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/os/this_program.h"
 #include "base/unique_fd.h"
@@ -77,8 +76,7 @@ bool account_for_vm(const session::LedgerView& view, const std::string& session,
       remote::end_without_vm(view, session, results, "the VM was destroyed before the work was fetched");
   auto written = make_directories(results);
   result.audit = seals(results, std::move(result.audit));
-  if (written)
-    written = write_file_durably(results + "/" + session::kResult, wire::encode(result, wire::Layout::pretty));
+  if (written) written = session::write_result(results, result);
   // An earlier result has the work already.
   if (home) return true;
   progress("session " + session + ": " + (written ? result.back->text : written.error().what));

@@ -10,8 +10,6 @@
 #include <iterator>
 #include <thread>
 
-#include "base/files/durable.h"
-#include "base/files/file.h"
 #include "base/text/line.h"
 #include "remote/near/vm.h"
 #include "session/audit/audit_file.h"
@@ -155,7 +153,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     if (is_nothing && before) back_ = std::move(before);
     else if (is_nothing && job_.plan.workspace_mode != manifest::WorkspaceMode::none) back_ = nothing_came();
     // The machine forgets the session next. From then on, only this file says what came home and what to look at.
-    auto saved = write_file_durably(path_of_result(), wire::encode(partial_result(), wire::Layout::pretty));
+    auto saved = session::write_result(results(), partial_result());
     if (saved) return input::Fetched{};
     back_.reset();
     back = std::unexpected(std::move(saved.error()).during("writing what came home"));
@@ -256,8 +254,7 @@ void Conclusion::add_vm_to_receipt() {
 std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
   std::vector<wire::AuditSeal> seals = far_result_ ? far_result_->audit : std::vector<wire::AuditSeal>();
   if (seals.empty() && is_home())
-    if (auto found = session::seal_as_found(job_.directories.results_of(job_.plan.session) + "/" + session::kAudit))
-      seals.push_back(*found);
+    if (auto found = session::seal_as_found(results() + "/" + session::kAudit)) seals.push_back(*found);
   // The session may continue, and then the broker's record continues with it.
   if (!is_home()) return seals;
   // If an earlier near side has brought the work home, but could not confirm the removal, its result has the seal.
@@ -275,13 +272,9 @@ std::optional<wire::WorkResult> Conclusion::came_before() const {
   return std::move(before->back);
 }
 
-Result<wire::SessionResult> Conclusion::result_before() const {
-  return session::read_result(job_.directories.results_of(job_.plan.session));
-}
+Result<wire::SessionResult> Conclusion::result_before() const { return session::read_result(results()); }
 
-std::string Conclusion::path_of_result() const {
-  return job_.directories.results_of(job_.plan.session) + "/" + session::kResult;
-}
+std::string Conclusion::results() const { return job_.directories.results_of(job_.plan.session); }
 
 // Returns the result without the end of the records and of what was made for the session.
 wire::SessionResult Conclusion::partial_result() {
@@ -315,7 +308,7 @@ wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   if (!record_.vm_name.empty()) add_vm_to_receipt();
   result.receipt = receipt_;
   // If the disk is full, the clients still get the result.
-  (void)write_file_atomically(path_of_result(), wire::encode(result, wire::Layout::pretty));
+  (void)session::write_result(results(), result);
   session::write_recorded(job_, result);
   return result;
 }
@@ -327,15 +320,14 @@ Conclusion::Accounted Conclusion::account_for_vm(NearAudit& near_audit) {
   session::LedgerView view = ledger.value_or(session::LedgerView());
   view.vm.emplace().name = record_.vm_name;
   view.machine = record_.address;
-  auto [result, home] = end_without_vm(view, job_.plan.session, job_.directories.results_of(job_.plan.session),
-                                       fetch_error_, std::move(known));
+  auto [result, home] = end_without_vm(view, job_.plan.session, results(), fetch_error_, std::move(known));
   if (result.bottle.empty()) result.bottle = job_.plan.bottle;
   // The session cannot continue, so the broker's record ends. The far guard's record has ended already.
   auto near_seals = near_audit.close(result.audit);
   if (far_result_ && !home) result.audit = far_result_->audit;
   std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file == session::kNearAudit; });
   std::ranges::move(near_seals, std::back_inserter(result.audit));
-  auto written = write_file_durably(path_of_result(), wire::encode(result, wire::Layout::pretty));
+  auto written = session::write_result(results(), result);
   session::write_recorded(job_, result);
   if (home) written = {};  // the earlier result has the work already
   // Without the ledger, it is not known whether the work is lost.

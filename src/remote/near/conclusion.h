@@ -82,7 +82,7 @@ class Conclusion {
   Result<wire::SessionResult> result_before() const;
   std::optional<wire::WorkResult> came_before() const;
   std::vector<wire::AuditSeal> seals(NearAudit& near_audit) const;
-  std::string path_of_result() const;
+  std::string results() const;
 
   const Job& job_;
   const NearRecord& record_;

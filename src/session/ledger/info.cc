@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "base/files/durable.h"
 #include "base/files/file.h"
 #include "session/ledger/files.h"
 
@@ -21,6 +22,10 @@ void write_recorded(const wire::Job& job, const wire::SessionResult& result) {
                      ". Read these rules before you use them.\nallow:\n";
   for (const auto& rule : *result.egress->recorded) text += "  - " + rule + "\n";
   (void)write_file_atomically(job.directories.results_of(job.plan.session) + "/" + kRecorded, text);
+}
+
+Result<> write_result(const std::string& results, const wire::SessionResult& result) {
+  return write_file_durably(results + "/" + kResult, wire::encode(result, wire::Layout::pretty));
 }
 
 Result<wire::SessionResult> read_result(const std::string& results) {

@@ -18,6 +18,10 @@ void write_info(const wire::Job& job, wire::SessionState state, const std::strin
 // Writes nothing if the result has none. An error is ignored, because result.json has them, too.
 void write_recorded(const wire::Job& job, const wire::SessionResult& result);
 
+// Writes the result into a session's directory for results. Returns once it would survive a power failure. If this
+// fails, an earlier result stays.
+Result<> write_result(const std::string& results, const wire::SessionResult& result);
+
 // Reads the result from a session's directory for results. Fails with Code::not_found if there is none.
 Result<wire::SessionResult> read_result(const std::string& results);
 

@@ -9,6 +9,8 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "base/files/unreadable_test.h"
+#include "session/ledger/info.h"
 #include "session/ledger/scratch_test.h"
 
 namespace bottle::session {
@@ -32,6 +34,19 @@ TEST(Ledger, IgnoresAnIncompleteLastLineAndKeepsTheOrder) {
   EXPECT_EQ(view->engine, "/run/d.sock");
   EXPECT_FALSE(view->owner.is_gone());
   EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // a session has only one ledger
+}
+
+TEST(Result, IsWrittenOnlyOnceItWouldSurviveAPowerFailure) {
+  Scratch scratch;
+  EXPECT_EQ(read_result(scratch.path).error().code, Code::not_found);
+  wire::SessionResult early{.session = "x1", .what = "the first"}, full{.session = "x1", .exit = 3};
+  ASSERT_TRUE(write_result(scratch.path, early));
+  auto failing = with_failing(SYS_fsync, EIO, [&] { return write_result(scratch.path, full).has_value(); });
+  if (!failing) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_FALSE(*failing);
+  EXPECT_EQ(read_result(scratch.path)->what, "the first");
+  ASSERT_TRUE(write_result(scratch.path, full));
+  EXPECT_EQ(read_result(scratch.path)->exit, 3);
 }
 
 TEST(Ledger, ARecordAfterAnIncompleteLineIsRead) {

@@ -130,9 +130,9 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
 }
 
 // Writes the result that the dead supervisor could not write, or completes the one that it has written.
-Result<> write_result(const std::string& results, const Orphan& orphan, const std::optional<wire::WorkResult>& back,
-                      const wire::Receipt& receipt) {
-  std::string path = results + "/" + kResult, record = results + "/" + kAudit;
+Result<> complete_result(const std::string& results, const Orphan& orphan, const std::optional<wire::WorkResult>& back,
+                         const wire::Receipt& receipt) {
+  std::string record = results + "/" + kAudit;
   // A supervisor writes what came home before it removes anything. If it could not bring the work home, it wrote a
   // result without that.
   auto earlier = read_result(results);
@@ -148,7 +148,7 @@ Result<> write_result(const std::string& results, const Orphan& orphan, const st
   if (back) result.back = back;
   result.receipt = receipt;
   result.audit = seals_after_death(record, std::move(result.audit));
-  return write_file_durably(path, wire::encode(result, wire::Layout::pretty));
+  return write_result(results, result);
 }
 
 // Saves the transcript of an agent whose work does not have to come home, as its supervisor would have done. Returns
@@ -177,7 +177,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     swept.back = bring_home(engine, orphan, lock, create_connections);
     // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
     if (swept.back && !swept.back->held)
-      if (auto saved = write_result(results, orphan, swept.back, {.session = orphan.session}); !saved)
+      if (auto saved = complete_result(results, orphan, swept.back, {.session = orphan.session}); !saved)
         mark_held(*swept.back, orphan.session, saved.error());
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
@@ -191,11 +191,11 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
     // If this process dies during the teardown, the next sweep does not collect again from what is left.
     lock.note({.home = true});
   } else if (auto back = keep_transcript_alone(engine, orphan, results)) {
-    if (write_result(results, orphan, back, {.session = orphan.session})) lock.note({.home = true});
+    if (complete_result(results, orphan, back, {.session = orphan.session})) lock.note({.home = true});
   }
   TornDown gone = tear_down_for_good(engine, what, create_connections);
   swept.receipt = gone.receipt;
-  (void)write_result(results, orphan, swept.back, gone.receipt);
+  (void)complete_result(results, orphan, swept.back, gone.receipt);
   if (gone.receipt.confirmed) forget(directories, orphan.directory, gone);
   remove_unused_results(results);  // the agent may never have run
 }
