@@ -224,6 +224,36 @@ TEST(FailingCalls, AnArchiveWithoutItsEndMarkIsNotTheWork) {
   }
 }
 
+// Without the ledger, nothing would ever say that there is no work to bring home any more.
+TEST(FailingCalls, WorkThatSomethingElseRemovesWhileItComesHomeIsReportedAsLost) {
+  TestSession session(Side::far);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.set_fault([&](const FakeCall& call) {
+    if (call.method == "get archive" && call.object.ends_with("/workspace"))
+      docker.with_world([](docker::FakeWorld& world) {
+        EXPECT_TRUE(world.remove_container("bottle-x1-agent"));
+        auto volumes = world.volumes;
+        for (const auto& [name, volume] : volumes)
+          if (name.starts_with("bottle-x1")) EXPECT_TRUE(world.remove_volume(name));
+      });
+    return Fault::none;
+  });
+  auto outcome = session.run(docker);
+  docker.set_fault({});
+  ASSERT_TRUE(outcome.result && outcome.result->back);
+  EXPECT_TRUE(outcome.result->back->held);
+  EXPECT_FALSE(outcome.result->receipt.confirmed);
+  EXPECT_EQ(outcome.result->receipt.left, std::vector<std::string>{"container bottle-x1-agent: it holds the work"});
+  session.kill_owner(docker);
+  auto swept = session.sweep_all(docker);
+  ASSERT_EQ(swept.size(), 1u);
+  ASSERT_TRUE(swept[0].back);
+  EXPECT_FALSE(swept[0].back->held);
+  EXPECT_NE(swept[0].back->error.find("lost"), std::string::npos) << swept[0].back->error;
+  EXPECT_TRUE(swept[0].receipt.confirmed);
+}
+
 // Leaves work that can be sorted, and a repository that comes home only in the archive.
 void make_repository_beside_work(docker::FakeProcess& process) {
   process.put("/workspace/made.txt", kWork);
@@ -250,8 +280,10 @@ TEST(FailingCalls, IncompleteWorkIsHeldWithoutItsArchive) {
   session.kill_owner(docker);
   auto again = session.sweep_all(docker);
   ASSERT_EQ(again.size(), 1u);
-  EXPECT_TRUE(again[0].back && again[0].back->held);
+  ASSERT_TRUE(again[0].back && again[0].back->held);
   EXPECT_FALSE(again[0].receipt.confirmed);
+  EXPECT_EQ(again[0].receipt.left,
+            std::vector{"container bottle-x1-agent: it holds the work: " + again[0].back->error});
   std::filesystem::remove(archive + ".part");
   sweep_until_nothing_is_found(session, docker);
   session.check_end(docker, "a session whose archive could not be written at first");

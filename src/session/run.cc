@@ -218,10 +218,9 @@ void Session::collect(const Running& running, const Result<>& ended) {
 // error, waits for create requests that the engine may still carry out.
 TornDown Session::tear_down() {
   Belongings what{name_, owner_, things_of(job_)};
-  if (is_held()) spare_work(what);
-  TornDown gone = tear_down_for_good(*engine_, what, asked_);
-  if (is_held()) gone.receipt.left.push_back("container " + Names(name_).agent + ": it holds the work");
-  return gone;
+  // The result says why the work is held.
+  if (is_held()) return tear_down_except_work(*engine_, std::move(what), "", asked_);
+  return tear_down_for_good(*engine_, what, asked_);
 }
 
 void Session::tell_failure(Error error, const wire::Receipt& receipt) {

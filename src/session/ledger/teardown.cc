@@ -64,13 +64,6 @@ Belongings belongings_of(const std::string& session, const LedgerView& view) {
   return {.session = session, .owner = view.owner, .things = view.things, .cut_short = view.cut_short()};
 }
 
-// The volumes belong to the work as well: the container mounts them.
-void spare_work(Belongings& what) {
-  std::string agent = Names(what.session).agent;
-  std::erase_if(what.things,
-                [&](const Thing& thing) { return thing.kind == ThingKind::volume || thing.name == agent; });
-}
-
 Result<std::vector<Labeled>> list_labeled(docker::Engine& engine, ThingKind kind, const std::string& label) {
   std::vector<Labeled> all;
   // The engine's words for lists are plurals.
@@ -180,6 +173,20 @@ TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
     if (!gone.may_reappear || Clock::now() - begin > std::chrono::seconds(under_way ? 60 : 2)) return gone;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
+}
+
+TornDown tear_down_except_work(docker::Engine& engine, Belongings what, const std::string& why,
+                               const std::vector<uint64_t>& asked) {
+  std::string agent = Names(what.session).agent;
+  // The volumes belong to the work as well: the container mounts them.
+  std::erase_if(what.things,
+                [&](const Thing& thing) { return thing.kind == ThingKind::volume || thing.name == agent; });
+  TornDown gone = tear_down_for_good(engine, what, asked);
+  gone.receipt.left.push_back("container " + agent + ": it holds the work" + (why.empty() ? "" : ": " + why));
+  // The engine may say that nothing is left, because something else removed the container. Only a later sweep finds out
+  // whether the work is lost.
+  gone.receipt.confirmed = false;
+  return gone;
 }
 
 }  // namespace bottle::session

@@ -51,9 +51,6 @@ Result<std::optional<std::string>> find_own(docker::Engine& engine, const Belong
 // Removes a thing that find_own() finds. Succeeds if it finds none. Blocks for at most 30 s.
 Result<> remove_own(docker::Engine& engine, const Belongings& whose, const Thing& thing);
 
-// Takes the agent's container and the volumes off the list of things to remove, because they hold the agent's work.
-void spare_work(Belongings& what);
-
 // Removes what the ledger names: first the containers, in parallel, then networks, volumes and images. Blocks for at
 // most 30 s per thing.
 wire::Receipt tear_down(docker::Engine& engine, const Belongings& what);
@@ -64,5 +61,10 @@ wire::Receipt tear_down(docker::Engine& engine, const Belongings& what);
 // two seconds, and things may reappear.
 TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
                             const std::vector<uint64_t>& create_connections);
+
+// Does the same, but leaves the agent's container and the volumes, because they hold the agent's work. The receipt says
+// so, and why it did not come home, if `why` is not empty. It is never confirmed, so the session's ledger stays.
+TornDown tear_down_except_work(docker::Engine& engine, Belongings what, const std::string& why,
+                               const std::vector<uint64_t>& asked = {});
 
 }  // namespace bottle::session

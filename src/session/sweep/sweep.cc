@@ -181,11 +181,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
         mark_held(*swept.back, orphan.session, saved.error());
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
-      spare_work(what);
-      swept.receipt = tear_down(engine, what);
-      swept.receipt.left.push_back("container " + Names(orphan.session).agent +
-                                   ": it holds work that could not be brought home: " + swept.back->error);
-      swept.receipt.confirmed = false;
+      swept.receipt = tear_down_except_work(engine, std::move(what), swept.back->error).receipt;
       return;
     }
     // If this process dies during the teardown, the next sweep does not collect again from what is left.

@@ -141,14 +141,9 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
         !std::ranges::count(what.things, agent))
       what.things.push_back(agent);
     swept.back = save_work(directories, engine, what, progress);
-    bool held = swept.back && swept.back->held;
-    if (held) spare_work(what);
-    swept.receipt = tear_down(engine, what);
-    if (held) {
-      swept.receipt.left.push_back("container " + Names(what.session).agent +
-                                   ": it holds work that could not be saved: " + swept.back->error);
-      swept.receipt.confirmed = false;
-    }
+    swept.receipt = swept.back && swept.back->held
+                        ? tear_down_except_work(engine, std::move(what), swept.back->error).receipt
+                        : tear_down(engine, what);
     all.push_back(std::move(swept));
   }
   return all;
