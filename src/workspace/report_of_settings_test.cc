@@ -40,6 +40,41 @@ TEST_F(Report, NamesAMissingGitDirectory) {
   }
 }
 
+// Docker sorts the names in each directory, and an archive has all names of a file after the first one as hard links.
+TEST_F(Report, RepositoriesThatShareTheirFilesWithAnotherCopyComeHome) {
+  git("gc -q");
+  for (const std::string copy : {"git clone -q . .cache/x", "mkdir .backup && cp -al .git .backup/",
+                                 "cp -al .git .backup", "git clone -q --bare . .cache/x.git"}) {
+    for (const std::string store : {"true", "git repack -q -d"}) {
+      pack(WorkspaceMode::copy);
+      unpack();
+      sh("cd " + inside + " && echo x >x && git add x && " + commit_ + "-m new");
+      for (const std::string& command : {store, copy}) run({"env", "-C", inside, "sh", "-c", command});
+      run({"tar", "-C", root + "/inside", "--sort=name", "--format=pax", "-cf", root + "/in.tar", "workspace"});
+      ASSERT_NE(sh("tar -tvf " + root + "/in.tar | grep -c '^h.* workspace/.git/objects/'"), "0") << copy;
+      std::string base = git("rev-parse HEAD");
+      auto back = take(*read_file(root + "/in.tar"), base);
+      ASSERT_TRUE(back) << copy << back.error().what;
+      EXPECT_EQ(git("log --format=%s " + base + "..refs/bottle/s1/heads/main"), "new") << copy << back->text;
+      EXPECT_FALSE(says(*back, "removed git's directory")) << copy << back->text;
+      EXPECT_FALSE(flagged(*back, "a link or a device")) << copy << joined(back->flagged);
+      git("update-ref -d refs/bottle/s1/heads/main");
+    }
+  }
+}
+
+TEST_F(Report, ManyLinksToALargeFileCountAsManyFiles) {
+  pack(WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside +
+     " && head -c 1M /dev/zero >.a && mkdir -p .git/logs/refs/heads && for i in $(seq 20); do ln .a "
+     ".git/logs/refs/heads/$i; done && tar -C .. --sort=name --format=pax -cf " +
+     root + "/in.tar workspace");
+  auto back = take(*read_file(root + "/in.tar"), git("rev-parse HEAD"), "", 8 << 20);
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().code, Code::limit) << back.error().what;
+}
+
 TEST_F(Report, NamesPermissionsThatACommitCannotHold) {
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     auto back = after(mode, "chmod 600 a.txt && chmod 700 dir && mkdir -m 700 new && echo n > new/n");

@@ -17,6 +17,11 @@ constexpr size_t kMostIndexes = 100;
 
 }  // namespace
 
+bool is_new_object(const Quarantine& q, const Path& path) {
+  if (!is_loose_object(path) && !is_pack(path)) return false;
+  return ::access((parent_of(q.known_objects) + "/" + join(path)).c_str(), F_OK) != 0;
+}
+
 Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& body) {
   if (path.empty()) {
     if (e.kind != TarEntry::Kind::directory)
@@ -64,8 +69,7 @@ bool GitFiller::has_large_file(const std::string& name, uint64_t size) const {
 }
 
 Result<> GitFiller::object(const Path& path, const std::string& name, const Source& body) {
-  // If the operator's repository has the object, the agent's version is ignored.
-  if (::access((q_.known_objects + name.substr(std::string_view("objects").size())).c_str(), F_OK) == 0) return {};
+  if (!is_new_object(q_, path)) return {};
   Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
   if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
     q_.leave(".git/" + name, "not brought home, because it cannot be created at this path");
@@ -85,6 +89,8 @@ Result<> GitFiller::index(const std::string& name, const TarEntry& e, const Sour
 }
 
 Result<> GitFiller::hardlinked_object(const Path& path, const TarEntry& e) {
+  // Such a link is as good as a file: nothing else of the objects is taken.
+  if (path[0] == "objects" && !is_new_object(q_, path)) return {};
   auto target = safe_components(e.target);
   bool done = false;
   if (target && target->size() > 3) {

@@ -1,9 +1,13 @@
 // Sorts an untrusted archive as it arrives, in one pass. Each entry goes to the innermost repository that contains
 // it: to its TreeFiller, or to its GitFiller if it is in a .git. All repositories share one budget for bytes, entries
 // and memory.
+//
+// An archive has a file with several names once, at the name that comes first, and a hard link at each of the others.
+// A clone on the same disk makes such links of the objects, and the clone may come first.
 #include "workspace/quarantine/quarantine.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +15,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/defer.h"
+#include "base/files/beneath.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/keyed_hash.h"
@@ -30,12 +36,52 @@ constexpr size_t kMostPacks = 1000, kEntryCost = 512;
 // The limit in bytes for the path of a directory in the archive. A file below a longer one may have a path of more than
 // the 4095 bytes that a system call accepts. The engine leaves out such a file without an error.
 constexpr size_t kLongestWhole = 3500;
-constexpr int kPackPatience = 600;  // seconds for all packs together
+constexpr uint64_t kMostFirstCopies = 256 << 20;  // in bytes
+constexpr int kPackPatience = 600;                // seconds for all packs together
+
+// Returns a source that reads the file. It keeps a reference to the descriptor.
+Source source_of(const UniqueFd& fd) {
+  return [&fd](char* to, size_t room) -> Result<size_t> {
+    ssize_t n = ::read(fd.get(), to, room);
+    if (n < 0) return fail_errno("reading a file that came back");
+    return static_cast<size_t>(n);
+  };
+}
+
+// Keeps files of git directories that are left out, because a hard link in another git directory may lead to them. They
+// are in one directory that belongs to bottle.
+class FirstCopies {
+ public:
+  static Result<FirstCopies> make(const std::string& directory) {
+    TRY(make_directories(directory));
+    return FirstCopies(directory, TRY(Tree::open(directory)));
+  }
+
+  // Keeps the file if it fits, and returns it, or returns no descriptor.
+  Result<UniqueFd> keep(const Path& path, const TarEntry& e, const Source& body) {
+    if (e.size > bytes_left_ || !TRY(tree_.file({name_of(path)}, false, body, &bytes_left_))) return UniqueFd{};
+    return open(path);
+  }
+
+  // Returns no descriptor if no file of this path was kept.
+  UniqueFd open(const Path& path) const {
+    return UniqueFd(::open((directory_ + "/" + name_of(path)).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  }
+
+ private:
+  FirstCopies(std::string directory, Tree tree) : directory_(std::move(directory)), tree_(std::move(tree)) {}
+  static std::string name_of(const Path& path) { return std::to_string(keyed_hash(join(path))); }
+
+  std::string directory_;
+  Tree tree_;
+  uint64_t bytes_left_ = kMostFirstCopies;
+};
 
 // Unpacks the archive of the whole workspace.
 class Unpacker {
  public:
-  Unpacker(const Incoming& limits) : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries) {}
+  Unpacker(const Incoming& limits, FirstCopies first)
+      : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries), first_(std::move(first)) {}
 
   Result<> add(Quarantine& q) {
     Tree tree = TRY(Tree::open(q.tree()));
@@ -67,7 +113,7 @@ class Unpacker {
     if (path->empty()) return {};
     if (Part* part = deepest(repositories_, *path)) {
       Count count(implied_, *part);
-      return part->in_git.entry(Path(path->begin() + static_cast<long>(part->git.size()), path->end()), e, body);
+      return git_entry(*part, Path(path->begin() + static_cast<long>(part->git.size()), path->end()), e, body);
     }
     Part& part = tree_of(*path);
     Count count(implied_, part);
@@ -77,8 +123,12 @@ class Unpacker {
         part.q->leave("the directory", "not brought home, because it is no longer one");
       return {};
     }
-    for (const auto& component : own)
-      if (is_git_directory(component)) return part.in_tree.leave(own, e, body);
+    if (auto git = std::ranges::find_if(own, is_git_directory); git != own.end()) {
+      UniqueFd kept;
+      if (e.kind == TarEntry::Kind::file && may_be_linked(*part.q, Path(git + 1, own.end())))
+        kept = TRY(first_.keep(*path, e, body));
+      return part.in_tree.leave(own, e, kept ? source_of(kept) : body);
+    }
     if (e.kind == TarEntry::Kind::directory && e.path.size() > kLongestWhole) {
       TRY(part.in_tree.entry(own, e, body, std::nullopt));
       part.in_tree.note_cut_off(own);
@@ -135,6 +185,45 @@ class Unpacker {
     return found ? *found : parts_[0];
   }
 
+  // Returns whether a GitFiller would take a file of this path, which is relative to a git directory.
+  static bool may_be_linked(const Quarantine& q, const Path& path) {
+    if (path.empty() || q.known_objects.empty() || path[0] == "hooks" || path[0] == "modules" || path[0] == "lfs")
+      return false;
+    return path[0] != "objects" || is_new_object(q, path);
+  }
+
+  // Handles an entry of the part's git directory. A hard link counts as a file if its content is known.
+  Result<> git_entry(Part& part, const Path& path, const TarEntry& e, const Source& body) {
+    UniqueFd fd;
+    struct stat st{};
+    if (e.kind == TarEntry::Kind::hardlink) fd = TRY(first_copy_of(e));
+    if (!fd || ::fstat(fd.get(), &st) != 0) return part.in_git.entry(path, e, body);
+    TarEntry file = e;
+    file.kind = TarEntry::Kind::file;
+    file.size = static_cast<uint64_t>(st.st_size);
+    Source source = source_of(fd);
+    // Many links may lead to one large file.
+    return part.in_git.entry(path, file, [&](char* to, size_t room) -> Result<size_t> {
+      size_t n = TRY(source(to, room));
+      TRY(budget_.charge(n));
+      return n;
+    });
+  }
+
+  // Opens the target of a hard link if it is a new file in a tree, or in a git directory that is left out. Returns no
+  // descriptor otherwise.
+  Result<UniqueFd> first_copy_of(const TarEntry& e) {
+    auto target = safe_components(e.target);
+    if (!target || target->size() < 2 || (*target)[0] != prefix_) return UniqueFd{};
+    target->erase(target->begin());
+    if (UniqueFd kept = first_.open(*target)) return kept;
+    const Part& part = tree_of(*target);
+    std::string own = join(Path(target->begin() + static_cast<long>(part.place.size()), target->end()));
+    if (!part.q->is<Quarantine::Written>(own)) return UniqueFd{};
+    auto file = TRY(Beneath::open(part.q->tree())).file(own);
+    return file && *file ? std::move(**file) : UniqueFd{};
+  }
+
   // Returns the target of a hard link if it is in the same repository and not part of a .git.
   std::optional<Path> target_of(const TarEntry& e, const Part& part) {
     auto target = safe_components(e.target);
@@ -149,6 +238,7 @@ class Unpacker {
 
   Budget budget_;
   uint64_t entries_left_, implied_ = 0;
+  FirstCopies first_;
   std::string prefix_;
   std::vector<Part> parts_;
   Places trees_, repositories_;
@@ -193,7 +283,12 @@ void Quarantine::leave(const std::string& path, const std::string& why) {
 
 Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
               const Source& source) {
-  Unpacker unpacker(incoming);
+  const std::string first = all[0]->root + "/first";
+  Defer clean([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(first, ignored);
+  });
+  Unpacker unpacker(incoming, TRY(FirstCopies::make(first)));
   for (const auto& q : all) {
     TRY(make_directories(q->tree()));
     TRY(unpacker.add(*q));

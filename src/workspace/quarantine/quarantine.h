@@ -133,7 +133,7 @@ struct Quarantine {
 
 // Unpacks the archive and puts each path into the quarantine of its repository: changed files below its tree(), and new
 // loose objects and packs into its repository. Leaves out everything else in .git. The first quarantine is that of the
-// workspace itself.
+// workspace itself. A file of a .git may be a hard link to a new file in the tree, or in a .git that is left out.
 Result<> fill(const std::vector<std::unique_ptr<Quarantine>>& all, const git::Runner& git, const Incoming& incoming,
               const Source& source);
 
