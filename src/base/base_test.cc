@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -38,6 +39,27 @@ TEST(Result, TryPassesValuesAndErrors) {
 
 TEST(Error, DuringPrefixesTheAction) {
   EXPECT_EQ((Error{Code::invalid, "odd"}.during("halving 3").what), "halving 3: odd");
+}
+
+TEST(Result, DuringPrefixesOnlyAnError) {
+  EXPECT_EQ(during("halving 8", half(8)).value(), 4);
+  auto failed = during("halving 3", half(3));
+  EXPECT_EQ(failed.error().what, "halving 3: odd");
+  EXPECT_EQ(failed.error().code, Code::invalid);
+  EXPECT_TRUE(during("doing nothing", Result<>()));
+}
+
+TEST(Result, ThenContinuesOnlyWithAValue) {
+  EXPECT_EQ(then(half(8), half).value(), 2);
+  EXPECT_EQ(then(half(6), half).error().what, "odd");
+  int calls = 0;
+  auto counted = [&]() -> Result<int> { return ++calls; };
+  EXPECT_EQ(then(Result<>(fail(Code::closed, "first")), counted).error().what, "first");
+  EXPECT_EQ(calls, 0) << "it continued after an error";
+  EXPECT_EQ(then(Result<>(), counted).value(), 1);
+  Result<std::unique_ptr<int>> owned = std::make_unique<int>(7);
+  EXPECT_EQ(then(owned, [](const auto& number) { return Result<int>(*number); }).value(), 7);
+  EXPECT_TRUE(*owned) << "the first result's value was taken";
 }
 
 TEST(Hexadecimal, HasTwoDigitsForEachByte) {

@@ -3,8 +3,10 @@
 
 #include <cerrno>
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace bottle {
@@ -47,6 +49,26 @@ using Result = std::expected<T, Error>;
 // Returns an error in the form in which a function returns it: `return fail(Code::limit, "…")`.
 inline std::unexpected<Error> fail(Code code, std::string what, std::string todo = {}) {
   return std::unexpected(Error{code, std::move(what), std::move(todo)});
+}
+
+// Returns the result, with "doing: " before an error's text: `TRY(during("reading the rules", read_file(path)))`.
+template <typename T>
+Result<T> during(std::string_view doing, Result<T> result) {
+  if (!result) return std::unexpected(std::move(result.error()).during(doing));
+  return result;
+}
+
+// Returns what `next` returns for the value of `first`, or the error of `first`. `next` returns a Result. A Result
+// without a value calls it without an argument.
+template <typename T, typename Next>
+auto then(const Result<T>& first, Next&& next) {
+  if constexpr (std::is_void_v<T>) {
+    using Then = std::invoke_result_t<Next>;
+    return first ? std::invoke(std::forward<Next>(next)) : Then(std::unexpected(first.error()));
+  } else {
+    using Then = std::invoke_result_t<Next, const T&>;
+    return first ? std::invoke(std::forward<Next>(next), *first) : Then(std::unexpected(first.error()));
+  }
 }
 
 // Returns an error of the operating system: `number`, or errno if it is not given.

@@ -182,10 +182,8 @@ Result<std::optional<Repository>> find(const std::string& directory) {
     auto marked = look(marker);
     auto wrapped = [&](Result<std::optional<Repository>> judged) {
       // That message names the directory already, in git's words, which operators know and search for.
-      if (!judged && judged.error().what.find("dubious ownership") == std::string::npos)
-        return Result<std::optional<Repository>>(
-            std::unexpected(std::move(judged.error()).during("the repository of " + shown(at))));
-      return judged;
+      if (!judged && judged.error().what.find("dubious ownership") != std::string::npos) return judged;
+      return during("the repository of " + shown(at), std::move(judged));
     };
     if (marked && S_ISDIR(marked->st_mode) && is_repository(marker)) return wrapped(judge(at, marker, true));
     bool leads_on =

@@ -126,9 +126,8 @@ Result<> check_extension(const Setting& setting, Settings& settings, bool& own_c
 Result<> read(const Beneath& directory, const char* file, Settings& settings, bool& own_config) {
   auto text = TRY(directory.read(file, kLargestConfig));
   if (!text) return {};
-  auto all = parse_config(*text);
-  if (!all) return std::unexpected(std::move(all.error()).during("its configuration " + directory.root() + "/" + file));
-  for (const auto& setting : *all) {
+  auto all = TRY(during("its configuration " + directory.root() + "/" + file, parse_config(*text)));
+  for (const auto& setting : all) {
     const std::string& name = setting.name;
     bool of_remote = name.starts_with("remote.");
     // git refuses such a repository as well: a newer format may mean that its files have another meaning.

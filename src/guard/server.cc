@@ -301,7 +301,7 @@ void Server::take_signals(const Signals& signals) {
 // Applies a changed configuration. An invalid one changes nothing.
 void Server::reload() {
   auto config = std::get<Alone>(mode_).reload();
-  auto done = config ? configure(*config) : Result<>(std::unexpected(config.error()));
+  auto done = then(config, [this](const auto& changed) { return configure(changed); });
   std::string line = "guard: the configuration was read again";
   if (!done) line = "guard: the configuration was not changed, and the rules stay as they were: " + done.error().what;
   line += "\n";

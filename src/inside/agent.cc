@@ -55,7 +55,7 @@ Result<> put(const std::string& path, std::string_view bytes, int mode) {
   if (written && ::fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) written = fail_errno("setting its mode");
   if (written && ::rename(temporary.c_str(), path.c_str()) != 0) written = fail_errno("renaming it");
   if (!written) ::unlink(temporary.c_str());
-  return written ? written : std::unexpected(std::move(written.error()).during("writing " + path));
+  return during("writing " + path, std::move(written));
 }
 
 // Programs that use NSS, such as Chromium, trust what this user's database says. An image that has one keeps it. If the

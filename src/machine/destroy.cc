@@ -176,7 +176,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
 // (vm_side.sh); if someone else stopped it, its disk still has the work.
 bool has_ended(const Record& record, const Directories& directories, const DestroyOptions& options) {
   auto provider = Provider::find(record.vm.wanted.provider, directories, options.environment, options.limits);
-  auto status = provider ? provider->status(record.vm, {}) : Result<std::string>(std::unexpected(provider.error()));
+  auto status = then(provider, [&](const auto& found) { return found.status(record.vm, {}); });
   return status && (*status == "deleting" || *status == "gone");
 }
 

@@ -60,9 +60,7 @@ Result<Rules> Rules::compile(const std::vector<RuleSpec>& specs) {
       for (char& c : method)
         if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
     for (const auto& path : spec.paths) {
-      auto glob = PathGlob::compile(path);
-      if (!glob) return std::unexpected(std::move(glob.error()).during("the rule for " + spec.host));
-      rule.paths.push_back(std::move(*glob));
+      rule.paths.push_back(TRY(during("the rule for " + spec.host, PathGlob::compile(path))));
     }
     rules.rules_.push_back(std::move(rule));
   }

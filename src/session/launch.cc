@@ -119,15 +119,15 @@ Result<Running> Launch::run() {
   begin_independent_steps();
   auto gate = prepare_agent();
   if (gate) agent_starts_ = std::async(std::launch::async, [this] { return start_agent(); });
-  auto guard = guard_.get();
+  auto made = guard_.get();
   // The helper may already run although the engine has not finished the call that starts its container.
-  auto asked = gate && guard ? ask_for_self_test(*gate) : Result<>();
-  auto started = gate ? agent_starts_.get() : Result<>(std::unexpected(std::move(gate.error())));
+  auto asked = gate && made ? ask_for_self_test(*gate) : Result<>();
+  auto started = then(gate, [this](const auto&) { return agent_starts_.get(); });
   TRY(control_.check());
   Subnet subnet = TRY(network_.get());  // if the network failed, its error explains the others
   TRY(host_.get());
-  if (!guard) return std::unexpected(std::move(guard.error()).during("starting the guard"));
-  if (!started) return std::unexpected(std::move(started.error()).during("starting the agent's container"));
+  Guard guard = TRY(during("starting the guard", std::move(made)));
+  TRY(during("starting the agent's container", std::move(started)));
   auto keys = TRY(ssh_agent_.get());
 
   TRY(asked);
@@ -135,8 +135,8 @@ Result<Running> Launch::run() {
   auto disk = std::make_unique<DiskWatch>(engine_, job_, directories_of(job_.storage, mount_list()), labelled("meter"));
   auto root = TRY(open_gate(*gate));
   auto early = gate->take_early();
-  return Running{gate->take_attached(), std::move(early),  std::move(guard->link), std::move(guard->config),
-                 std::move(root),       std::move(report), std::move(keys),        subnet,
+  return Running{gate->take_attached(), std::move(early),  std::move(guard.link), std::move(guard.config),
+                 std::move(root),       std::move(report), std::move(keys),       subnet,
                  std::move(sent_),      std::move(disk)};
 }
 

@@ -113,7 +113,7 @@ void Session::run() {
   clients_.hold_attaches();
   if (auto opened = control_.serve([this] { return open(); }); !opened) return abandon(std::move(opened.error()));
   auto prepared = prepare();
-  auto running = prepared ? launch() : Result<Running>(std::unexpected(prepared.error()));
+  auto running = then(prepared, [this] { return launch(); });
   // The teardown needs the engine even if the launch was stopped.
   engine_->stop_on({});
   if (running) {

@@ -16,8 +16,8 @@ Result<UniqueFd> start_supervisor(const Job& job, const PassedChannel* channel) 
   command.argv = {job.path_to_self, "supervise"};
   command.detached = true;  // it survives the end of the launcher's terminal
   if (channel) command.passed = {{channel->in, PassedChannel::kIn}, {channel->out, PassedChannel::kOut}};
-  auto child = Child::spawn(command, Child::from(socket.theirs.get()), Child::null(), Child::null());
-  if (!child) return std::unexpected(std::move(child.error()).during("starting the supervisor"));
+  Child child = TRY(during("starting the supervisor",
+                           Child::spawn(command, Child::from(socket.theirs.get()), Child::null(), Child::null())));
   // Without this, the launcher would not notice the supervisor's death, because the launcher itself would hold the
   // other end open.
   socket.theirs.reset();

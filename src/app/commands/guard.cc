@@ -41,9 +41,8 @@ Result<UniqueFd> output_file(const std::string& path, int flags) {
 // Reads the operator's file and all files and values that it names. Asks for values on the terminal if `may_ask` is
 // set.
 Result<wire::GuardConfig> read_config(const GuardOptions& o, bool may_ask) {
-  auto text = read_file(o.config, 4 << 20);
-  if (!text) return std::unexpected(std::move(text.error()).during("the guard's configuration (--config)"));
-  plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, std::move(*text)}))));
+  std::string text = TRY(during("the guard's configuration (--config)", read_file(o.config, 4 << 20)));
+  plan::Plan plan = TRY(plan::for_guard(TRY(manifest::parse_guard({o.config, std::move(text)}))));
   auto hidden = [&](const std::string& question) -> Result<std::string> {
     if (may_ask) return session::ask(question, session::Echo::off);
     return fail(Code::unavailable, "the guard asks for values only when it starts, so start it again");

@@ -34,8 +34,7 @@ Result<int> list_providers(const ProviderOptions& o) {
   for (const auto& name : TRY(machine::Provider::names(places))) {
     // The limits are short, because every provider is asked, and most are not set up.
     auto provider = machine::Provider::find(name, places, env, {.other = 20000, .retry = 5000});
-    auto listed = provider ? provider->list(machine::owner_label(places), {}, {})
-                           : Result<std::vector<machine::Listed>>(std::unexpected(provider.error()));
+    auto listed = then(provider, [&](const auto& found) { return found.list(machine::owner_label(places), {}, {}); });
     std::string state = listed ? "set up" : listed.error().code == Code::denied ? "no access" : "not set up";
     // The operator's provider comes before a built-in one of the same name, even if it lacks a hook.
     std::string from = places.config + "/providers/" + name;

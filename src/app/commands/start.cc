@@ -473,7 +473,7 @@ void add_start(Command app, int& exit) {
     Interruption interruption;
     o->remote.stop = interruption.stop();
     auto resolved = resolve_options(*o);
-    auto ended = resolved ? start_session(*o, interruption) : Result<int>(std::unexpected(resolved.error()));
+    auto ended = then(resolved, [&] { return start_session(*o, interruption); });
     // An error after a signal is a consequence of the signal.
     bool stopped = !ended && o->remote.stop.stop_requested();
     exit = stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)

@@ -72,8 +72,7 @@ Health examine() {
   auto variables = environment();
   auto set = [&](const char* name) { return variables.contains(name) && !variables[name].empty(); };
   auto endpoint = docker::find_endpoint(variables);
-  auto engine = endpoint ? docker::connect(*endpoint)
-                         : Result<std::unique_ptr<docker::Engine>>(std::unexpected(endpoint.error()));
+  auto engine = then(endpoint, docker::connect);
   // Counts what dead owners left before the trials create anything.
   for (const auto& orphan : session::find_orphans(directories()))
     health.orphans.push_back(orphan.session.empty() ? orphan.view.error().what : orphan.session);

@@ -106,8 +106,7 @@ Result<CandidatePolicy> CandidatePolicy::of(const plan::Plan& plan) {
 
 Result<> check_plan(const plan::Plan& plan) {
   for (const auto& skill : plan.skills) TRY(check_own_tree(skill));
-  auto policy = CandidatePolicy::of(plan);
-  if (!policy) return std::unexpected(std::move(policy.error()).during("the guard would refuse the policy"));
+  TRY(during("the guard would refuse the policy", CandidatePolicy::of(plan)));
   return {};
 }
 

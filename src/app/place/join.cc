@@ -62,7 +62,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
   job.near_share = view.near_share;
   if (brokered) {
     auto read = read_own_rules(job.plan.scan.rules);
-    auto rules = read ? guard_rules(*read) : std::unexpected(read.error());
+    auto rules = then(read, guard_rules);
     if (rules) job.own_rules = std::move(*rules);
     else without("the rules of scan.rules on this machine", rules.error());
   }

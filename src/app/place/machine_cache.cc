@@ -29,8 +29,7 @@ std::string path_of(const wire::MachineAddress& address) {
 
 std::optional<wire::Hello> recall(const wire::MachineAddress& address) {
   auto text = read_file(path_of(address), wire::KnownMachine::kMost);
-  auto known = text ? wire::decode<wire::KnownMachine>(*text, wire::From::foreign)
-                    : Result<wire::KnownMachine>(std::unexpected(text.error()));
+  auto known = then(text, [](const auto& json) { return wire::decode<wire::KnownMachine>(json, wire::From::foreign); });
   if (!known) return std::nullopt;
   known->hello.clock_ms += now_ms() - known->learned_ms;  // the machine's clock has advanced since then
   return std::move(known->hello);

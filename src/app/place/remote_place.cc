@@ -62,8 +62,7 @@ class RemotePlace : public Place {
   Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
     image_ = session::image_name(plan.image.reference);
     auto engine = connect_engine(options_.stop);
-    auto image = engine ? session::image_identity(**engine, plan.image.reference)
-                        : Result<std::string>(std::unexpected(engine.error()));
+    auto image = then(engine, [&](const auto& own) { return session::image_identity(*own, plan.image.reference); });
     if (image) image_ = *image;
     if (remote::has_image(hello_, image_)) return {};
     if (!engine)

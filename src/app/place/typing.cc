@@ -24,8 +24,7 @@ session::BeginTyping mosh_typing(remote::FarSide far, const std::string& session
   return [far = std::move(far), session, transport, progress]() mutable -> std::unique_ptr<session::Typing> {
     // The agent runs, so this machine's ledger has the session's id.
     auto view = session::read_ledger(directories(), session);
-    auto mosh = view ? remote::start_mosh(far, session, view->id, transport.mosh)
-                     : Result<std::unique_ptr<session::Typing>>(std::unexpected(view.error()));
+    auto mosh = then(view, [&](const auto& own) { return remote::start_mosh(far, session, own.id, transport.mosh); });
     if (mosh) return std::move(*mosh);
     progress("the terminal uses ssh: " + mosh.error().what +
              (mosh.error().todo.empty() ? "" : " (" + mosh.error().todo + ")"));

@@ -44,13 +44,11 @@ class VmPlace : public Place {
   }
 
   Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
-    auto engine = connect_engine(stop_);
-    if (!engine)
-      return std::unexpected(std::move(engine.error()).during("sending the agent's image from this machine's engine"));
-    socket_ = (*engine)->socket();
-    TRY(session::ensure_agent_image(**engine, plan.image,
+    auto engine = TRY(during("sending the agent's image from this machine's engine", connect_engine(stop_)));
+    socket_ = engine->socket();
+    TRY(session::ensure_agent_image(*engine, plan.image,
                                     {.directories = directories(), .progress = progress, .stop = stop_}));
-    remote_.image = TRY(session::image_identity(**engine, plan.image.reference));
+    remote_.image = TRY(session::image_identity(*engine, plan.image.reference));
     return {};
   }
 

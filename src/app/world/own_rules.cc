@@ -119,13 +119,11 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
   for (const auto& file : files) {
     // The rules decide what may leave, so another user must not be able to change them.
     TRY(check_own_path(file));
-    auto text = read_file(file, kMostText);
-    if (!text) return std::unexpected(std::move(text.error()).during("rules for credentials"));
+    std::string text = TRY(during("rules for credentials", read_file(file, kMostText)));
     // Some editors write a byte order mark. All files become one text, so it could be in the middle.
-    if (text->starts_with("\xef\xbb\xbf")) text->erase(0, 3);
-    auto rules = scan::parse_rules(*text);
-    if (!rules) return std::unexpected(std::move(rules.error()).during(file));
-    for (const auto& rule : *rules) {
+    if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+    auto rules = TRY(during(file, scan::parse_rules(text)));
+    for (const auto& rule : rules) {
       std::string place = file + ": line " + std::to_string(rule.line);
       auto [other, is_new] = ids.emplace(rule.id, place);
       if (!is_new)
@@ -134,7 +132,7 @@ Result<std::vector<OwnRules>> read_own_rules(const std::vector<std::string>& fil
       if (ids.size() > scan::kMostRules)
         return fail(Code::limit, place + ": the files have more than 1000 rules", "remove some of them");
     }
-    all.push_back({file, std::move(*text), std::move(*rules)});
+    all.push_back({file, std::move(text), std::move(rules)});
   }
   return all;
 }

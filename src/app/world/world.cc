@@ -352,11 +352,7 @@ std::string public_roots() {
 
 Result<std::string> concatenated(const std::vector<std::string>& files) {
   std::string all;
-  for (const auto& file : files) {
-    auto text = read_file(file, 4 << 20);
-    if (!text) return std::unexpected(std::move(text.error()).during("egress.extra_ca"));
-    all += ascii(std::move(*text)) + "\n";
-  }
+  for (const auto& file : files) all += ascii(TRY(during("egress.extra_ca", read_file(file, 4 << 20)))) + "\n";
   return all;
 }
 

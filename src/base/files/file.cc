@@ -57,7 +57,7 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
   // A file that was written only in part must not stay behind and use up the disk.
   Defer remove([&] { ::unlink(temporary.c_str()); });
   // A full disk usually fails here, before the existing file is touched.
-  if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(temporary));
+  TRY(during(temporary, write_all(fd.get(), bytes)));
   // A group other than the one that was meant must not get its permissions.
   if (group && ::fchown(fd.get(), static_cast<uid_t>(-1), *group) != 0) mode &= ~070;
   // open(2) would give the file only those bits of the mode that the umask leaves.
@@ -71,8 +71,7 @@ Result<> write_file_atomically(const std::string& path, std::string_view bytes, 
 Result<> write_new_file(const std::string& path, std::string_view bytes, int mode) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!fd) return fail_errno("creating " + path);
-  if (auto r = write_all(fd.get(), bytes); !r) return std::unexpected(std::move(r.error()).during(path));
-  return {};
+  return during(path, write_all(fd.get(), bytes));
 }
 
 Result<> make_directories(const std::string& path, int mode) {

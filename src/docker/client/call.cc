@@ -52,14 +52,14 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-Result<Response> checked(Result<Response> response, const std::string& doing) {
-  if (!response) return std::unexpected(std::move(response.error()).during(doing));
-  if (response->status < 400) return response;
+Result<Response> checked(Result<Response> answer, const std::string& doing) {
+  Response response = TRY(during(doing, std::move(answer)));
+  if (response.status < 400) return response;
   // The engine explains errors as {"message": "…"}. A proxy in front of it may answer with any text.
-  std::string message = text_of(Json::parse(response->body, nullptr, false), "message", response->body.substr(0, 2000));
+  std::string message = text_of(Json::parse(response.body, nullptr, false), "message", response.body.substr(0, 2000));
   while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) message.pop_back();
-  if (message.empty()) message = "status " + std::to_string(response->status);
-  return fail(code_of(response->status), doing + ": the engine says: " + message);
+  if (message.empty()) message = "status " + std::to_string(response.status);
+  return fail(code_of(response.status), doing + ": the engine says: " + message);
 }
 
 // The lambda collects all errors of the connection, so that checked() can add the action to each of them.

@@ -89,9 +89,7 @@ Result<Attached> HttpEngine::attach(const std::string& id) {
   // Only the head is read: after an upgrade, what follows belongs to the stream.
   auto head = connection.head();
   // The body of an answer that refuses has the engine's message for checked().
-  if (head && head->status >= 400) {
-    if (auto body = connection.body(*head); !body) return std::unexpected(std::move(body.error()).during(doing));
-  }
+  if (head && head->status >= 400) TRY(during(doing, connection.body(*head)));
   auto answer = TRY(checked(std::move(head), doing));
   // 200 instead of 101 means that something between us and the engine dropped the Upgrade header.
   if (answer.status != 101 && answer.status != 200)

@@ -231,8 +231,7 @@ Result<std::string> FakeDocker::perform(const std::string& method, const std::st
     if (end) late_[end] = {effect, 0};
     return lost(doing, fault);
   }
-  auto answer = effect(world_);
-  if (!answer) return std::unexpected(std::move(answer.error()).during(doing));
+  std::string answer = TRY(during(doing, effect(world_)));
   if (fault == Fault::lost) return lost(doing, fault);
   return answer;
 }

@@ -172,8 +172,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                                  .stop = limits_.stop});
   if (!ended && ended.error().code == Code::not_found)
     return fail(Code::not_found, "git is not installed", "install git");
-  if (auto cut_off = ended ? was_let_finish(*ended, limits_, o) : std::unexpected(std::move(ended.error())); !cut_off)
-    return std::unexpected(std::move(cut_off.error()).during(verb(arguments)));
+  TRY(during(verb(arguments), then(ended, [&](const auto& done) { return was_let_finish(done, limits_, o); })));
   return Answer{ended->status, std::move(ended->out), std::move(ended->err)};
 }
 

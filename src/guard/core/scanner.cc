@@ -14,9 +14,8 @@ namespace bottle::guard {
 Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wire::GuardConfig& wanted) {
   auto catalog = TRY(scan::Catalog::builtin());
   if (const auto& own = wanted.own_rules; !own.text.empty()) {
-    auto database = from_hex(own.database);
-    if (!database) return std::unexpected(std::move(database.error()).during("own_rules: the database"));
-    TRY(catalog.add(TRY(scan::parse_rules(own.text)), *database));
+    std::string database = TRY(during("own_rules: the database", from_hex(own.database)));
+    TRY(catalog.add(TRY(scan::parse_rules(own.text)), database));
   }
   for (const Secret& secret : secrets.list()) {
     catalog.add_known(secret.name, secret.value);

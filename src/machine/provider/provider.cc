@@ -35,13 +35,6 @@ bool executable(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && ::access(path.c_str(), X_OK) == 0;
 }
 
-// Adds the hook's name to an error of its answer.
-template <typename T>
-Result<T> said_by(const std::string& hook, Result<T> answer) {
-  if (!answer) return std::unexpected(std::move(answer.error()).during(hook));
-  return answer;
-}
-
 }  // namespace
 
 // Processors and gigabytes of a disk are rounded up, because a provider sells only whole ones, and the manifest
@@ -155,22 +148,22 @@ Result<json> Provider::patiently(const std::string& hook, const VmRequest& vm, c
 Result<Created> Provider::create(const VmRequest& vm, const Progress& progress, int lock,
                                  const std::function<void(int pid)>& started) const {
   auto answer = TRY(patiently("create", vm, progress, limits_.create, lock, started));
-  return said_by(name_ + "/create", read_created(answer));
+  return during(name_ + "/create", read_created(answer));
 }
 
 Result<Where> Provider::ssh_info(const VmRequest& vm, const Progress& progress) const {
   auto answer = TRY(call("ssh-info", environment(vm), progress, limits_.other));
-  return said_by(name_ + "/ssh-info", read_where(answer));
+  return during(name_ + "/ssh-info", read_where(answer));
 }
 
 Result<std::string> Provider::status(const VmRequest& vm, const Progress& progress) const {
   auto answer = TRY(patiently("status", vm, progress, limits_.other));
-  return said_by(name_ + "/status", read_status(answer, false));
+  return during(name_ + "/status", read_status(answer, false));
 }
 
 Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progress) const {
   auto answer = TRY(patiently("destroy", vm, progress, limits_.other));
-  return said_by(name_ + "/destroy", read_status(answer, true));
+  return during(name_ + "/destroy", read_status(answer, true));
 }
 
 Result<> Provider::can_put_secrets() const {
@@ -188,7 +181,7 @@ Result<std::string> Provider::put_secret(const VmRequest& vm, const std::string&
   // The value goes through a pipe, because other users can see a command line, and other processes of the user can
   // see the environment. The call is not repeated, because the secret may have been stored.
   auto answer = TRY(call("put-secret", surroundings, progress, limits_.other, -1, {}, value));
-  return said_by(name_ + "/put-secret", read_fetch(answer, value));
+  return during(name_ + "/put-secret", read_fetch(answer, value));
 }
 
 Result<std::string> Provider::bake(const VmRequest& vm, const std::string& before, const Progress& progress, int lock,
@@ -197,7 +190,7 @@ Result<std::string> Provider::bake(const VmRequest& vm, const std::string& befor
   surroundings["BOTTLE_BAKED_BEFORE"] = before;
   // Keeping a disk may take as long as creating a VM.
   auto answer = TRY(call("bake", surroundings, progress, limits_.create, lock, started));
-  return said_by(name_ + "/bake", read_image(answer));
+  return during(name_ + "/bake", read_image(answer));
 }
 
 Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::map<std::string, std::string>& options,
@@ -206,7 +199,7 @@ Result<std::vector<Listed>> Provider::list(const std::string& owner, const std::
   all.owner = owner;
   all.wanted.options = options;
   auto answer = TRY(patiently("list", all, progress, limits_.other));
-  return said_by(name_ + "/list", read_list(answer));
+  return during(name_ + "/list", read_list(answer));
 }
 
 }  // namespace bottle::machine

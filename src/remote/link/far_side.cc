@@ -210,9 +210,8 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 }
 
 Result<> FarSide::ship_program(const std::string& machine) {
-  auto program = program_for_far_side(machine, directory_of_self());
-  if (!program) return std::unexpected(std::move(program.error()).during(main_.target().to_string()));
-  std::string packed = TRY(gzipped(*program));
+  auto program = TRY(during(main_.target().to_string(), program_for_far_side(machine, directory_of_self())));
+  std::string packed = TRY(gzipped(program));
   if (progress_)
     progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +
               " MB, once)");
@@ -222,7 +221,7 @@ Result<> FarSide::ship_program(const std::string& machine) {
       "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
       "\"$t\"' EXIT; "
       "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
-      std::to_string(program->size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + address_.program + "\"; echo ok";
+      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + address_.program + "\"; echo ok";
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")
@@ -258,9 +257,9 @@ Result<Channel> FarSide::serve(const Serving& serving) {
     Channel channel = TRY(begin_serve(serving));
     Defer end([&] { channel.ssh->end(0); });
     // The far side itself waits up to five minutes for an engine that is starting.
-    auto line = read_line(channel.out.get(), serving.await_engine ? 330000 : 60000, stop_);
-    if (!line) return std::unexpected(std::move(line.error()).during("talking to " + main_.target().to_string()));
-    auto greeting = wire::decode_greeting(*line);
+    std::string line = TRY(during("talking to " + main_.target().to_string(),
+                                  read_line(channel.out.get(), serving.await_engine ? 330000 : 60000, stop_)));
+    auto greeting = wire::decode_greeting(line);
     if (auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr) {
       channel.hello = std::move(*hello);
       end.dismiss();
@@ -269,7 +268,7 @@ Result<Channel> FarSide::serve(const Serving& serving) {
     if (auto* refused = greeting ? std::get_if<wire::Refused>(&*greeting) : nullptr)
       return std::unexpected(explain_refusal(main_.target(), *refused));
     auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr;
-    if (!absent) return std::unexpected(explain_answer(main_.target(), *line));
+    if (!absent) return std::unexpected(explain_answer(main_.target(), line));
     // The program was sent just now, and [ -x ] still fails.
     if (attempt > 0)
       return fail(

@@ -166,22 +166,19 @@ Result<std::unique_ptr<Typing>> start_mosh(FarSide& far, const std::string& sess
   if (told.status == 127)
     return fail(Code::not_found, "mosh-server is not installed on " + name,
                 "install mosh on that machine, or leave out --transport mosh");
-  auto connect = parse_mosh_connect(told.out);
-  if (!connect) {
-    std::string why = folded(told.err, 300);
-    return std::unexpected(
-        std::move(connect.error()).during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")")));
-  }
+  std::string why = folded(told.err, 300);
+  auto connect = TRY(
+      during("starting mosh-server on " + name + (why.empty() ? "" : " (" + why + ")"), parse_mosh_connect(told.out)));
 
-  if (is_forwarded(addresses, connect->server_address))
+  if (is_forwarded(addresses, connect.server_address))
     return fail(Code::unavailable, name + " is reached through a forwarded port, which mosh cannot use",
                 "leave out --transport mosh");
 
   auto [master, slave] = TRY(make_pty());
   Command command;
   // The key goes into the environment, because other users can read arguments.
-  command.argv = {"mosh-client", choose_address(addresses, connect->server_address), std::to_string(connect->port)};
-  command.env = {{"MOSH_KEY", connect->key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
+  command.argv = {"mosh-client", choose_address(addresses, connect.server_address), std::to_string(connect.port)};
+  command.env = {{"MOSH_KEY", connect.key}, {"MOSH_ESCAPE_KEY", ""}};  // the operator detaches with our own detach key
   // mosh-client refuses to run without a UTF-8 locale, and LC_ALL overrides the others.
   if (!is_utf8_locale(::getenv("LC_ALL")) &&
       (::getenv("LC_ALL") || (!is_utf8_locale(::getenv("LC_CTYPE")) && !is_utf8_locale(::getenv("LANG")))))

@@ -183,7 +183,7 @@ input::Forgotten Conclusion::forget_there() {
   // The far engine is asked once more, so that the receipt has its latest answer.
   auto asked = side_ ? side_->ask({"forget", job_.plan.session, job_.id})
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
-  auto answer = asked ? read_forgotten(*asked) : Result<wire::Forgotten>(std::unexpected(asked.error()));
+  auto answer = then(asked, read_forgotten);
   receipt_.forgotten = answer.has_value();
   // Without a receipt, the machine had nothing that an engine would have to remove.
   if (answer && answer->receipt) {

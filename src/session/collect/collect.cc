@@ -54,7 +54,7 @@ Result<std::string> keep_archive(docker::Engine& engine, const std::string& sess
         });
       },
       workspace::check_whole);
-  if (!whole) return std::unexpected(std::move(whole.error()).during(kept));
+  TRY(during(kept, std::move(whole)));
   // The container is removed next. After a power failure, the archive must be complete or not exist under its name.
   if (::fsync(fd.get()) != 0) return fail_errno("flushing " + part);
   if (std::rename(part.c_str(), kept.c_str()) != 0) return fail_errno("renaming to " + kept);

@@ -44,11 +44,9 @@ Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belo
          {"HostConfig",
           {{"NetworkMode", "none"}, {"CapDrop", {"ALL"}}, {"LogConfig", {{"Type", "none"}}}, {"Mounts", mounts}}}});
   }();
-  if (!made)
-    return std::unexpected(std::move(made.error())
-                               .during("the container " + names.agent + " is gone, and the volume " + names.work +
-                                       ", which has the work, cannot be read without another"));
-  return *made;
+  return during("the container " + names.agent + " is gone, and the volume " + names.work +
+                    ", which has the work, cannot be read without another",
+                std::move(made));
 }
 
 Result<> note_asked(const std::string& directory, uint64_t end) {

@@ -75,8 +75,7 @@ Result<std::string> AgentClient::exchange(std::string_view message) {
       return fail(Code::protocol, "its answer has " + std::to_string(size) + " bytes");
     return receive(fd_.get(), size, deadline);
   }();
-  if (!answer) return std::unexpected(std::move(answer.error()).during("asking the ssh-agent at " + socket_));
-  return answer;
+  return during("asking the ssh-agent at " + socket_, std::move(answer));
 }
 
 Result<std::vector<sshagent::Key>> list_agent_keys(const std::string& socket) {

@@ -62,21 +62,20 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
 // empty handle if that process has ended. bottle must not end any other process. Any process can set its command line,
 // so it must also run as this user.
 Result<ProcessHandle> listening_agent(int connection, const std::string& path) {
-  auto peer = peer_of(connection);
-  if (!peer) return std::unexpected(std::move(peer.error()).during(path));
+  auto peer = TRY(during(path, peer_of(connection)));
   // The kernel reports pid 0 for a process outside our pid namespace.
-  if (peer->pid <= 1 || peer->pid == ::getpid())
+  if (peer.pid <= 1 || peer.pid == ::getpid())
     return fail(Code::internal, "cannot tell which process listens on " + path);
-  auto process = ProcessHandle::open(peer->pid);
+  auto process = ProcessHandle::open(peer.pid);
   if (!process && process.error().code == Code::not_found) return ProcessHandle();
   if (!process) return process;
   // The command line is read after the handle is open, so that both belong to the same process.
-  std::string argv = command_line(peer->pid);
+  std::string argv = command_line(peer.pid);
   // The process ended after the handle was opened.
   if (argv.empty()) return ProcessHandle();
   std::string expected = std::string("ssh-agent") + '\0' + "-D" + '\0' + "-a" + '\0' + path + '\0';
-  if (peer->uid != ::getuid() || argv != expected)
-    return fail(Code::conflict, "pid " + std::to_string(peer->pid) + ", which listens on " + path +
+  if (peer.uid != ::getuid() || argv != expected)
+    return fail(Code::conflict, "pid " + std::to_string(peer.pid) + ", which listens on " + path +
                                     ", is not the session's ssh-agent and was left alone");
   return process;
 }

@@ -88,11 +88,9 @@ Result<> check_secret(const std::string& name, const std::string& value) {
 Result<> add_known(const std::vector<std::string>& files, std::map<std::string, std::string>& known) {
   size_t bytes = 0;
   for (const std::string& file : files) {
-    auto text = read_file(file, kMostKnownFile);
-    if (!text) return std::unexpected(std::move(text.error()).during("scan.secrets"));
-    auto values = known_values(name_in(file), *text);
-    if (!values) return std::unexpected(std::move(values.error()).during("scan.secrets: " + file));
-    for (auto& [name, value] : *values) {
+    std::string text = TRY(during("scan.secrets", read_file(file, kMostKnownFile)));
+    auto values = TRY(during("scan.secrets: " + file, known_values(name_in(file), text)));
+    for (auto& [name, value] : values) {
       bytes += value.size();
       if (known.size() == kMostKnownValues || bytes > kMostKnownBytes)
         return fail(Code::limit, "scan.secrets: the files have more than 1000 values, or more than 128 KB of values",
@@ -137,7 +135,7 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
   };
   for (const auto& var : plan.env) {
     auto value = value_of(var.source, environment, ask);
-    auto good = value ? check_variable(*value) : std::unexpected(std::move(value.error()));
+    auto good = then(value, check_variable);
     if (good && var.secret) good = check_length(*value);
     if (good) values.env[var.name] = *value;
     else TRY(on_missing(std::move(good.error()).during("variable " + var.name)));
@@ -146,7 +144,7 @@ Result<Values> resolve(const plan::Plan& plan, const std::map<std::string, std::
     auto value = value_of(secret.source, environment, ask);
     // For an optional secret, only a missing value is acceptable. A command that failed is still an error.
     if (!value && secret.optional && value.error().code == Code::not_found) continue;
-    auto good = value ? check_secret(secret.name, *value) : std::unexpected(std::move(value.error()));
+    auto good = then(value, [&](const auto& text) { return check_secret(secret.name, text); });
     if (good) values.secrets[secret.name] = *value;
     else TRY(on_missing(std::move(good.error()).during("secret " + secret.name)));
   }

@@ -118,8 +118,7 @@ Result<> end_last_line(int fd) {
   if (::fstat(fd, &file) != 0) return fail_errno("looking at the ledger");
   if (file.st_size > 0 && ::pread(fd, &last, 1, file.st_size - 1) != 1) return fail_errno("reading the ledger");
   if (last == '\n') return {};
-  if (auto r = write_all(fd, "\n"); !r) return std::unexpected(std::move(r.error()).during("writing the ledger"));
-  return {};
+  return during("writing the ledger", write_all(fd, "\n"));
 }
 
 Result<> Ledger::note(const LedgerRecord& record) { return append(record, true); }
@@ -128,8 +127,7 @@ Result<> Ledger::append(const LedgerRecord& record, bool flush) {
   TRY(end_last_line(fd_.get()));
   // The line is written with one call, because several threads append.
   std::string line = TRY(wire::encode_exactly(record)) + "\n";
-  if (auto r = write_all(fd_.get(), line); !r)
-    return std::unexpected(std::move(r.error()).during("writing the ledger"));
+  TRY(during("writing the ledger", write_all(fd_.get(), line)));
   if (flush && flush_data(fd_.get()) != 0) return fail_errno("flushing the ledger");
   die_if_asked(++record_number);
   return {};

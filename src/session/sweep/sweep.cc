@@ -222,8 +222,9 @@ void remove_if_dead(const std::string& directory) {
   auto text = opened ? read_own_file(*opened, directory, kLedger, 1 << 16) : fail(Code::not_found, "");
   // A ledger that cannot be read now may belong to a start that is still alive.
   if (!text && text.error().code != Code::not_found) return;
-  auto first = text ? wire::decode<LedgerRecord>(text->substr(0, text->find('\n')), wire::From::ours)
-                    : Result<LedgerRecord>(std::unexpected(text.error()));
+  auto first = then(text, [](const auto& lines) {
+    return wire::decode<LedgerRecord>(lines.substr(0, lines.find('\n')), wire::From::ours);
+  });
   auto owner = Owner::from_label(first ? first->owner.value_or("") : "");
   if (opened && (owner ? owner->is_gone() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
 }

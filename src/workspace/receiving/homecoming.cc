@@ -304,8 +304,8 @@ Result<> Homecoming::find_only_branch() {
 Result<bool> Homecoming::take_ref(const std::string& from, const std::string& name, const std::string& id) {
   if (listed_.id != id) {
     auto list = changes(q_, git_, base_, id);
-    auto commit = list ? git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at())
-                       : Result<std::string>(std::unexpected(std::move(list.error())));
+    auto commit = then(
+        list, [&](const auto&) { return git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()); });
     if (!commit && commit.error().code != Code::unavailable) return std::unexpected(std::move(commit.error()));
     listed_ = {id, commit.value_or(""), list.value_or(std::vector<Change>())};
   }
@@ -326,8 +326,7 @@ Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
     auto brought = bring_objects(q_, git_, *origin_.repository, known_, id, *room_);
     if (!brought && brought.error().code != Code::denied) return brought;
     if (brought && !*brought) return false;
-    auto written =
-        brought ? git::write_ref(*origin_.repository, name, id) : std::unexpected(std::move(brought.error()));
+    auto written = then(brought, [&](bool) { return git::write_ref(*origin_.repository, name, id); });
     if (written) {
       refs_.push_back(name);
       return true;

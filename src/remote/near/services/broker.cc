@@ -159,8 +159,7 @@ Result<> Broker::end() { return send(wire::Shutdown{}, kChangeMs); }
 Result<UniqueFd> Broker::connect() {
   // The descriptors are non-blocking, because one loop serves all streams and the keystrokes.
   auto pair = TRY(make_socket_pair(Waits::no));
-  if (auto passed = pass_descriptor(hand_.get(), pair.theirs.get()); !passed)
-    return std::unexpected(std::move(passed.error()).during("passing a connection to the broker"));
+  TRY(during("passing a connection to the broker", pass_descriptor(hand_.get(), pair.theirs.get())));
   return std::move(pair.ours);
 }
 
