@@ -1,3 +1,5 @@
+#include <pthread.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -5,20 +7,25 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 
+#include "base/defer.h"
 #include "base/error.h"
 #include "base/files/directories.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/keyed_hash.h"
+#include "base/os/descriptors.h"
 #include "base/os/hardening.h"
 #include "base/os/process.h"
 #include "base/os/this_program.h"
+#include "base/stream.h"
 #include "base/text/colliding_texts_test.h"
 #include "base/timestamp.h"
 #include "base/units.h"
@@ -89,6 +96,40 @@ TEST(File, WriteIsAtomicAndReadIsBounded) {
   EXPECT_EQ(read_file(path, 2).error().code, Code::limit);
   ::unlink(path.c_str());
   EXPECT_EQ(read_file(path).error().code, Code::not_found);
+}
+
+TEST(File, ReadsAPieceAlthoughSignalsArrive) {
+  static std::atomic<int> handled = 0;
+  struct sigaction action{}, before{};
+  action.sa_handler = [](int) { ++handled; };  // without SA_RESTART, so a read that waits fails with EINTR
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  Defer restore([&] { ::sigaction(SIGUSR1, &before, nullptr); });
+  auto ends = make_pipe().value();
+  std::thread other([reader = ::pthread_self(), &ends] {
+    for (int sent = 1; sent <= 50; ++sent) {
+      ::pthread_kill(reader, SIGUSR1);
+      while (handled < sent) std::this_thread::yield();
+    }
+    EXPECT_TRUE(write_all(ends.write.get(), "piece"));
+    ends.write.reset();
+  });
+  Source source = source_of(ends.read.get(), "reading the pipe");
+  char buffer[8];
+  auto first = source(buffer, sizeof buffer);
+  other.join();
+  ASSERT_TRUE(first) << first.error().what;
+  EXPECT_EQ(std::string_view(buffer, *first), "piece");
+  EXPECT_EQ(source(buffer, sizeof buffer).value(), 0u) << "the pipe has ended";
+  EXPECT_EQ(read_some(-1, buffer, "reading nothing").error().what, "reading nothing: Bad file descriptor");
+}
+
+TEST(Stream, SourcesAndSinksOfTextsKeepTheOrder) {
+  std::string text = "abcdefg", copy;
+  Sink sink = sink_to(copy);
+  Source source = source_of(text);
+  char buffer[3];
+  for (size_t n; (n = source(buffer, sizeof buffer).value()) > 0;) EXPECT_TRUE(sink({buffer, n}));
+  EXPECT_EQ(copy, text);
 }
 
 Captured sh(const std::string& line, CaptureOptions options = {}) {

@@ -121,6 +121,13 @@ Source source_of(std::string_view text) {
   };
 }
 
+Sink sink_to(std::string& text) {
+  return [&text](std::string_view bytes) -> Result<> {
+    text += bytes;
+    return {};
+  };
+}
+
 // Reports come from the reader's side, so a stream that has stalled reports nothing.
 Source with_progress(const Source& source, const std::string& what, const Progress& progress) {
   using Clock = std::chrono::steady_clock;

@@ -24,6 +24,9 @@ Result<> pipe_through(const std::function<Result<>(const Sink&)>& produce,
 // Returns a source that reads `text`, which must outlive it.
 Source source_of(std::string_view text);
 
+// Returns a sink that appends to `text`, which must outlive it.
+Sink sink_to(std::string& text);
+
 // Returns `source` with reports: it calls `progress` every two seconds with a text such as "the workspace: 12 MB".
 Source with_progress(const Source& source, const std::string& what, const Progress& progress);
 

@@ -6,13 +6,13 @@
 #include "git/objects.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <future>
 #include <optional>
 #include <set>
 
+#include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/text/parse.h"
 #include "base/unique_fd.h"
@@ -73,12 +73,8 @@ class Batch {
   // Returns bytes that were read and are not used yet. Returns an empty view at the end.
   Result<std::string_view> more() {
     if (at_ == filled_) {
-      ssize_t n;
-      do n = ::read(fd_, buffer_.data(), buffer_.size());
-      while (n < 0 && errno == EINTR);
-      if (n < 0) return fail_errno("reading what git says");
+      filled_ = TRY(read_some(fd_, buffer_, "reading what git says"));
       at_ = 0;
-      filled_ = static_cast<size_t>(n);
     }
     return ahead();
   }

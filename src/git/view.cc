@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <utility>
@@ -41,11 +40,8 @@ Result<> copy_file(const Beneath& from, const std::string& name, const std::stri
   UniqueFd out(::open((to + "/" + name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!out) return fail_errno("creating " + to + "/" + name);
   std::string chunk(256 << 10, '\0');
-  for (ssize_t n; (n = ::read(in->get(), chunk.data(), chunk.size())) != 0;) {
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading " + from.root() + "/" + name);
-    TRY(write_all(out.get(), {chunk.data(), static_cast<size_t>(n)}));
-  }
+  while (size_t n = TRY(read_some(in->get(), chunk, "reading " + from.root() + "/" + name)))
+    TRY(write_all(out.get(), {chunk.data(), n}));
   timespec times[2] = {st.st_atim, st.st_mtim};
   if (::futimens(out.get(), times) != 0) return fail_errno("copying " + name);
   return {};

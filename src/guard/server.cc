@@ -48,11 +48,9 @@ policy::Endpoint bound_to(int fd, policy::Endpoint at) {
 Result<std::string> read_to_end(int fd) {
   std::string bytes;
   while (true) {
-    ssize_t n = ::read(fd, scratch, kScratch);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading the configuration");
+    size_t n = TRY(read_some(fd, {scratch, kScratch}, "reading the configuration"));
     if (n == 0) return bytes;
-    bytes.append(scratch, static_cast<size_t>(n));
+    bytes.append(scratch, n);
     if (bytes.size() > kMostControl) return fail(Code::limit, "the configuration is larger than 16 MB");
   }
 }

@@ -8,10 +8,10 @@
 #include "transfer/delivery.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 
+#include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
 #include "wire/delivery/delivery.h"
@@ -63,11 +63,7 @@ class Reader {
     }
     TRY(await_input(fd_, patience_ms_, is_gone_, "no more of the delivery arrived"));
     TRY(waited(Clock::now() - began));
-    ssize_t n;
-    do n = ::read(fd_, to, size);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) return fail_errno("reading a delivery");
-    auto count = static_cast<size_t>(n);
+    size_t count = TRY(read_some(fd_, {to, size}, "reading a delivery"));
     if (count > bounds_.most - total_)
       return fail(Code::limit, "the delivery has more than " + std::to_string(bounds_.most >> 20) + " MB");
     total_ += count;

@@ -77,11 +77,9 @@ class Input {
     while (buffer_.size() - at_ < size) {
       buffer_.erase(0, std::exchange(at_, 0));
       char more[128 << 10];
-      ssize_t n = ::read(fd_, more, sizeof more);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return fail_errno("reading the delivery");
+      size_t n = TRY(read_some(fd_, more, "reading the delivery"));
       if (n == 0) return fail(Code::closed, "the delivery stopped halfway");
-      buffer_.append(more, static_cast<size_t>(n));
+      buffer_.append(more, n);
     }
     return buffer_.substr(std::exchange(at_, at_ + size), size);
   }

@@ -423,10 +423,7 @@ TEST_F(ChangedFiles, FilesThatTheOperatorIgnoresStayIgnored) {
   unpack();
   // What put_git_settings() writes into the agent's home.
   std::string home;
-  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
-    home += bytes;
-    return {};
-  });
+  docker::TarWriter tar(sink_to(home));
   ASSERT_TRUE(put_git_settings(tar, {.mode = WorkspaceMode::copy, .source = repo, .scratch = root, .home = "h/"},
                                git::read_operators_configuration()));
   ASSERT_TRUE(tar.finish());

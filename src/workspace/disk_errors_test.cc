@@ -55,13 +55,7 @@ TEST_F(DiskErrors, AFileWithAnotherSpellingOfAPathIsNotReplaced) {
   tree.keep_other_spellings();
   uint64_t room = 1000;
   auto write = [&](const std::string& name, const std::string& text) {
-    size_t at = 0;
-    auto body = [&](char* to, size_t size) -> Result<size_t> {
-      size_t n = text.copy(to, size, at);
-      at += n;
-      return n;
-    };
-    return tree.file({"d", name}, false, body, &room).value();
+    return tree.file({"d", name}, false, source_of(text), &room).value();
   };
   EXPECT_TRUE(write("own", "one"));
   EXPECT_TRUE(write("own", "two")) << "a later entry of the same name wins";

@@ -276,10 +276,7 @@ TEST_F(HostileRepository, ADirectoryThatPointsToAnotherRepositorySendsNothing) {
   for (auto mode : {manifest::WorkspaceMode::clone, manifest::WorkspaceMode::copy}) {
     std::string stream;
     auto sent = send({mode, repo, ::getuid(), ::getgid(), root + "/scratch"}, git::read_operators_configuration(),
-                     [&](std::string_view bytes) -> Result<> {
-                       stream += bytes;
-                       return {};
-                     });
+                     sink_to(stream));
     EXPECT_FALSE(sent);
     EXPECT_EQ(stream, "");
   }

@@ -134,12 +134,7 @@ TEST_F(LocalFailures, AnArchiveWithoutItsEndMarkIsCutOff) {
     auto back = take(bytes, sent_.base);
     ASSERT_FALSE(back) << missing;
     EXPECT_EQ(back.error().code, Code::closed) << back.error().what;
-    size_t at = 0;
-    auto checked = check_whole([&](char* buffer, size_t room) -> Result<size_t> {
-      size_t n = bytes.copy(buffer, room, at);
-      at += n;
-      return n;
-    });
+    auto checked = check_whole(source_of(bytes));
     ASSERT_FALSE(checked) << missing;
     EXPECT_EQ(checked.error().code, Code::closed);
   }

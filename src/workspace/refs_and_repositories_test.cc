@@ -398,10 +398,7 @@ TEST_F(RefsAndRepositories, ChosenFilesAreSentAndComeBackOnRequest) {
                     .start = "dir/not-there",
                     .include = {".env", "config/*.local"},
                     .keep = {".env"}},
-                   git::read_operators_configuration(), [&](std::string_view bytes) -> Result<> {
-                     archive.append(bytes);
-                     return {};
-                   });
+                   git::read_operators_configuration(), sink_to(archive));
   ASSERT_TRUE(sent) << sent.error().what;
   unpack();
   EXPECT_EQ(sh("cd " + inside + " && cat .env config/db.local && ls -d dir/not-there"), "A=1\ndb\ndir/not-there");

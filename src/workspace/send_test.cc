@@ -171,10 +171,7 @@ TEST_F(Workspace, PathsAreBelowThePrefix) {
   sh("ln -s a.txt " + repo + "/link");
   archive.clear();
   auto sent = send({manifest::WorkspaceMode::copy, repo, ::getuid(), ::getgid(), root + "/scratch", "workspace/"},
-                   git::read_operators_configuration(), [&](std::string_view bytes) -> Result<> {
-                     archive.append(bytes);
-                     return {};
-                   });
+                   git::read_operators_configuration(), sink_to(archive));
   ASSERT_TRUE(sent) << sent.error().what;
   std::ofstream(root + "/out.tar", std::ios::binary) << archive;
   EXPECT_EQ(sh("tar -tf " + root + "/out.tar | grep -v '^workspace/' | wc -l"), "0");

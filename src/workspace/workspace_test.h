@@ -42,10 +42,7 @@ class Workspace : public git::Repositories {
                    .scratch = root + "/scratch",
                    .record = root + "/sent",
                    .time = time},
-                  operators(), [&](std::string_view bytes) -> Result<> {
-                    archive.append(bytes);
-                    return {};
-                  });
+                  operators(), sink_to(archive));
     EXPECT_TRUE(r) << r.error().what;
     return r.value_or(Summary{});
   }
@@ -92,10 +89,7 @@ class Workspace : public git::Repositories {
   // Makes an archive, as hostile as the test needs.
   std::string craft(const std::function<void(docker::TarWriter&)>& fill) {
     std::string out;
-    docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
-      out.append(bytes);
-      return {};
-    });
+    docker::TarWriter tar(sink_to(out));
     EXPECT_TRUE(tar.directory("workspace", 0755, 0, 0));
     fill(tar);
     EXPECT_TRUE(tar.finish());

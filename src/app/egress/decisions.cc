@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <thread>
 
@@ -36,11 +35,8 @@ std::string time_of(const std::string& line) {
 // that has not ended yet. Returns false at the end of the record.
 Result<bool> read_lines(int fd, const std::string& path, std::string& rest, const Decisions::Take& take) {
   char buffer[64 << 10];
-  ssize_t size = 0;
-  do size = ::read(fd, buffer, sizeof buffer);
-  while (size < 0 && errno == EINTR);
-  if (size < 0) return fail_errno("reading " + path);
-  std::string_view piece(buffer, static_cast<size_t>(size));
+  size_t size = TRY(read_some(fd, buffer, "reading " + path));
+  std::string_view piece(buffer, size);
   for (size_t end; (end = piece.find('\n')) != piece.npos; piece.remove_prefix(end + 1)) {
     rest += piece.substr(0, end);
     take(rest);

@@ -25,16 +25,26 @@ Result<std::string> read_all(int fd, const std::string& path, size_t limit) {
   std::string out;
   char buffer[65536];
   for (;;) {
-    ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading " + path);
+    size_t n = TRY(read_some(fd, buffer, "reading " + path));
     if (n == 0) return out;
-    out.append(buffer, static_cast<size_t>(n));
+    out.append(buffer, n);
     // The size is counted while reading and not taken from fstat(2), because it is 0 for files in /proc, and because a
     // file can grow while it is read.
     if (out.size() > limit)
       return fail(Code::limit, "reading " + path + ": larger than " + std::to_string(limit) + " bytes");
   }
+}
+
+Result<size_t> read_some(int fd, std::span<char> to, std::string_view doing) {
+  ssize_t n = 0;
+  do n = ::read(fd, to.data(), to.size());
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return fail_errno(doing);
+  return static_cast<size_t>(n);
+}
+
+Source source_of(int fd, std::string doing) {
+  return [fd, doing = std::move(doing)](char* to, size_t size) { return read_some(fd, {to, size}, doing); };
 }
 
 Result<> write_all(int fd, std::string_view bytes) {

@@ -1,13 +1,15 @@
-// Reads and writes whole files that are small. All functions block.
+// Reads and writes files: whole ones that are small, and others in pieces. All functions block.
 #pragma once
 
 #include <sys/types.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/stream.h"
 
 namespace bottle {
 
@@ -16,6 +18,13 @@ Result<std::string> read_file(const std::string& path, size_t limit = 64u << 20)
 
 // Reads an open file in the same way. `path` is used in errors.
 Result<std::string> read_all(int fd, const std::string& path, size_t limit = 64u << 20);
+
+// Reads some bytes into `to`, which is not empty, and returns their number; 0 at the end. Retries after EINTR. Blocks
+// if the descriptor does. `doing` is used in errors.
+Result<size_t> read_some(int fd, std::span<char> to, std::string_view doing);
+
+// Returns a source that reads a descriptor, which must stay open. `doing` is used in errors.
+Source source_of(int fd, std::string doing);
 
 // Writes to a temporary file in the same directory and renames it, so that a reader sees the old or the new content.
 // The file gets exactly this mode, whatever the umask is. If `group` is given, the file gets that group, or no

@@ -331,10 +331,7 @@ TEST(Engine, AnArchiveWhoseSourceFailsIsNotCompleted) {
 TEST(Engine, FetchesArchivesWholeOrNotAtAll) {
   ScriptedEngine fake("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n");
   std::string got;
-  auto keep = [&](std::string_view bytes) -> Result<> {
-    got += bytes;
-    return {};
-  };
+  auto keep = sink_to(got);
   ASSERT_TRUE(fake.engine()->get_archive("x", "/w", keep));
   EXPECT_EQ(got, "abcdef");
   ScriptedEngine torn("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");

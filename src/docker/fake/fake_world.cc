@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/stream.h"
 #include "docker/answers.h"
 
 namespace bottle::docker {
@@ -264,10 +265,7 @@ Result<> FakeWorld::unpack(FakeContainer& container, const std::string& path, st
                       next = {.type = entry.type, .mode = entry.mode, .text = {}, .target = entry.linkname};
                       return {};
                     },
-                    .data = [&](std::string_view bytes) -> Result<> {
-                      text.append(bytes);
-                      return {};
-                    }});
+                    .data = sink_to(text)});
   TRY(reader.feed(archive));
   TRY(reader.finish());
   keep();
@@ -281,10 +279,7 @@ Result<std::string> FakeWorld::pack(const FakeContainer& container, const std::s
       for (const auto& [below, file] : it->second.files) all[below == "/" ? at : at + below] = file;
   // An engine's archive begins with the last component of the path.
   std::string archive, above = path.substr(0, path.rfind('/'));
-  TarWriter tar([&](std::string_view bytes) -> Result<> {
-    archive.append(bytes);
-    return {};
-  });
+  TarWriter tar(sink_to(archive));
   // An empty volume has no file here, but an engine's archive has an entry for it.
   bool any = container.mounts.contains(path) && !all.contains(path);
   if (any) TRY(tar.directory(path.substr(above.size() + 1), 0755, 0, 0));

@@ -36,10 +36,7 @@ TEST(Demux, FailsForeverAfterAnInvalidHeader) {
 
 struct Archive {
   std::string bytes;
-  TarWriter writer{[this](std::string_view more) -> Result<> {
-    bytes += more;
-    return {};
-  }};
+  TarWriter writer{sink_to(bytes)};
 };
 
 // The result of reading an archive, with one line for each entry.
@@ -54,10 +51,7 @@ Read read(std::string_view bytes, size_t piece = 1000, TarLimits limits = {}) {
                           std::string(1, "fdlho"[static_cast<int>(e.type)]) + " " + e.path + " " + e.linkname + " ";
                       return {};
                     },
-                    .data = [&](std::string_view chunk) -> Result<> {
-                      read.text += chunk;
-                      return {};
-                    },
+                    .data = sink_to(read.text),
                     .end = [&]() -> Result<> {
                       read.text += "$";
                       return {};
@@ -194,11 +188,7 @@ TEST(TarHeader, ExtensionsReplaceItsFields) {
 
 TEST(Tar, WritesATimeThatFitsIntoItsField) {
   std::string out;
-  auto sink = [&](std::string_view bytes) -> Result<> {
-    out += bytes;
-    return {};
-  };
-  TarWriter tar(sink, 1);
+  TarWriter tar(sink_to(out), 1);
   for (uint64_t time : {uint64_t{8}, UINT64_MAX}) {
     ASSERT_TRUE(tar.file("a", 0644, 0, 0, ""));
     tar.set_time(time);

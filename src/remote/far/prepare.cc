@@ -1,6 +1,4 @@
 // Prepares this machine for sessions, so that the first one does not have to wait.
-#include <unistd.h>
-
 #include "base/files/file.h"
 #include "docker/answers.h"
 #include "docker/engine.h"
@@ -44,13 +42,7 @@ Result<> warm(const FarWorld& world, bool offline) {
 
 Result<> load(const FarWorld& world) {
   auto engine = TRY(engine_of(world));
-  TRY(session::load_agent_image(*engine, [](char* buffer, size_t size) -> Result<size_t> {
-    ssize_t n;
-    do n = ::read(0, buffer, size);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) return fail_errno("reading the image");
-    return static_cast<size_t>(n);
-  }));
+  TRY(session::load_agent_image(*engine, source_of(0, "reading the image")));
   return write_all(1, "ok\n");
 }
 

@@ -118,13 +118,8 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
     if (!fd) continue;
     saved |= name == session::kArchive;
     TRY(writer.begin(name));
-    for (char buffer[256 << 10];;) {
-      ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return fail_errno("reading " + name);
-      if (n == 0) break;
-      TRY(writer.data({buffer, static_cast<size_t>(n)}));
-    }
+    char buffer[256 << 10];
+    while (size_t n = TRY(read_some(fd.get(), buffer, "reading " + name))) TRY(writer.data({buffer, n}));
     TRY(writer.end_archive());
   }
   // This machine's disk was full, or its engine did not answer. The work is then still in its container.

@@ -313,10 +313,7 @@ TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
 TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ssh::StandIn ssh;
   std::string delivery;
-  transfer::DeliveryWriter writer([&](std::string_view bytes) -> Result<> {
-    delivery += bytes;
-    return {};
-  });
+  transfer::DeliveryWriter writer(sink_to(delivery));
   ASSERT_TRUE(writer.begin(transfer::kHeld) && writer.data("no engine answers") && writer.end_archive() &&
               writer.finish());
   ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery));

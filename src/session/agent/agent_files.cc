@@ -27,11 +27,7 @@ using transfer::DeliveryPoint, wire::Job;
 // of at most 1 MB is read. An image may also have no such file.
 Result<std::string> users_with(docker::Engine& engine, const std::string& container, uint32_t uid, uint32_t gid) {
   std::string text;
-  docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; },
-                            .data = [&](std::string_view bytes) -> Result<> {
-                              text += bytes;
-                              return {};
-                            }},
+  docker::TarReader reader({.entry = [](const docker::TarEntry&) -> Result<> { return {}; }, .data = sink_to(text)},
                            {.entries = 1, .bytes = 1 << 20});
   auto got = engine.get_archive(container, "/etc/passwd", [&](std::string_view bytes) { return reader.feed(bytes); });
   if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
@@ -51,10 +47,7 @@ Result<std::string> users_with(docker::Engine& engine, const std::string& contai
 Result<> put_users(docker::Engine& engine, const Job& job, const std::string& container) {
   std::string users = TRY(users_with(engine, container, job.plan.uid, job.plan.gid)), archive;
   if (users.empty()) return {};
-  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
-    archive.append(bytes);
-    return {};
-  });
+  docker::TarWriter tar(sink_to(archive));
   TRY(tar.file("etc/passwd", 0644, 0, 0, users));
   TRY(tar.finish());
   return engine.put_archive(container, "/", source_of(archive));

@@ -4,7 +4,6 @@
 #include "session/images/build_scratch.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -46,12 +45,7 @@ Result<> import_archive(docker::Engine& engine, const std::string& archive, cons
                         const std::vector<std::string>& changes) {
   UniqueFd fd(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + archive);
-  auto reader = [&](char* buffer, size_t size) -> Result<size_t> {
-    ssize_t n = ::read(fd.get(), buffer, size);
-    if (n < 0) return fail_errno("reading " + archive);
-    return static_cast<size_t>(n);
-  };
-  return engine.import_image(reference, reader, changes);
+  return engine.import_image(reference, source_of(fd.get(), "reading " + archive), changes);
 }
 
 BuildScratch::BuildScratch(docker::Engine& engine, const Directories& directories)

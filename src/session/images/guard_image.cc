@@ -32,10 +32,7 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
   std::string reference = reference_of_guard(program);
   if (reference != guard_reference() && TRY(engine.image_exists(reference))) return reference;
   std::string archive;
-  docker::TarWriter tar([&](std::string_view bytes) -> Result<> {
-    archive.append(bytes);
-    return {};
-  });
+  docker::TarWriter tar(sink_to(archive));
   // This file is the whole image: a guard needs no shell, no libraries and no other file.
   TRY(tar.file("guard", 0755, 0, 0, program));
   TRY(tar.finish());

@@ -122,18 +122,11 @@ TEST_F(ImagesOfAnEngine, ALaterImageOfOursReplacesAnOlderOne) {
   EXPECT_EQ(image_identity(*engine, "bottle-agent-claude:2").error().code, Code::not_found);
   // The fake gives an image that it loads a new id.
   std::string archive;
-  ASSERT_TRUE(engine->save_image(kName, [&](std::string_view bytes) -> Result<> {
-    archive += bytes;
-    return {};
-  }));
+  ASSERT_TRUE(engine->save_image(kName, sink_to(archive)));
   for (bool used : {false, true}) {
     std::string before = (*docker.world().image(kName))->id;
     if (used) ASSERT_TRUE(engine->create_container("user", {{"Image", kName}}));
-    ASSERT_TRUE(load_agent_image(*engine, [at = size_t{0}, &archive](char* to, size_t size) mutable -> Result<size_t> {
-      size_t n = archive.copy(to, size, at);
-      at += n;
-      return n;
-    }));
+    ASSERT_TRUE(load_agent_image(*engine, source_of(archive)));
     auto world = docker.world();
     EXPECT_NE((*world.image(kName))->id, before);
     EXPECT_EQ(world.images.contains(before), used);

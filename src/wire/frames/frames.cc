@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/files/file.h"
 #include "base/os/poller.h"
 
 namespace bottle::wire {
@@ -75,11 +76,9 @@ Result<Frame> receive_frame(int fd) {
   char buffer[65536];
   for (size_t want = 5;;) {
     // Asks for no more than the frame still lacks, so what follows it stays in the socket.
-    ssize_t n = ::read(fd, buffer, std::min(want, sizeof buffer));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("receiving from the other side");
+    size_t n = TRY(read_some(fd, {buffer, std::min(want, sizeof buffer)}, "receiving from the other side"));
     if (n == 0) return fail(Code::closed, "the other side closed the connection");
-    reader.feed({buffer, static_cast<size_t>(n)});
+    reader.feed({buffer, n});
     want = reader.missing();
     if (want == 0) return reader.next();
   }

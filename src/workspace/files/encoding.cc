@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/files/beneath.h"
+#include "base/stream.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
 
@@ -124,19 +125,10 @@ Result<bool> convert_file(const std::string& tree, const std::string& path, cons
   auto bytes = TRY(Beneath::open(tree)).read(path, kLargestText);
   auto converted = bytes && *bytes ? convert(**bytes) : std::nullopt;
   if (!converted || !parts) return false;
-  size_t at = 0;
   uint64_t room = converted->size() + 4096;
   struct stat st{};
   bool executable = ::lstat((tree + "/" + path).c_str(), &st) == 0 && (st.st_mode & 0100);
-  return TRY(Tree::open(tree))
-      .file(
-          *parts, executable,
-          [&](char* to, size_t size) -> Result<size_t> {
-            size_t n = converted->copy(to, size, at);
-            at += n;
-            return n;
-          },
-          &room);
+  return TRY(Tree::open(tree)).file(*parts, executable, source_of(*converted), &room);
 }
 
 std::optional<std::string> to_utf8(std::string_view encoding, std::string_view bytes) {

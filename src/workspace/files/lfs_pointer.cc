@@ -1,9 +1,6 @@
 #include "workspace/files/lfs_pointer.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-
+#include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "pki/seal.h"
@@ -23,12 +20,8 @@ Result<std::optional<std::string>> lfs_pointer_of(int fd, const std::string& pat
   pki::Digest digest;
   uint64_t size = 0;
   std::string begin, chunk(65536, '\0');
-  for (;;) {
-    ssize_t n = ::read(fd, chunk.data(), chunk.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading " + one_line(path, 4096));
-    if (n == 0) break;
-    std::string_view bytes(chunk.data(), static_cast<size_t>(n));
+  while (size_t n = TRY(read_some(fd, chunk, "reading " + one_line(path, 4096)))) {
+    std::string_view bytes(chunk.data(), n);
     digest.feed(bytes);
     size += bytes.size();
     if (begin.size() <= kLongestPointer) begin += bytes.substr(0, kLongestPointer + 1);

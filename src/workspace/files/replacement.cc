@@ -87,14 +87,9 @@ Result<> copy_file(const Entry& from, const Entry& to, const std::string& path) 
                         (st.st_mode & S_IXUSR) != 0 ? 0777 : 0666));
   if (!out) return fail_errno("copying " + path);
   std::array<char, 65536> buffer;
-  for (;;) {
-    ssize_t n = ::read(in.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading " + path);
-    if (n == 0) return {};
-    if (auto written = write_all(out.get(), {buffer.data(), static_cast<size_t>(n)}); !written)
-      return std::unexpected(std::move(written.error()).during("copying " + path));
-  }
+  while (size_t n = TRY(read_some(in.get(), buffer, "reading " + path)))
+    TRY(during("copying " + path, write_all(out.get(), {buffer.data(), n})));
+  return {};
 }
 
 Result<> copy_link(const Entry& from, const Entry& to, const std::string& path) {

@@ -278,14 +278,7 @@ class Comparison {
   // Writes bytes from memory to a file.
   static Result<bool> put(Tree& tree, const std::vector<std::string>& path, bool executable, std::string_view bytes) {
     uint64_t room = bytes.size() + 1;
-    return tree.file(
-        path, executable,
-        [&](char* to, size_t size) -> Result<size_t> {
-          size_t n = bytes.copy(to, size);
-          bytes.remove_prefix(n);
-          return n;
-        },
-        &room);
+    return tree.file(path, executable, source_of(bytes), &room);
   }
 
   // Writes the attributes that applied to those files when they were sent.

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/stream.h"
 #include "base/text/path_parts.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
@@ -172,15 +173,7 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
 }
 
 Result<bool> TreeFiller::write(const Path& path, bool executable) {
-  size_t at = 0;
-  return tree_.file(
-      path, executable,
-      [&](char* to, size_t room) -> Result<size_t> {
-        size_t n = content_.copy(to, room, at);
-        at += n;
-        return n;
-      },
-      &budget_.bytes);
+  return tree_.file(path, executable, source_of(content_), &budget_.bytes);
 }
 
 }  // namespace bottle::workspace

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -61,29 +60,14 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
         leave(change.path, "not brought home as a file, because it is not a regular file or is too deep");
         continue;
       }
-      bool done = TRY(tree.file(
-          *path, st.st_mode & 0100,
-          [&](char* buffer, size_t room) -> Result<size_t> {
-            ssize_t n = ::read(in.get(), buffer, room);
-            if (n < 0) return fail_errno("reading a file");
-            return static_cast<size_t>(n);
-          },
-          &most));
+      bool done = TRY(tree.file(*path, st.st_mode & 0100, source_of(in.get(), "reading a file"), &most));
       if (!done) leave(change.path, kImpossible);
       continue;
     }
     // This is another name of an unchanged file.
     auto [status, text, complaint] = TRY(git.run({"cat-file", "blob", change.object}, q.at()));
     if (status != 0) return fail(Code::unavailable, "git cat-file: " + folded(complaint));
-    size_t at = 0;
-    bool done = TRY(tree.file(
-        *path, change.mode == git::kExecutable,
-        [&](char* buffer, size_t room) -> Result<size_t> {
-          size_t n = text.copy(buffer, room, at);
-          at += n;
-          return n;
-        },
-        &most));
+    bool done = TRY(tree.file(*path, change.mode == git::kExecutable, source_of(text), &most));
     if (!done) leave(change.path, kImpossible);
   }
   return {};

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <ctime>
 #include <optional>
+#include <span>
 
 #include "base/defer.h"
 #include "base/files/beneath.h"
@@ -338,18 +339,17 @@ Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t si
   BlobHash hash(kRecorded, size);
   std::string all;
   for (uint64_t left = size; left > 0;) {
-    ssize_t n = ::read(fd, chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading " + path);
+    std::span<char> room(chunk_.data(), std::min<uint64_t>(chunk_.size(), left));
+    size_t n = TRY(read_some(fd, room, "reading " + path));
     if (n == 0) {  // the file shrank; the rest is filled with zeros
-      n = static_cast<ssize_t>(std::min<uint64_t>(chunk_.size(), left));
-      std::fill_n(chunk_.data(), n, '\0');
+      n = room.size();
+      std::ranges::fill(room, '\0');
     }
-    std::string_view bytes(chunk_.data(), static_cast<size_t>(n));
+    std::string_view bytes(chunk_.data(), n);
     TRY(tar_.data(bytes));
     if (noted) hash.add(bytes);
     if (kept) all += bytes;
-    left -= static_cast<uint64_t>(n);
+    left -= n;
   }
   if (noted) TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, hash.end(), all));
   return tar_.end_file();

@@ -67,11 +67,7 @@ Result<std::vector<std::string>> layer_files(int fd) {
                             }});
   ::lseek(fd, 0, SEEK_SET);
   char buffer[256 << 10];
-  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("reading the image");
-    TRY(reader.feed({buffer, static_cast<size_t>(n)}));
-  }
+  while (size_t n = TRY(read_some(fd, buffer, "reading the image"))) TRY(reader.feed({buffer, n}));
   auto manifest = json::parse(text, nullptr, false);
   // The archive was saved for one image, so its index has one entry.
   json layers = manifest.is_array() && manifest.size() == 1 ? docker::member(manifest[0], "Layers") : json();

@@ -12,10 +12,7 @@ namespace {
 // Returns the archive of an image with one layer and this index.
 std::string archive(const std::string& index) {
   std::string bytes;
-  docker::TarWriter tar([&](std::string_view part) -> Result<> {
-    bytes.append(part);
-    return {};
-  });
+  docker::TarWriter tar(sink_to(bytes));
   EXPECT_TRUE(tar.file("layer.tar", 0644, 0, 0, "layer") && tar.file("manifest.json", 0644, 0, 0, index) &&
               tar.finish());
   return bytes;

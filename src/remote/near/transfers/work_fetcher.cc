@@ -167,11 +167,7 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) 
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.
   UniqueFd fd(::open(arriving.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno("opening " + arriving);
-  Source saved = [&](char* buffer, size_t size) -> Result<size_t> {
-    ssize_t n = ::read(fd.get(), buffer, size);
-    if (n < 0) return fail_errno("reading " + arriving);
-    return static_cast<size_t>(n);
-  };
+  Source saved = source_of(fd.get(), "reading " + arriving);
   auto sorted = sort(with_progress(saved, "bringing the work home", progress));
   // The archive is cut off, and the machine still has the whole work.
   if (!sorted && sorted.error().code == Code::closed) {

@@ -45,10 +45,7 @@ class WorkFetcherTest : public ::testing::Test {
 
   static std::string workspace(const std::string& content) {
     std::string bytes;
-    docker::TarWriter tar([&](std::string_view part) -> Result<> {
-      bytes.append(part);
-      return {};
-    });
+    docker::TarWriter tar(sink_to(bytes));
     EXPECT_TRUE(tar.directory("workspace", 0755, 0, 0) && tar.file("workspace/a.txt", 0644, 0, 0, content) &&
                 tar.finish());
     return bytes;
@@ -57,14 +54,7 @@ class WorkFetcherTest : public ::testing::Test {
   // Returns a far side that delivers these workspaces.
   static WorkFetcher::Fetch far(const std::vector<std::string>& workspaces) {
     return [=](const auto&, const auto& put) -> Result<> {
-      for (const auto& bytes : workspaces) {
-        size_t at = 0;
-        TRY(put("workspace.tar", [&](char* buffer, size_t room) -> Result<size_t> {
-          size_t n = bytes.copy(buffer, room, at);
-          at += n;
-          return n;
-        }));
-      }
+      for (const auto& bytes : workspaces) TRY(put("workspace.tar", source_of(bytes)));
       return {};
     };
   }
@@ -189,12 +179,7 @@ TEST_F(WorkFetcherTest, AFileThatCannotBeOpenedIsNotTakenForMissing) {
 
 TEST_F(WorkFetcherTest, WorkThatIsHeldIsNeitherAnErrorNorNothing) {
   auto held = WorkFetcher(job_, base_).fetch([](const auto&, const auto& put) -> Result<> {
-    std::string why = "no engine\nanswers";
-    return put("held", [&](char* buffer, size_t room) -> Result<size_t> {
-      size_t n = why.copy(buffer, room);
-      why.erase(0, n);
-      return n;
-    });
+    return put("held", source_of("no engine\nanswers"));
   });
   ASSERT_TRUE(held && std::holds_alternative<Held>(*held));
   EXPECT_EQ(std::get<Held>(*held).why, "the workspace is still in its container: no engine | answers");
