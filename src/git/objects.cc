@@ -15,6 +15,7 @@
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "base/unique_fd.h"
 
 namespace bottle::git {
@@ -91,8 +92,7 @@ Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commi
   std::string out = TRY(git.ask({"ls-tree", "-r", "-z", "--full-tree", commit, "--"}, where));
   std::vector<Entry> entries;
   // Each entry is "mode type object\tpath\0".
-  for (size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
-    std::string_view line = std::string_view(out).substr(at, end - at);
+  for (std::string_view line : each_record(out, '\0')) {
     size_t first = line.find(' '), second = line.find(' ', first + 1), tab = line.find('\t');
     // The three parts before the tab have no spaces, but the path may have them.
     if (tab == std::string_view::npos || second > tab)
@@ -149,15 +149,16 @@ Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const 
   std::vector<std::string> asked(unique.begin(), unique.end()), wanted;
   auto options = where;
   options.input = lines_of(asked);
-  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options)) + "\n";
+  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options));
   size_t place = 0, total = 0;
-  for (size_t at = 0, end; place < asked.size() && (end = out.find('\n', at)) != std::string::npos;
-       at = end + 1, ++place) {
-    auto size = size_of_blob(std::string_view(out).substr(at, end - at));
+  for (std::string_view line : each_line(out)) {
+    if (place == asked.size()) break;
+    const std::string& id = asked[place++];
+    auto size = size_of_blob(line);
     // A blob that does not fit into the total is left out, but a smaller one after it may still fit.
     if (!size || *size > most || total + *size > kAllSmallBlobs) continue;
     total += *size;
-    wanted.push_back(asked[place]);
+    wanted.push_back(id);
   }
   std::string* current = nullptr;
   TRY(stream_blobs(

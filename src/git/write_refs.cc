@@ -20,6 +20,7 @@
 #include "base/os/deadline.h"
 #include "base/text/line.h"
 #include "base/text/path_parts.h"
+#include "base/text/words.h"
 #include "git/refs.h"
 #include "git/run/git.h"
 
@@ -142,9 +143,8 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
   };
   auto without = [&](std::string_view text) {
     std::string out;
-    for (bool dropped = false; !text.empty();) {
-      std::string_view line = text.substr(0, text.find('\n'));
-      text.remove_prefix(std::min(line.size() + 1, text.size()));
+    bool dropped = false;
+    for (std::string_view line : each_line(text)) {
       if (!line.starts_with('^')) dropped = is_named(line);  // a line with ^ belongs to the tag on the line before
       if (!dropped) out.append(line) += '\n';
     }

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
@@ -23,6 +22,7 @@
 #include "base/os/poller.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "base/unix_address.h"
 
@@ -82,12 +82,8 @@ std::string last_line(std::string text) {
 
 // Returns the value of a setting in the operator's configuration for this machine, or an empty string if it is not set.
 std::string setting_of(const std::string& settings, const std::string& wanted) {
-  for (size_t at = 0; at < settings.size();) {
-    size_t end = std::min(settings.find('\n', at), settings.size()), space = settings.find(' ', at);
-    if (space < end && settings.compare(at, space - at, wanted) == 0)
-      return settings.substr(space + 1, end - space - 1);
-    at = end + 1;
-  }
+  for (std::string_view line : each_line(settings))
+    if (line.starts_with(wanted + " ")) return std::string(line.substr(wanted.size() + 1));
   return "";
 }
 
@@ -252,14 +248,10 @@ Error explain(const Target& target, const std::string& complaint) {
 
 Error explain_detour(const Target& target, const std::string& detour, const std::string& complaint) {
   std::string name = target.to_string(), said;
-  for (size_t at = 0; at < complaint.size();) {
-    size_t end = std::min(complaint.find('\n', at), complaint.size());
-    std::string line = complaint.substr(at, end - at);
+  for (std::string_view line : each_line(complaint))
     // ssh's own messages about the closed connection are not helpful.
     if (!line.starts_with("kex_exchange_identification") && line.find("UNKNOWN port") == line.npos && line.size() > 1)
       said = line;
-    at = end + 1;
-  }
   return {Code::unavailable,
           name + " is reached through " + one_line(detour, 400) + ", which ended without a connection" +
               (said.empty() ? "" : ": " + last_line(said)),

@@ -5,7 +5,6 @@
 #include "git/refs.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"
-#include "workspace/files/lines.h"
 #include "workspace/receiving/ref_names.h"
 #include "workspace/receiving/take.h"
 
@@ -462,9 +461,9 @@ TEST_F(RefsAndRepositories, BranchesThatDifferOnlyInCaseDoNotReplaceEachOther) {
   git("config core.ignorecase true");  // git sets this where the file system ignores case
   auto back = come_home(sent.base);
   std::string names = lower(refs());
-  std::vector<std::string> lines;
-  each_line(names, [&](std::string_view line) { lines.emplace_back(line); });
-  EXPECT_EQ(std::set<std::string>(lines.begin(), lines.end()).size(), 3U) << names;
+  std::set<std::string_view> lines;
+  for (std::string_view line : each_line(names)) lines.insert(line);
+  EXPECT_EQ(lines.size(), 3U) << names;
   EXPECT_NE(names.find("encoded/heads/fix=="), std::string::npos) << names;
   EXPECT_NE(back.text.find("refs/heads/"), std::string::npos) << back.text;
   EXPECT_EQ(git("for-each-ref '--format=%(contents:subject)' --sort=contents:subject refs/bottle"), "FIX\nFix\nfix");

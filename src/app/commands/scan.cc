@@ -11,6 +11,7 @@
 #include "app/output/output.h"
 #include "app/world/own_rules.h"
 #include "base/files/file.h"
+#include "base/text/words.h"
 #include "scan/message/stream.h"
 
 namespace bottle::app {
@@ -31,12 +32,9 @@ Result<scan::Catalog> catalog_of(const ScanOptions& options) {
   for (const auto& print : options.allowed) catalog.allow(print);
   if (!options.known.empty()) {
     std::string text = TRY(read_file(options.known, 1 << 20));
-    for (std::string_view rest = text; !rest.empty();) {
-      std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    for (std::string_view line : each_line(text))
       if (size_t equals = line.find('='); equals != line.npos)
         catalog.add_known(std::string(line.substr(0, equals)), line.substr(equals + 1));
-    }
   }
   catalog.build();
   return catalog;

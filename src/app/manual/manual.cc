@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "app/commands/commands.h"
+#include "base/text/words.h"
 #include "manifest/manifest.h"
 
 namespace bottle::app {
@@ -20,16 +21,6 @@ using Kind = Block::Kind;
   std::fprintf(stderr, "the page of %.*s is not written as manual.h says: %.*s\n", static_cast<int>(name.size()),
                name.data(), static_cast<int>(line.size()), line.data());
   std::abort();
-}
-
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    lines.emplace_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
 }
 
 // Splits "- `a`, `b VALUE`: text" into its terms and the text. A bullet without terms has only text.
@@ -55,7 +46,8 @@ Page parse_page(std::string_view name, std::string_view markdown) {
   page.name = name;
   std::string section;
   bool open = false;  // whether the last block may continue
-  for (const std::string& line : lines_of(markdown)) {
+  for (std::string_view each : each_line(markdown)) {
+    std::string line(each);
     Block* last = open && !page.blocks.empty() ? &page.blocks.back() : nullptr;
     if (page.title.empty()) {
       size_t colon = line.find(": ");

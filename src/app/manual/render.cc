@@ -121,11 +121,9 @@ std::string roff_line(const std::string& text) {
 // Returns code as an example (EX and EE of man(7)), in which lines are not filled.
 std::string roff_code(const std::string& text) {
   std::string out = ".EX\n";
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = roff_text(text.substr(at, end - at));
+  for (std::string_view each : each_line(text)) {
+    std::string line = roff_text(each);
     out += (line.starts_with(".") ? "\\&" : "") + line + "\n";
-    at = end + 1;
   }
   return out + ".EE\n";
 }
@@ -150,11 +148,7 @@ std::string to_terminal(const Page& page, size_t width, bool bold) {
         out += item_line(joined(block.terms), plain_text(block.text), width);
         break;
       case Kind::code:
-        for (size_t at = 0; at < block.text.size();) {
-          size_t end = std::min(block.text.find('\n', at), block.text.size());
-          out += "  " + block.text.substr(at, end - at) + "\n";
-          at = end + 1;
-        }
+        for (std::string_view line : each_line(block.text)) out.append("  ").append(line) += '\n';
     }
   }
   return out;

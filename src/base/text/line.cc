@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/text/words.h"
+
 namespace bottle {
 namespace {
 
@@ -127,11 +129,7 @@ size_t Line::columns() const {
 // A line end at the end of the text does not begin another line.
 std::vector<Line> lines_of(std::string_view text) {
   std::vector<Line> lines;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = std::min(text.find('\n', at), text.size());
-    lines.emplace_back(text.substr(at, end - at));
-    at = end + 1;
-  }
+  for (std::string_view line : each_line(text)) lines.emplace_back(line);
   return lines;
 }
 

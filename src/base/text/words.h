@@ -1,7 +1,10 @@
-// Trims and joins texts, and converts them to upper and lower case. The conversion changes only ASCII letters, whatever
-// the locale is.
+// Trims, joins and divides texts, and converts them to upper and lower case. The conversion changes only ASCII letters,
+// whatever the locale is.
 #pragma once
 
+#include <algorithm>
+#include <concepts>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +29,55 @@ inline std::string joined(const std::vector<std::string>& words, std::string_vie
   for (const auto& word : words) text.append(text.empty() ? "" : between).append(word);
   return text;
 }
+
+// What each_record() and each_line() return.
+class Records {
+ public:
+  class Iterator {
+   public:
+    Iterator(std::string_view text, char end, bool takes_rest) : rest_(text), end_(end), takes_rest_(takes_rest) {
+      find();
+    }
+    std::string_view operator*() const { return rest_.substr(0, size_); }
+    Iterator& operator++() {
+      rest_.remove_prefix(std::min(size_ + 1, rest_.size()));
+      find();
+      return *this;
+    }
+    bool operator==(std::default_sentinel_t) const { return size_ == rest_.npos; }
+
+   private:
+    void find() {
+      size_ = rest_.find(end_);
+      if (size_ == rest_.npos && takes_rest_ && !rest_.empty()) size_ = rest_.size();
+    }
+    std::string_view rest_;
+    size_t size_ = 0;  // of the current record, or npos after the last one
+    char end_;
+    bool takes_rest_;
+  };
+
+  Records(std::string_view text, char end, bool takes_rest) : begin_(text, end, takes_rest) {}
+  Iterator begin() const { return begin_; }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  Iterator begin_;
+};
+
+// Returns a range of the records of a text, each of which ends with `end`. The records do not include it. What follows
+// the last `end` is left out: `for (std::string_view path : each_record(out, '\0'))`. The text must outlive the range.
+inline Records each_record(std::string_view text, char end) { return {text, end, false}; }
+
+// Returns a range of the lines of a text, without their line breaks. The last line need not have one. The text must
+// outlive the range.
+inline Records each_line(std::string_view text) { return {text, '\n', true}; }
+
+// A text that only the call owns would be gone when the loop begins.
+template <std::same_as<std::string> Text>
+Records each_record(Text&& text, char end) = delete;
+template <std::same_as<std::string> Text>
+Records each_line(Text&& text) = delete;
 
 // Returns the text with the letters a to z in upper case.
 inline std::string upper(std::string text) {

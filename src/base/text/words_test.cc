@@ -73,5 +73,29 @@ TEST(PathParts, AreWhatIsBeforeAndAfterTheLastSlash) {
   }
 }
 
+std::vector<std::string> all_of(const Records& records) {
+  std::vector<std::string> all;
+  for (std::string_view record : records) all.emplace_back(record);
+  return all;
+}
+
+TEST(Records, EndWithTheirCharacter) {
+  using All = std::vector<std::string>;
+  EXPECT_EQ(all_of(each_record("", ';')), All());
+  EXPECT_EQ(all_of(each_record("a;bc;", ';')), (All{"a", "bc"}));
+  EXPECT_EQ(all_of(each_record(";;a;", ';')), (All{"", "", "a"}));
+  EXPECT_EQ(all_of(each_record("a;cut off", ';')), All{"a"}) << "it does not end";
+  EXPECT_EQ(all_of(each_record("cut off", ';')), All());
+  EXPECT_EQ(all_of(each_record(std::string_view("a\0b\n\0", 5), '\0')), (All{"a", "b\n"}));
+}
+
+TEST(Records, TheLastLineNeedsNoEnd) {
+  using All = std::vector<std::string>;
+  EXPECT_EQ(all_of(each_line("")), All());
+  EXPECT_EQ(all_of(each_line("\n")), All{""});
+  EXPECT_EQ(all_of(each_line("a\n\nb\n")), (All{"a", "", "b"}));
+  EXPECT_EQ(all_of(each_line("a\nb")), (All{"a", "b"}));
+}
+
 }  // namespace
 }  // namespace bottle

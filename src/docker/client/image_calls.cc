@@ -2,6 +2,7 @@
 // as it begins to read, so it can report a failure only later, in a line of the body. A client that checked only the
 // status would report a broken image as loaded.
 
+#include "base/text/words.h"
 #include "docker/answers.h"
 #include "docker/client/call.h"
 #include "docker/client/http_engine.h"
@@ -11,15 +12,10 @@ namespace {
 
 // Returns the failure that an answer with status 200 reports in one of its JSON lines, after lines about progress.
 Result<> failure_in(const std::string& body, const std::string& doing) {
-  for (size_t at = 0; at < body.size();) {
-    size_t end = std::min(body.find('\n', at), body.size());
+  for (std::string_view line : each_line(body))
     // A line that is not JSON is skipped, because a failure is always reported as JSON.
-    auto line = Engine::Json::parse(body.begin() + static_cast<long>(at), body.begin() + static_cast<long>(end),
-                                    nullptr, false);
-    if (std::string error = text_of(line, "error"); !error.empty())
+    if (std::string error = text_of(Engine::Json::parse(line, nullptr, false), "error"); !error.empty())
       return fail(Code::internal, doing + ": the engine says: " + error);
-    at = end + 1;
-  }
   return {};
 }
 

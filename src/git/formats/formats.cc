@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "base/text/parse.h"
-
+#include "base/text/words.h"
 #include "git/formats/object_format.h"
 
 namespace bottle::git {
@@ -81,9 +81,7 @@ bool is_ref_name(std::string_view name) {
 // The names of one file are unique, so emplace() does not have to decide between two values.
 Refs parse_packed_refs(std::string_view text, std::string_view below) {
   Refs refs;
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  for (std::string_view line : each_line(text)) {
     size_t space = line.find(' ');
     if (space == std::string_view::npos || !is_object_id(line.substr(0, space)))
       continue;  // skips lines that begin with "#" or "^"
@@ -102,9 +100,7 @@ std::string packed(const Refs& refs) {
 
 std::vector<std::string> alternates_in(std::string_view text) {
   std::vector<std::string> paths;
-  while (!text.empty()) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  for (std::string_view line : each_line(text)) {
     std::string path;
     // If the quotes are broken, git takes the line as it is.
     if (line.starts_with('"') && !unquote(line, path)) path.clear();

@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "base/text/words.h"
+
 namespace bottle::git {
 
 Result<std::vector<Attribute>> attributes(const Runner& git, const std::vector<std::string>& names,
@@ -13,8 +15,8 @@ Result<std::vector<Attribute>> attributes(const Runner& git, const std::vector<s
   std::vector<Attribute> found;
   std::array<std::string_view, 3> triple;  // git prints the path, the attribute and its state
   size_t word = 0;
-  for (size_t at = 0, end; (end = said.find('\0', at)) != std::string::npos; at = end + 1) {
-    triple.at(word++ % 3) = std::string_view(said).substr(at, end - at);
+  for (std::string_view text : each_record(said, '\0')) {
+    triple.at(word++ % 3) = text;
     if (word % 3 != 0) continue;
     const auto& [path, name, value] = triple;
     // These three states are not values, so they name no encoding and no filter.

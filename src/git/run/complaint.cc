@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "base/text/parse.h"
+#include "base/text/words.h"
 
 namespace bottle::git {
 
@@ -15,10 +16,7 @@ std::vector<std::string_view> errors_in(std::string_view complaint) {
   // The last one is the dynamic linker's, which also needs memory and descriptors.
   constexpr std::string_view kBefore[] = {"fatal: ", "error: ", "git: error while loading shared libraries: "};
   std::vector<std::string_view> errors;
-  while (!complaint.empty()) {
-    size_t end = std::min(complaint.find('\n'), complaint.size());
-    std::string_view line = complaint.substr(0, end);
-    complaint.remove_prefix(std::min(end + 1, complaint.size()));
+  for (std::string_view line : each_line(complaint)) {
     for (std::string_view before : kBefore)
       if (line.starts_with(before)) {
         // Keeps the linker's words, by which system_error_of() knows them.

@@ -14,6 +14,7 @@
 #include "base/text/line.h"
 #include "base/text/parse.h"
 #include "base/text/shell_word.h"
+#include "base/text/words.h"
 #include "git/run/git.h"
 
 namespace bottle::git {
@@ -58,8 +59,8 @@ bool is_declared_safe(const std::string& repository) {
   if (!listed || listed->status != 0) return false;
   // The values count in their order, from the system's file to the operator's own.
   bool safe = false, prefixes = supports_prefixes();
-  for (size_t at = 0, end; (end = listed->out.find('\0', at)) != std::string::npos; at = end + 1) {
-    std::string value = listed->out.substr(at, end - at);
+  for (std::string_view each : each_record(listed->out, '\0')) {
+    std::string value(each);
     if (value.empty()) safe = false;  // an empty value resets the list
     else if (value == "*" || value == repository) safe = true;
     else if (prefixes && value.ends_with("/*"))

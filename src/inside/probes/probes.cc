@@ -23,6 +23,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/text/words.h"
 #include "inside/probes/calls.h"
 #include "inside/probes/exchange.h"
 #include "inside/probes/routes.h"
@@ -280,19 +281,17 @@ Probe judge_privileges(std::string_view status, bool gvisor) {
 }
 
 Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
-  std::istringstream lines{std::string(addresses)};
-  for (std::string line; std::getline(lines, line);)
+  for (std::string_view line : each_line(addresses))
     // Every address but ::1 is wrong, even a link-local one: a neighbor could be reached by it.
     if (!line.empty() && !line.starts_with("00000000000000000000000000000001 "))
-      return {"ipv6", false, "it has an address: " + line};
-  std::istringstream table{std::string(routes)};
-  for (std::string line; std::getline(table, line);) {
+      return {"ipv6", false, "it has an address: " + std::string(line)};
+  for (std::string_view line : each_line(routes)) {
     // The kernel's own "unreachable default" route is on lo. The first fields are the destination and the length of its
     // prefix, 0 bits.
     bool by_default = line.starts_with("00000000000000000000000000000000 00 ");
     size_t last = line.find_last_not_of(" \t");
-    if (by_default && (last == std::string::npos || !line.substr(0, last + 1).ends_with(" lo")))
-      return {"ipv6", false, "it has a default route: " + line};
+    if (by_default && (last == line.npos || !line.substr(0, last + 1).ends_with(" lo")))
+      return {"ipv6", false, "it has a default route: " + std::string(line)};
   }
   return {"ipv6", true, "no address, no default route"};
 }

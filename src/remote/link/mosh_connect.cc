@@ -9,6 +9,8 @@
 
 #include "base/text/parse.h"
 
+#include "base/text/words.h"
+
 namespace bottle::remote {
 
 bool is_forwarded(const std::vector<std::string>& ours, const std::string& theirs) {
@@ -22,13 +24,8 @@ Result<MoshConnect> parse_mosh_connect(const std::string& text) {
   MoshConnect found;
   // Returns the rest of the first line that begins with `mark`, or an empty text.
   auto after = [&](const std::string& mark) -> std::string {
-    for (size_t at = 0; at < text.size();) {
-      size_t end = std::min(text.find('\n', at), text.size());
-      std::string line = text.substr(at, end - at);
-      while (!line.empty() && line.back() == '\r') line.pop_back();
-      if (line.starts_with(mark)) return line.substr(mark.size());
-      at = end + 1;
-    }
+    for (std::string_view line : each_line(text))
+      if (line.starts_with(mark)) return std::string(trimmed_end(line.substr(mark.size()), "\r"));
     return "";
   };
   std::string words = after("MOSH CONNECT ");

@@ -2,7 +2,7 @@
 // the words of BIP 39.
 #include "scan/credential/builtin.h"
 
-#include <algorithm>
+#include "base/text/words.h"
 
 extern "C" {
 extern const char bottle_rules_begin[], bottle_rules_end[];
@@ -18,11 +18,8 @@ std::string_view credentials_database() { return {bottle_rules_database_begin, b
 const std::vector<std::string_view>& bip39_words() {
   static const std::vector<std::string_view> kWords = [] {
     std::vector<std::string_view> list;
-    for (std::string_view text(bottle_bip39_begin, bottle_bip39_end); !text.empty();) {
-      size_t end = std::min(text.find('\n'), text.size());
-      if (end > 0) list.push_back(text.substr(0, end));
-      text.remove_prefix(std::min(end + 1, text.size()));
-    }
+    for (std::string_view word : each_line({bottle_bip39_begin, bottle_bip39_end}))
+      if (!word.empty()) list.push_back(word);
     return list;
   }();
   return kWords;

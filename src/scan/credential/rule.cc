@@ -10,6 +10,7 @@
 
 #include "base/text/json.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 
 namespace bottle::scan {
 namespace {
@@ -78,11 +79,9 @@ std::string_view trimmed(std::string_view text) {
 class Reader {
  public:
   Result<std::vector<Rule>> read(std::string_view text) {
-    while (!text.empty()) {
+    for (std::string_view each : each_line(text)) {
       ++number_;
-      size_t end = std::min(text.find('\n'), text.size());
-      TRY(line(trimmed(text.substr(0, end))));
-      text.remove_prefix(std::min(end + 1, text.size()));
+      TRY(line(trimmed(each)));
     }
     TRY(ended());
     return std::move(rules_);

@@ -7,11 +7,11 @@
 // The one exception is /etc/passwd, which must first be read from the container's image.
 #include "session/agent/agent_files.h"
 
-#include <algorithm>
 #include <atomic>
 #include <ctime>
 
 #include "base/stream.h"
+#include "base/text/words.h"
 #include "session/agent/agent_home.h"
 #include "session/box/containers.h"
 #include "session/collect/collect.h"
@@ -31,9 +31,7 @@ Result<std::string> users_with(docker::Engine& engine, const std::string& contai
                            {.entries = 1, .bytes = 1 << 20});
   auto got = engine.get_archive(container, "/etc/passwd", [&](std::string_view bytes) { return reader.feed(bytes); });
   if (!got && got.error().code != Code::not_found) return std::unexpected(std::move(got.error()));
-  for (size_t at = 0; at < text.size();) {
-    std::string line = text.substr(at, text.find('\n', at) - at);
-    at += line.size() + 1;
+  for (std::string_view line : each_line(text)) {
     size_t second = line.find(':', line.find(':') + 1);
     if (second != std::string::npos &&
         line.substr(second + 1, line.find(':', second + 1) - second - 1) == std::to_string(uid))

@@ -11,6 +11,7 @@
 #include <cctype>
 
 #include "base/text/json.h"
+#include "base/text/words.h"
 
 namespace bottle::session {
 namespace {
@@ -154,11 +155,11 @@ class Reader {
         return std::move(values_);
       }
     bool assigns = true, any = false, has_key = text.find("-----BEGIN") != text.npos;
-    each_line(text, [&](std::string_view line, size_t) {
+    each_entry(text, [&](std::string_view line, size_t) {
       any = true;
       assigns &= is_name(name_of(line)) && !is_padded(line);
     });
-    each_line(text, [&](std::string_view line, size_t number) {
+    each_entry(text, [&](std::string_view line, size_t number) {
       if (any && assigns) return assignment(line, number);
       if (!line.starts_with("-----")) put(std::to_string(number), line);  // "-----BEGIN …" is not secret
       Name place{"", "line " + std::to_string(number)};
@@ -179,13 +180,14 @@ class Reader {
     std::string given, shown;
   };
 
-  template <typename F>
-  static void each_line(std::string_view text, F each) {
-    for (size_t number = 1; !text.empty(); ++number) {
-      size_t end = std::min(text.find('\n'), text.size());
-      std::string_view line = trimmed(text.substr(0, end));
-      if (!line.empty() && !line.starts_with('#') && !is_heading(line)) each(line, number);
-      text.remove_prefix(std::min(end + 1, text.size()));
+  // Calls `use` with each line that may have a value, without the blanks at its ends, and with its number.
+  template <typename Use>
+  static void each_entry(std::string_view text, Use use) {
+    size_t number = 0;
+    for (std::string_view each : each_line(text)) {
+      ++number;
+      std::string_view line = trimmed(each);
+      if (!line.empty() && !line.starts_with('#') && !is_heading(line)) use(line, number);
     }
   }
 
@@ -231,7 +233,7 @@ class Reader {
   // Each line of a key with several lines is a value, because any line can leave by itself.
   void leaf(const Name& name, const std::string& value) {
     if (value.find('\n') == value.npos) return choose(name, value);
-    each_line(value, [&](std::string_view line, size_t number) {
+    each_entry(value, [&](std::string_view line, size_t number) {
       std::string end = "." + std::to_string(number);
       if (!line.starts_with("-----")) choose({name.given + end, name.shown + end}, line);
     });

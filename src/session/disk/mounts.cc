@@ -6,6 +6,8 @@
 #include <sstream>
 #include <vector>
 
+#include "base/text/words.h"
+
 namespace bottle::session {
 namespace {
 
@@ -53,9 +55,8 @@ int levels_below(const std::string& directory, const std::string& path) {
 bool is_on_one_disk(const std::string& directory, std::string_view mount_list) {
   std::string own, own_at;  // the device of the directory, and where it is mounted
   std::vector<Mount> below;
-  std::istringstream lines{std::string(mount_list)};
-  for (std::string line; std::getline(lines, line);) {
-    Mount mount = read_mount(line);
+  for (std::string_view line : each_line(mount_list)) {
+    Mount mount = read_mount(std::string(line));
     int levels = levels_below(directory, mount.at);
     if ((levels == 1 || levels == 2) && mount.type != "overlay" && mount.type != "nsfs") below.push_back(mount);
     // Of two mounts at one place, the later one is visible.

@@ -4,13 +4,13 @@
 // rejects the whole ledger.
 #include <unistd.h>
 
-#include <algorithm>
 #include <sstream>
 
 #include "base/files/own_file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
 #include "base/text/path_parts.h"
+#include "base/text/words.h"
 #include "session/credentials/session_agent.h"
 #include "session/ledger/files.h"
 #include "session/ledger/graves.h"
@@ -126,11 +126,8 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
 
 Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& frame) {
   LedgerView view;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = text.find('\n', at);
-    if (end == std::string::npos) break;  // the last line is incomplete
-    auto record = wire::decode<LedgerRecord>(std::string_view(text).substr(at, end - at), wire::From::ours);
-    at = end + 1;
+  for (std::string_view line : each_record(text, '\n')) {  // leaves out a last line that is incomplete
+    auto record = wire::decode<LedgerRecord>(line, wire::From::ours);
     // A crash can leave a line incomplete. In ledgers of earlier versions, the next record is on the same line.
     if (!record && record.error().code == Code::invalid) continue;
     if (!record) return distrust(record.error().what);

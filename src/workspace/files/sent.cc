@@ -15,6 +15,7 @@
 #include "base/files/beneath.h"
 #include "base/files/file.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "workspace/files/blob_id.h"
 
 namespace bottle::workspace {
@@ -134,9 +135,8 @@ Result<std::optional<Sent>> read_sent(const std::string& directory) {
   }
   std::string text = TRY(read_file(path, kLargestList));
   Sent sent;
-  for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1)
-    if (!take(sent, std::string_view(text).substr(at, end - at)))
-      return fail(Code::protocol, path + " is not a valid list of sent files");
+  for (std::string_view entry : each_record(text, '\0'))
+    if (!take(sent, entry)) return fail(Code::protocol, path + " is not a valid list of sent files");
   return sent;
 }
 

@@ -16,7 +16,6 @@
 #include "base/text/words.h"
 #include "git/formats/formats.h"
 #include "workspace/files/blob_id.h"
-#include "workspace/files/lines.h"
 #include "workspace/files/sent.h"
 
 namespace bottle::workspace {
@@ -131,7 +130,7 @@ void RefFiles::note_unfinished(const std::string& name, const std::string& own) 
 // Records the commits of such a file. An unfinished merge may have several, one on each line.
 Result<> RefFiles::commits(const Source& body) {
   std::string text = TRY(text_of(body, kLongestRef)).value_or("");
-  each_line(text, [&](std::string_view line) { note_detached(std::string(line)); });
+  for (std::string_view line : each_line(text)) note_detached(std::string(line));
   return {};
 }
 
@@ -188,11 +187,11 @@ Result<> RefFiles::packed(const Source& body) {
 
 Result<> RefFiles::stashes(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog));  // each line is "OLD NEW who when<TAB>what"
-  each_line(text, [&](std::string_view line) {
+  for (std::string_view line : each_line(text)) {
     size_t space = line.find(' ');
-    if (space == std::string_view::npos) return;
+    if (space == std::string_view::npos) continue;
     if (std::string id(line.substr(space + 1, space)); git::is_object_id(id)) q_.stashes.push_back(id);
-  });
+  }
   if (text.size() < kLargestLog && q_.stashes.size() <= kMostStashes) return {};
   q_.leave(".git/logs/refs/stash", "the oldest are not brought home, because there are more stashes than the limit");
   if (q_.stashes.size() > kMostStashes)
@@ -238,23 +237,23 @@ Fate fate_of(std::string_view what) {
 Result<std::string> RefFiles::log(const Source& body) {
   std::string text = TRY(end_of(body, kLargestLog)), last;
   std::set<std::string, std::less<>> replaced;
-  each_line(text, [&](std::string_view line) {
+  for (std::string_view line : each_line(text)) {
     std::string_view old = line.substr(0, line.find(' '));
     line.remove_prefix(std::min(old.size() + 1, line.size()));
     std::string_view now = line.substr(0, line.find(' '));
-    if (!git::is_object_id(old)) return;
+    if (!git::is_object_id(old)) continue;
     // The first commit of a branch without commits (`git switch --orphan`) has no commit before it. What HEAD left for
     // that branch is only in the line before.
     if (old != last && git::is_object_id(last)) left_.push_back(last);
     last = now;
-    if (old == now) return;
+    if (old == now) continue;
     Fate fate = fate_of(line.substr(std::min(line.find('\t'), line.size() - 1) + 1));
     if (fate == Fate::replaced) replaced.emplace(old);
     else if (fate == Fate::left) left_.emplace_back(old);
     // The agent went back to this version.
     if (auto again = replaced.find(now); again != replaced.end()) replaced.erase(again);
     if (left_.size() > 2 * kMostDetached) left_.erase(left_.begin(), left_.end() - static_cast<long>(kMostDetached));
-  });
+  }
   if (replaced_.size() < kMostReplaced) replaced_.merge(replaced);
   return last;
 }

@@ -15,6 +15,7 @@
 #include "base/files/file.h"
 #include "base/keyed_hash.h"
 #include "base/text/line.h"
+#include "base/text/words.h"
 #include "git/formats/index.h"
 #include "git/run/attributes.h"
 #include "pki/seal.h"
@@ -29,13 +30,6 @@ namespace {
 constexpr long kMostInOnePack = 20'000;
 constexpr const char* kEmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 constexpr const char* kEmptyTreeSha256 = "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
-
-// Calls `use` with each text in "a\0b\0c\0".
-template <class Use>
-void each_text(std::string_view out, Use use) {
-  for (size_t at = 0, end; (end = out.find('\0', at)) != std::string_view::npos; at = end + 1)
-    use(out.substr(at, end - at));
-}
 
 }  // namespace
 
@@ -199,7 +193,8 @@ Result<KeyedSet<std::string>> ignored_of(const Quarantine& q, const git::Runner&
   // Status 1 means that none is ignored.
   auto answer = TRY(git.run({"check-ignore", "--no-index", "-z", "--stdin"}, options));
   if (answer.status > 1) return fail(Code::unavailable, "git check-ignore: " + folded(answer.complaint, 500));
-  each_text(answer.out, [&](std::string_view path) { found.emplace(path.substr(std::min<size_t>(2, path.size()))); });
+  for (std::string_view path : each_record(answer.out, '\0'))
+    found.emplace(path.substr(std::min<size_t>(2, path.size())));
   for (const auto& [link, below] : by_link)
     if (found.contains(link)) found.insert(below.begin(), below.end());
   return found;

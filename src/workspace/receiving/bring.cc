@@ -25,6 +25,7 @@
 #include "base/files/durable.h"
 #include "base/files/entries.h"
 #include "base/text/line.h"
+#include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
 #include "git/run/complaint.h"
@@ -198,10 +199,10 @@ Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::R
   options.objects = repository.objects[0];  // without the objects that the agent made
   options.input = as_lines(asked, "");
   // Each line is "ID commit SIZE" or "ID missing".
-  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options)) + "\n";
-  for (size_t at = 0, end; (end = out.find('\n', at)) != std::string::npos; at = end + 1) {
-    std::string line = out.substr(at, end - at), id = line.substr(0, line.find(' '));
-    if (ids.contains(id) && line.compare(id.size(), 8, " commit ") == 0) known.push_back(id);
+  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options));
+  for (std::string_view line : each_line(out)) {
+    std::string id(line.substr(0, line.find(' ')));
+    if (ids.contains(id) && line.substr(id.size()).starts_with(" commit ")) known.push_back(id);
   }
   return known;
 }

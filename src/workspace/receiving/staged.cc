@@ -19,11 +19,11 @@
 #include "base/files/file.h"
 #include "base/keyed_hash.h"
 #include "base/text/path_parts.h"
+#include "base/text/words.h"
 #include "git/formats/index.h"
 #include "git/formats/modes.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/lfs_pointer.h"
-#include "workspace/files/lines.h"
 #include "workspace/files/paths.h"
 #include "workspace/quarantine/work_files.h"
 
@@ -66,10 +66,11 @@ Result<KeyedSet<std::string>> blobs_in(const git::Runner& git, const std::vector
   KeyedSet<std::string> found;
   for (const auto& id : ids) where.input += id + "\n";
   // Each line is "ID blob SIZE", or says that there is none.
-  each_line(TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, where)), [&](std::string_view line) {
+  std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, where));
+  for (std::string_view line : each_line(out)) {
     size_t space = std::min(line.find(' '), line.size());
     if (line.substr(space).starts_with(" blob ")) found.emplace(line.substr(0, space));
-  });
+  }
   return found;
 }
 
@@ -135,7 +136,8 @@ class Examination {
     for (const auto& id : home_.commits) listed.input += id + "\n";
     listed.input += "^" + home_.base + "\n";
     auto objects = git_.run({"rev-list", "--objects", "--no-object-names", "--stdin"}, listed);
-    if (objects) each_line(objects->out, [&](std::string_view id) { found_.erase(std::string(id)); });
+    if (objects)
+      for (std::string_view id : each_line(objects->out)) found_.erase(std::string(id));
     // The operator's repository has what an earlier call brought, so finding a blob there does not prove that it was
     // the operator's.
     KeyedSet<std::string> earlier;

@@ -20,6 +20,7 @@
 #include "base/os/signals.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
+#include "base/text/words.h"
 #include "git/refs.h"
 #include "git/repository.h"
 #include "git/run/attributes.h"
@@ -63,9 +64,7 @@ bool is_utf8(std::string_view encoding) {
 // Returns whether a patch changes the attributes of files, so that git might convert them.
 bool sets_encodings(std::string_view patch) {
   bool in_rules = true;
-  while (!patch.empty()) {
-    std::string_view line = patch.substr(0, patch.find('\n'));
-    patch.remove_prefix(std::min(line.size() + 1, patch.size()));
+  for (std::string_view line : each_line(patch)) {
     // No line of a file's content begins like this: it has another character before it.
     if (line.starts_with("diff --git ")) in_rules = line.find(".gitattributes") != std::string_view::npos;
     if (!in_rules) continue;
@@ -91,10 +90,8 @@ Result<std::vector<std::string>> paths_of(const git::Runner& git, const View& vi
   auto listed = TRY(git.run(words, {.in = view.rules, .work_tree = patch.directory}));
   if (listed.status != 0) return paths;
   // Each entry is "ADDED<TAB>REMOVED<TAB>PATH" with a NUL at its end.
-  for (size_t at = 0, end; (end = listed.out.find('\0', at)) != std::string::npos; at = end + 1) {
-    std::string entry = listed.out.substr(at, end - at);
-    paths.push_back(entry.substr(entry.find('\t', entry.find('\t') + 1) + 1));
-  }
+  for (std::string_view entry : each_record(listed.out, '\0'))
+    paths.emplace_back(entry.substr(entry.find('\t', entry.find('\t') + 1) + 1));
   return paths;
 }
 

@@ -3,7 +3,7 @@
 #include "workspace/receiving/unreferenced_commits.h"
 
 #include "base/keyed_hash.h"
-#include "workspace/files/lines.h"
+#include "base/text/words.h"
 
 namespace bottle::workspace {
 namespace {
@@ -28,7 +28,7 @@ Result<bool> drop_reached(const Quarantine& q, const git::Runner& git, std::vect
     if (listed.status == 0 || spare <= 0 || std::erase_if(reached, is_unreadable) == 0) break;
   }
   KeyedSet<std::string_view> left;
-  each_line(listed.out, [&](std::string_view line) { left.insert(line); });
+  for (std::string_view id : each_line(listed.out)) left.insert(id);
   // A history that is broken somewhere stops git.
   if (listed.status != 0 || left.size() >= kMostListed) return false;
   std::erase_if(ids, [&](const auto& id) { return !left.contains(id); });

@@ -20,6 +20,7 @@
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/text/path_parts.h"
+#include "base/text/words.h"
 #include "git/formats/modes.h"
 #include "git/objects.h"
 #include "git/run/attributes.h"
@@ -84,9 +85,9 @@ Result<git::Refs> refs_of(const git::Directory& made) {
 std::optional<std::vector<std::string>> changed_content(std::string_view status) {
   constexpr std::string_view kChanged = " M ";
   std::vector<std::string> paths;
-  for (size_t end; (end = status.find('\0')) != status.npos; status.remove_prefix(end + 1)) {
-    if (!status.starts_with(kChanged)) return std::nullopt;
-    paths.emplace_back(status.substr(kChanged.size(), end - kChanged.size()));
+  for (std::string_view entry : each_record(status, '\0')) {
+    if (!entry.starts_with(kChanged)) return std::nullopt;
+    paths.emplace_back(entry.substr(kChanged.size()));
   }
   return paths;
 }
@@ -171,11 +172,9 @@ Result<> Sender::hide_unsent_files(const std::vector<git::Entry>& entries, const
   // A file that the operator removed from the index cannot be marked.
   std::string known = TRY(git_.ask({"ls-files", "-z"}, {.in = index})), marked;
   std::set<std::string_view> there;
-  for (size_t at = 0, end; (end = known.find('\0', at)) != std::string::npos; at = end + 1)
-    there.insert(std::string_view(known).substr(at, end - at));
-  for (size_t at = 0, end; (end = options.input.find('\0', at)) != std::string::npos; at = end + 1)
-    if (there.contains(std::string_view(options.input).substr(at, end - at)))
-      marked += options.input.substr(at, end + 1 - at);
+  for (std::string_view path : each_record(known, '\0')) there.insert(path);
+  for (std::string_view path : each_record(options.input, '\0'))
+    if (there.contains(path)) marked.append(path) += '\0';
   options.input = std::move(marked);
   if (options.input.empty()) return {};
   // A split index would consist of two files, and only one of them is sent.
