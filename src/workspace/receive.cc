@@ -15,7 +15,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/files/full_disk.h"
@@ -27,6 +26,7 @@
 #include "base/text/shell_word.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/files/paths.h"
+#include "workspace/files/scratch_directory.h"
 #include "workspace/files/untar.h"
 #include "workspace/receiving/advice.h"
 #include "workspace/receiving/homecoming.h"
@@ -331,17 +331,12 @@ Result<ReceivedWork> receive(const Incoming& in, const Source& source) {
   // The messages name files below it, and the operator may paste them in another directory.
   std::string results = std::filesystem::canonical(in.results_dir, error).string();
   if (error) return fail(Code::not_found, in.results_dir + ": " + error.message());
-  std::string root = in.scratch + "/incoming-" + random_hex(4);
-  TRY(make_directories(root));
   // The quarantines hold everything that was in the archive, including what must not stay on this disk.
-  Defer clean([&] {
-    std::error_code ignored;
-    std::filesystem::remove_all(root, ignored);
-  });
+  auto root = TRY(ScratchDirectory::make(in.scratch, "incoming"));
   // Only what goes into the operator's repository must survive this process (git::Runner::Options::durable).
   git::Limits limits{.memory = in.max_memory, .flush = false};
-  git::Runner git = TRY(git::Runner::make(root, limits));
-  Reception reception(in, git, root, results);
+  git::Runner git = TRY(git::Runner::make(root.path(), limits));
+  Reception reception(in, git, root.path(), results);
   TRY(reception.prepare());
   TRY(reception.take(source, limits));
   return reception.finish();

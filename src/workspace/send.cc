@@ -5,13 +5,9 @@
 // The scratch directory holds everything that git writes on the way, and is removed when the call returns.
 #include <sys/stat.h>
 
-#include <filesystem>
-
-#include "base/defer.h"
-#include "base/files/file.h"
-#include "base/ids.h"
 #include "docker/tar/tar.h"
 #include "git/formats/config.h"
+#include "workspace/files/scratch_directory.h"
 #include "workspace/sending/sender.h"
 #include "workspace/unmoved.h"
 #include "workspace/workspace.h"
@@ -65,12 +61,8 @@ Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration
   if (outgoing.mode != WorkspaceMode::copy && outgoing.mode != WorkspaceMode::clone) return summary;
   TRY(check_unmoved(outgoing.source));
   const std::string& source = outgoing.source;
-  std::string state = outgoing.scratch + "/outgoing-" + random_hex(4);
-  TRY(make_directories(state));
-  Defer clean([&] {
-    std::error_code ignored;
-    std::filesystem::remove_all(state, ignored);
-  });
+  auto scratch = TRY(ScratchDirectory::make(outgoing.scratch, "outgoing"));
+  const std::string& state = scratch.path();
   std::optional<Recorder> recorder;
   if (!outgoing.record.empty()) recorder = TRY(Recorder::make(outgoing.record));
   Recorder* record = recorder ? &*recorder : nullptr;

@@ -13,10 +13,8 @@
 #include <optional>
 #include <set>
 
-#include "base/defer.h"
 #include "base/files/beneath.h"
 #include "base/files/file.h"
-#include "base/ids.h"
 #include "base/os/signals.h"
 #include "base/text/line.h"
 #include "base/text/shell_word.h"
@@ -27,6 +25,7 @@
 #include "git/run/git.h"
 #include "workspace/files/lfs_pointer.h"
 #include "workspace/files/replacement.h"
+#include "workspace/files/scratch_directory.h"
 
 namespace bottle::workspace {
 namespace {
@@ -218,20 +217,15 @@ Result<std::unique_ptr<Replacement>> apply_to_copies(const git::Runner& git, con
 // Does the work of apply(). Gives up before any file is replaced if a signal arrives.
 Result<> apply_all(const std::vector<Patch>& patches, const std::string& scratch, std::optional<int>& signal,
                    const Signals& signals) {
-  std::string state = scratch + "/apply-" + random_hex(4);
-  TRY(make_directories(state));
-  Defer clean([&] {
-    std::error_code ignored;
-    std::filesystem::remove_all(state, ignored);
-  });
-  git::Runner git = TRY(git::Runner::make(state));
+  auto state = TRY(ScratchDirectory::make(scratch, "apply"));
+  git::Runner git = TRY(git::Runner::make(state.path()));
   std::vector<View> views;
   for (const auto& patch : patches) {
     struct stat st{};
     if (::lstat(patch.directory.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
       return fail(Code::not_found, one_line(patch.directory, 4096) + " is no longer there",
                   "if you moved it, run this in its new place: git apply " + shell_word(patch.file));
-    views.push_back(TRY(view_of(patch.directory, state + "/" + std::to_string(views.size()))));
+    views.push_back(TRY(view_of(patch.directory, state.path() + "/" + std::to_string(views.size()))));
     if (std::string path = TRY(encoded_path(git, views.back(), patch)); !path.empty())
       return fail(Code::denied,
                   "bottle does not apply a patch to files that .gitattributes keeps in another encoding: " +

@@ -8,15 +8,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <filesystem>
-
-#include "base/defer.h"
 #include "base/files/file.h"
-#include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/formats/config.h"
+#include "workspace/files/scratch_directory.h"
 #include "workspace/files/transfer.h"
 
 namespace bottle::workspace {
@@ -110,15 +107,10 @@ Result<> check_objects(const std::string& source, const std::string& scratch) {
   auto repository = TRY(git::find(source));
   // A repository that is not partial and borrows no objects needs no check, which would take seconds for a large one.
   if (!repository || (!repository->settings.partial && repository->objects.size() == 1)) return {};
-  std::string state = scratch + "/check-" + random_hex(4);
-  TRY(make_directories(state));
-  Defer clean([&] {
-    std::error_code ignored;
-    std::filesystem::remove_all(state, ignored);
-  });
-  Origin origin = TRY(origin_of(*repository, state));
+  auto state = TRY(ScratchDirectory::make(scratch, "check"));
+  Origin origin = TRY(origin_of(*repository, state.path()));
   if (origin.head.commit.empty()) return {};
-  git::Runner git = TRY(git::Runner::make(state));
+  git::Runner git = TRY(git::Runner::make(state.path()));
   auto whole = TRY(git.run({"rev-list", "--objects", "--quiet", origin.head.commit, "--"}, {.in = origin.view}));
   return whole.status == 0 ? Result<>{} : incomplete(origin, whole.complaint);
 }
