@@ -41,8 +41,10 @@ int refuse(const Error& error) {
 }
 
 std::vector<Probe> self_test() {
-  auto world =
-      surroundings(env("BOTTLE_GUARD"), env("BOTTLE_GATEWAY"), env("BOTTLE_PROBE_HOSTS"), env("BOTTLE_RUNTIME"));
+  auto world = surroundings({.guard = env("BOTTLE_GUARD"),
+                             .gateway = env("BOTTLE_GATEWAY"),
+                             .hosts = env("BOTTLE_PROBE_HOSTS"),
+                             .runtime = env("BOTTLE_RUNTIME")});
   // A configuration that cannot be read fails the self-test and is in the report, so that the operator sees why.
   if (!world) return {{"configuration", false, world.error().what}};
   return run_probes(*world, kGuardWait);

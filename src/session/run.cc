@@ -35,7 +35,8 @@ namespace {
 
 using transfer::DeliveryPoint, wire::FrameType, wire::Job, wire::Side;
 
-void tell_failure(Clients& clients, const Error& error) {
+// Tells all clients that the session has failed.
+void send_failure(Clients& clients, const Error& error) {
   clients.refuse_attaches(error.what);
   clients.send(FrameType::failure, wire::encode(error));
 }
@@ -85,7 +86,7 @@ class Session {
   Result<> watch(Running& running);
   void collect(const Running& running, const Result<>& ended);
   TornDown tear_down();
-  void tell_failure(Error error, const wire::Receipt& receipt);
+  void report_failure(Error error, const wire::Receipt& receipt);
 
   // Runs a step that can take minutes, and answers the clients meanwhile: a near side whose pings get no answer takes
   // the connection for broken. The step must not use `clients_`.
@@ -128,7 +129,7 @@ void Session::run() {
   if (running) (void)write_result(results_, result_);
   // Without the confirmation, the ledger stays, and the next sweep tries again.
   if (gone.receipt.confirmed) forget(job_.directories, directory_, gone);
-  if (!running) return tell_failure(std::move(running.error()), gone.receipt);
+  if (!running) return report_failure(std::move(running.error()), gone.receipt);
   clients_.send(FrameType::result, wire::encode(result_));
 }
 
@@ -161,7 +162,7 @@ Result<> Session::open() {
 // Ends a session that has made only its record.
 void Session::abandon(Error error) {
   if (ledger_) remove_session_directory(directory_);
-  session::tell_failure(clients_, error);
+  send_failure(clients_, error);
 }
 
 Result<> Session::prepare() {
@@ -223,12 +224,12 @@ TornDown Session::tear_down() {
   return tear_down_for_good(*engine_, what, asked_);
 }
 
-void Session::tell_failure(Error error, const wire::Receipt& receipt) {
+void Session::report_failure(Error error, const wire::Receipt& receipt) {
   remove_unused_results(results_);
   if (!receipt.confirmed)
     error.todo += std::string(error.todo.empty() ? "" : "; ") +
                   "not everything was removed; run `bottle cleanup` once the engine answers";
-  session::tell_failure(clients_, error);
+  send_failure(clients_, error);
 }
 
 }  // namespace

@@ -78,7 +78,8 @@ Result<Response> call(const Dial& dial, std::string_view method, const std::stri
     // The order matters: the ledger must name the connection before the engine can read the request from it, because
     // this process may be killed at any moment after that.
     if (note) TRY(note(TRY(other_end(connection.fd(), timeout_ms, dial.stop))));
-    TRY(connection.request(method, target, body.is_null() ? "" : "application/json", text));
+    TRY(connection.request(
+        {.method = method, .target = target, .type = body.is_null() ? "" : "application/json", .body = text}));
     return connection.response();
   }();
   return checked(std::move(response), doing);

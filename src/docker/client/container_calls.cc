@@ -121,7 +121,8 @@ Result<std::string> HttpEngine::logs(const std::string& id, int lines) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(dial_, call_timeout_ms()));
     TRY(connection.request(
-        "GET", path("/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines)), "", ""));
+        {.method = "GET",
+         .target = path("/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines))}));
     return connection.response([&](std::string_view bytes) -> Result<> {
       if (!terminal) return demux.feed(bytes, [&](int, std::string_view chunk) { keep(chunk); });
       keep(bytes);
@@ -143,7 +144,8 @@ Result<> HttpEngine::put_archive(const std::string& id, const std::string& where
 Result<> HttpEngine::get_archive(const std::string& id, const std::string& where, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
-    TRY(connection.request("GET", path("/containers/" + escaped(id) + "/archive?path=" + escaped(where)), "", ""));
+    TRY(connection.request(
+        {.method = "GET", .target = path("/containers/" + escaped(id) + "/archive?path=" + escaped(where))}));
     return connection.response(writer);
   }();
   TRY(checked(std::move(response), "fetching files from " + where));
@@ -153,7 +155,7 @@ Result<> HttpEngine::get_archive(const std::string& id, const std::string& where
 Result<> HttpEngine::export_container(const std::string& id, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
-    TRY(connection.request("GET", path("/containers/" + escaped(id) + "/export"), "", ""));
+    TRY(connection.request({.method = "GET", .target = path("/containers/" + escaped(id) + "/export")}));
     return connection.response(writer);
   }();
   TRY(checked(std::move(response), "exporting the files of container " + id));

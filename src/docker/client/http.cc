@@ -103,8 +103,8 @@ Result<> Connection::send(std::string_view bytes) {
   return {};
 }
 
-Result<> Connection::request(std::string_view method, std::string_view target, std::string_view type,
-                             std::string_view body) {
+Result<> Connection::request(const HttpRequest& request) {
+  const auto& [method, target, type, body] = request;
   TRY(check_target(target));
   std::string text =
       std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";

@@ -25,6 +25,12 @@ struct Response {
   std::string body;                            // empty if a body writer took it
 };
 
+// Describes a request whose body is in memory.
+struct HttpRequest {
+  std::string_view method, target;
+  std::string_view type = {}, body = {};  // the media type is empty if there is no body
+};
+
 // Says how to reach the engine.
 struct Dial {
   std::string socket;         // path of its Unix socket
@@ -42,8 +48,7 @@ class Connection {
   // Uses an open connection, for tests.
   static Connection adopt(UniqueFd fd, int timeout_ms) { return Connection(std::move(fd), timeout_ms, {}); }
 
-  // `type` is the media type of the body; empty if there is no body.
-  Result<> request(std::string_view method, std::string_view target, std::string_view type, std::string_view body);
+  Result<> request(const HttpRequest& request);
   // Asks to take over the connection. After a 101 (or, from old engines, a 200) it is a raw stream.
   Result<> upgrade(std::string_view target);
   // Sends a request whose body is streamed in chunks until the reader returns 0. If the engine answers early, the

@@ -77,7 +77,7 @@ Result<> HttpEngine::tag_image(const std::string& id, const std::string& referen
 Result<> HttpEngine::save_image(const std::string& reference, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));
-    TRY(connection.request("GET", path("/images/" + escaped(reference) + "/get"), "", ""));
+    TRY(connection.request({.method = "GET", .target = path("/images/" + escaped(reference) + "/get")}));
     return connection.response(writer);
   }();
   TRY(checked(std::move(response), "saving the image " + reference));

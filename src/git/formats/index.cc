@@ -131,7 +131,7 @@ class Reader {
       return {};
     }
     // git looks only at the type and the owner's executable bit.
-    const char* text = kind == 010   ? (mode & 0100 ? kExecutable : kFile)
+    const char* text = kind == 010   ? mode_of_file(mode & 0100)
                        : kind == 012 ? kSymlink
                        : kind == 016 ? kSubmodule
                                      : nullptr;

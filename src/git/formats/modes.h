@@ -9,4 +9,7 @@ inline constexpr char kSymlink[] = "120000";    // the blob is the link's target
 inline constexpr char kSubmodule[] = "160000";  // the id is a commit of another repository
 inline constexpr char kNone[] = "000000";       // in a diff: there is no entry
 
+// Returns the mode of a regular file.
+constexpr const char* mode_of_file(bool executable) { return executable ? kExecutable : kFile; }
+
 }  // namespace bottle::git

@@ -296,16 +296,15 @@ Probe judge_ipv6(std::string_view addresses, std::string_view routes) {
   return {"ipv6", true, "no address, no default route"};
 }
 
-Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts,
-                                  const std::string& runtime) {
+Result<Surroundings> surroundings(const SurroundingsText& text) {
   Surroundings w;
-  auto at = parse_endpoint(guard);
+  auto at = parse_endpoint(text.guard);
   if (!at) return fail(Code::invalid, "BOTTLE_GUARD is not ip:port");
   w.guard = *at;
-  auto gate = parse_address(gateway, 0);
+  auto gate = parse_address(text.gateway, 0);
   if (!gate) return fail(Code::invalid, "BOTTLE_GATEWAY is not an address");
   w.gateway = gate->sin_addr;
-  std::istringstream list(hosts);
+  std::istringstream list(text.hosts);
   for (std::string item; std::getline(list, item, ',');) {
     if (item.empty()) continue;
     auto host = parse_address(item, 0);
@@ -315,7 +314,7 @@ Result<Surroundings> surroundings(const std::string& guard, const std::string& g
   // Each address costs three sockets.
   if (w.hosts.size() > 32) return fail(Code::limit, "BOTTLE_PROBE_HOSTS is too long");
   // A runtime may have any name in the engine's configuration, so the kernel's own log counts too.
-  w.gvisor = runtime == "runsc" || kernel_says_gvisor();
+  w.gvisor = text.runtime == "runsc" || kernel_says_gvisor();
   return w;
 }
 

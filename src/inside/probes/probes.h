@@ -21,10 +21,13 @@ struct Surroundings {
   bool gvisor = false;
 };
 
-// Reads BOTTLE_GUARD, BOTTLE_GATEWAY, BOTTLE_PROBE_HOSTS and BOTTLE_RUNTIME. Fails if any of them is missing or
-// unreadable.
-Result<Surroundings> surroundings(const std::string& guard, const std::string& gateway, const std::string& hosts,
-                                  const std::string& runtime);
+// Holds the values of BOTTLE_GUARD, BOTTLE_GATEWAY, BOTTLE_PROBE_HOSTS and BOTTLE_RUNTIME.
+struct SurroundingsText {
+  std::string guard, gateway, hosts = {}, runtime = {};
+};
+
+// Reads these values. Fails if the guard or the gateway is missing, or if any address is unreadable.
+Result<Surroundings> surroundings(const SurroundingsText& text);
 
 // Runs all probes; the result is never empty. Blocks until the guard answers, for at most `guard_wait_ms`, and then 400
 // ms for the rest. Probes that do not need the guard run in the meantime.

@@ -62,11 +62,11 @@ TEST(Probes, ACallIsRefusedBeforeItsArgumentsAreRead) {
 }
 
 TEST(Probes, RefuseInvalidSurroundings) {
-  EXPECT_TRUE(surroundings("10.0.0.2:3128", "10.0.0.1", "172.17.0.1,", ""));
-  EXPECT_FALSE(surroundings("", "10.0.0.1", "", ""));
-  EXPECT_FALSE(surroundings("10.0.0.2:99999", "10.0.0.1", "", ""));
-  EXPECT_FALSE(surroundings("10.0.0.2:3128", "", "", ""));
-  EXPECT_FALSE(surroundings("10.0.0.2:3128", "10.0.0.1", "host", ""));
+  EXPECT_TRUE(surroundings({.guard = "10.0.0.2:3128", .gateway = "10.0.0.1", .hosts = "172.17.0.1,"}));
+  EXPECT_FALSE(surroundings({.guard = "", .gateway = "10.0.0.1"}));
+  EXPECT_FALSE(surroundings({.guard = "10.0.0.2:99999", .gateway = "10.0.0.1"}));
+  EXPECT_FALSE(surroundings({.guard = "10.0.0.2:3128", .gateway = ""}));
+  EXPECT_FALSE(surroundings({.guard = "10.0.0.2:3128", .gateway = "10.0.0.1", .hosts = "host"}));
 }
 
 TEST(Exchange, ParsesDnsAnswers) {
@@ -116,7 +116,7 @@ TEST(Probes, FailWithoutAGuard) {
   pid_t child = ::fork();
   if (child == 0) {
     if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) ::_exit(1);
-    auto probes = run_probes(*surroundings("127.0.0.1:9", "127.0.0.1", "", ""), 100);
+    auto probes = run_probes(*surroundings({.guard = "127.0.0.1:9", .gateway = "127.0.0.1"}), 100);
     (void)write_all(in.get(), frame_report(wire::report_of(probes)));
     ::_exit(wire::report_of(probes).ok ? 0 : 2);
   }
@@ -141,7 +141,7 @@ TEST(Probes, SayThatThereCanBeNoThreads) {
     rlimit one{1, 1};
     if (::geteuid() == 0 && ::setresuid(4711, 4711, 4711) != 0) ::_exit(1);
     if (::setrlimit(RLIMIT_NPROC, &one) != 0) ::_exit(2);
-    auto probes = run_probes(*surroundings("127.0.0.1:9", "127.0.0.1", "", ""), 100);
+    auto probes = run_probes(*surroundings({.guard = "127.0.0.1:9", .gateway = "127.0.0.1"}), 100);
     bool said = probes.size() == 1 && probes[0].name == wire::kThreadsProbe && !probes[0].ok;
     if (!said) (void)write_all(in.get(), frame_report(wire::report_of(probes)));
     ::_exit(said ? 0 : 3);
@@ -188,7 +188,7 @@ TEST(Probes, WaitForAGuardOnABusyMachine) {
         ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
       ::_exit(1);
     std::thread(serve_slowly, listener.get()).detach();
-    auto probes = run_probes(*surroundings(to_string(address), "127.0.0.1", "", ""), 10000);
+    auto probes = run_probes(*surroundings({.guard = to_string(address), .gateway = "127.0.0.1"}), 10000);
     auto found = std::ranges::find(probes, "forbidden_connect", &Probe::name);
     (void)write_all(in.get(), found == probes.end() ? "it was not tried" : found->detail);
     ::_exit(found != probes.end() && found->ok ? 0 : 2);

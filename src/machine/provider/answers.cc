@@ -96,11 +96,11 @@ Result<std::string> read_fetch(const json& answer, const std::string& value) {
   return fetch;
 }
 
-Result<std::string> read_status(const json& answer, bool of_destroy) {
+Result<std::string> read_status(const json& answer, StatusOf hook) {
   auto status = TRY(text(answer, "status", true, 32));
   static constexpr std::array kAll = {"deleting", "gone", "pending", "running", "stopped"};
   // After a destroy, only the first two of the list make sense.
-  auto end = of_destroy ? kAll.begin() + 2 : kAll.end();
+  auto end = hook == StatusOf::destroy ? kAll.begin() + 2 : kAll.end();
   if (std::find(kAll.begin(), end, status) == end)
     return fail(Code::protocol, "'" + status + "' is not a valid status");
   return status;

@@ -38,11 +38,14 @@ struct Listed {
 // Parses one JSON object. Refuses a key that occurs twice, because two readers could understand it in two ways.
 Result<nlohmann::json> parse_answer(const std::string& text);
 
+// Names the two hooks that answer with a status.
+enum class StatusOf : uint8_t { status, destroy };
+
 // Read the answers of create, ssh-info, status (or destroy), list, bake and put-secret. Unknown keys are ignored.
 // read_fetch() also refuses a command that contains `value`, the secret itself.
 Result<Created> read_created(const nlohmann::json& answer);
 Result<Where> read_where(const nlohmann::json& answer);
-Result<std::string> read_status(const nlohmann::json& answer, bool of_destroy);
+Result<std::string> read_status(const nlohmann::json& answer, StatusOf hook);
 Result<std::vector<Listed>> read_list(const nlohmann::json& answer);
 Result<std::string> read_image(const nlohmann::json& answer);
 Result<std::string> read_fetch(const nlohmann::json& answer, const std::string& value);

@@ -36,9 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     demand((where->host + where->user).find_first_of(" \t\n\"'`$;&|<>%@") == std::string::npos && shown(where->host) &&
            shown(where->user));
   }
-  for (bool of_destroy : {false, true})
-    if (auto status = read_status(*answer, of_destroy))
-      demand(*status == "gone" || *status == "deleting" || (!of_destroy && shown(*status)));
+  for (auto hook : {StatusOf::status, StatusOf::destroy})
+    if (auto status = read_status(*answer, hook))
+      demand(*status == "gone" || *status == "deleting" || (hook == StatusOf::status && shown(*status)));
   if (auto all = read_list(*answer))
     for (const auto& item : *all)
       demand(!item.id.empty() && !item.kind.empty() &&

@@ -158,12 +158,12 @@ Result<Where> Provider::ssh_info(const VmRequest& vm, const Progress& progress) 
 
 Result<std::string> Provider::status(const VmRequest& vm, const Progress& progress) const {
   auto answer = TRY(patiently("status", vm, progress, limits_.other));
-  return during(name_ + "/status", read_status(answer, false));
+  return during(name_ + "/status", read_status(answer, StatusOf::status));
 }
 
 Result<std::string> Provider::destroy(const VmRequest& vm, const Progress& progress) const {
   auto answer = TRY(patiently("destroy", vm, progress, limits_.other));
-  return during(name_ + "/destroy", read_status(answer, true));
+  return during(name_ + "/destroy", read_status(answer, StatusOf::destroy));
 }
 
 Result<> Provider::can_put_secrets() const {

@@ -2,8 +2,6 @@
 // reads from the connection.
 #include "remote/far/far.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
@@ -33,15 +31,12 @@ Result<> stop(const FarWorld& world, const SessionId& which) {
     return {};
   UniqueFd fd = TRY(std::move(connected));
   TRY(send_frame(fd.get(), FrameType::stop, ""));
-  FrameReader frames;
-  for (char buffer[65536];;) {
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
+  for (FrameReader reader;;) {
+    auto frames = reader.read(fd.get());
     // The supervisor closes the socket when everything is over.
-    if (n <= 0) return {};
-    frames.feed({buffer, static_cast<size_t>(n)});
-    while (auto frame = frames.next())
-      if (frame->type == FrameType::result || frame->type == FrameType::failure) return {};
+    if (!frames) return {};
+    for (const auto& frame : *frames)
+      if (frame.type == FrameType::result || frame.type == FrameType::failure) return {};
   }
 }
 

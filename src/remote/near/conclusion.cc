@@ -160,7 +160,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     reconnecting_helps = false;
   }
   fetch_error_ = back.error().what;
-  return input::FetchFailed{!reconnecting_helps, is_gone(), std::move(back.error())};
+  return input::FetchFailed{.held = !reconnecting_helps, .vm_gone = is_gone(), .error = std::move(back.error())};
 }
 
 // Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never

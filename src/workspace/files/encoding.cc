@@ -5,11 +5,11 @@
 
 #include <sys/stat.h>
 
-#include <cctype>
 #include <cstdint>
 
 #include "base/files/beneath.h"
 #include "base/stream.h"
+#include "base/text/words.h"
 #include "workspace/files/paths.h"
 #include "workspace/files/untar.h"
 
@@ -24,9 +24,9 @@ struct Form {
   bool big = false, mark_wanted = false, mark_allowed = false;
 };
 
-std::string folded(std::string_view name) {
-  std::string out;
-  for (char c : name) out += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+// Returns the name of an encoding in the one spelling that is compared here.
+std::string normalized_name(std::string_view name) {
+  std::string out = upper(std::string(name));
   // git accepts "utf8" and "UTF16LE" as well.
   if (out.starts_with("UTF") && out.size() > 3 && out[3] != '-') out.insert(3, "-");
   return out;
@@ -101,7 +101,7 @@ bool is_latin(const std::string& name) { return name == "ISO-8859-1" || name == 
 }  // namespace
 
 std::optional<std::string> from_utf8(std::string_view encoding, std::string_view text) {
-  std::string name = folded(encoding), out;
+  std::string name = normalized_name(encoding), out;
   if (name == "UTF-8") return std::string(text);
   bool latin = is_latin(name);
   Form form = latin ? Form{1} : form_of(name);
@@ -132,7 +132,7 @@ Result<bool> convert_file(const std::string& tree, const std::string& path, cons
 }
 
 std::optional<std::string> to_utf8(std::string_view encoding, std::string_view bytes) {
-  std::string name = folded(encoding), out;
+  std::string name = normalized_name(encoding), out;
   if (name == "UTF-8") return std::string(bytes);
   // The bytes of Latin-1 are the first 256 code points of Unicode.
   if (is_latin(name)) {

@@ -143,7 +143,7 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
   std::string name = join(path);
   auto was = q_.sent.find(name);
   bool known = was != q_.sent.end() && was->second.mode != git::kSymlink;
-  bool comparable = known && was->second.mode == (e.mode & 0100 ? git::kExecutable : git::kFile);
+  bool comparable = known && was->second.mode == git::mode_of_file(e.mode & 0100);
   bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
   bool done = false, same = false, only_mode = false;
   if (!comparable || e.size > kComparedAtMost) {

@@ -55,8 +55,7 @@ Result<View> view_of(const std::string& directory, const std::string& path) {
 
 // Returns whether the encoding is UTF-8, to which git converts nothing (convert.c: same_utf_encoding()).
 bool is_utf8(std::string_view encoding) {
-  std::string name(encoding);
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string name = lower(encoding);
   return name == "utf-8" || name == "utf8";
 }
 

@@ -196,12 +196,9 @@ Result<> Packer::finish() {
   TRY(tar_.finish());
   TRY(sink_(pending_));
   pending_.clear();
-  if (const auto& [count, first] = cleaned_; count > 0)
-    summary_.warnings.push_back("credentials in git's logs were left out of the copy (" + std::to_string(count) +
-                                ", for example " + one_line(first) + ")");
-  for (auto& [why, count] : skips_)
-    summary_.warnings.push_back(why + " were not sent (" + std::to_string(count.first) + ", for example " +
-                                one_line(count.second) + ")");
+  if (cleaned_.count > 0)
+    summary_.warnings.push_back("credentials in git's logs were left out of the copy (" + cleaned_.text() + ")");
+  for (const auto& [why, files] : skips_) summary_.warnings.push_back(why + " were not sent (" + files.text() + ")");
   return {};
 }
 
@@ -218,10 +215,11 @@ void Packer::set_time_from(const struct stat& st) {
   tar_.set_time(reading_.own_times ? static_cast<uint64_t>(std::max<time_t>(st.st_mtim.tv_sec, 0)) : time_);
 }
 
+std::string Packer::Counted::text() const { return std::to_string(count) + ", for example " + one_line(first); }
+
 void Packer::skip(const char* why, const std::string& path) {
   ++summary_.skipped;
-  auto& count = skips_[why];
-  if (!count.first++) count.second = path;
+  skips_[why].add(path);
 }
 
 Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
@@ -301,7 +299,7 @@ Result<> Packer::file(int fd, const std::string& name, const std::string& path) 
     std::string text = without_new_extensions(TRY(std::move(read)));
     std::string clean = without_credentials(text);
     if (clean != text) summary_.warnings.push_back("credentials in " + one_line(path) + " were left out of the copy");
-    TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(kRecorded, clean), clean));
+    TRY(note(path, git::mode_of_file(mode == 0755), blob_id(kRecorded, clean), clean));
     if (recorder_ && in_git_) recorder_->settings(place_ + path, blob_id(kRecorded, clean));
     return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
   }
@@ -328,8 +326,8 @@ Result<> Packer::text_without_credentials(int fd, const std::string& path, int m
     return {};
   }
   std::string all = TRY(std::move(text)), clean = without_credentials_in_urls(all);
-  if (clean != all && !cleaned_.first++) cleaned_.second = path;
-  TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, blob_id(kRecorded, clean), clean));
+  if (clean != all) cleaned_.add(path);
+  TRY(note(path, git::mode_of_file(mode == 0755), blob_id(kRecorded, clean), clean));
   return tar_.file(inside(path), mode, out_.uid, out_.gid, clean);
 }
 
@@ -351,7 +349,7 @@ Result<> Packer::bytes_of(int fd, const std::string& path, int mode, uint64_t si
     if (kept) all += bytes;
     left -= n;
   }
-  if (noted) TRY(note(path, mode == 0755 ? git::kExecutable : git::kFile, hash.end(), all));
+  if (noted) TRY(note(path, git::mode_of_file(mode == 0755), hash.end(), all));
   return tar_.end_file();
 }
 

@@ -72,6 +72,17 @@ class Packer {
   Result<> note(const std::string& path, const std::string& mode, const std::string& id, std::string_view bytes);
   std::string inside(const std::string& path) const { return out_.prefix + place_ + path; }
 
+  // Counts files, and keeps one of them as an example.
+  struct Counted {
+    void add(const std::string& path) {
+      if (count++ == 0) first = path;
+    }
+    std::string text() const;  // such as "2, for example src/log"
+
+    uint64_t count = 0;
+    std::string first;
+  };
+
   const Outgoing& out_;
   Summary& summary_;
   const Sink& sink_;
@@ -83,8 +94,8 @@ class Packer {
   int in_git_ = 0;   // number of open directories that are named .git
   int in_logs_ = 0;  // number of open directories with logs of a repository
   KeyedMap<std::string, git::Entry> expected_;
-  std::map<std::string, std::pair<uint64_t, std::string>> skips_;
-  std::pair<uint64_t, std::string> cleaned_;  // how many logs had credentials, and one of them
+  std::map<std::string, Counted> skips_;
+  Counted cleaned_;  // logs that had credentials
 };
 
 }  // namespace bottle::workspace

@@ -78,7 +78,7 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
   for (bool gone : {false, true}) {
     if (gone && !vm) continue;
     for (int attempts : {1, 5, 7}) all.push_back(input::LinkFailed{attempts, gone, error});
-    for (bool held : {false, true}) all.push_back(input::FetchFailed{held, gone, error});
+    for (bool held : {false, true}) all.push_back(input::FetchFailed{.held = held, .vm_gone = gone, .error = error});
     for (bool reached : {false, true})
       for (bool confirmed : {false, true}) all.push_back(input::Forgotten{reached, confirmed, gone});
   }
@@ -295,7 +295,7 @@ Input bad_answer(const Phase& phase, int attempts) {
   if (std::holds_alternative<phase::Reconnecting>(phase) || std::holds_alternative<phase::Asking>(phase))
     return input::LinkFailed{attempts, false, error};
   if (std::holds_alternative<phase::StoppingThere>(phase)) return input::StopAnswered{false};
-  if (std::holds_alternative<phase::Fetching>(phase)) return input::FetchFailed{false, false, error};
+  if (std::holds_alternative<phase::Fetching>(phase)) return input::FetchFailed{.error = error};
   if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{false, false};
   if (std::holds_alternative<phase::DestroyingVm>(phase)) return input::VmDestroyed{false};
   if (std::holds_alternative<phase::AccountingForVm>(phase)) return input::NotAccounted{error};

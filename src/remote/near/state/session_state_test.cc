@@ -183,11 +183,11 @@ TEST(SessionState, FetchesWorkAfterAStoppedStart) {
       {"not stopped", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{false}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
       {"fetched", kVm, fetching, input::Fetched{}, "Fetching", "note_home"},
-      {"not yet", kVm, fetching, input::FetchFailed{false, false, kBroken}, "Fetching",
+      {"not yet", kVm, fetching, input::FetchFailed{.error = kBroken}, "Fetching",
        "tell:not_fetched_yet fetch:500:again"},
-      {"not fetched", kVm, phase::Fetching{79, 3, kStopped}, input::FetchFailed{false, false, kBroken}, "Over",
+      {"not fetched", kVm, phase::Fetching{79, 3, kStopped}, input::FetchFailed{.error = kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
-      {"gone", kVm, fetching, input::FetchFailed{false, true, kBroken}, "AccountingForVm",
+      {"gone", kVm, fetching, input::FetchFailed{.vm_gone = true, .error = kBroken}, "AccountingForVm",
        "close_link end_delivery account_for_vm"},
   });
 }
@@ -241,7 +241,7 @@ TEST(SessionState, BringsTheWorkHomeBeforeAnythingIsRemoved) {
        "tell:not_fetched_yet fetch:1000"},
       {"not reached for long", kVm, old, unreachable, "Over", "hold_vm save_result show_unfetched tell_result"},
       {"no VM", kKnown, old, unreachable, "Over", "save_result show_unfetched tell_result"},
-      {"the VM is gone", kVm, recent, input::FetchFailed{false, true, kBroken}, "AccountingForVm",
+      {"the VM is gone", kVm, recent, input::FetchFailed{.vm_gone = true, .error = kBroken}, "AccountingForVm",
        "close_link end_delivery account_for_vm"},
   });
 }
