@@ -6,12 +6,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "base/files/file.h"
 #include "base/files/unreadable_test.h"
 #include "session/ledger/info.h"
 #include "session/ledger/scratch_test.h"
+
+namespace {
+
+std::atomic<ino_t> g_flushed_last = 0;
+
+}  // namespace
+
+// Replaces the function of the C library in this program, to note what was flushed.
+extern "C" int fsync(int fd) {
+  struct stat st{};
+  if (::fstat(fd, &st) == 0) g_flushed_last = st.st_ino;
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 namespace bottle::session {
 namespace {
@@ -36,11 +50,14 @@ TEST(Ledger, IgnoresAnIncompleteLastLineAndKeepsTheOrder) {
   EXPECT_FALSE(Ledger::create(dir, Owner::self()));  // a session has only one ledger
 }
 
-TEST(Result, IsWrittenOnlyOnceItWouldSurviveAPowerFailure) {
+TEST(Result, SurvivesAPowerFailureOnceItIsWritten) {
   Scratch scratch;
   EXPECT_EQ(read_result(scratch.path).error().code, Code::not_found);
   wire::SessionResult early{.session = "x1", .what = "the first"}, full{.session = "x1", .exit = 3};
   ASSERT_TRUE(write_result(scratch.path, early));
+  struct stat directory{};
+  ASSERT_EQ(::stat(scratch.path.c_str(), &directory), 0);
+  EXPECT_EQ(g_flushed_last, directory.st_ino) << "the file's name was not flushed";
   auto failing = with_failing(SYS_fsync, EIO, [&] { return write_result(scratch.path, full).has_value(); });
   if (!failing) GTEST_SKIP() << "this system cannot inject errors";
   EXPECT_FALSE(*failing);
