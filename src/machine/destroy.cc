@@ -99,8 +99,8 @@ struct Attempt {
   }
 };
 
-// Returns what is known of the VM, and takes its lock. A record has the VM's id and options. Without a record, we never
-// made the VM, it is gone, or its record was lost.
+// Returns what is known about the VM, and takes its lock. A record has the VM's id and options. If there is no record,
+// we never made the VM, it is gone, or its record was lost.
 Result<Record> take_record(const std::string& name, const Directories& directories, const DestroyOptions& options,
                            UniqueFd& lock) {
   auto found = load(name, directories);

@@ -28,8 +28,8 @@ struct DestroyOptions {
   int patience_ms = 300000;  // for the whole destruction
   int settle_ms = 5000;      // the wait after an interrupted `create` before the provider is asked once more
   Environment environment;   // for the hooks
-  // If set, a VM with a record is destroyed only if this returns true. It gets the record that was read last, when no
-  // other process can create or destroy the VM.
+  // If set, a VM with a record is destroyed only if this returns true. It gets the record as it was read under the VM's
+  // lock, while no other process can create or destroy the VM.
   std::function<bool(const Record&)> only_if = {};
   std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;  // for patience_ms
 };
@@ -37,8 +37,8 @@ struct DestroyOptions {
 // Destroys the VM `name` and everything that the provider lists for it. Uses the record in directories.vms, or only the
 // name if there is no record. A VM counts as gone when a `status` after the `destroy` says so and `list` contains no
 // part of it. Then its directory with its keys is removed. Can be repeated: a VM that was never made, or is gone, is
-// confirmed gone. Fails with Code::conflict if the VM is needed again (DestroyOptions::only_if). Otherwise fails
-// only if nothing could be asked; Destroyed::confirmed says how it ended. Blocks.
+// confirmed gone. Fails with Code::conflict if the VM is needed again (DestroyOptions::only_if). Otherwise, fails only
+// if nothing could be asked; Destroyed::confirmed says how it ended. Blocks.
 Result<Destroyed> destroy_vm(const std::string& name, const std::string& provider, const Directories& directories,
                              const DestroyOptions& options, const Progress& progress);
 

@@ -99,8 +99,8 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   found.listed = item;
   found.at_provider = true;
   if (found.record) {
-    // The names agree, but the provider does not know whose it is. If it knows the label, it is the one in the record,
-    // and the VM is ours even if our label is another one now.
+    // The names agree, but the provider does not say whose VM it is. If it lists an owner's label, that is the one in
+    // the record, and the VM is ours even if our label has changed since.
     if (!found.orphan() && item.owner.empty()) found.belongs = Belongs::to_others;
     return found;
   }

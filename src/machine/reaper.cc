@@ -74,8 +74,8 @@ bool wait_for_the_end(const std::string& name, const Directories& directories, c
   int watched = 0;
   for (;;) {
     auto record = load(name, directories);  // the record may change while we wait
-    // If the record is gone, nothing is left to do. One that cannot be read now is read again, because it does not say
-    // that the VM may be destroyed.
+    // If the record is gone, nothing is left to do. A record that cannot be read now is read again, because this error
+    // does not mean that the VM may be destroyed.
     if (!record && !is_recorded(name, directories)) return false;
     if (!record) {
       std::this_thread::sleep_for(std::chrono::seconds(5));

@@ -82,7 +82,7 @@ TEST_F(Machine, LeftoversOfAVmAreDestroyedToo) {
   EXPECT_TRUE(std::filesystem::exists(cloud() + "/theirs")) << "another owner's";
 }
 
-// The label contains an id of the state directory and that of the machine, and either may be another one later.
+// The label depends on the id of the state directory and on that of the machine, and either may change.
 TEST_F(Machine, AVmThatTheRecordNamesWithItsLabelIsOursAfterTheLabelHasChanged) {
   good();
   auto vm = prepare_vm(spec());

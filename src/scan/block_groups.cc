@@ -73,13 +73,13 @@ bool has_hex_row(std::string_view text) {
   return false;
 }
 
-// Returns whether nothing but hexadecimal digits and what is usual between pairs of them is in the text.
+// Returns whether the text has only hexadecimal digits and the characters that are usual between pairs of them.
 bool has_only_pairs(std::string_view text) {
   static constexpr Set kUsual = set_of("0123456789abcdefABCDEFxX ,;:-+\\\t\r\n");
   return std::ranges::all_of(text, [](unsigned char c) { return kUsual[c]; });
 }
 
-// Returns whether all digits are binary ones.
+// Returns whether the text has no hexadecimal digits other than 0 and 1.
 bool has_only_bits(std::string_view text) { return text.find_first_of("23456789abcdefABCDEF") == text.npos; }
 
 // Returns positions in words of the text's line at `begin` that may be the offsets of a dump: words of at least seven
@@ -244,13 +244,14 @@ void BlockScan::scan_hex_pairs(const View& view, size_t begin, size_t end) {
   if (!may_work((end - begin) * work::kPair)) return;
   Decoded bytes = hex_run(view.text, begin, end);
   scan_decoded(view, bytes, "hex");
-  // The first digit may belong to something else. Then the groups have it.
+  // The first digit may belong to something else. If the digits after it may encode text, the groups must be scanned,
+  // too.
   shift(bytes.text, 4, shifted_);
   if (!has_text(shifted_) && !has_packed(shifted_)) view.pairs_begin = begin, view.pairs_end = end;
 }
 
-// Returns whether the groups are pairs of digits that were decoded. The digits themselves can only be a known secret,
-// or binary digits.
+// Returns whether the groups are pairs of digits that were decoded and therefore need not be put together. Returns
+// false if the digits themselves may be a known secret or binary digits.
 bool BlockScan::is_of_pairs(const View& view, const Spot& groups) const {
   std::string_view text = view.text.substr(groups.begin, groups.end - groups.begin);
   if (catalog_.known_.has_hex() || has_only_bits(text)) return false;

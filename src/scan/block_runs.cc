@@ -71,7 +71,7 @@ bool is_varied(std::string_view run) {
 }
 
 // Returns whether the run is made of short words with a plus between them, as a form writes a sentence or a dump. In
-// Base64, one of 64 digits is a plus, and fewer are one if it encodes text.
+// Base64, about one digit in 64 is a plus, and fewer if it encodes text.
 bool is_joined_words(std::string_view run) {
   constexpr size_t kFewest = 8;
   size_t pluses = 0, letters = 0;

@@ -41,8 +41,8 @@ class Catalog {
   // Lets this value pass. That costs less, because only values with as many bytes are compared.
   void allow_value(std::string_view value);
 
-  // Makes all scans together take at most Detector::kSteadyWork for each byte in the long run, and the reserve more for
-  // a while. Work that a scan does not need fills the reserve again.
+  // Limits the work of all scans together to Detector::kSteadyWork for each byte in the long run. For a while, scans
+  // may also use up the reserve. What a scan leaves of its own allowance fills the reserve again.
   void limit_steady_work(size_t reserve = kReserve) {
     is_steady_ = true;
     reserve_ = most_reserve_ = reserve;

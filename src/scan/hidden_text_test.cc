@@ -356,7 +356,7 @@ TEST(Detector, FindsSecretsInForms) {
   EXPECT_GE(found[0].end, key.size() - 6);
 }
 
-// As od -An -t x1 writes them.
+// `od -An -t x1` writes such lines.
 TEST(Detector, FindsPairsOfDigitsInLinesWithoutOffsets) {
   std::string text = "and the token is " + filled("ghp_<alnum 36>", 3) + " as you know";
   for (std::string_view line_end : {"\n", "\r\n", "\n ", "\\n ", "\\\\n  "}) {
@@ -366,7 +366,7 @@ TEST(Detector, FindsPairsOfDigitsInLinesWithoutOffsets) {
   }
 }
 
-// A plus is a digit of Base64, so the words of a form and those of a dump look like one long text in it.
+// A plus is a digit of Base64, so words or a dump in a form look like one long text in Base64.
 TEST(Detector, ReadsTheWordsOfAFormOnce) {
   constexpr size_t kSize = 32 * 1024, kMostPerByte = 30;
   std::string dump;

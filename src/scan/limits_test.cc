@@ -102,7 +102,7 @@ TEST(Detector, EndsWhenItsWorkIsSpent) {
   }
 }
 
-// A text that needs much work passes now and then, but not for long. Ordinary text makes up for it.
+// Text that needs much work passes at first, but not for long. After some ordinary text, it passes again.
 TEST(Detector, LimitsTheWorkForManyTexts) {
   constexpr size_t kSize = 32 * 1024, kSteady = kSize * Detector::kSteadyWork + Detector::kFreeSteadyWork;
   auto own = *Catalog::builtin();

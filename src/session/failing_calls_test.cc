@@ -224,7 +224,7 @@ TEST(FailingCalls, AnArchiveWithoutItsEndMarkIsNotTheWork) {
   }
 }
 
-// Without the ledger, nothing would ever say that there is no work to bring home any more.
+// Without the ledger, no sweep would find out that the work is lost and report it.
 TEST(FailingCalls, WorkThatSomethingElseRemovesWhileItComesHomeIsReportedAsLost) {
   TestSession session(Side::far);
   FakeDocker docker;

@@ -91,8 +91,7 @@ class TestSession {
 
   // Copies the world and the test's directory at this moment.
   Moment moment(docker::FakeDocker& docker, const docker::FakeCall& call) const;
-  // Restores a moment, as if the session's process had died then. `pending` says what
-  // becomes of the moment's call.
+  // Restores a moment, as if the session's process had died then. `pending` says what becomes of the moment's call.
   void go_to(const Moment& moment, docker::FakeDocker& docker, PendingCall pending = PendingCall::dropped);
   // Makes the owner of the session a dead process, in the ledger and in the labels on the engine.
   void kill_owner(docker::FakeDocker& docker);

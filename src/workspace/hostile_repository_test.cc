@@ -362,10 +362,10 @@ TEST_F(HostileRepository, ACopyOfARepositoryWithBorrowedObjectsIsComplete) {
   EXPECT_EQ(git("show refs/bottle/s1/worktree:dirty.txt", root + "/shared"), "agent's");
 }
 
-// unpack-objects writes all objects before it reads such a file. If the objects stayed, they would not be checked
-// again.
+// unpack-objects writes all objects before it checks a .gitmodules file. If the objects stayed, they would not be
+// checked again.
 TEST_F(HostileRepository, WhatFailsGitsChecksFailsThemEveryTime) {
-  for (const std::string files : {"1", "200"}) {  // git stores many objects in another way
+  for (const std::string files : {"1", "200"}) {  // many objects are stored as a pack
     auto sent = pack(manifest::WorkspaceMode::clone);
     unpack();
     put(inside + "/.gitmodules", "[submodule \"../" + files + "\"]\n\tpath = x\n\turl = y\n");

@@ -245,8 +245,8 @@ class Reception {
     return {};
   }
 
-  // Gives each file to the innermost repository that contains it. Leaves out the .git of a submodule and the like,
-  // which is in a copy and never comes back as a file.
+  // Gives each file to the innermost repository that contains it. Leaves out files such as the .git of a submodule,
+  // which are in a copy and never come back as files.
   void share_out(const KeyedMap<std::string, SentFile>& files) {
     KeyedMap<std::string_view, Quarantine*> places;
     for (const auto& q : quarantines_) places.emplace(q->place, q.get());
@@ -280,7 +280,7 @@ class Reception {
     quarantines_.push_back(std::move(q));
   }
 
-  // Returns the path from one place to another one, or an empty string if the other one is not below it.
+  // Returns the path relative to a place, or an empty string if the path is not below it.
   static std::string path_below(const std::string& place, const std::string& path) {
     if (place.empty()) return path;
     return path.starts_with(place + "/") ? path.substr(place.size() + 1) : "";

@@ -437,7 +437,7 @@ TEST_F(Omissions, RepositoriesAreFoundAtAnyDepth) {
   EXPECT_FALSE(found.is_complete);
 }
 
-// Package managers make hard links, and one to an unchanged file has no file of its own on its way back.
+// Package managers make hard links. For a link to an unchanged file, the quarantine contains no file.
 TEST_F(Omissions, AnIgnoredHardLinkToAnUnchangedFileIsNamedOrKept) {
   put(repo + "/.gitignore", "ign\n");
   put(repo + "/run.sh", "#!/bin/sh\n");

@@ -40,7 +40,7 @@ TEST_F(Report, NamesAMissingGitDirectory) {
   }
 }
 
-// Docker sorts the names in each directory, and an archive has all names of a file after the first one as hard links.
+// Docker sorts the names in each directory, and an archive contains all names of a file but the first as hard links.
 TEST_F(Report, RepositoriesThatShareTheirFilesWithAnotherCopyComeHome) {
   git("gc -q");
   for (const std::string copy : {"git clone -q . .cache/x", "mkdir .backup && cp -al .git .backup/",

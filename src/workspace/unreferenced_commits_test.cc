@@ -237,7 +237,7 @@ TEST_F(UnreferencedCommits, AWorkTreeInsideOfTheWorkspaceIsNotASecondCopy) {
                 place + "/a.txt\n" + place + "/dos.txt\n" + place + "/new.txt");
       EXPECT_EQ(git("show refs/bottle/s1/worktree:" + place + "/a.txt"), "loose");
     }
-  // What the agent committed on its branch stays there.
+  // Files that the agent committed on its own branch are not left out.
   auto back = after(WorkspaceMode::clone, "git worktree add -q -b side x && mv x/.git ../moved && git add x && " +
                                               commit_ + "-m taken && mv ../moved x/.git");
   EXPECT_EQ(git("diff --name-only refs/bottle/s1/heads/main refs/bottle/s1/worktree"), "") << back.text;

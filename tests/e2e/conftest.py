@@ -37,7 +37,7 @@ TOGETHER = {"test_vm.py": "vm", "test_start_vm.py": "vm", "test_link.py": "link"
 
 
 QUICK_VMS = ("test_vm_sessions.py", "test_vm_ends.py")
-# Tests of these files take a minute or more. They must not start when all others have ended.
+# Tests of these files take a minute or more. They start early, so that they do not run alone after all others.
 LONG = (*TOGETHER, *QUICK_VMS, "test_contract.py", "test_weakened_walls.py")
 
 

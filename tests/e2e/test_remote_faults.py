@@ -64,7 +64,7 @@ def test_a_machine_that_refuses_its_state_directory_says_why(remote, far, until)
         with open(path, "w") as file:
             file.write("\n".join([lines[0], "0" * len(lines[1]), "other"]) + "\n")
         reason = "the state directory %s belongs to another machine (other)" % os.path.dirname(path)
-        for _ in range(2):  # the second one does not know how the machine described itself
+        for _ in range(2):  # the second start does not know how the machine described itself
             refused = start(remote, far, "true", "--name", "next")
             assert refused.status == 125 and reason in refused.err and "remove all lines but the first from " + path in refused.err, refused.explain()
             for known in glob.glob(os.path.join(remote.home, ".cache", "bottle", "machines", "*")):

@@ -396,7 +396,7 @@ Result<std::optional<int>> run_client(const Request& request, const plan::Plan& 
   return status;
 }
 
-// Returns as run_client() does.
+// Plans one session and starts it. Returns what run_client() returns.
 Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
   auto place = TRY(choose_place(request, progress));

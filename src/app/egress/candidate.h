@@ -21,7 +21,7 @@ struct PolicySource {
 // Says what a guard does with a connection: refuses it, passes it on to an ssh host that the policy names, inspects it,
 // or passes it on as a blind tunnel. A `plain` request uses http://.
 enum class Way : uint8_t { refused, ssh, inspected, blind, plain };
-// Returns the word for it in the output of `bottle egress test`.
+// Returns the word for a way in the output of `bottle egress test`.
 std::string word_of(Way way);
 
 // Holds a compiled policy. Its functions are pure after load().

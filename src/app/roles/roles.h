@@ -17,7 +17,7 @@ struct Role {
   bool is_silent = false;      // it exits with 0 and prints nothing if that check fails
   bool holds_secrets = false;  // it needs a randomized address space even if the machine starts programs without one
   int (*run)(const std::vector<std::string>& arguments);  // returns the exit status
-  // Also tells the error of that check to who started the role and does not read its stderr.
+  // If set, also reports the error of that check in the role's own way, for a caller that does not read its stderr.
   void (*refuse)(const Error& why, const std::vector<std::string>& arguments) = nullptr;
 };
 

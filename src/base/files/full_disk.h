@@ -1,4 +1,4 @@
-// Tells how full a disk is, and a full disk from other limits.
+// Finds out how much room a disk has, and whether a full disk caused an error.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -14,7 +14,8 @@
 
 namespace bottle {
 
-// Returns the free bytes of the file system that holds `path`, or would hold it, or nothing if that is unknown.
+// Returns the free bytes of the file system that holds `path`, or would hold it if it existed. Returns nothing if their
+// number is unknown.
 inline std::optional<uint64_t> free_bytes(std::string path) {
   struct statvfs disk{};
   while (::statvfs(path.c_str(), &disk) != 0) {

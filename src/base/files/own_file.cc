@@ -14,7 +14,7 @@
 namespace bottle {
 namespace {
 
-constexpr int kMostTries = 1000;  // how often to open a file that is replaced again and again
+constexpr int kMostTries = 1000;  // how many times to open a file that is replaced again and again
 
 // Fails if any user but this one could have written the file or directory.
 Result<> check_owner(const struct stat& st, const std::string& path) {

@@ -19,9 +19,9 @@ Result<UniqueFd> open_own_directory(const std::string& path);
 Result<> check_own_directory(const std::string& path);
 
 // Reads the regular file `name` in an open directory by the same rules. The file must not have a second hard link. If
-// another process replaces the file meanwhile, reads the old one or the new one.
-// Never blocks on a FIFO or a device. Fails with Code::limit if it has more than `limit` bytes. `directory` is the path
-// of the directory, for errors.
+// another process replaces the file during the call, reads either the old or the new one. Never blocks on a FIFO or a
+// device. Fails with Code::limit if the file has more than `limit` bytes. `directory` is the path of the directory, for
+// errors.
 Result<std::string> read_own_file(const UniqueFd& open_directory, const std::string& directory, const std::string& name,
                                   size_t limit);
 

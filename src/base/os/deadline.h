@@ -8,11 +8,11 @@
 
 namespace bottle {
 
-// A point in time at which a wait must end. Setting the system's clock does not move it. Of two deadlines, the earlier
+// Holds the time at which a wait must end. Setting the system's clock does not move it. Of two deadlines, the earlier
 // one is the smaller one.
 class Deadline {
  public:
-  // Returns the deadline that is over after `time`, or already if that is not positive.
+  // Returns a deadline that is over once `time` has passed. If `time` is not positive, the deadline is already over.
   static Deadline in(std::chrono::milliseconds time) { return Deadline(Clock::now() + time); }
   static Deadline in_ms(int time) { return in(std::chrono::milliseconds(time)); }
 
@@ -22,8 +22,8 @@ class Deadline {
   bool is_over() const { return at_ != Clock::time_point::max() && Clock::now() >= at_; }
 
   // Returns the milliseconds until it is over, as poll(2) takes them: 0 if it is over, and -1 if it never will be. The
-  // time is rounded up. If the last part of a millisecond were 0, a wait would end too early, or a loop would spin
-  // until it has passed.
+  // time is rounded up: if a part of a millisecond counted as 0, a wait would end too early, or a loop would spin until
+  // that part has passed.
   int ms_left() const { return at_ == Clock::time_point::max() ? -1 : ms_left(INT_MAX); }
 
   // Returns the milliseconds until it is over, but no more than `at_most`, which must not be negative.

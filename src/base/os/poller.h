@@ -52,7 +52,7 @@ bool wait_readable(int fd, int timeout_ms);
 bool wait_writable(int fd, int timeout_ms);
 
 // Block until `fd` is readable or writable, or until the deadline is over. Return false if it is over, even if `fd` is
-// ready: a loop of waits then ends at its deadline, although the other side never pauses.
+// ready: a loop of waits then ends at its deadline even if the other side never pauses.
 bool wait_readable(int fd, Deadline deadline);
 bool wait_writable(int fd, Deadline deadline);
 

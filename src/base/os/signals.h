@@ -17,7 +17,7 @@ namespace bottle {
 // receives the signals.
 class Signals {
  public:
-  // With `Nohup::respected`, SIGHUP stays ignored if it was, as nohup(1) leaves it for its programs.
+  // With `Nohup::respected`, SIGHUP stays ignored if it was ignored before, as it is in a program that nohup(1) runs.
   enum class Nohup { overridden, respected };
   explicit Signals(std::initializer_list<int> numbers, Nohup nohup = Nohup::overridden);
   ~Signals();

@@ -12,8 +12,9 @@ namespace bottle {
 // A parser returns `incomplete` only while further bytes can still make the input valid.
 enum class Parse { incomplete, ok, bad };
 
-// Returns the number that the whole text is. Returns nothing if the text is empty or has any other character, such as a
-// space, a plus sign or the prefix "0x", or if the number does not fit into T. Only a signed T can have a minus sign.
+// Converts the whole text to a number. Returns nothing if the text is empty or has any other character, such as a
+// space, a plus sign or the prefix "0x", or if the number does not fit into T. A minus sign is valid only if T is
+// signed.
 template <std::integral T>
 std::optional<T> number_in(std::string_view text, int base = 10) {
   T number = 0;

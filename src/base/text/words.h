@@ -30,7 +30,7 @@ inline std::string joined(const std::vector<std::string>& words, std::string_vie
   return text;
 }
 
-// What each_record() and each_line() return.
+// Represents a range of records. each_record() and each_line() return objects of this class.
 class Records {
  public:
   class Iterator {
@@ -65,15 +65,16 @@ class Records {
   Iterator begin_;
 };
 
-// Returns a range of the records of a text, each of which ends with `end`. The records do not include it. What follows
-// the last `end` is left out: `for (std::string_view path : each_record(out, '\0'))`. The text must outlive the range.
+// Returns a range of the records of a text: `for (std::string_view path : each_record(out, '\0'))`. Each record ends
+// with the character `end`, which it does not include. What follows the last `end` is left out. The text must outlive
+// the range.
 inline Records each_record(std::string_view text, char end) { return {text, end, false}; }
 
 // Returns a range of the lines of a text, without their line breaks. The last line need not have one. The text must
 // outlive the range.
 inline Records each_line(std::string_view text) { return {text, '\n', true}; }
 
-// A text that only the call owns would be gone when the loop begins.
+// A temporary string would be destroyed before the loop begins.
 template <std::same_as<std::string> Text>
 Records each_record(Text&& text, char end) = delete;
 template <std::same_as<std::string> Text>

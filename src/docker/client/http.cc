@@ -154,7 +154,7 @@ Result<> Connection::upload(std::string_view method, std::string_view target,
 // thread shuts the socket down.
 Result<> Connection::wait(Until until) {
   constexpr int kLookForStopMs = 100;
-  // In a stream, each wait has the whole limit.
+  // While a body is streamed, each wait may take the whole limit.
   auto deadline = deadline_.value_or(Deadline::in_ms(timeout_ms_));
   for (;;) {
     int turn = stop_.stop_possible() ? deadline.ms_left(kLookForStopMs) : deadline.ms_left();

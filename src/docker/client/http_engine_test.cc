@@ -137,7 +137,7 @@ std::string unchunked(std::string_view request) {
   }
 }
 
-// The limit is read once in a process, so this needs one of its own.
+// A process reads the limit only once, so each value is tested in a separate process.
 TEST(EngineTimeout, IsTheDefaultUnlessItIsANumberOfSeconds) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (auto [text, seconds] : {std::pair{"5", 5}, {"5x", 60}, {"-5", 60}, {"", 60}})

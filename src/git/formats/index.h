@@ -30,11 +30,11 @@ struct Index {
 // Returns the bytes of the file sharedindex.ID, to which an index that is split into two files refers.
 using SharedIndex = std::function<Result<std::string>(const std::string& id)>;
 
-// Reads versions 2 to 4, in a repository of this format. Leaves out files that `git add
-// --intent-to-add` announced, because the index has no content for them. Does not verify the checksum, because git
-// can be told to leave it out. Fails with Code::protocol for what git would refuse, and without `shared` for an index
-// that is split into two files. Fails with Code::limit if there are more than a million entries, or more than 128 MB
-// of paths.
+// Reads an index of version 2, 3 or 4, in a repository with this format of ids. Leaves out files that `git add
+// --intent-to-add` announced, because the index has no content for them. Does not verify the checksum, because git can
+// be told to leave it out. Fails with Code::protocol for what git would refuse, and without `shared` for an index that
+// is split into two files. Fails with Code::limit if there are more than a million entries, or more than 128 MB of
+// paths.
 Result<Index> parse_index(std::string_view bytes, ObjectFormat format, const SharedIndex& shared = nullptr);
 
 // Returns an index in version 2 with the path, mode and object of these entries, up to the checksum: the hash of the

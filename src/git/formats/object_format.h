@@ -23,14 +23,14 @@ constexpr std::optional<ObjectFormat> format_of_id(std::string_view id) {
   return std::nullopt;
 }
 
-// Returns the format that git calls by this name in extensions.objectFormat, if there is one.
+// Returns the format that has this name in git's setting extensions.objectFormat, if there is one.
 constexpr std::optional<ObjectFormat> object_format(std::string_view name) {
   if (name == "sha1") return ObjectFormat::sha1;
   if (name == "sha256") return ObjectFormat::sha256;
   return std::nullopt;
 }
 
-// Returns the id of no object, which stands for a missing one.
+// Returns the id that stands for a missing object.
 inline std::string null_id(ObjectFormat format) { return std::string(id_digits(format), '0'); }
 
 }  // namespace bottle::git

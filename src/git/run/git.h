@@ -84,7 +84,7 @@ Result<Runner::Answer> ask_operators_configuration(const std::vector<std::string
 // Returns the output of `git --version`, such as "git version 2.39.5".
 Result<std::string> version();
 
-// The first two numbers of a version of git.
+// Holds the first two numbers of a version of git.
 struct Version {
   int major = 0, minor = 0;
   auto operator<=>(const Version&) const = default;

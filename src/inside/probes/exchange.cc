@@ -3,7 +3,7 @@
 // error separates silence (Code::timed_out) from a refusal by the kernel or the peer.
 //
 // What has arrived counts even after the deadline, because on a busy machine this process may have had no time to read
-// it earlier. If a probe took an answer for silence, it would report a wall that is not there. So each wait gets the
+// it earlier. If a probe took an answer for silence, it would report a wall that does not exist. So each wait gets the
 // milliseconds that are left, which may be 0, and not the deadline itself.
 
 #include "inside/probes/exchange.h"

@@ -2,7 +2,7 @@
 // the file, even on NFS. The other process waits until the file has its content.
 //
 // The id is a part of the label of VMs, so it stays the same as long as anything may have that label. A directory that
-// has had VMs before it had an id keeps the label without one.
+// had VMs before it had an id keeps the label without an id.
 #include "machine/provider/state_owner.h"
 
 #include <fcntl.h>
@@ -86,7 +86,7 @@ Result<> bind_state(const Directories& directories, const MachineFacts& here) {
     bound = read_bound(directory);
   }
   if (bound && bound->machine.empty()) {
-    // The operator has removed the machine, as the message below says.
+    // The operator has removed the lines about the machine, as the message below advises.
     if (!write_file_atomically(path, text_of(bound_to(here, bound->id)))) return {};
     bound = read_bound(directory);
   }

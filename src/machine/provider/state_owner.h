@@ -20,12 +20,12 @@ struct MachineFacts {
 
 // Binds the state directory to this machine if it is bound to none yet. Gives it a random id if it has none, unless VMs
 // were made with it before. Makes the directory if there is none. Fails with Code::conflict if it is bound to another
-// machine, and with the errors of read_own_file() if it is not known which one. If the directory cannot be written, it
-// stays unbound.
+// machine, and with the errors of read_own_file() if it cannot find out which machine that is. If the directory cannot
+// be written to, it stays unbound.
 Result<> bind_state(const Directories& directories, const MachineFacts& here);
 
 // Returns the id of the state directory, or an empty string if it has none or it cannot be read. It stays the same when
-// the operator gives the directory to another machine, as the error of bind_state() says.
+// the operator gives the directory to another machine, as the error of bind_state() advises.
 std::string state_id(const Directories& directories);
 
 }  // namespace bottle::machine

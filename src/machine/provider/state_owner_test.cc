@@ -75,7 +75,7 @@ TEST_F(StateOwner, TheAdviceInTheMessageKeepsTheLabel) {
   }
 }
 
-// Their label has no id.
+// The directory had no id when these VMs were made, so their label has none.
 TEST_F(StateOwner, ADirectoryThatHasHadVmsKeepsItsLabel) {
   std::string label = owner_label(directories_);
   ASSERT_TRUE(make_directories(directories_.vms));

@@ -22,8 +22,8 @@ using session::ClientOptions, wire::FrameReader, wire::FrameType, wire::send_fra
 
 namespace {
 
-// Asks the session to stop, and waits for its end. Succeeds if it has ended, or if its supervisor is dead: `fetch` ends
-// an agent that has none.
+// Asks the session to stop, and waits for its end. Succeeds if the session has ended, or if its supervisor is dead,
+// because `fetch` ends an agent without a supervisor.
 Result<> stop(const FarWorld& world, const SessionId& which) {
   if (!TRY(is_there(world, which))) return {};
   auto connected = connect_to_session(world, which);

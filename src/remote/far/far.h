@@ -51,8 +51,8 @@ std::string roots_path(const FarWorld& world);
 // is left alone. Returns the exit status. Errors go to stderr, except those of `serve`, which go to stdout.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 
-// Says in place of far_main() with these words why this machine may not run it. If the near side waits for a hello, it
-// gets that as the answer, because it does not read the stderr of `serve`.
+// Call this in place of far_main() if this machine may not run it with these words. For `serve`, writes the reason to
+// stdout in place of the hello, because the near side does not read its stderr. For other words, does nothing.
 void far_refuse(const Error& why, const std::vector<std::string>& words);
 
 }  // namespace bottle::remote

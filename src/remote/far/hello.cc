@@ -27,8 +27,8 @@ using session::host_routes, session::image_identities;
 
 namespace {
 
-// Returns what an interface is. The kernel reports most kinds. Some VPN programs use ordinary tun devices or unknown
-// kinds, so their usual names count, too.
+// Returns the kind of an interface. The kernel reports most kinds. Some VPN programs use ordinary tun devices or
+// unknown kinds, so their usual names count, too.
 wire::InterfaceKind kind_of(const std::string& interface) {
   using enum wire::InterfaceKind;
   std::string base = "/sys/class/net/" + interface;
@@ -40,7 +40,7 @@ wire::InterfaceKind kind_of(const std::string& interface) {
   if (has("/tun_flags")) return tun;
   if (says("/uevent", "DEVTYPE=wireguard")) return wireguard;
   if (says("/uevent", "DEVTYPE=vxlan") || says("/uevent", "DEVTYPE=geneve")) return overlay;
-  // 512 is ARPHRD_PPP of <linux/if_arp.h>.
+  // 512 is ARPHRD_PPP in <linux/if_arp.h>.
   if (says("/type", "512")) return ppp;
   if (says("/uevent", "DEVTYPE=bridge")) return bridge;
   for (const char* prefix : {"tailscale", "zt", "wg", "nebula", "utun"})

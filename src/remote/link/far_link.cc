@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPing = 5s;      // interval of the pings
-constexpr auto kReadOn = 2s;    // how long to read from another side that reads nothing
+constexpr auto kReadOn = 2s;    // how long to keep reading from another side that reads nothing
 constexpr auto kDeaf = 30s;     // how long the other side may read nothing of what is sent
 constexpr auto kSilence = 13s;  // the longest time without an answer
 constexpr auto kSlow = 30s;     // how much longer an answer may take while the connection takes what waits

@@ -97,8 +97,8 @@ Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop
 
 using Clock = std::chrono::steady_clock;
 
-// Reads at most 64 KB. After a stop, or once it is `until`, does not wait for the end: the master process of ssh keeps
-// the pipe open until the remote program ends, which it may never do.
+// Reads at most 64 KB. After a stop or at the time `until`, no longer waits for the end: the master process of ssh
+// keeps the pipe open until the remote program ends, which may never happen.
 std::string read_to_end(int fd, const std::stop_token& stop, Clock::time_point until = Clock::time_point::max()) {
   std::string text;
   while (text.size() < 65536 && !stop.stop_requested() && Clock::now() < until) {
@@ -112,7 +112,7 @@ std::string read_to_end(int fd, const std::stop_token& stop, Clock::time_point u
   return text;
 }
 
-// Returns why the machine serves no session. Its text is not trusted.
+// Returns why the machine serves no session. The text comes from the machine, so it is not trusted.
 Error explain_refusal(const ssh::Target& machine, const wire::Refused& refused) {
   constexpr size_t kLongest = 1000;
   return {Code::denied, machine.to_string() + " cannot run bottle: " + one_line(refused.what, kLongest),

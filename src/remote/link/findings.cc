@@ -128,7 +128,7 @@ std::vector<Finding> judge_ways_back(const wire::Hello& hello, const std::string
           "vpn",
           name + " has the interface " + device + " (" + word_of(kind) + "), which an agent that escapes could use",
           "use another machine, or accept this one with --allow-vpn");
-  // Without them, nothing proves that the machine is outside this machine's network.
+  // Without these routes, nothing proves that the machine is outside the operator's network.
   if (!local_routes) {
     found.fail("lan_route", "the routes of your machine cannot be read: " + local_routes.error().what, "");
     return found.take();
@@ -160,7 +160,8 @@ Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn
     return {};
   };
   TRY(check(Code::unavailable, judge_fitness(hello, name, clock_ms())));
-  // Only these depend on what the operator knows about the network. The others would fail later in any case.
+  // Only these findings depend on what the operator knows about the network. With the others, the session would fail
+  // later in any case.
   if (!allow_vpn) TRY(check(Code::denied, judge_ways_back(hello, name, host_routes())));
   return {};
 }

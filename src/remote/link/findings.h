@@ -1,5 +1,4 @@
-// Judges another machine, for `bottle remote check` and before a secret is sent to it. Each finding has a
-// code.
+// Judges another machine, for `bottle remote check` and before a secret is sent to it.
 #pragma once
 
 #include <string>
@@ -14,17 +13,17 @@ namespace bottle::remote {
 
 using session::HostRoute;
 
-// Returns what the hello of a machine says about whether sessions work there. `now_ms` is this machine's clock.
+// Returns whether sessions can work on a machine, according to its hello. `now_ms` is this machine's clock.
 std::vector<Finding> judge_fitness(const wire::Hello& hello, const std::string& name, int64_t now_ms);
-// Returns how the machine may lead back to the operator's network, by its hello. With --allow-vpn, the operator accepts
-// that. `local_routes` are the networks that this machine is in.
+// Returns how the machine may lead back to the operator's network, according to its hello. The operator can accept
+// these findings with --allow-vpn. `local_routes` are the routes to the networks that this machine is in.
 std::vector<Finding> judge_ways_back(const wire::Hello& hello, const std::string& name,
                                      const Result<std::vector<HostRoute>>& local_routes);
-// Returns both, with this machine's own routes and clock.
+// Returns the findings of both, with this machine's own routes and clock.
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name);
 
 // Checks whether a session may run on the machine. Fails with Code::denied if the machine may lead back to the operator
-// (unless `allow_vpn`), and with Code::unavailable for everything else that would fail.
+// (unless `allow_vpn`), and with Code::unavailable if a session would fail there for any other reason.
 Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn);
 
 }  // namespace bottle::remote

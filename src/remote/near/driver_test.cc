@@ -291,7 +291,7 @@ TEST_F(Vms, TheRecordedRulesAreWrittenOnThisMachine) {
       << written();
 }
 
-// Otherwise, nobody learns why something is left.
+// Without the reason, the operator cannot find out why something is left.
 TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
   ssh::StandIn ssh;
   ssh.does("exit 0", "echo 'no engine answers' >&2; exit 1");
@@ -342,7 +342,8 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   EXPECT_LT(fetch().error.what.size(), 1000u);
 }
 
-// Otherwise, the work of an agent that still runs would be fetched, and its machine would be told to forget it.
+// If any other answer counted, the work of an agent that still runs would be fetched, and its machine would be told to
+// forget the session.
 TEST_F(Vms, AnAgentCountsAsStoppedOnlyIfItsMachineSaysSo) {
   ssh::StandIn ssh;
   ssh.does("exit 0", "exit $(cat " + root_ + "/status)");

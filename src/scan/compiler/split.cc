@@ -241,14 +241,14 @@ std::string probe_of(std::string_view core) {
   constexpr size_t kShortest = 3, kFewOfSet = 8;
   std::string_view best;
   size_t most = 0, begin = 0, count = 0;
-  bool has_many = false;  // characters of a kind
+  bool has_many = false;  // the core repeats characters of one kind
   for (size_t at = 0; at < core.size();) {
     size_t end = end_of_atom(core, at);
     std::string_view atom = core.substr(at, end - at);
     bool repeats = end < core.size() && is_repetition(core[end]);
     bool is_wide = atom.size() > 1 && atom[0] != '\\' && (atom.size() > kFewOfSet || atom.contains('-'));
     bool is_class = atom.size() == 2 && atom[0] == '\\' && std::string_view("dswDSW").contains(atom[1]);
-    // Some letters out of several groups of letters begin a token.
+    // An alternative of plain texts, such as (?:AzCa|ACDb), counts like fixed characters.
     bool is_choice = atom.starts_with("(?:") && atom.substr(3, atom.size() - 4).find_first_of("[({\\.?") == core.npos;
     bool is_group = atom[0] == '(' && !is_choice;
     has_many |=

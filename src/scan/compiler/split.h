@@ -28,8 +28,8 @@ struct SplitPattern {
 // Returns the pattern as a whole if it cannot be split.
 SplitPattern split(std::string_view pattern);
 
-// Returns the part of a core with the most characters in a row, at most kLongestProbe, or nothing if the core has no
-// repeated characters: then vectorscan looks for little else.
+// Returns the part of a core that has the most fixed characters in a row, up to about kLongestProbe of them. Returns an
+// empty string if the core has no repeated characters, because vectorscan then looks for little else.
 std::string probe_of(std::string_view core);
 inline constexpr size_t kLongestProbe = 5;
 

@@ -71,8 +71,8 @@ Found last(const Text& text, size_t begin, size_t end, size_t count) {
   return Credential{end - count, row_end(text, end, Judging::kBase64)};
 }
 
-// Takes the signature of a shared access signature, which may be escaped for a URL. A pattern may also match the
-// beginning of the next parameter, "&se=", to be certain, and the signature ends before it.
+// Takes the signature of a shared access signature, which may be escaped for a URL. To be certain, a pattern may also
+// match the beginning of the next parameter, such as "&se="; the signature ends before that.
 Found azure_sas(const Text& text, size_t begin, size_t end) {
   std::string_view match = text.substr(begin, end - begin);
   if (size_t next = match.rfind('&'); next != match.npos && next > 0) match = match.substr(0, next);

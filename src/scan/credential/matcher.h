@@ -62,8 +62,9 @@ struct PatternInfo {
   uint32_t tail = kNoSet, count = 0;
   uint32_t literal_size = 0;
   std::array<char, kLongestLiteral> literal{};
-  // A probe is the part of another pattern with which vectorscan begins to look for the rest. It is no match, and only
-  // counts how often that happens, because it takes long even where nothing matches.
+  // A probe is the part of another pattern from which vectorscan begins to look for the rest of that pattern. Probes
+  // are not reported as matches. They only count as work, because looking for the rest takes long even if nothing
+  // matches.
   uint32_t is_probe = 0;
 };
 
@@ -85,9 +86,8 @@ class Matcher {
 
   // Calls `each` for each match, in the order of the ends of their cores. If several matches of one pattern have the
   // same beginning, reports the shortest. Returns false if it failed, and matches may be missing. `each` must not
-  // call scan(), but may call stop(), which ends the scan. The cores count down `most`, whether they belong to a match
-  // or not, and the beginnings of other patterns count as kProbe cores. The scan ends and returns false if there are
-  // more.
+  // call scan(), but may call stop(), which ends the scan. Each core counts down `most`, whether it belongs to a match
+  // or not, and each probe counts as kProbe cores. If there are more than `most`, the scan ends and returns false.
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most,
                           Patterns patterns = Patterns::all);
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each,

@@ -424,7 +424,7 @@ void each_mnemonic(std::string_view text, int& tries, const std::function<void(s
     return word.index >= 0;
   };
   for (size_t first = 0, last; first + kFewest <= list.size(); first = last + 1) {
-    // The last of twelve words is looked up first, because if it is another one, those before it need no look.
+    // The last of twelve words is looked up first: if it is not in the list, the words before it need not be looked up.
     last = first + kFewest - 1;
     while (last > first && is_of_list(list[last])) --last;
     if (!is_of_list(list[last])) continue;

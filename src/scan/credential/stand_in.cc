@@ -245,7 +245,7 @@ bool is_stand_in(std::string_view token, PlainText& known, size_t& read) {
 
 namespace {
 
-// What people write in the place of a password, the shortest first.
+// These are the texts that people write in place of a password, the shortest first.
 constexpr std::array kUsual = [] {
   auto words = std::to_array<std::string_view>({"password", "passwd",  "pass",       "pwd",         "secret",
                                                 "token",    "user",    "username",   "pw",          "null",
@@ -260,7 +260,7 @@ constexpr std::array kUsual = [] {
 }();
 constexpr size_t kLongestUsual = kUsual.back().size();
 
-// Returns whether the text, in lower case, is one of them.
+// Returns whether the text, which is in lower case, is one of kUsual.
 bool is_usual(std::string_view small) {
   auto same = std::ranges::equal_range(kUsual, small.size(), {}, &std::string_view::size);
   return std::ranges::find(same, small) != same.end();

@@ -373,7 +373,7 @@ size_t escape_step(std::string_view text, size_t at, size_t end, std::string& ou
   if (text[at] == '\\') code = backslash(text, next, end);
   else if (text[at] == '&') code = entity(text, next, end);
   if (code < 0) {
-    // Each of several backslashes in a row would be read to the end of the row again.
+    // Copies a row of backslashes at once. One by one, each of them would be read to the end of the row again.
     size_t past = text[at] == '\\' ? std::min(text.find_first_not_of('\\', at), end) : at + 1;
     out.append(text, at, past - at);
     return past;

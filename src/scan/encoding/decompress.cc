@@ -155,7 +155,8 @@ std::string decompressed(Compression compression, std::string_view bytes, size_t
 
 namespace {
 
-// Returns where the first two bytes of a gzip, zstd or zlib stream or of a zip file are. Reads 65 bytes.
+// Returns a mask of the positions that have the first two bytes of a gzip, zstd or zlib stream or of a zip file. Reads
+// 65 bytes.
 uint64_t packs_at(const uint8_t* bytes) {
   return packed_mask(bytes) | mask_of(load_block(bytes), load_block(bytes + 1),
                                       [](const Lanes& c, const Lanes& n) { return equal(c, 'P') & equal(n, 'K'); });

@@ -16,7 +16,7 @@ namespace bottle::scan {
 bool has_text(std::string_view bytes);
 // Returns whether a gzip, zstd or zlib stream or a zip file may begin somewhere in the bytes.
 bool has_packed(std::string_view bytes);
-// Returns the parts of the bytes in which and near which has_text() finds something.
+// Returns the parts of the bytes in which has_text() finds something, each with some bytes before and after it.
 std::vector<Region> readable_parts(std::string_view bytes);
 
 // Says what a short run of Base64 may hide.

@@ -313,7 +313,7 @@ class Survey {
     size_t end = begin;
     for (bool goes_on = true; goes_on && end + 1 < text_.size();) {
       if (!is_written(end)) {
-        // The next line goes on if it begins with a pair.
+        // The pairs go on in the next line if it begins with one.
         size_t next = past_line_end(end);
         if (next == end || !is_written(next) || !is_apart(next)) break;
         end = next;
@@ -330,8 +330,8 @@ class Survey {
     if (!percent) add(Shape::hex_pairs, begin, end);
   }
 
-  // Returns where the text begins that follows the last digit before `at`, a line end and a few other bytes, or `at` if
-  // there is no line end.
+  // Skips a line end and the few other bytes that may be around it between the last digit before `at` and the next
+  // text. Returns where that text begins, or `at` if there is no line end.
   size_t past_line_end(size_t at) const {
     constexpr size_t kMostBefore = 6, kMostBetween = 12;
     size_t begin = at;

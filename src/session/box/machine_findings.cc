@@ -34,9 +34,9 @@ void judge_memory(Findings& found, uint64_t bytes, const std::string& fact, cons
   found.warn("memory", fact + ", but an agent needs about 2 GB", todo);
 }
 
-// Several images and the work of a session need about this much.
 void judge_disk(Findings& found, const char* code, uint64_t free_bytes, const std::string& fact,
                 const std::string& todo) {
+  // Several images and the work of a session need about this much.
   if (free_bytes >= 5 * kGigabyte) return found.ok(code, fact);
   found.warn(code, fact + ", but images and work need about 5 GB", todo);
 }

@@ -1,5 +1,5 @@
-// Judges what a session needs of the machine that it runs on. `bottle doctor` judges this machine, and remote/link
-// another one, by the same limits.
+// Judges whether a machine has what a session needs. `bottle doctor` judges this machine, and remote/link another one,
+// by the same limits.
 #pragma once
 
 #include <cstdint>

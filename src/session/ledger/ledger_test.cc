@@ -20,7 +20,7 @@ std::atomic<ino_t> g_flushed_last = 0;
 
 }  // namespace
 
-// Replaces the function of the C library in this program, to note what was flushed.
+// Replaces the C library's fsync() in this program, to note what was flushed last.
 extern "C" int fsync(int fd) {
   struct stat st{};
   if (::fstat(fd, &st) == 0) g_flushed_last = st.st_ino;

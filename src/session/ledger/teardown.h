@@ -63,7 +63,8 @@ TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
                             const std::vector<uint64_t>& create_connections);
 
 // Does the same, but leaves the agent's container and the volumes, because they hold the agent's work. The receipt says
-// so, and why it did not come home, if `why` is not empty. It is never confirmed, so the session's ledger stays.
+// so. `why` says why the work did not come home; if it is not empty, the receipt repeats it. The receipt is never
+// confirmed, so the session's ledger stays.
 TornDown tear_down_except_work(docker::Engine& engine, Belongings what, const std::string& why,
                                const std::vector<uint64_t>& asked = {});
 

@@ -1,5 +1,5 @@
-// Defines places.json in a session's results, which lists the repositories that the session changed. If its work could
-// not all be brought home, the list has every repository that may have refs of it.
+// Defines places.json in a session's results, which lists the repositories that the session changed. If not all of its
+// work could be brought home, the file lists every repository that may have refs of the session.
 #pragma once
 
 #include <string>

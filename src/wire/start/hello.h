@@ -13,7 +13,8 @@
 
 namespace bottle::wire {
 
-// The kinds of network interfaces that are told apart. `vpn` is one that is only named like that of a VPN program.
+// Distinguishes kinds of network interfaces. A `vpn` interface is recognized only by its name, which a VPN program
+// uses.
 enum class InterfaceKind : uint8_t { bridge, tun, wireguard, overlay, ppp, vpn, other };
 // Returns the word for a kind in messages and findings.
 std::string word_of(InterfaceKind kind);
@@ -68,7 +69,7 @@ struct Absent {
 };
 void fields(Object& o, Absent& absent);
 
-// Says in place of a hello why the far side serves no session.
+// Says why the far side serves no session. The far side sends it in place of a hello.
 struct Refused {
   static constexpr const char* kName = "answer";
   static constexpr size_t kMost = Hello::kMost;

@@ -24,7 +24,7 @@ struct Form {
   bool big = false, mark_wanted = false, mark_allowed = false;
 };
 
-// Returns the name of an encoding in the one spelling that is compared here.
+// Returns the name of an encoding in the spelling that form_of() compares.
 std::string normalized_name(std::string_view name) {
   std::string out = upper(std::string(name));
   // git accepts "utf8" and "UTF16LE" as well.

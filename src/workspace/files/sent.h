@@ -18,13 +18,14 @@
 
 namespace bottle::workspace {
 
-// The format of the ids in a record, whatever a repository uses, because files that come back are hashed that way.
+// The ids in a record have this format, whatever format a repository uses, because files that come back are hashed in
+// it.
 inline constexpr git::ObjectFormat kRecorded = git::ObjectFormat::sha1;
 
 // Describes one file or link as it was sent.
 struct SentFile {
   std::string mode;  // as git writes it: 100644, 100755, 120000
-  std::string id;    // blob_id() of its bytes: of kRecorded if a record has it, and git's own id if there is no record
+  std::string id;    // blob_id() of its bytes: in a record, in the format kRecorded; without a record, git's own id
   bool committed = false;  // a checkout of the base writes exactly these bytes
   int64_t kept_at = -1;    // offset of its bytes in the record; -1 if the record does not have them
   uint64_t size = 0;       // number of those bytes

@@ -89,7 +89,7 @@ Result<> GitFiller::index(const std::string& name, const TarEntry& e, const Sour
 }
 
 Result<> GitFiller::hardlinked_object(const Path& path, const TarEntry& e) {
-  // Such a link is as good as a file: nothing else of the objects is taken.
+  // Only new objects are taken. A link that stands for any other object is ignored, as a file would be.
   if (path[0] == "objects" && !is_new_object(q_, path)) return {};
   auto target = safe_components(e.target);
   bool done = false;

@@ -15,7 +15,7 @@
 namespace bottle::workspace {
 
 // Returns whether the path, which is relative to a git directory, is a loose object or a pack that the operator's
-// repository does not have. If that has it, the agent's version is ignored.
+// repository does not have. If that repository has it, the agent's version is ignored.
 bool is_new_object(const Quarantine& q, const Path& path);
 
 // Takes loose objects, packs, indexes and a few text files from the agent's git directory. Everything in the archive is

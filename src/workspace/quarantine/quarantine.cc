@@ -2,8 +2,8 @@
 // it: to its TreeFiller, or to its GitFiller if it is in a .git. All repositories share one budget for bytes, entries
 // and memory.
 //
-// An archive has a file with several names once, at the name that comes first, and a hard link at each of the others.
-// A clone on the same disk makes such links of the objects, and the clone may come first.
+// An archive contains a file with several names only under the name that comes first. Each other name is a hard link to
+// that one. A clone on the same disk shares its objects with the original in this way, and the clone may come first.
 #include "workspace/quarantine/quarantine.h"
 
 #include <fcntl.h>
@@ -48,8 +48,8 @@ Source source_of(const UniqueFd& fd) {
   };
 }
 
-// Keeps files of git directories that are left out, because a hard link in another git directory may lead to them. They
-// are in one directory that belongs to bottle.
+// Keeps files of git directories that are left out, because a hard link in another git directory may lead to them. The
+// copies are in one directory that belongs to bottle.
 class FirstCopies {
  public:
   static Result<FirstCopies> make(const std::string& directory) {
@@ -57,13 +57,13 @@ class FirstCopies {
     return FirstCopies(directory, TRY(Tree::open(directory)));
   }
 
-  // Keeps the file if it fits, and returns it, or returns no descriptor.
+  // Keeps a copy of the file and opens it. Returns no descriptor if the file does not fit.
   Result<UniqueFd> keep(const Path& path, const TarEntry& e, const Source& body) {
     if (e.size > bytes_left_ || !TRY(tree_.file({name_of(path)}, false, body, &bytes_left_))) return UniqueFd{};
     return open(path);
   }
 
-  // Returns no descriptor if no file of this path was kept.
+  // Opens the copy of the file with this path. Returns no descriptor if none was kept.
   UniqueFd open(const Path& path) const {
     return UniqueFd(::open((directory_ + "/" + name_of(path)).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   }
@@ -202,7 +202,7 @@ class Unpacker {
     file.kind = TarEntry::Kind::file;
     file.size = static_cast<uint64_t>(st.st_size);
     Source source = source_of(fd);
-    // Many links may lead to one large file.
+    // Many links may lead to one large file, so the budget is charged for each of them.
     return part.in_git.entry(path, file, [&](char* to, size_t room) -> Result<size_t> {
       size_t n = TRY(source(to, room));
       TRY(budget_.charge(n));

@@ -167,7 +167,7 @@ Result<KeyedSet<std::string>> filtered_of(const Quarantine& q, const git::Runner
 
 namespace {
 
-// Returns the highest link in the place of a directory above this path, or the path itself if there is none.
+// Returns the highest directory above this path that came back as a link, or the path itself if there is none.
 std::string link_above(const Quarantine& q, const std::string& path) {
   for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
     if (std::string above = path.substr(0, slash); q.is<Quarantine::Link>(above)) return above;

@@ -41,8 +41,8 @@ Result<std::map<std::string, std::string>> prepare_files(Quarantine& q, const gi
 Result<KeyedSet<std::string>> filtered_of(const Quarantine& q, const git::Runner& git,
                                           const std::vector<std::string>& paths);
 
-// Returns which of these paths the tree's rules ignore. If a link came back in the place of a directory, what was below
-// it counts as ignored if the link is. May return that link, too.
+// Returns which of these paths the tree's rules ignore. If a directory came back as a link, what was below it counts as
+// ignored if the link is ignored. The result may also contain that link.
 Result<KeyedSet<std::string>> ignored_of(const Quarantine& q, const git::Runner& git,
                                          const std::vector<std::string>& paths);
 

@@ -117,8 +117,9 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
     return false;
   uint32_t count = TRY(count_of(pack.get()));
   bool few = count < kFewObjects;
-  // unpack-objects writes all objects before it checks the content of files such as .gitmodules. For the next commit
-  // with them, they would be there, and they would not be checked. index-pack here checks them without writing there.
+  // unpack-objects writes all objects before it checks the content of files such as .gitmodules. After a failed check,
+  // the objects would stay, and they would not be checked again for the next commit that has them. Therefore index-pack
+  // checks them first, and writes nothing to the operator's repository.
   if (few && count > 0) {
     auto check = q.at();
     check.input_fd = pack.get();

@@ -26,10 +26,12 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kLongestTarget = 4096, kMostTaken = 1000, kMostLeft = 200, kShortId = 12;
-// Begins a name for a stash that has no ref. No ref of the agent can have it, because git does not allow "@{" there.
+// Begins the name of a stash without a ref. No ref of the agent can have such a name, because git does not allow "@{"
+// in it.
 constexpr std::string_view kStash = "refs/stash@{";
 
-// Adds a commit that has no ref as a branch of this name, which gets the commit's id if the agent has such a branch.
+// Adds a commit without a ref as a branch of this name. Appends the commit's id to the name if the agent has such a
+// branch.
 void add_branch(std::map<std::string, std::string>& wanted, std::string name, const std::string& id) {
   auto is_taken = [&] {
     auto same = wanted.find(name), below = wanted.lower_bound(name + "/");
@@ -409,7 +411,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
     // The agent has undone what an earlier call brought. If this fails, the next pull tries again.
     (void)git::delete_refs(*origin_.repository, {prefix_ + "worktree"});
   }
-  // A ref has neither what the agent undid of the operator's changes nor uncommitted files that it removed.
+  // A ref cannot show that the agent undid changes of the operator, or that it removed files that were not committed.
   bool needs_patch = !changes_.changes.empty() && (whole_.empty() || changes_.was_changed);
   if (needs_patch && patch_.empty()) ++q_.skipped;
   if (is_repository) TRY(take_staged());

@@ -95,9 +95,10 @@ class Homecoming {
   const std::vector<std::string>& removed_refs() const { return removed_refs_; }
   // Directories without files that the agent made, with a "/" at the end. They are not taken.
   const std::vector<std::string>& empty_directories() const { return empty_directories_; }
-  // The agent's linked work trees in the workspace, of whose files only those came home that differ from what is
-  // checked out there, and the paths of files of those commits that are not there.
+  // The agent's linked work trees in the workspace. Of their files, only those came home that differ from the commit
+  // that is checked out in the work tree.
   const std::vector<std::string>& inner_work_trees() const { return inner_work_trees_; }
+  // The files of these commits that are missing from the work trees.
   const std::vector<std::string>& absent() const { return absent_; }
   const std::string& head() const { return head_; }    // the commit that the agent had checked out
   const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none

@@ -1,6 +1,7 @@
 // Leaves out what the agent has checked out in other work trees of its repository, such as those that some agents make
 // below .claude/worktrees. Their commits come home as refs, so another copy of their files would say nothing new, and
-// the agent's own git does not add them either. git itself finds what differs, so conversions are no differences.
+// the agent's own git does not add them either. git itself finds what differs, so that conversions do not count as
+// differences.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -15,7 +16,7 @@
 namespace bottle::workspace {
 namespace {
 
-// Returns whether this is a directory in the quarantine, and no link is on the way to it.
+// Returns whether this is a directory in the quarantine, and its path contains no link.
 bool is_directory(const Quarantine& q, const std::string& path) {
   std::error_code error;
   auto top = std::filesystem::canonical(q.tree(), error);
@@ -37,7 +38,8 @@ Result<std::optional<KeyedSet<std::string>>> differences(const Quarantine& q, co
     if (!conversions.modes) words.insert(words.begin(), {"-c", "core.fileMode=false"});
     return words;
   };
-  // Without the times of the files, diff-files would name them all. The status says whether any of them differs.
+  // The refresh puts the times of the files into the index. Without them, diff-files would name all files. The status
+  // only says whether any file differs, so it is ignored.
   (void)TRY(git.run(with({"update-index", "-q", "--refresh"}), options));
   auto listed = TRY(git.run(with({"diff-files", "--name-only", "-z"}), options));
   if (listed.status != 0) return std::nullopt;
@@ -51,7 +53,7 @@ Result<std::optional<KeyedSet<std::string>>> differences(const Quarantine& q, co
 
 Result<> Homecoming::leave_out_work_trees() {
   if (q_.inner_work_trees.empty()) return {};
-  // The agent's own commit may have such files.
+  // The commit that the agent has checked out may contain some of these files. They are not left out.
   KeyedSet<std::string> committed;
   if (head_ != base_) {
     auto list =

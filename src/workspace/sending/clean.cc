@@ -39,8 +39,8 @@ size_t end_of_section(std::string_view line) {
   return 0;
 }
 
-// Returns the name of the setting in a line, in lower case, also if it is commented out. `section` is the length of the
-// header before it.
+// Returns the name of the setting in a line, in lower case, even if the setting is commented out. `section` is the
+// length of the header before it.
 std::string key_in(std::string_view line, size_t section) {
   line.remove_prefix(std::min(line.find_first_not_of(" \t#;", section), line.size()));
   return lower(line.substr(0, line.find_first_of("= \t\r\n")));

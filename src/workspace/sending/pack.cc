@@ -146,7 +146,7 @@ Result<> Packer::pack_commit(const git::Runner& git, const std::vector<git::Entr
   const git::Entry* current = nullptr;
   std::string target;
   uint64_t left = 0;
-  std::optional<BlobHash> hash;  // only if the repository's ids are of another format
+  std::optional<BlobHash> hash;  // only if the repository's ids have another format than kRecorded
   reading_ = {.committed = true};
   auto end = [&]() -> Result<> {
     if (current->mode == git::kSymlink) return symlink(current->path, target);
@@ -239,7 +239,7 @@ Result<> Packer::directory(int fd, const std::string& prefix, int depth) {
     if (path == ".git/index" && reading_.with_git) continue;  // packed last, when the other files are known
     struct stat st{};
     if (::fstatat(fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;  // it was removed meanwhile
-    // A lock belongs to a git that runs now. In the bottle, nothing would ever remove it.
+    // A lock belongs to a git process that runs now. In the bottle, nothing would ever remove the lock.
     if (in_git_ && S_ISREG(st.st_mode) && name.ends_with(".lock")) continue;
     set_time_from(st);
     if (S_ISDIR(st.st_mode)) TRY(enter(fd, name, path, depth));
