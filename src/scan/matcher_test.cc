@@ -188,6 +188,29 @@ TEST(Matcher, CountsBeginningsOfPatterns) {
   }
 }
 
+// An operator's rule must not fail because of its probe, or count in every text.
+TEST(Matcher, NeedsNoBeginningOfAPattern) {
+  EXPECT_EQ(probe_of("tok[^]}]{30}"), "tok");
+  EXPECT_EQ(probe_of("tok[]}]{30}x"), "tok");
+  EXPECT_EQ(probe_of("[A-Z]{4}(?:-|)[0-9a-f]{30}"), "");
+  EXPECT_EQ(probe_of("(?:a|e|i|o)[0-9A-F]{30}"), "");
+  EXPECT_EQ(probe_of("(?:ab|e)(?:ij|kl)[0-9A-F]{30}"), "(?:ab|e)(?:ij|kl)");
+  for (const auto& [pattern, text] :
+       {std::pair("tok[^]}]{30}", "tok<hex 30>"), std::pair("tok[]}a-f]{30}x", ""),
+        std::pair("[A-Z]{4}(?:-|)[0-9a-f]{30}", "ABCD-<hex 30>"), std::pair("(?:a|e|i|o)[0-9A-F]{30}", "a<HEX 30>")}) {
+    auto rules = parse_rules("[own]\nis: b\nyes: a\nno: b\npattern: " + std::string(pattern) + "\n");
+    ASSERT_TRUE(rules) << pattern;
+    auto database = compile(*rules);
+    ASSERT_TRUE(database) << pattern << ": " << database.error().what;
+    Matcher matcher = std::move(*Matcher::load(*database));
+    EXPECT_EQ(found_by(matcher, filled(text, 3)).size(), *text ? 1u : 0u) << pattern;
+    std::string words;
+    for (int i = 0; i < 100; ++i) words += "Some words of a text in ordinary English, to which nobody objects. ";
+    size_t most = words.size() / 4;
+    EXPECT_TRUE(matcher.scan(words, [](const Match&) {}, most)) << pattern;
+  }
+}
+
 TEST(Matcher, FindsTokensOfDiscordLikeAPattern) {
   Matcher matcher =
       matcher_of("[MNO][DTjz][AEIMQUYcgk][w-z0-5][A-Za-z0-9_-]{20,22}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}");

@@ -67,9 +67,13 @@ uint32_t index_of(std::vector<CharacterSet>& sets, const std::optional<Character
   return index;
 }
 
-void add_probe(Expressions& all, uint32_t index, size_t number) {
+// Adds the probe of the last core. A valid rule stays valid: a text that is no pattern on its own, or would match too
+// often, is left out.
+void add_probe(Expressions& all, const Rule& rule, uint32_t index, size_t number) {
+  constexpr uint32_t kShortestProbe = 3;
   std::string probe = probe_of(all.cores.back());
   if (probe.empty()) return;
+  if (auto widths = widths_of(probe, rule, number); !widths || widths->least < kShortestProbe) return;
   all.texts.push_back(all.cores.emplace_back(std::move(probe)).c_str());
   all.flags.push_back(kFlags);
   all.ids.push_back(static_cast<unsigned>(all.ids.size()));
@@ -115,7 +119,7 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
   all.infos.push_back(info);
   all.numbers.push_back(number);
   all.places.push_back(place(rule, number));
-  add_probe(all, index, number);
+  add_probe(all, rule, index, number);
   return {};
 }
 

@@ -223,6 +223,9 @@ size_t end_of_atom(std::string_view text, size_t at) {
       if (!in_set && depth == 0) return i + 1;
     } else if (text[i] == '[') {
       in_set = true;
+      // A bracket at the beginning of a set is one of its characters.
+      if (text.substr(i + 1).starts_with('^')) ++i;
+      if (text.substr(i + 1).starts_with(']')) ++i;
     } else if (text[i] == '(') {
       ++depth;
     } else if (text[i] == ')' && --depth == 0) {
@@ -230,6 +233,17 @@ size_t end_of_atom(std::string_view text, size_t at) {
     }
   }
   return text.size();
+}
+
+// Returns how long the shortest of the alternatives is. A '|' separates them.
+size_t shortest_of(std::string_view alternatives) {
+  size_t shortest = alternatives.size();
+  for (size_t begin = 0; begin <= alternatives.size();) {
+    size_t end = std::min(alternatives.find('|', begin), alternatives.size());
+    shortest = std::min(shortest, end - begin);
+    begin = end + 1;
+  }
+  return shortest;
 }
 
 bool is_repetition(char c) { return std::string_view("{+*?").contains(c); }
@@ -249,7 +263,8 @@ std::string probe_of(std::string_view core) {
     bool is_wide = atom.size() > 1 && atom[0] != '\\' && (atom.size() > kFewOfSet || atom.contains('-'));
     bool is_class = atom.size() == 2 && atom[0] == '\\' && std::string_view("dswDSW").contains(atom[1]);
     // An alternative of plain texts, such as (?:AzCa|ACDb), counts like fixed characters.
-    bool is_choice = atom.starts_with("(?:") && atom.substr(3, atom.size() - 4).find_first_of("[({\\.?") == core.npos;
+    std::string_view alternatives = atom.starts_with("(?:") ? atom.substr(3, atom.size() - 4) : "";
+    bool is_choice = atom.starts_with("(?:") && alternatives.find_first_of("[({\\.?*+^$") == core.npos;
     bool is_group = atom[0] == '(' && !is_choice;
     has_many |=
         (end < core.size() && kMany.contains(core[end])) || (is_group && atom.find_first_of(kMany) != core.npos);
@@ -266,7 +281,7 @@ std::string probe_of(std::string_view core) {
       continue;
     }
     at = end;
-    count += is_choice ? kShortest : 1;
+    count += is_choice ? std::min(kShortest, shortest_of(alternatives)) : 1;
     if (count > most) most = count, best = core.substr(begin, at - begin);
   }
   if (!has_many || most < kShortest) return {};
