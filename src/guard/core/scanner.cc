@@ -38,8 +38,9 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wir
 }
 
 bool Scanner::has_known(std::string_view text) {
-  return std::ranges::any_of(scan::Detector(&catalog_).scan(text).findings,
-                             [](const scan::Finding& found) { return !found.rule; });
+  auto result = scan::Detector(&catalog_).scan(text);
+  return result.incomplete ||
+         std::ranges::any_of(result.findings, [](const scan::Finding& found) { return !found.rule; });
 }
 
 bool Scanner::repeats(std::string_view name, std::string_view value) {
