@@ -73,12 +73,6 @@ bool has_hex_row(std::string_view text) {
   return false;
 }
 
-// Returns whether the text has only hexadecimal digits and the characters that are usual between pairs of them.
-bool has_only_pairs(std::string_view text) {
-  static constexpr Set kUsual = set_of("0123456789abcdefABCDEFxX ,;:-+\\\t\r\n");
-  return std::ranges::all_of(text, [](unsigned char c) { return kUsual[c]; });
-}
-
 // Returns whether the text has no hexadecimal digits other than 0 and 1.
 bool has_only_bits(std::string_view text) { return text.find_first_of("23456789abcdefABCDEF") == text.npos; }
 

@@ -70,18 +70,6 @@ bool is_varied(std::string_view run) {
   return false;
 }
 
-// Returns whether the run is made of short words with a plus between them, as a form writes a sentence or a dump. In
-// Base64, about one digit in 64 is a plus, and fewer if it encodes text.
-bool is_joined_words(std::string_view run) {
-  constexpr size_t kFewest = 8;
-  size_t pluses = 0, letters = 0;
-  for (char c : run) {
-    if (c == '+') ++pluses, letters = 0;
-    else if (c != '\n' && c != '\r' && ++letters == kShortestRun) return false;
-  }
-  return pluses >= kFewest;
-}
-
 // Returns whether the run may be binary digits in hexadecimal, perhaps with separators between the bytes. It has few
 // different characters, because most of its pairs are "30" or "31". Looks only at its beginning.
 bool may_be_hex_of_bits(std::string_view run) {
@@ -117,7 +105,6 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
   scan_binary(view, begin, end);
   std::string_view run = view.text.substr(begin, end - begin);
   if (!is_varied(run) && !may_be_hex_of_bits(run)) return;
-  if (is_joined_words(run) && !catalog_.known_.has_unlike()) return;
   bool as_long_as_wif = end - begin == 51 || end - begin == 52;
   if (as_long_as_wif && !may_work(work::kWif)) return;
   if (!catalog_.wifs_.empty() && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))

@@ -383,6 +383,39 @@ TEST(Detector, ReadsTheWordsOfAFormOnce) {
             "github-token (base64 in percent)");
 }
 
+// Whoever sends compressed bytes, or bytes around a secret, can choose them so that their Base64 has many pluses.
+TEST(Detector, DecodesBase64WithAPlusInEveryWord) {
+  std::string token = "the token is " + filled("ghp_<alnum 36>", 3), packed("\x78\x01", 2);
+  uint32_t low = 1, high = 0;  // the checksum of zlib
+  for (size_t i = 0; i < token.size(); ++i) {
+    packed += std::string(i + 1 < token.size() ? "\0\1\0\xfe\xff" : "\1\1\0\xfe\xff", 5) + token[i];
+    low = (low + static_cast<unsigned char>(token[i])) % 65521, high = (high + low) % 65521;
+  }
+  for (uint32_t part : {high >> 8, high, low >> 8, low}) packed += static_cast<char>(part);
+  EXPECT_EQ(found(base64(packed)), "github-token (deflate)");
+  auto own = *Catalog::builtin();
+  own.add_known("pass", "x8Kd!2m~Qp4z#L9w");
+  own.build();
+  std::string text = base64(std::string(25, '>') + "x8Kd!2m~Qp4z#L9w" + std::string(24, '>'));
+  EXPECT_EQ(Detector(&own).scan(text).findings.size(), 1u) << text;
+}
+
+// The key begins with "0x", or one of its pieces has only hexadecimal digits.
+TEST(Detector, FindsKnownHexadecimalKeysInPairs) {
+  std::string digits = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+  for (std::string_view before : {"0x", "", "a key and "}) {
+    auto own = *Catalog::builtin();
+    own.add_known("key", std::string(before) + digits);
+    own.build();
+    for (std::string_view between : {" ", ",", ":"}) {
+      std::string text = "0x";
+      for (size_t at = 0; at < digits.size(); at += 2) text += std::string(between) + digits.substr(at, 2);
+      auto result = Detector(&own).scan(text);
+      EXPECT_TRUE(std::ranges::count(result.findings, "key", &Finding::name) > 0) << before << " in " << text;
+    }
+  }
+}
+
 TEST(Detector, FindsSecretsInFormsWithoutEscapes) {
   for (const auto& [text, name] :
        {std::pair("the+password+is+<alnum 20>7+and+then", "assignment"),

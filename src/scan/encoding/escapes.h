@@ -34,6 +34,13 @@ inline constexpr auto kHexDigits = [] {
 
 // Returns 0 to 15, or -1 if `c` is not a hexadecimal digit.
 constexpr int hex_digit(uint8_t c) { return kHexDigits[c]; }
+// Returns whether the text has only hexadecimal digits and the characters that are usual between pairs of them.
+constexpr bool has_only_pairs(std::string_view text) {
+  constexpr std::string_view kBetween = "xX ,;:-+\\\t\r\n";
+  for (char c : text)
+    if (hex_digit(static_cast<uint8_t>(c)) < 0 && !kBetween.contains(c)) return false;
+  return true;
+}
 
 // Returns whether the four hexadecimal digits at `digits`, or those in braces, are those of a character that
 // plain_letters() changes, or of the first half of one.

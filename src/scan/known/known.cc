@@ -205,10 +205,10 @@ void KnownSecrets::add_bytes(std::string name, std::string_view value) {
   names_.push_back(std::move(name));
   all_text_ &= std::ranges::all_of(value, is_printable);
   has_spaces_ |= value.contains(' ');
-  hex_ += std::ranges::all_of(value, [](char c) { return hex_digit(static_cast<uint8_t>(c)) >= 0; });
   std::string folded;
   fold(value, folded);
   auto add = [&](std::string_view piece) {
+    hex_ += has_only_pairs(piece) || has_only_pairs(rot13(std::string(piece)));
     dictionary_.add_exactly(secret, piece);
     dictionary_.add_exactly(secret, reversed(piece));
     dictionary_.add_exactly(secret, rot13(std::string(piece)));

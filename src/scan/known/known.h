@@ -33,7 +33,7 @@ class KnownSecrets {
   bool all_text() const { return all_text_; }
   // Returns whether a secret has a space.
   bool has_spaces() const { return has_spaces_; }
-  // Returns whether a secret consists of hexadecimal digits.
+  // Returns whether a secret, or a piece of one, is such that has_only_pairs() in escapes.h is true for it.
   bool has_hex() const { return hex_ > 0; }
   // Returns the name that was given to add().
   const std::string& name(uint32_t secret) const { return names_[secret]; }
@@ -69,7 +69,7 @@ class KnownSecrets {
   std::vector<std::string> names_;
   Dictionary dictionary_;
   bool all_text_ = true, has_unlike_ = false, has_spaces_ = false;
-  size_t hex_ = 0;      // how many secrets consist of hexadecimal digits
+  size_t hex_ = 0;      // for how many pieces has_only_pairs() is true
   std::string folded_;  // kept to allocate less
 };
 
