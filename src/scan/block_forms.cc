@@ -1,7 +1,8 @@
 // Scans what may be an HTML form, in which a '+' stands for a space and other characters are percent escapes.
 //
 // Only known secrets, rules, card and account numbers, and phrases of wallets can have spaces. A text is therefore read
-// twice: once like any other text, with each '+' as it is, and once with spaces, but then only for these.
+// twice: once like any other text, with each '+' as it is, and once with spaces, but then only for these. How these
+// are found and judged is the same for other texts.
 #include <algorithm>
 
 #include "scan/block_scan.h"
@@ -37,7 +38,7 @@ void BlockScan::scan_form_between_escapes(const View& view, const std::vector<Sp
   constexpr size_t kChecked = 32;  // bytes for a unit of work
   // Nearly every text that is not a form has a space near its beginning.
   size_t space = std::min(view.text.find(' '), view.text.find('\n'));
-  may_work(std::min(space, view.text.size()) / kChecked);
+  did_work(std::min(space, view.text.size()) / kChecked);
   if (space != view.text.npos) return;
   size_t plus = view.text.find('+');
   if (plus == view.text.npos || view.text.find('=') > plus) return;
@@ -119,7 +120,7 @@ void BlockScan::find_mnemonics(const View& view, const Spot& at) {
   each_mnemonic(view.text.substr(at.begin, at.end - at.begin), phrases_left_, [&](size_t begin, size_t end) {
     for (const Rule* rule : catalog_.words_) report(view, *rule, at.begin + begin, at.begin + end, true);
   });
-  may_work(static_cast<size_t>(before - phrases_left_) * work::kPhrase);
+  did_work(static_cast<size_t>(before - phrases_left_) * work::kPhrase);
   result_.incomplete |= phrases_left_ <= 0;
 }
 
@@ -130,6 +131,31 @@ void BlockScan::find_numbers(const View& view, const Spot& at) {
       if (rules == &catalog_.cards_ && may_work(work::kIds) && is_among_ids(view.text, at.begin, end)) continue;
       for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
     }
+}
+
+// Judges a match. Once the block has used up the work that ordinary text needs, looks only at what is near, and at
+// the rest only to find out where a credential ends.
+std::optional<Credential> BlockScan::judge_match(const View& view, const Rule& rule, const Match& match) {
+  constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
+  judging_.work = 0;
+  if (judging_left_ == 0) {
+    size_t from = match.begin - std::min(match.begin, kBefore);
+    // A password in a URL counts only with the '@' after it, and the headers of a key come before its body.
+    bool far = rule.check == Check::userinfo || rule.check == Check::pem || rule.check == Check::putty;
+    std::string_view near = view.text.substr(from, match.end + (far ? kFarAfter : kAfter) - from);
+    auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, judging_);
+    result_.judged += judging_.work;
+    did_work(judging_.work * work::kJudged);
+    if (!found) return {};
+    if (second_looks_left_ == 0) return Credential{from + found->begin, from + found->end, found->sure};
+    --second_looks_left_;
+  }
+  judging_.work = 0;
+  auto found = judge(rule, view.text, match.begin, match.end, view.joined, judging_);
+  result_.judged += judging_.work;
+  did_work(judging_.work * work::kJudged);
+  judging_left_ -= std::min(judging_left_, judging_.work);
+  return found;
 }
 
 }  // namespace bottle::scan

@@ -406,7 +406,7 @@ void BlockScan::scan_compressed(const View& view, const Spot& at) {
   size_t used = 0;
   std::string text = decompress(format->compression, packed, Detector::kMostUnpacked, used);
   // The header of gzip may claim any number of bytes for a name, so all bytes after a mark may have to be read.
-  may_work(used * work::kPacked);
+  did_work(used * work::kPacked);
   // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
   else scan_unpacked(view, text, at.begin, at.begin + used, format->name);
@@ -420,9 +420,13 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
   // Decompressed text adds to the budget as the block does, because it may be much longer than the bytes that it came
   // from.
   most_work_ += text.size() * Detector::kMostWork;
-  if (catalog_.is_steady_) steady_work_ += text.size() * Detector::kSteadyWork * (is_thorough_ ? 2 : 1);
+  if (catalog_.is_steady_) {
+    size_t more = text.size() * Detector::kSteadyWork * (is_thorough_ ? 2 : 1);
+    steady_work_ += more;
+    if (begun_size_ > 0) unsaved_ += more;
+  }
   text_left_ += text.size();  // decompressed text is limited separately
-  may_work(text.size() * work::kUnpacked);
+  did_work(text.size() * work::kUnpacked);
   scan_view({.text = text,
              .outer = &outer,
              .fixed_begin = begin,

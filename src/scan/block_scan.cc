@@ -133,17 +133,18 @@ BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& 
       most_findings_(effort == Effort::thorough ? 2 * kMostFindings : kMostFindings),
       is_thorough_(effort == Effort::thorough) {
   if (!catalog.is_steady_) return;
-  size_t own = size * Detector::kSteadyWork + Detector::kFreeSteadyWork;
-  steady_work_ = own * (is_thorough_ ? 2 : 1) + catalog.take_reserve();
+  saved_ = (size * Detector::kSteadyWork + Detector::kFreeSteadyWork) * (is_thorough_ ? 2 : 1);
+  unsaved_ = std::max(saved_, Detector::kLeastSteadyWork);
+  steady_work_ = unsaved_ + catalog.take_reserve();
 }
 
 BlockScan::~BlockScan() {
   forget_windows();
-  if (catalog_.is_steady_) catalog_.give_back(steady_work_ - std::min(steady_work_, result_.work));
+  if (catalog_.is_steady_) catalog_.give_back(steady_work_ - std::min(steady_work_, unsaved_ + result_.work));
 }
 
 size_t BlockScan::work_left() const {
-  size_t most = std::min(most_work_, steady_work_), taken = result_.work + reserved_;
+  size_t most = std::min(most_work_, steady_work_), taken = result_.work - overdrawn_ + reserved_;
   return most - std::min(most, taken);
 }
 
@@ -153,7 +154,17 @@ bool BlockScan::may_work(size_t work) {
   return !spent_;
 }
 
-void BlockScan::all(std::string_view block, bool is_joined) { scan_view({.text = block, .joined = is_joined}); }
+void BlockScan::did_work(size_t work) {
+  size_t left = work_left();
+  result_.incomplete |= spent_ |= work > left;
+  result_.work += work;
+  overdrawn_ += work - std::min(work, left);
+}
+
+void BlockScan::all(std::string_view block, bool is_joined) {
+  unsaved_ -= saved_;
+  scan_view({.text = block, .joined = is_joined});
+}
 
 void BlockScan::plain(std::string_view block) { scan_view({.text = block, .depth = Detector::kDeepest}); }
 
@@ -238,7 +249,7 @@ void BlockScan::scan_view(const View& each) {
 void BlockScan::scan_spots(const View& each, const std::vector<Region>& regions) {
   constexpr int kShallow = 2;  // deeper, what is among escapes might be too deep in the text that they decode to
   std::vector<Spot> spots;
-  may_work(work::kCompared * survey(each.text, regions, spots,
+  did_work(work::kCompared * survey(each.text, regions, spots,
                                     {.groups = !each.joined,
                                      .all_numbers = catalog_.known_.has_unlike(),
                                      .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()}));
@@ -266,7 +277,7 @@ void BlockScan::find_known(const View& view, const std::vector<Region>& regions)
 void BlockScan::find_known(const View& view, size_t begin, size_t end) {
   fold(view.text.substr(begin, end - begin), folded_);
   catalog_.known_.find(folded_, [&](uint32_t secret, size_t from, size_t to) {
-    may_work(work::kMatch);
+    did_work(work::kMatch);
     if (!has_room(false)) return;
     const std::string& name = catalog_.known_.name(secret);
     add(view, {.name = name, .what = "secret \"" + name + "\"", .sure = true}, begin + from, begin + to);
@@ -277,31 +288,25 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
   constexpr size_t kWorkForByte = 3;  // enough for values that take more than half of the text
   judging_left_ += view.text.size() * kWorkForByte;
   judging_ = {};
-  const Rule* last_rule = nullptr;  // whose match was judged last
-  size_t last_end = 0;
+  PlacedMatch last;
   for (const auto& [begin, end] : regions) {
-    for (auto& [matcher, first] : catalog_.matchers_) {
-      auto judge_each = [&, &matcher = matcher, first = first, begin = begin](Match match) {
-        const Rule& rule = catalog_.rules_[first + match.rule];
-        may_work(work::kMatch);
-        if (has_ended(view)) return matcher.stop();
-        if (result_.full && !rule.warns) return;
+    for (Catalog::Part& part : catalog_.matchers_) {
+      size_t most = 0, left = 0;  // how many cores the rest of the work permits
+      auto count_cores = [&] {
+        did_work((most - left) * work::kCore);
+        most = left = view.depth == 0 && is_thorough_ ? SIZE_MAX : work_left() / work::kCore;
+      };
+      auto examine = [&, begin = begin](Match match) {
+        count_cores();
         match.begin += begin;
         match.end += begin;
-        if (view.pluses && is_same_with_pluses(view, rule, match)) return;
-        if (&rule == last_rule && match.end == last_end && !needs_beginning(rule)) return;
-        last_rule = &rule;
-        last_end = match.end;
-        if (!match.is_name) return examine_match(view, rule, match);
-        if (view.joined) return;
-        may_work(work::kName);
-        for (size_t value : values_of_name(view.text, match.end))
-          examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
+        if (!examine_next(view, part, match, last)) part.matcher.stop();
+        count_cores();
       };
-      size_t most = view.depth == 0 && is_thorough_ ? SIZE_MAX : work_left() / work::kCore, left = most;
-      bool done = matcher.scan(view.text.substr(begin, end - begin), judge_each, left,
-                               view.pluses ? Patterns::with_spaces : Patterns::all);
-      may_work((most - left) * work::kCore);
+      count_cores();
+      bool done = part.matcher.scan(view.text.substr(begin, end - begin), examine, left,
+                                    view.pluses ? Patterns::with_spaces : Patterns::all);
+      count_cores();
       result_.incomplete |= !done;
     }
     if (view.pluses) continue;
@@ -317,10 +322,29 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
   }
 }
 
+// Examines a match unless it is like the last one. Returns whether the scan goes on.
+bool BlockScan::examine_next(const View& view, const Catalog::Part& part, const Match& match, PlacedMatch& last) {
+  const Rule& rule = catalog_.rules_[part.first + match.rule];
+  did_work(work::kMatch);
+  if (has_ended(view)) return false;
+  if (result_.full && !rule.warns) return true;
+  if (view.pluses && is_same_with_pluses(view, rule, match)) return true;
+  if (&rule == last.rule && match.end == last.end && !needs_beginning(rule)) return true;
+  last = {&rule, match.end};
+  if (!match.is_name) {
+    examine_match(view, rule, match);
+  } else if (!view.joined) {
+    did_work(work::kName);
+    for (size_t value : values_of_name(view.text, match.end))
+      examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
+  }
+  return true;
+}
+
 void BlockScan::examine_match(const View& view, const Rule& rule, const Match& match) {
   if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
-  if (view.joined) may_work(work::kJoined);
+  if (view.joined) did_work(work::kJoined);
   if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
   if (view.joined && cuts_word(view, match, rule.edge)) return;
   if (view.within_group(match.begin, rule.edge)) return;
@@ -330,31 +354,6 @@ void BlockScan::examine_match(const View& view, const Rule& rule, const Match& m
     if (view.outer->text.substr(from, to - from).find(text) != text.npos) return;
   }
   if (auto found = judge_match(view, rule, match)) report(view, rule, found->begin, found->end, found->sure);
-}
-
-// Judges a match. Once the block has used up the work that ordinary text needs, looks only at what is near, and at
-// the rest only to find out where a credential ends.
-std::optional<Credential> BlockScan::judge_match(const View& view, const Rule& rule, const Match& match) {
-  constexpr size_t kBefore = 320, kAfter = 32, kFarAfter = 320;
-  judging_.work = 0;
-  if (judging_left_ == 0) {
-    size_t from = match.begin - std::min(match.begin, kBefore);
-    // A password in a URL counts only with the '@' after it, and the headers of a key come before its body.
-    bool far = rule.check == Check::userinfo || rule.check == Check::pem || rule.check == Check::putty;
-    std::string_view near = view.text.substr(from, match.end + (far ? kFarAfter : kAfter) - from);
-    auto found = judge(rule, near, match.begin - from, match.end - from, view.joined, judging_);
-    result_.judged += judging_.work;
-    may_work(judging_.work * work::kJudged);
-    if (!found) return {};
-    if (second_looks_left_ == 0) return Credential{from + found->begin, from + found->end, found->sure};
-    --second_looks_left_;
-  }
-  judging_.work = 0;
-  auto found = judge(rule, view.text, match.begin, match.end, view.joined, judging_);
-  result_.judged += judging_.work;
-  may_work(judging_.work * work::kJudged);
-  judging_left_ -= std::min(judging_left_, judging_.work);
-  return found;
 }
 
 // The same text often comes several times, for example from two alignments or notations. A text that was scanned at

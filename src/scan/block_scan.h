@@ -115,6 +115,11 @@ class BlockScan {
   void find_known(const View& view, const std::vector<Region>& regions);
   void find_known(const View& view, size_t begin, size_t end);
   void find_credentials(const View& view, const std::vector<Region>& regions);
+  struct PlacedMatch {
+    const Rule* rule = nullptr;
+    size_t end = 0;
+  };
+  bool examine_next(const View& view, const Catalog::Part& part, const Match& match, PlacedMatch& last);
   void examine_match(const View& view, const Rule& rule, const Match& match);
   std::optional<Credential> judge_match(const View& view, const Rule& rule, const Match& match);
   void scan_joined(const View& view, const std::vector<Region>& regions);
@@ -167,6 +172,8 @@ class BlockScan {
   size_t work_left() const;
   // Counts work that is about to be done. Returns whether the block may take it. If it may not, the scan is incomplete.
   bool may_work(size_t work);
+  // Counts work that was done, even if it was more than the block may take. Then the scan is incomplete.
+  void did_work(size_t work);
   // Returns whether the scan has ended early. Where bytes that were not scanned may pass, the block itself is still
   // searched to its end in its plain form.
   bool has_ended(const View& view) const { return spent_ && (view.depth > 0 || !is_thorough_); }
@@ -187,7 +194,10 @@ class BlockScan {
   size_t judging_left_ = kFreelyJudged;  // the work of judging matches, as judge() counts it
   size_t most_work_, most_findings_;
   size_t steady_work_ = SIZE_MAX;  // what the catalog's limit for all scans permits
-  size_t reserved_ = 0;            // work that is not done yet
+  // Of this work, all() saves what it does not need for later blocks, and the rest is never saved.
+  size_t saved_ = 0, unsaved_ = 0;
+  size_t reserved_ = 0;   // work that is not done yet
+  size_t overdrawn_ = 0;  // work that was done although it was not left; takes nothing of what is reserved
   bool is_thorough_;
   bool spent_ = false;  // the scan needs more than most_work_, or there is no room for more findings
   int second_looks_left_ = kMostSecondLooks;

@@ -42,7 +42,8 @@ class Catalog {
   void allow_value(std::string_view value);
 
   // Limits the work of all scans together to Detector::kSteadyWork for each byte in the long run. For a while, scans
-  // may also use up the reserve. What a scan leaves of its own allowance fills the reserve again.
+  // may also use up the reserve. What Detector::scan() leaves of its own allowance fills the reserve again. Scans that
+  // look at the same bytes once more only take from it. A small block may always take kLeastSteadyWork.
   void limit_steady_work(size_t reserve = kReserve) {
     is_steady_ = true;
     reserve_ = most_reserve_ = reserve;
@@ -133,18 +134,19 @@ class Detector {
   // Finds only what is in the block without decoding.
   BlockResult scan_plain(std::string_view block);
 
-  static constexpr int kDeepest = 5;                    // nested encodings
-  static constexpr size_t kMostDecoded = 8;             // decoded bytes as a multiple of the block's size, plus …
-  static constexpr size_t kMostText = 5;                // those of them that may be text; Base64 is read four times
-  static constexpr size_t kMostUnpacked = 1024 * 1024;  // … this number of decompressed bytes
-  static constexpr size_t kMostWork = 28;               // for each byte of the block and of what is decompressed, …
-  static constexpr size_t kFreeWork = 320 * 1024;       // … and for each block
-  static constexpr size_t kSteadyWork = 17;             // for each byte in the long run, if it is limited, …
-  static constexpr size_t kFreeSteadyWork = 8192;       // … and for each block
-  static constexpr size_t kMostGrouped = 8192;          // bytes of groups that are put together
-  static constexpr int kMostMarks = 300;                // magic numbers that decompress to almost nothing
-  static constexpr int kMostPhrases = 60;               // word sequences whose checksum is computed
-  static constexpr int kMostTrials = 24;                // decompressions of data without a magic number
+  static constexpr int kDeepest = 5;                      // nested encodings
+  static constexpr size_t kMostDecoded = 8;               // decoded bytes as a multiple of the block's size, plus …
+  static constexpr size_t kMostText = 5;                  // those of them that may be text; Base64 is read four times
+  static constexpr size_t kMostUnpacked = 1024 * 1024;    // … this number of decompressed bytes
+  static constexpr size_t kMostWork = 28;                 // for each byte of the block and of what is decompressed, …
+  static constexpr size_t kFreeWork = 320 * 1024;         // … and for each block
+  static constexpr size_t kSteadyWork = 17;               // for each byte in the long run, if it is limited, …
+  static constexpr size_t kFreeSteadyWork = 8192;         // … and for each block
+  static constexpr size_t kLeastSteadyWork = 192 * 1024;  // what a block may always take, so that small ones pass
+  static constexpr size_t kMostGrouped = 8192;            // bytes of groups that are put together
+  static constexpr int kMostMarks = 300;                  // magic numbers that decompress to almost nothing
+  static constexpr int kMostPhrases = 60;                 // word sequences whose checksum is computed
+  static constexpr int kMostTrials = 24;                  // decompressions of data without a magic number
 
  private:
   Catalog* catalog_;

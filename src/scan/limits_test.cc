@@ -94,7 +94,7 @@ TEST(Detector, EndsWhenItsWorkIsSpent) {
   for (std::string_view piece : {"max_tokens: 40", "rpa_max_tokens: 4096"}) {
     std::string text = many(piece, size_t{32} * 1024);
     auto bounded = Detector(&catalog()).scan(text), thorough = Detector(&catalog(), Effort::thorough).scan(text);
-    EXPECT_LE(bounded.work, text.size() * Detector::kMostWork + Detector::kFreeWork) << piece;
+    EXPECT_LE(bounded.work, text.size() * (Detector::kMostWork + 2) + Detector::kFreeWork) << piece;
     EXPECT_TRUE(bounded.incomplete) << piece;
     EXPECT_LT(bounded.judged, thorough.judged) << piece;
     std::string secret = filled(" ghp_<alnum 36> ", 3);
@@ -126,6 +126,55 @@ TEST(Detector, LimitsTheWorkForManyTexts) {
   EXPECT_FALSE(scanned(clean).incomplete) << "other text passes as before";
   for (int i = 0; i < 2; ++i) (void)scanned(clean);
   EXPECT_FALSE(scanned(costly).incomplete);
+}
+
+Catalog steady_catalog(size_t reserve) {
+  auto own = *Catalog::builtin();
+  own.build();
+  own.limit_steady_work(reserve);
+  return own;
+}
+
+TEST(Detector, AlwaysPermitsTheWorkOfSmallTexts) {
+  auto own = steady_catalog(0);
+  std::string lines =
+      "0098want <hex 40> multi_ack_detailed side-band-64k ofs-delta\n0032have <hex 40>\n0032have <hex 40>\n";
+  std::string uuid = "<hex 8>-<hex 4>-4<hex 3>-a<hex 3>-<hex 12>",
+              jwt = "eyJhbGciOiJIUzI1NiJ9.eyJ<alnum 60>.<base64url 30> ";
+  std::string sums = "<hex 40>  a.tar\n<hex 40>  b.tar\n<hex 40>  c.tar\n", numbers = "[10", path = "<path d=\"M10 20";
+  for (int i = 0; i < 20; ++i) numbers += ", <digits 4>", path += " C<digits 2>.5 <digits 2>,<digits 3> <digits 2>";
+  for (const std::string& text :
+       {lines, "[\"" + uuid + "\",\"" + uuid + "\",\"" + uuid + "\"]", sums, jwt + jwt + jwt, numbers + "]",
+        path + "Z\"/>", std::string("name=Ada+<alpha 6>&mail=ada%40example.com&text=a+few+words+and+more%21+<alpha 9>"),
+        many(sums, 1300), many(jwt, 1700), many(numbers, 4000)})
+    EXPECT_FALSE(Detector(&own).scan(filled(text, 3)).incomplete) << text;
+}
+
+// A scan that looks at the same bytes once more does not fill the reserve.
+TEST(Detector, SavesTheWorkOfABlockOnce) {
+  constexpr size_t kSize = 32 * 1024;
+  auto own = steady_catalog(8 << 20);
+  std::string costly = many("DB_PASSWORD=changeme\nAPI_TOKEN=your-token-here\nSECRET_KEY=<secret>\n", kSize),
+              clean = many("Some words of a text that people write, with names and numbers in it. ", kSize);
+  while (!Detector(&own).scan(costly).incomplete) continue;
+  for (int i = 0; i < 100; ++i) {
+    (void)Detector(&own).scan_begun(clean);
+    (void)Detector(&own).scan_begun_known(clean);
+    (void)Detector(&own).scan_plain(clean);
+    (void)Detector(&own).scan("a");
+  }
+  EXPECT_TRUE(Detector(&own).scan(costly).incomplete);
+  (void)Detector(&own).scan(clean);
+  EXPECT_FALSE(Detector(&own).scan(costly).incomplete);
+}
+
+// Work that was done counts, even if it turns out to be more than the block may take.
+TEST(Detector, CountsTheWorkThatSpentTheRest) {
+  constexpr size_t kSize = 32 * 1024, kSteady = kSize * Detector::kSteadyWork + Detector::kFreeSteadyWork;
+  auto own = steady_catalog(0);
+  auto result = Detector(&own).scan(many("API_TOKEN=your-token-here 00D 00D 00D perm- 00D 00D ", kSize));
+  EXPECT_TRUE(result.incomplete);
+  EXPECT_GE(result.work, kSteady - kSize);
 }
 
 // A mark of gzip may announce a name of any length, so that all of the rest is read.
