@@ -103,7 +103,7 @@ Result<> check_extension(const Setting& setting, Settings& settings, bool& own_c
   std::string name = setting.name.substr(std::string_view("extensions.").size()), value = setting.value.value_or("");
   if (name == "objectformat") {
     auto format = object_format(value);
-    if (!format) return fail(Code::invalid, "its object ids are of an unknown format, " + one_line(value, 50));
+    if (!format) return fail(Code::invalid, "its object ids have an unknown format, " + one_line(value, 50));
     settings.format = *format;
   } else if (name == "refstorage") {
     if (value != "files")

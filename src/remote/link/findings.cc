@@ -63,7 +63,7 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, Find
   const std::string &version = engine.cgroup, &driver = engine.cgroup_driver;
   if (driver.empty() || driver == "none")
     found.warn("cgroup", the_engine + " does not use the kernel's cgroups",
-               engine.rootless ? "boot it with cgroup v2; without root, v1 cannot limit anything"
+               engine.rootless ? "boot that machine with cgroup v2; without root, v1 cannot limit anything"
                                : "check exec-opts (native.cgroupdriver) in its daemon.json");
   else  // before API 1.41 there was only cgroup v1, and it was not reported
     found.ok("cgroup", "cgroup v" + (version.empty() ? "1" : version) + ", driver " + driver);

@@ -17,7 +17,7 @@ void judge_limits(Findings& found, const EngineLimits& limits, bool is_rootless,
   if (!limits.cpus) missing.push_back("cpus");
   if (!limits.pids) missing.push_back("pids");
   if (missing.empty()) return found.ok("limits", "the engine limits memory, cpus and pids");
-  found.warn("limits", engine + " cannot limit " + joined(missing) + ", so an agent can use everything its machine has",
+  found.warn("limits", engine + " cannot limit " + joined(missing) + ", so an agent can use all that the machine has",
              is_rootless ? "on that machine, delegate the cgroup controllers to the user that runs the engine: set "
                            "Delegate=cpu memory pids in user@.service.d"
                          : "boot that machine with cgroup v2 and its controllers enabled");

@@ -252,7 +252,8 @@ Result<> index_packs(Quarantine& q, const git::Runner& git) {
   const std::string incoming = q.repository.path() + "/incoming";
   for (const auto& pack : TRY(names_in(incoming))) {
     if (++seen > kMostPacks || deadline.is_over()) {
-      q.leave(".git/objects/pack/" + pack, "not brought home, because there are too many or too large packs to read");
+      q.leave(".git/objects/pack/" + pack,
+              "not brought home, because there are too many packs to read, or they are too large");
       continue;
     }
     UniqueFd fd(::open((incoming + "/" + pack).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
