@@ -128,13 +128,14 @@ class Reception {
     git_.set_limits(limits);
     std::map<std::string, std::string> heads;
     std::map<std::string, const Inspection*> inspections;
+    uint64_t entries = in_.max_entries;  // the archive cannot have had more files
     // Handles an inner repository before the one that contains it.
     for (size_t i = all_.size(); i-- > 0;) {
       TRY(all_[i]->prepare_inspection(room_));
       for (const auto& [place, inspection] : parts_below(*all_[i], inspections))
         all_[i]->inspection().add_below(place, *inspection);
       TRY(all_[i]->take_refs());
-      TRY(all_[i]->take_files(parts_below(*all_[i], heads)));
+      TRY(all_[i]->take_files(parts_below(*all_[i], heads), entries));
       TRY(all_[i]->keep_ignored());
       // The outer repository records this commit, if the inner one is its submodule.
       heads[quarantines_[i]->place] = all_[i]->head();

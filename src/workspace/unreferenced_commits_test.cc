@@ -256,6 +256,26 @@ TEST_F(UnreferencedCommits, ADirectoryThatIsNoWorkTreeIsNotLeftOut) {
   }
 }
 
+// A few trees that contain each other many times have many files.
+TEST_F(UnreferencedCommits, WorkTreesWithTooManyFilesAreNotLeftOut) {
+  limits.inside = root + "/inside/workspace";
+  const std::string commit =
+      "t=$(git rev-parse HEAD:dir) && for i in 1 2 3; do t=$(for n in $(seq 10 27); do printf '040000 tree %s\\t%s\\n' "
+      "$t $n; done | git mktree); done && c=$(git -c user.name=a -c user.email=a@b commit-tree -m many $t) && ";
+  for (size_t trees : {1, 2, 3}) {
+    std::string add = "git worktree add -q --no-checkout x$i $c";
+    auto back = after(WorkspaceMode::clone,
+                      commit + "for i in $(seq " + std::to_string(trees) + "); do " + add + "; touch x$i/new; done");
+    EXPECT_TRUE(says(back, "work trees in the workspace: x1. ")) << back.text;
+    EXPECT_TRUE(says(back, "not in these work trees: x1/10/10/10/b.txt, ")) << back.text;
+    EXPECT_TRUE(says(back, "and 5824 more")) << back.text;
+    EXPECT_FALSE(flagged(back, "x1/.git"));
+    for (size_t i = 2; i <= trees; ++i)
+      EXPECT_NE(joined(back.flagged).find("x" + std::to_string(i) + "/.git"), std::string::npos) << back.text;
+    EXPECT_TRUE(says(back, "refs/bottle/s1/worktree")) << back.text;
+  }
+}
+
 TEST_F(UnreferencedCommits, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
   limits.inside = root + "/inside/workspace";
   git("worktree add -q " + root + "/mine");  // the operator's own

@@ -11,6 +11,7 @@
 namespace bottle::workspace {
 
 constexpr uint64_t kComparedAtMost = 4 << 20;  // a larger file is written before it is known whether it changed
+constexpr const char* kOfRepository = "not brought home, because it belongs to a repository within the tree";
 
 // Returns whether the operator has an identical entry at the path `name` of this repository. Reads `body` if it must.
 Result<bool> operator_has_identical(const Quarantine& q, const std::string& name, const TarEntry& e,

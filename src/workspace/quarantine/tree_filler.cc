@@ -16,7 +16,6 @@ namespace {
 
 constexpr size_t kLongestLink = 4095, kMostEmpty = 10'000, kMostPermissions = 1000, kLongestGitFile = 8192,
                  kMostGitFiles = 1000;
-constexpr const char* kOfRepository = "not brought home, because it belongs to a repository within the tree";
 
 }  // namespace
 

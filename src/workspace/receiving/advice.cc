@@ -25,12 +25,14 @@ std::string counted_commits(std::optional<uint64_t> count) {
   return count ? counted(*count, "commit") : "an unknown number of commits";
 }
 
-std::string some_of(const std::vector<std::string>& names) {
+std::string some_of(const std::vector<std::string>& names, size_t number) {
   std::string text;
   for (size_t i = 0; i < names.size() && i < kMostNamed; ++i) text += (i ? ", " : "") + one_line(names[i], 200);
-  if (names.size() > kMostNamed) text += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  if (number > kMostNamed) text += " and " + std::to_string(number - kMostNamed) + " more";
   return text;
 }
+
+std::string some_of(const std::vector<std::string>& names) { return some_of(names, names.size()); }
 
 class Writer {
  public:
@@ -199,10 +201,12 @@ class Writer {
   // Says what came home of the agent's linked work trees.
   void of_work_trees(const std::vector<std::unique_ptr<Homecoming>>& all) {
     std::vector<std::string> outside, inside, absent;
+    size_t number = 0;
     for (const auto& home : all) {
       outside.insert(outside.end(), home->quarantine().work_trees.begin(), home->quarantine().work_trees.end());
       inside.insert(inside.end(), home->inner_work_trees().begin(), home->inner_work_trees().end());
-      absent.insert(absent.end(), home->absent().begin(), home->absent().end());
+      absent.insert(absent.end(), home->absent().first.begin(), home->absent().first.end());
+      number += home->absent().number;
     }
     if (!outside.empty())
       add("The agent had work trees outside of the workspace, of which only the commits came home: " +
@@ -210,7 +214,7 @@ class Writer {
     if (!inside.empty())
       add("The agent had work trees in the workspace: " + some_of(inside) +
           ". Their commits came home, and so did the files there that differ from these commits.");
-    if (!absent.empty()) add("Files that are in these commits and not in these work trees: " + some_of(absent));
+    if (!absent.empty()) add("Files that are in these commits and not in these work trees: " + some_of(absent, number));
   }
 
   // Explains why some files are only in a directory, and how to take them.

@@ -375,10 +375,10 @@ Result<> Homecoming::find_empty_directories() {
   return {};
 }
 
-Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules) {
+Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries) {
   std::string message = "What session " + in_.session + " left in its workspace";
   sort_indexes(q_);
-  TRY(leave_out_work_trees());
+  TRY(leave_out_work_trees(entries));
   const auto* committed = listed_.commit == head_ ? &listed_.changes : nullptr;
   auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
   TRY(check_room(left));

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "git/repository.h"
 #include "workspace/quarantine/compare.h"
 #include "workspace/quarantine/quarantine.h"
@@ -61,8 +62,9 @@ class Homecoming {
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> prepare_inspection(uint64_t& room);
   Result<> take_refs();
-  // `submodules` has the current commits of the repositories below this one, by path.
-  Result<> take_files(const std::map<std::string, std::string>& submodules);
+  // `submodules` has the current commits of the repositories below this one, by path. `entries` is how
+  // many files the commits of the agent's linked work trees may still have.
+  Result<> take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries);
   Result<> keep_ignored();
 
   // The following functions say what came home. Their results are complete after keep_ignored().
@@ -98,8 +100,12 @@ class Homecoming {
   // The agent's linked work trees in the workspace. Of their files, only those came home that differ from the commit
   // that is checked out in the work tree.
   const std::vector<std::string>& inner_work_trees() const { return inner_work_trees_; }
-  // The files of these commits that are missing from the work trees.
-  const std::vector<std::string>& absent() const { return absent_; }
+  // Describes the files of these commits that are missing from the work trees.
+  struct Absent {
+    uint64_t number = 0;
+    std::vector<std::string> first;  // the paths of the first few
+  };
+  const Absent& absent() const { return absent_; }
   const std::string& head() const { return head_; }    // the commit that the agent had checked out
   const std::string& whole() const { return whole_; }  // the ref with all of the work; empty if there is none
   // The only branch with commits of the agent, if the agent had not checked it out at the end; otherwise empty.
@@ -110,7 +116,8 @@ class Homecoming {
  private:
   Result<> read_sent_files(const std::optional<Sent>& sent);
   Result<> make_links();
-  Result<> leave_out_work_trees();
+  Result<> leave_out_work_trees(uint64_t& entries);
+  Result<bool> leave_out(const Quarantine::WorkTree& tree, const KeyedSet<std::string>& committed, uint64_t& entries);
   Result<> find_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;
   Result<> add_unnamed(std::map<std::string, std::string>& wanted);
@@ -144,7 +151,8 @@ class Homecoming {
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_,
-      inner_work_trees_, absent_;
+      inner_work_trees_;
+  Absent absent_;
   std::vector<Ref> encoded_, unplaced_;
   std::vector<Staged> staged_;
   std::optional<uint64_t> commits_ = 0;

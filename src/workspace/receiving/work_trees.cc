@@ -11,10 +11,13 @@
 #include "base/files/full_disk.h"
 #include "base/keyed_hash.h"
 #include "git/formats/modes.h"
+#include "workspace/quarantine/leave_behind.h"
 #include "workspace/receiving/homecoming.h"
 
 namespace bottle::workspace {
 namespace {
+
+constexpr size_t kMostAbsent = 10;
 
 // Returns whether this is a directory in the quarantine, and its path contains no link.
 bool is_directory(const Quarantine& q, const std::string& path) {
@@ -51,36 +54,49 @@ Result<std::optional<KeyedSet<std::string>>> differences(const Quarantine& q, co
 
 }  // namespace
 
-Result<> Homecoming::leave_out_work_trees() {
+Result<> Homecoming::leave_out_work_trees(uint64_t& entries) {
   if (q_.inner_work_trees.empty()) return {};
   // The commit that the agent has checked out may contain some of these files. They are not left out.
   KeyedSet<std::string> committed;
+  bool is_known = true;
   if (head_ != base_) {
     auto list =
         listed_.commit == head_ ? Result<std::vector<Change>>(listed_.changes) : changes(q_, git_, base_, head_);
     TRY(check_room(list));
-    if (!list) return {};
-    for (const auto& change : *list) committed.insert(change.path);
+    is_known = list.has_value();
+    if (list)
+      for (const auto& change : *list) committed.insert(change.path);
   }
-  for (const auto& [name, tree] : q_.inner_work_trees) {
-    if (!is_directory(q_, tree.place)) continue;
-    auto entries = git::list_tree(git_, tree.head, q_.at());
-    TRY(check_room(entries));
-    auto differ = entries ? TRY(differences(q_, git_, tree, conversions())) : std::nullopt;
-    if (!differ) continue;
-    inner_work_trees_.push_back(q_.shown(tree.place));
-    for (const auto& entry : *entries) {
-      std::string path = tree.place + "/" + entry.path;
-      bool is_there = q_.paths.contains(path);
-      if (entry.mode == git::kSubmodule) q_.empty_directories.erase(path);
-      else if (!is_there) absent_.push_back(q_.shown(path));
-      bool is_own = q_.sent.contains(path) || q_.base.contains(path) || committed.contains(path);
-      if (!is_there || is_own || differ->contains(entry.path)) continue;
-      q_.paths.erase(path);
-      q_.filtered.erase(path);
-    }
-  }
+  for (const auto& [name, tree] : q_.inner_work_trees)
+    if (!is_known || !TRY(leave_out(tree, committed, entries))) q_.leave(tree.place + "/.git", kOfRepository);
   return {};
+}
+
+// Leaves out the files of one work tree. Returns false if it is not known to be one, or if there are too many files.
+Result<bool> Homecoming::leave_out(const Quarantine::WorkTree& tree, const KeyedSet<std::string>& committed,
+                                   uint64_t& entries) {
+  if (entries == 0 || !is_directory(q_, tree.place)) return false;
+  auto listed = git::list_tree(git_, tree.head, q_.at());
+  TRY(check_room(listed));
+  // A few trees of a few bytes can list millions of files. Those of the next work tree are then not listed.
+  bool is_too_long = listed ? listed->size() > entries : listed.error().code == Code::limit;
+  entries = is_too_long ? 0 : entries - (listed ? listed->size() : 0);
+  if (is_too_long || !listed) return false;
+  auto differ = differences(q_, git_, tree, conversions());
+  TRY(check_room(differ));
+  if (!differ || !*differ) return false;
+  inner_work_trees_.push_back(q_.shown(tree.place));
+  for (const auto& entry : *listed) {
+    std::string path = tree.place + "/" + entry.path;
+    bool is_there = q_.paths.contains(path);
+    if (entry.mode == git::kSubmodule) q_.empty_directories.erase(path);
+    else if (!is_there && ++absent_.number <= kMostAbsent) absent_.first.push_back(q_.shown(path));
+    bool is_own = q_.sent.contains(path) || q_.base.contains(path) || committed.contains(path);
+    if (!is_there || is_own || (*differ)->contains(entry.path)) continue;
+    q_.paths.erase(path);
+    q_.filtered.erase(path);
+  }
+  return true;
 }
 
 }  // namespace bottle::workspace
