@@ -248,11 +248,34 @@ TEST_F(UnreferencedCommits, ADirectoryThatIsNoWorkTreeIsNotLeftOut) {
   const std::string add = "git worktree add -q -b side x && ";
   for (const std::string command :
        {"rm x/.git", "echo $PWD/y/.git >.git/worktrees/x/gitdir", "echo ref: refs/heads/none >.git/worktrees/x/HEAD",
-        "echo $PWD/dir/.git >.git/worktrees/x/gitdir"}) {
+        "echo $PWD/dir/.git >.git/worktrees/x/gitdir", "git rev-parse HEAD^{tree} >.git/worktrees/x/HEAD"}) {
     auto back = after(WorkspaceMode::clone, add + command);
     EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"), "x/a.txt\nx/dir/b.txt") << command << back.text;
     EXPECT_EQ(bool(flagged(back, "x/.git: not brought home")), command != "rm x/.git");
     EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
+  }
+}
+
+TEST_F(UnreferencedCommits, AWorkTreeWhoseCommitDoesNotComeHomeIsNotLeftOut) {
+  limits.inside = root + "/inside/workspace";
+  const std::string broken =
+      "bad=$({ echo tree $(git rev-parse HEAD^{tree}) && echo parent $(git rev-parse HEAD) && "
+      "echo 'author a <a@b> 1 +0000' && echo 'committer a<a@b> 1 +0000' && echo && echo bad; } | "
+      "git hash-object -t commit -w --literally --stdin) && git worktree add -q -b side x $bad && cd x && ";
+  for (const std::string last : {"true", "git checkout -q --detach && git branch -q -D side"}) {
+    auto back = after(WorkspaceMode::clone,
+                      broken + "echo f >fresh.txt && git add fresh.txt && " + commit_ + "-m fresh && " + last);
+    EXPECT_TRUE(flagged(back, "because it is broken or incomplete")) << back.text;
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:x/fresh.txt"), "f") << back.text;
+    EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
+    EXPECT_TRUE(back.is_incomplete);
+  }
+  // A commit that came home as a part of a branch, and one that the operator has.
+  for (const std::string at : {"main~1", "main~2"}) {
+    auto back =
+        after(WorkspaceMode::clone, empty("1") + " && " + empty("2") + " && git worktree add -q --detach x " + at);
+    EXPECT_TRUE(says(back, "work trees in the workspace: x. ")) << back.text;
+    EXPECT_EQ(back.files, 0u) << back.text;
   }
 }
 

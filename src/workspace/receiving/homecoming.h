@@ -117,6 +117,7 @@ class Homecoming {
   Result<> read_sent_files(const std::optional<Sent>& sent);
   Result<> make_links();
   Result<> leave_out_work_trees(uint64_t& entries);
+  Result<bool> is_home(const std::string& id) const;
   Result<bool> leave_out(const Quarantine::WorkTree& tree, const KeyedSet<std::string>& committed, uint64_t& entries);
   Result<> find_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;

@@ -4,6 +4,7 @@
 // differences.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -72,10 +73,25 @@ Result<> Homecoming::leave_out_work_trees(uint64_t& entries) {
   return {};
 }
 
-// Leaves out the files of one work tree. Returns false if it is not known to be one, or if there are too many files.
+// Returns whether this is a commit that came home, or one that the operator has. If its history is broken, it is not.
+Result<bool> Homecoming::is_home(const std::string& id) const {
+  // What goes into a bundle is checked only later.
+  std::vector<std::string> home = unplaced_.empty() ? ids_ : std::vector<std::string>();
+  home.insert(home.end(), known_.begin(), known_.end());
+  if (std::ranges::find(home, id) != home.end()) return true;
+  auto options = q_.at();
+  options.input = id + "^{commit}\n";
+  for (const auto& each : home) options.input += "^" + each + "\n";
+  auto listed = git_.run({"rev-list", "--max-count=1", "--stdin"}, options);
+  TRY(check_room(listed));
+  return listed && listed->status == 0 && listed->out.empty();
+}
+
+// Leaves out the files of one work tree. Returns false if it is not known to be one, if its commit
+// did not come home, or if there are too many files.
 Result<bool> Homecoming::leave_out(const Quarantine::WorkTree& tree, const KeyedSet<std::string>& committed,
                                    uint64_t& entries) {
-  if (entries == 0 || !is_directory(q_, tree.place)) return false;
+  if (entries == 0 || !is_directory(q_, tree.place) || !TRY(is_home(tree.head))) return false;
   auto listed = git::list_tree(git_, tree.head, q_.at());
   TRY(check_room(listed));
   // A few trees of a few bytes can list millions of files. Those of the next work tree are then not listed.
