@@ -3,6 +3,7 @@
 #include "git/refs.h"
 #include "git/repository.h"
 #include "workspace/receiving/take.h"
+#include "workspace/sending/clean.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -323,6 +324,29 @@ TEST_F(HostileRepository, CredentialsInEverySpellingAreNotSentAndEverythingElseI
   EXPECT_NE(archive.find("[branch \"fix-token\"]\n\tremote = p\n"), std::string::npos)
       << "its settings would be another section's";
   EXPECT_NE(archive.find("# a comment \\\n[url \"https://example.org/\"]\n"), std::string::npos);
+}
+
+// git refuses a whole configuration with a line that it cannot read.
+TEST_F(HostileRepository, AConfigurationWithoutCredentialsStaysReadable) {
+  for (const auto& [line, cleaned] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"proxy = \"http://u:p@h:1\" ; ask me@x", "proxy = \"http://h:1\" "},
+           {"proxy = \"http://u:p@h:1\"; ask me@x", "proxy = \"http://h:1\";"},
+           {"proxy=h:1 # mail a@b", "proxy=h:1 "},
+           {"# proxy=u:p@h:1 # mail a@b", "# proxy=h:1 "},
+           {"proxy = \"u:p#\"@h", "proxy = \"\"h"},
+           {"proxy = http://u:p#q@h", "proxy = http://h"},
+           {"proxy = \"u:p # q@h\"", "proxy = \"h\""},
+           {"url = \"https://u:p\"@h/x", "url = \"https://\"h/x"},
+           {"url = \"https://u:p\\\"@h/x\"", "url = \"https://h/x\""},
+           {"url = https://u:p#q@h/x", "url = https://h/x"},
+           {"url = \"https://h\" ; https://u:p@h", "url = \"https://h\" ; https://h"},
+           {"uri = \"https://h/?key=a\\\"b\"", "uri = \"https://h/\""},
+           {"url = h # a \\\n\tproxy = u:p@h:1", "url = h # a \\\n\tproxy = h:1"},
+       }) {
+    EXPECT_EQ(without_credentials("[a]\n\t" + line + "\n"), "[a]\n\t" + cleaned + "\n");
+    put(root + "/config", without_credentials("[a]\n\t" + line + "\n"));
+    git("config --file " + root + "/config --list");
+  }
 }
 
 TEST_F(HostileRepository, CredentialsInLogsAreNotSent) {
