@@ -63,6 +63,28 @@ TEST_F(Report, RepositoriesThatShareTheirFilesWithAnotherCopyComeHome) {
   }
 }
 
+// A build tool links its results, and the operator may build, too, while the agent works.
+TEST_F(Report, AnIgnoredHardLinkIsOnlyFlaggedIfItIsToBeKept) {
+  put(repo + "/.gitignore", "/target/\n");
+  git("add -A"), git("commit -qm rules");
+  for (bool keep : {false, true}) {
+    limits.keep_ignored = keep;
+    put(repo + "/target/app", std::string(2 << 20, 'x'));
+    fs::remove(repo + "/target/link");
+    fs::create_symlink("app", repo + "/target/link");
+    auto sent = pack(WorkspaceMode::copy);
+    put(repo + "/target/app", "the operator's\n");
+    unpack();
+    sh("cd " + inside + "/target && ln app app2 && ln -P link link2");
+    run({"tar", "--sort=name", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
+    auto back = take(*read_file(root + "/in.tar"), sent.base);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(flagged(*back, "target/app2: not brought home, because it is a hard link to a file whose content"), keep);
+    EXPECT_EQ(back->skipped, keep ? 1u : 0u) << joined(back->flagged);
+    EXPECT_TRUE(says(*back, keep ? "target/link2" : "not taken: target/ (2 files)")) << back->text;
+  }
+}
+
 TEST_F(Report, ManyLinksToALargeFileCountAsManyFiles) {
   pack(WorkspaceMode::copy);
   unpack();

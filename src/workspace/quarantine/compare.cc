@@ -200,9 +200,9 @@ class Comparison {
     }
     for (const auto& path : aliases) {
       const auto* was = find(before_, q_.as<Quarantine::Alias>(path)->path);
-      if (!was)
-        q_.leave(path, "not brought home, because it is a hard link to a file whose content bottle does not keep");
-      else if (ignored_.contains(path)) changes_.ignored.push_back({path, was->mode, was->object});
+      if (ignored_.contains(path))
+        changes_.ignored.push_back({path, was ? was->mode : git::kFile, was ? was->object : ""});
+      else if (!was) q_.leave(path, kUnknownTarget);
       else now_[path] = {path, was->mode, was->object};
     }
     if (changes_.ignored.empty()) return {};

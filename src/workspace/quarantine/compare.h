@@ -12,6 +12,9 @@
 
 namespace bottle::workspace {
 
+constexpr const char* kUnknownTarget =
+    "not brought home, because it is a hard link to a file whose content bottle does not keep";
+
 // Says what the agent left in the files of one repository. compare() makes it.
 struct AgentChanges {
   // Files that differ from what was sent and are neither ignored, nor in `filtered` or `unpatched`.
@@ -23,7 +26,7 @@ struct AgentChanges {
                                    // places
   bool was_changed = false;        // the operator had already changed some of the changed files
   // Files and links that git ignores and that the agent made or changed. Only hard links to unchanged files have an
-  // object, because they are not on the disk.
+  // object, because they are not on the disk. They have none if the content of that file is no longer known.
   std::vector<Change> ignored;
   std::set<std::string> shared_directories;  // those with files that git does not ignore; empty if `ignored` is
   // Files that the agent made or changed and that a git filter converts. They are in none of the trees, because filters

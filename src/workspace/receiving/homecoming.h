@@ -83,7 +83,8 @@ class Homecoming {
   const std::vector<Staged>& staged() const { return staged_; }  // what came home of the agent's indexes
   const Inspection& inspection() const { return *inspection_; }
   Inspection& inspection() { return *inspection_; }
-  // Links that git ignores and that the operator asked to keep: "path → target". They are not kept.
+  // Links that git ignores and that the operator asked to keep: "path → target", or only the path of a
+  // hard link to an unchanged link. They are not kept.
   const std::vector<std::string>& ignored_links() const { return ignored_links_; }
   // What git ignores and was not kept: its size, and a short form of `agent_changes().ignored`, such as "dist/".
   uint64_t ignored_bytes() const { return ignored_bytes_; }

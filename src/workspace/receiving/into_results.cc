@@ -143,6 +143,8 @@ Result<> Homecoming::keep_ignored() {
     add_directories_above(path, shared);
     // A link among the files could make a later copy of them write somewhere else.
     if (const auto* link = q_.as<Quarantine::Link>(path)) ignored_links_.push_back(path + " → " + link->target);
+    else if (file.mode == git::kSymlink) ignored_links_.push_back(path);
+    else if (file.object.empty() && q_.is<Quarantine::Alias>(path)) leave()(path, kUnknownTarget);
     else list.push_back(file);
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
