@@ -63,6 +63,23 @@ TEST_F(Report, RepositoriesThatShareTheirFilesWithAnotherCopyComeHome) {
   }
 }
 
+// The outer repository has the objects already, and the inner one does not.
+TEST_F(Report, ANestedRepositoryThatSharesItsFilesWithACloneComesHome) {
+  sh("git clone -q " + repo + " " + root + "/lib");
+  git("commit -q --allow-empty -m newer");
+  sh("mv " + root + "/lib " + repo + "/lib");
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  sh("cd " + inside +
+     "/lib && git fetch -q .. main && git merge -q --ff-only FETCH_HEAD && cd .. && "
+     "git clone -q lib aaa && tar -C .. --sort=name --format=pax -cf " +
+     root + "/in.tar workspace");
+  ASSERT_NE(sh("tar -tvf " + root + "/in.tar | grep -c '^h.* workspace/lib/.git/objects/'"), "0");
+  auto back = take(*read_file(root + "/in.tar"), sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(git("log -1 --format=%s refs/bottle/s1/heads/main", repo + "/lib"), "newer") << back->text;
+}
+
 // A build tool links its results, and the operator may build, too, while the agent works.
 TEST_F(Report, AnIgnoredHardLinkIsOnlyFlaggedIfItIsToBeKept) {
   put(repo + "/.gitignore", "/target/\n");

@@ -125,7 +125,7 @@ class Unpacker {
     }
     if (auto git = std::ranges::find_if(own, is_git_directory); git != own.end()) {
       UniqueFd kept;
-      if (e.kind == TarEntry::Kind::file && may_be_linked(*part.q, Path(git + 1, own.end())))
+      if (e.kind == TarEntry::Kind::file && may_be_linked(Path(git + 1, own.end())))
         kept = TRY(first_.keep(*path, e, body));
       return part.in_tree.leave(own, e, kept ? source_of(kept) : body);
     }
@@ -185,11 +185,13 @@ class Unpacker {
     return found ? *found : parts_[0];
   }
 
-  // Returns whether a GitFiller would take a file of this path, which is relative to a git directory.
-  static bool may_be_linked(const Quarantine& q, const Path& path) {
-    if (path.empty() || q.known_objects.empty() || path[0] == "hooks" || path[0] == "modules" || path[0] == "lfs")
-      return false;
-    return path[0] != "objects" || is_new_object(q, path);
+  // Returns whether the GitFiller of any repository would take a file of this path, which is relative to a git
+  // directory. A link to the file may be in any of them.
+  bool may_be_linked(const Path& path) const {
+    if (path.empty() || path[0] == "hooks" || path[0] == "modules" || path[0] == "lfs") return false;
+    return std::ranges::any_of(parts_, [&](const Part& part) {
+      return !part.q->known_objects.empty() && (path[0] != "objects" || is_new_object(*part.q, path));
+    });
   }
 
   // Handles an entry of the part's git directory. A hard link counts as a file if its content is known.
