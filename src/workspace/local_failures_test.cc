@@ -1,8 +1,10 @@
 // Tests that a failure of git that this machine caused is not taken for broken data. What git would have said is then
 // unknown, so nothing may count as brought home or as left behind.
 #include "base/files/full_disk.h"
+#include "git/formats/modes.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"
+#include "workspace/receiving/keep_files.h"
 #include "workspace/receiving/take.h"
 
 namespace bottle::workspace {
@@ -157,6 +159,21 @@ TEST_F(LocalFailures, AnAgentCannotPretendThatADiskIsFull) {
     EXPECT_TRUE(flagged(*back, "the pack is broken"));
     EXPECT_TRUE(back->is_incomplete);
   }
+}
+
+// The quarantine has no file for a hard link to an unchanged file, so git reads the content.
+TEST_F(LocalFailures, AHardLinkToALargeFileDoesNotKeepOthersFromComingHome) {
+  put(repo + "/large", std::string(5000, 'x'));
+  Quarantine q;
+  q.root = root + "/quarantine";
+  q.repository = *git::Directory::make(root + "/view", {.alternates = {repo + "/.git/objects"}});
+  std::vector<Change> list = {{"a", git::kFile, git("hash-object -w large")},
+                              {"b", git::kFile, git("hash-object a.txt")}};
+  std::string left;
+  ASSERT_TRUE(copy_files(q, *git::Runner::make(root, {.answer = 4096}), list, root + "/kept", 1 << 20,
+                         [&](const std::string& path, const std::string& why) { left += path + ": " + why; }));
+  EXPECT_EQ(left, "a: not brought home as a file, because it is larger than the limit");
+  EXPECT_EQ(*read_file(root + "/kept/b"), *read_file(repo + "/a.txt"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "git/formats/modes.h"
@@ -65,7 +66,13 @@ Result<> write_files(const Quarantine& q, const git::Runner& git, const std::vec
       continue;
     }
     // This is another name of an unchanged file.
-    auto [status, text, complaint] = TRY(git.run({"cat-file", "blob", change.object}, q.at()));
+    auto read = git.run({"cat-file", "blob", change.object}, q.at());
+    TRY(check_room(read));
+    if (!read && read.error().code == Code::limit) {
+      leave(change.path, "not brought home as a file, because it is larger than the limit");
+      continue;
+    }
+    auto [status, text, complaint] = TRY(std::move(read));
     if (status != 0) return fail(Code::unavailable, "git cat-file: " + folded(complaint));
     bool done = TRY(tree.file(*path, change.mode == git::kExecutable, source_of(text), &most));
     if (!done) leave(change.path, kImpossible);
