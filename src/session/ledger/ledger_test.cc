@@ -9,6 +9,8 @@
 #include <atomic>
 #include <filesystem>
 
+#include <nlohmann/json.hpp>
+
 #include "base/files/file.h"
 #include "base/files/unreadable_test.h"
 #include "session/ledger/info.h"
@@ -175,7 +177,7 @@ TEST(Ledger, IsRefusedIfOthersCanHaveWrittenIt) {
     return view ? Code::internal : view.error().code;
   };
   ASSERT_EQ(code(), Code::internal);
-  for (std::string path : {directory + "/ledger", directory, scratch.directories.sessions, scratch.path}) {
+  for (const std::string& path : {directory + "/ledger", directory, scratch.directories.sessions, scratch.path}) {
     struct stat st{};
     ASSERT_EQ(::stat(path.c_str(), &st), 0);
     ::chmod(path.c_str(), st.st_mode | 0002);
