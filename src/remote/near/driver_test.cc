@@ -373,8 +373,9 @@ class Adopted : public ::testing::Test {
     EXPECT_TRUE(ledger && ledger->note({.session = "one", .machine = address, .plan = job_.plan}));
     job_.remote = wire::RemoteJob{.address = address, .task = wire::RemoteJob::Task::adopt};
     EXPECT_TRUE(write_file_atomically(root() + "/hello", wire::encode(wire::Hello{}) + "\n"));
+    // Descriptor 3 keeps the connection open, which would end if cat(1) had only the file.
     ssh_.does("exit 0",
-              "[ -e " + root() + "/there ] || exit 1; cat " + root() + "/hello; exec cat >>" + root() + "/got");
+              "[ -e " + root() + "/there ] || exit 1; cat " + root() + "/hello; exec cat 3>&1 >>" + root() + "/got");
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     client_.reset(ends[0]);
