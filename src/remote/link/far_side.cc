@@ -95,13 +95,11 @@ Result<> write_until(int fd, std::string_view bytes, const std::stop_token& stop
   return {};
 }
 
-using Clock = std::chrono::steady_clock;
-
-// Reads at most 64 KB. After a stop or at the time `until`, no longer waits for the end: the master process of ssh
-// keeps the pipe open until the remote program ends, which may never happen.
-std::string read_to_end(int fd, const std::stop_token& stop, Clock::time_point until = Clock::time_point::max()) {
+// Reads at most 64 KB. After a stop or the deadline, no longer waits for the end: the master process of ssh keeps the
+// pipe open until the remote program ends, which may never happen.
+std::string read_to_end(int fd, const std::stop_token& stop, Deadline deadline = Deadline::never()) {
   std::string text;
-  while (text.size() < 65536 && !stop.stop_requested() && Clock::now() < until) {
+  while (text.size() < 65536 && !stop.stop_requested() && !deadline.is_over()) {
     if (!wait_readable(fd, kLookForStopMs)) continue;
     char buffer[4096];
     ssize_t n = ::read(fd, buffer, sizeof buffer);
@@ -337,7 +335,7 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
   auto done = read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
   if (done || done.error().code != Code::closed) return done;
   // The far side has ended. Its error output, which comes with its end, says why.
-  std::string why = folded(read_to_end(child.err(), stop_, Clock::now() + std::chrono::seconds(2)), 500);
+  std::string why = folded(read_to_end(child.err(), stop_, Deadline::in(std::chrono::seconds(2))), 500);
   if (why.empty()) return done;
   return fail(Code::closed, words[0] + " on " + main_.target().to_string() + " failed: " + why);
 }
