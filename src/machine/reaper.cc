@@ -16,6 +16,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -67,21 +68,23 @@ bool needs_reaper(const Record& record, int64_t now, const std::string& settled)
   return unsettled || abandoned(record, now);
 }
 
-// Waits until the VM needs its reaper or the record is gone. Returns false if nothing is left to do.
-bool wait_for_the_end(const std::string& name, const Directories& directories, const SteadyTime& time,
-                      const std::string& settled) {
+// Waits until the VM needs its reaper, and returns the record that says so. Returns nothing if the record is gone, so
+// that nothing is left to do. Nothing may read the record a second time to decide on the destruction: if that failed, a
+// VM whose work is not home would look like one of which nothing is known.
+std::optional<Record> wait_for_the_end(const std::string& name, const Directories& directories, const SteadyTime& time,
+                                       const std::string& settled, const Loader& load_record) {
   UniqueFd owner;
   int watched = 0;
   for (;;) {
-    auto record = load(name, directories);  // the record may change while we wait
+    auto record = load_record(name, directories);  // the record may change while we wait
     // If the record is gone, nothing is left to do. A record that cannot be read now is read again, because this error
     // does not mean that the VM may be destroyed.
-    if (!record && !is_recorded(name, directories)) return false;
+    if (!record && !is_recorded(name, directories)) return std::nullopt;
     if (!record) {
       std::this_thread::sleep_for(std::chrono::seconds(5));
       continue;
     }
-    if (needs_reaper(*record, time.now(), settled)) return true;
+    if (needs_reaper(*record, time.now(), settled)) return std::move(*record);
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
       // The identity was checked first, so the descriptor is of the owner and not of a later process with its id.
@@ -139,7 +142,7 @@ bool reaper_alive(const std::string& name, const Directories& directories) {
 // The lock is taken first, so that a second reaper of the same VM does nothing. Then the loop waits, fetches and
 // destroys until the provider confirms that the VM is gone.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
-         const std::function<int64_t()>& clock) {
+         const std::function<int64_t()>& clock, const Loader& load_record) {
   // The end of the terminal, Ctrl-C and a starter that has died must not end it.
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Directories directories = Directories::from(environment);
@@ -158,10 +161,10 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   // The owner may change while the work is fetched, for example because the operator attaches to the session.
   DestroyOptions options{.environment = environment,
                          .only_if = [&](const Record& now) { return needs_reaper(now, time.now(), settled); }};
-  for (int pause = 5; wait_for_the_end(name, directories, time, settled); pause = std::min(pause * 2, 300)) {
-    auto record = load(name, directories);
-    // The work is fetched only while time is left. Without a record, the VM's address and key are unknown.
-    if (record && time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
+  for (int pause = 5; auto record = wait_for_the_end(name, directories, time, settled, load_record);
+       pause = std::min(pause * 2, 300)) {
+    // The work is fetched only while time is left.
+    if (time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
       // A VM that still needs its reaper could not be held, perhaps because this machine's disk is full, so this turn
       // would begin again at once.
       auto now = load(name, directories);
@@ -172,7 +175,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
     }
     // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
     // and the session must learn that now.
-    if (record && record->keep && time.now() < record->until && !has_ended(*record, directories, options)) {
+    if (record->keep && time.now() < record->until && !has_ended(*record, directories, options)) {
       settled = text_of(record->owner);
       pause = 1;
       continue;
@@ -180,7 +183,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
     // The record names the provider.
     auto gone = destroy_vm(name, "", directories, options, {});
     if (gone && gone->confirmed) {
-      if (record) session.after(*record);
+      session.after(*record);
       return 0;
     }
     if (!gone && gone.error().code == Code::conflict) continue;  // it has an owner again

@@ -30,8 +30,9 @@ struct Reaping {
 
 // Runs the reaper. Ends when the VM is confirmed gone, no matter which process destroyed it, or if the VM already has
 // another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. `clock` is
-// read only once, at the beginning, so that setting the clock later has no effect.
+// read only once, at the beginning, so that setting the clock later has no effect. `load_record` reads the record.
+using Loader = std::function<Result<Record>(const std::string& name, const Directories& directories)>;
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
-         const std::function<int64_t()>& clock = now_seconds);
+         const std::function<int64_t()>& clock = now_seconds, const Loader& load_record = load);
 
 }  // namespace bottle::machine

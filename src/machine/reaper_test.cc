@@ -394,6 +394,29 @@ TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
   }
 }
 
+// A read can fail for a passing reason, such as descriptors that are used up.
+TEST_F(Machine, ARecordThatCannotBeReadForAMomentDoesNotMeanThatTheVmMayBeDestroyed) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, directories_));
+  constexpr int kAsked = 42;
+  pid_t child = ::fork();
+  if (child == 0) {
+    int reads = 0;
+    auto load_record = [&](const std::string& name, const Directories& directories) -> Result<Record> {
+      return ++reads == 2 ? fail(Code::limit, "too many open files") : load(name, directories);
+    };
+    auto fetch = [](const Record&) { return ::_exit(kAsked), false; };
+    ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, now_seconds, load_record));
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), kAsked) << "nobody asked for the work on it";
+  EXPECT_EQ(calls(), 0);
+}
+
 TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   good();
   Reaping session{[&](const Record&) { return write_file_atomically(cloud() + "/../fetched", "").has_value(); },
