@@ -45,14 +45,29 @@ bool take_lock(int fd) {
   return false;
 }
 
+constexpr int64_t kLateSeconds = 600;
+
 // Returns the time of day at which this process began, advanced by the boot clock. Setting the clock in the meantime,
 // as NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
 class SteadyTime {
  public:
-  explicit SteadyTime(int64_t now) : ahead_(now - static_cast<int64_t>(boot_seconds())) {}
-  int64_t now() const { return static_cast<int64_t>(boot_seconds()) + ahead_; }
+  explicit SteadyTime(const std::function<int64_t()>& clock) : clock_(clock), begun_(boot()), ahead_(clock_() - begun_) {}
+  int64_t now() const { return boot() + ahead_; }
+
+  // Returns when a VM's time is up. If it was up before this process began, the clock may be wrong: a machine that has
+  // just started sets it only once it has a network. Nobody may have tried to fetch the work of a dead owner, so that
+  // gets ten minutes, in which the clock is read again.
+  int64_t end_of(const Record& record) {
+    auto is_late = [&] { return record.owner.dead() && record.until <= begun_ + ahead_; };
+    if (is_late()) ahead_ = clock_() - boot();
+    return is_late() ? begun_ + ahead_ + kLateSeconds : record.until;
+  }
 
  private:
+  static int64_t boot() { return static_cast<int64_t>(boot_seconds()); }
+
+  std::function<int64_t()> clock_;
+  int64_t begun_;  // by the boot clock
   int64_t ahead_;
 };
 
@@ -63,15 +78,15 @@ std::string text_of(const ProcessIdentity& process) {
 
 // Returns whether a VM needs its reaper now: it is abandoned, or it is kept and may have the work of an owner that
 // died. `settled` is the last owner whose work was handled.
-bool needs_reaper(const Record& record, int64_t now, const std::string& settled) {
+bool needs_reaper(const Record& record, SteadyTime& time, const std::string& settled) {
   bool unsettled = record.keep && !record.held && record.owner.dead() && text_of(record.owner) != settled;
-  return unsettled || abandoned(record, now);
+  return unsettled || (!record.held && ownerless(record)) || time.now() >= time.end_of(record);
 }
 
 // Waits until the VM needs its reaper, and returns the record that says so. Returns nothing if the record is gone, so
 // that nothing is left to do. Nothing may read the record a second time to decide on the destruction: if that failed, a
 // VM whose work is not home would look like one of which nothing is known.
-std::optional<Record> wait_for_the_end(const std::string& name, const Directories& directories, const SteadyTime& time,
+std::optional<Record> wait_for_the_end(const std::string& name, const Directories& directories, SteadyTime& time,
                                        const std::string& settled, const Loader& load_record) {
   UniqueFd owner;
   int watched = 0;
@@ -84,7 +99,7 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
       std::this_thread::sleep_for(std::chrono::seconds(5));
       continue;
     }
-    if (needs_reaper(*record, time.now(), settled)) return std::move(*record);
+    if (needs_reaper(*record, time, settled)) return std::move(*record);
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
       // The identity was checked first, so the descriptor is of the owner and not of a later process with its id.
@@ -92,22 +107,22 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
     Poller poller;
     poller.watch(owner.get());
     // The wait is at most 5 s, because a record can change without an event.
-    poller.wait(static_cast<int>(std::clamp<int64_t>(record->until - time.now(), 1, 5) * 1000));
+    poller.wait(static_cast<int>(std::clamp<int64_t>(time.end_of(*record) - time.now(), 1, 5) * 1000));
     // If the owner has ended and the next turn cannot tell, this descriptor would wake us again and again, too.
     if (owner && poller.readable(owner.get())) owner = UniqueFd();
   }
 }
 
-// Calls `before` until the VM's time is up. A machine that answers forever, a byte at a time, must not delay its
+// Calls `before`, and waits for it as long as time is `left`. A machine that answers forever, a byte at a time, must not delay its
 // destruction.
 bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record,
-                           const SteadyTime& time) {
+                           std::chrono::seconds left) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
   // The thread is detached and has copies: after the time is up, nothing waits for it, and it may outlive this
   // function.
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
-  bool told = ended.wait_for(std::chrono::seconds(record.until - time.now())) == std::future_status::ready;
+  bool told = ended.wait_for(left) == std::future_status::ready;
   return !told || ended.get();
 }
 
@@ -156,21 +171,22 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
   if (!mine) return 0;
 
-  SteadyTime time(clock());
+  SteadyTime time(clock);
   std::string settled;
   // The owner may change while the work is fetched, for example because the operator attaches to the session.
   DestroyOptions options{.environment = environment,
-                         .only_if = [&](const Record& now) { return needs_reaper(now, time.now(), settled); }};
+                         .only_if = [&](const Record& now) { return needs_reaper(now, time, settled); }};
   for (int pause = 5; auto record = wait_for_the_end(name, directories, time, settled, load_record);
        pause = std::min(pause * 2, 300)) {
+    int64_t left = time.end_of(*record) - time.now();
     // The work is fetched only while time is left.
-    if (time.now() < record->until && !before_its_time_is_up(session.before, *record, time)) {
+    if (left > 0 && !before_its_time_is_up(session.before, *record, std::chrono::seconds(left))) {
       // A VM that still needs its reaper could not be held, perhaps because this machine's disk is full, so this turn
       // would begin again at once.
       auto now = load(name, directories);
-      bool held = now && !needs_reaper(*now, time.now(), settled);
+      bool held = now && !needs_reaper(*now, time, settled);
       if (held) pause = 1;
-      std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(record->until - time.now(), 1, pause)));
+      std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(time.end_of(*record) - time.now(), 1, pause)));
       continue;
     }
     // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,

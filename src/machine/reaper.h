@@ -21,16 +21,17 @@ bool reaper_alive(const std::string& name, const Directories& directories);
 
 // Holds the callbacks with which the code for sessions helps the reaper.
 struct Reaping {
-  // Called when the owner is dead and the time is not up. It may fetch what is on the VM, hold it, or destroy it.
-  // Returns true if nothing on the VM is needed any longer. The reaper then destroys the VM, unless it is kept. After
-  // false, the reaper calls this again later.
+  // Called when the owner is dead and the time is not up, or was up when the reaper began. It may fetch what is on the
+  // VM, hold it, or destroy it. Returns true if nothing on the VM is needed any longer. The reaper then destroys the
+  // VM, unless it is kept. After false, the reaper calls this again later.
   std::function<bool(const Record&)> before;
   std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };
 
 // Runs the reaper. Ends when the VM is confirmed gone, no matter which process destroyed it, or if the VM already has
 // another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. `clock` is
-// read only once, at the beginning, so that setting the clock later has no effect. `load_record` reads the record.
+// read only at the beginning, so that setting the clock later has no effect; only if the time of a VM with a dead owner
+// was up by then, `before` is called for ten more minutes, and the clock is read again. `load_record` reads the record.
 using Loader = std::function<Result<Record>(const std::string& name, const Directories& directories)>;
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock = now_seconds, const Loader& load_record = load);

@@ -443,5 +443,40 @@ TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
+// A machine that has just started may have a clock that is hours ahead, until it is set by the network's.
+TEST_F(Machine, AReaperThatBeginsWhenTheTimeIsUpTriesToFetchTheWork) {
+  good();
+  constexpr int64_t kDay = 86400;
+  std::string fetched = root_ / "fetched";
+  for (bool can_fetch : {true, false}) {
+    auto vm = prepare_vm(spec());
+    ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+    vm->record.until = now_seconds() + 3600;
+    vm->record.owner.start_time = "1";
+    ASSERT_TRUE(save(vm->record, directories_));
+    Reaping session{[&](const Record&) {
+                      if (!can_fetch) (void)hold("vm-1", directories_);
+                      return write_file_atomically(fetched, "") && can_fetch;
+                    },
+                    [](const Record&) {}};
+    pid_t child = ::fork();
+    // The clock is not set in the meantime.
+    if (child == 0) ::_exit(reap("vm-1", environment_, session, [] { return now_seconds() + 2 * kDay; }));
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+    bool ended = false;
+    while (!(ended = ::waitpid(child, nullptr, WNOHANG) == child) && std::chrono::steady_clock::now() < until &&
+           (can_fetch || !std::filesystem::exists(fetched)))
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_TRUE(std::filesystem::remove(fetched)) << can_fetch;
+    EXPECT_EQ(ended, can_fetch);
+    EXPECT_EQ(std::filesystem::is_empty(cloud()), can_fetch);
+    if (ended) continue;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    // It is held, and its time is not up by the corrected clock.
+    EXPECT_EQ(reap_while_the_clock_is_set(2 * kDay, environment_, session, std::chrono::milliseconds(300)), -1);
+  }
+}
+
 }  // namespace
 }  // namespace bottle::machine
