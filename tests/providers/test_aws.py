@@ -19,15 +19,15 @@ def api():
     assert left == [], "left at the cloud"
 
 
-def vm_of(api, directory, name="bottle-x1", **kwargs):
+def vm_of(api, directory, path, name="bottle-x1", **kwargs):
     # The command tries each call only once, because its retries would only slow down the tests.
-    env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "not-a-secret", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+    env = {"PATH": path, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "not-a-secret", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
     return Vm("aws", str(directory), name=name, env=env, **{"region": "eu-central-1", "endpoint_url": api.url, **kwargs})
 
 
 @pytest.fixture
-def vm(api, tmp_path):
-    return vm_of(api, tmp_path)
+def vm(api, tmp_path, aws_path):
+    return vm_of(api, tmp_path, aws_path)
 
 
 def test_a_machine_is_created_listed_and_destroyed(api, vm):
@@ -63,6 +63,14 @@ def test_a_machine_is_created_listed_and_destroyed(api, vm):
     assert vm.run("destroy").json == {"status": "gone"}, "already gone is success"
 
 
+def test_the_installed_command_creates_and_destroys_a_machine(api, tmp_path):
+    """The other tests run it as awscli_once.py does."""
+    vm = vm_of(api, tmp_path, "/usr/bin:/bin")
+    assert vm.create() in api.instances
+    assert vm.run("ssh-info").json["host"].startswith("203.0.113.")
+    vm.destroy()
+
+
 def test_a_later_vm_of_the_same_name_is_created(api, vm):
     """EC2 still knows the client token of the first one, and refuses it with other parameters."""
     first = vm.create()
@@ -77,8 +85,8 @@ def test_a_later_vm_of_the_same_name_is_created(api, vm):
     vm.destroy()
 
 
-def test_a_vm_whose_name_no_cloud_allows_can_be_confirmed_gone(api, tmp_path):
-    vm = vm_of(api, tmp_path, name="bottle-x-")
+def test_a_vm_whose_name_no_cloud_allows_can_be_confirmed_gone(api, tmp_path, aws_path):
+    vm = vm_of(api, tmp_path, aws_path, name="bottle-x-")
     assert vm.run("create").status not in (0, AGAIN)
     assert vm.run("destroy").json == {"status": "gone"}
     assert vm.status() == "gone"
@@ -144,9 +152,9 @@ def test_all_pages_are_read_and_only_our_machines_are_listed(api, vm, tmp_path):
     api.instances.clear()
 
 
-def test_a_machine_of_another_owner_is_left_alone(api, vm, tmp_path):
+def test_a_machine_of_another_owner_is_left_alone(api, vm, tmp_path, aws_path):
     vm.create()
-    other = vm_of(api, tmp_path / "other")
+    other = vm_of(api, tmp_path / "other", aws_path)
     other.env["BOTTLE_OWNER"] = "another"
     done = other.run("create")
     assert done.status == 1 and "another owner (bottle-owner=0a1b2c3d)" in done.err, done

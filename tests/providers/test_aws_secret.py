@@ -32,9 +32,9 @@ def put(vm, value, **env):
     return child.returncode, out, err
 
 
-def test_a_secret_reaches_the_vm(tmp_path):
+def test_a_secret_reaches_the_vm(tmp_path, aws_path):
     with SsmApi() as api, MetadataApi() as metadata:
-        vm = vm_of(api, tmp_path, secret_profile="bottle-reader")
+        vm = vm_of(api, tmp_path, aws_path, secret_profile="bottle-reader")
         status, _, err = put(vm, VALUE, BOTTLE_OPT_SECRET_PROFILE="")
         assert status == NOT_SET_UP and "secret-profile" in err
         vm.create()
@@ -70,16 +70,16 @@ def test_a_secret_reaches_the_vm(tmp_path):
         assert not api.parameters and not api.groups
 
 
-def test_a_secret_that_was_left_is_listed(tmp_path):
+def test_a_secret_that_was_left_is_listed(tmp_path, aws_path):
     with SsmApi() as api:
-        vm = vm_of(api, tmp_path, secret_profile="bottle-reader")
+        vm = vm_of(api, tmp_path, aws_path, secret_profile="bottle-reader")
         for value in (VALUE, "second"):
             assert put(vm, value)[0] == 0
         assert [p["Value"] for p in api.parameters.values()] == ["second"]
         assert vm.status() == "deleting", "not gone: a secret is left"
         assert vm.machines() == [{"id": "secret/%s/token" % vm.name, "kind": "secret", "status": "running", "name": vm.name, "session": "x1",
                                   "owner": "0a1b2c3d"}]
-        other = vm_of(api, tmp_path / "other", secret_profile="bottle-reader")
+        other = vm_of(api, tmp_path / "other", aws_path, secret_profile="bottle-reader")
         other.env["BOTTLE_OWNER"] = "another"
         assert put(other, "third")[0] == 1 and other.status() == "gone" and other.run("destroy").json == {"status": "gone"}
         assert [p["Value"] for p in api.parameters.values()] == ["second"], "another owner's is left alone"

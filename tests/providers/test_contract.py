@@ -65,10 +65,10 @@ def test_hcloud(tmp_path):
 
 
 @pytest.mark.skipif(not have("aws"), reason="aws is not installed (scripts/setup does it)")
-def test_aws(tmp_path):
+def test_aws(tmp_path, aws_path):
     with Ec2Api() as api:
-        env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "not-a-secret", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
-        assert conforms("aws", tmp_path, env, {"region": "eu-central-1", "endpoint-url": api.url}, in_flight=15) == []
+        env = {"PATH": aws_path, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "not-a-secret", "AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+        assert conforms("aws", tmp_path, env, {"region": "eu-central-1", "endpoint-url": api.url}) == []
 
 
 def test_command(tmp_path):
