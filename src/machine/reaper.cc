@@ -51,7 +51,8 @@ constexpr int64_t kLateSeconds = 600;
 // as NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
 class SteadyTime {
  public:
-  explicit SteadyTime(const std::function<int64_t()>& clock) : clock_(clock), begun_(boot()), ahead_(clock_() - begun_) {}
+  explicit SteadyTime(const std::function<int64_t()>& clock)
+      : clock_(clock), begun_(boot()), ahead_(clock_() - begun_) {}
   int64_t now() const { return boot() + ahead_; }
 
   // Returns when a VM's time is up. If it was up before this process began, the clock may be wrong: a machine that has
@@ -113,8 +114,8 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
   }
 }
 
-// Calls `before`, and waits for it as long as time is `left`. A machine that answers forever, a byte at a time, must not delay its
-// destruction.
+// Calls `before`, and waits for it as long as time is `left`. A machine that answers forever, a byte at a time, must
+// not delay its destruction.
 bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record,
                            std::chrono::seconds left) {
   auto done = std::make_shared<std::promise<bool>>();
@@ -186,7 +187,8 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
       auto now = load(name, directories);
       bool held = now && !needs_reaper(*now, time, settled);
       if (held) pause = 1;
-      std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(time.end_of(*record) - time.now(), 1, pause)));
+      std::this_thread::sleep_for(
+          std::chrono::seconds(std::clamp<int64_t>(time.end_of(*record) - time.now(), 1, pause)));
       continue;
     }
     // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
