@@ -68,7 +68,7 @@ mount -t sysfs none /sys 2>/dev/null || true
 BOTTLE_VM_TICK=1 python3 -c 'import json, os; argv = json.load(open("/srv/bootcmd")); os.execvp(argv[0], argv)'
 unshare --mount /usr/sbin/sshd -f /etc/ssh/sshd_config -E /srv/sshd.log  # whose sessions see this machine's interfaces: this /sys stays there
 umount /sys 2>/dev/null || true
-dockerd --data-root /var/lib/docker --exec-root /run/docker --pidfile /run/docker.pid -H unix:///run/docker.sock --group 4243 --dns 20.30.40.53 >/srv/dockerd.log 2>&1 &
+GOGC=400 dockerd --data-root /var/lib/docker --exec-root /run/docker --pidfile /run/docker.pid -H unix:///run/docker.sock --group 4243 --dns 20.30.40.53 >/srv/dockerd.log 2>&1 &
 exec python3 -c '
 import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # and with it all that is here
