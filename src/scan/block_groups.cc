@@ -253,12 +253,24 @@ bool BlockScan::is_of_pairs(const View& view, const Spot& groups) const {
   return groups.end <= view.dump_end && is_in_dump(view.text, view.dump, groups.begin, groups.end);
 }
 
+// Returns whether the digits of the groups have a known secret, as its hexadecimal digits in reverse order are. What
+// pairs of them decode to does not show it.
+bool BlockScan::has_known_digits(const View& view, const Spot& groups) {
+  if (catalog_.known_.empty() || !may_work((groups.end - groups.begin) * work::kGrouped)) return false;
+  Decoded digits;
+  ungroup(view.text, {groups.begin, groups.end, groups.period}, digits);
+  fold(digits.text, folded_);
+  bool found = false;
+  catalog_.known_.find(folded_, [&](uint32_t, size_t, size_t) { found = true; });
+  return found;
+}
+
 // Puts the groups together and adds the result to the texts, which are short and therefore scanned as one.
 void BlockScan::collect_groups(const View& view, const Spot& at, GroupTexts& texts) {
   // Groups in a text that was itself put together are chance.
   if (view.joined) return;
   scan_dumps(view, at);
-  if (may_work((at.end - at.begin) * work::kCompared) && is_of_pairs(view, at)) return;
+  if (may_work((at.end - at.begin) * work::kCompared) && is_of_pairs(view, at) && !has_known_digits(view, at)) return;
   // Groups are normally short. Longer ones are cut off here, because they would take as long as the rest of the
   // block.
   size_t end = std::min<size_t>(at.end, at.begin + grouped_left_ / at.period * at.period);

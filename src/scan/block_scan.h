@@ -153,6 +153,7 @@ class BlockScan {
   bool scan_dump(const View& view, size_t begin);
   void scan_dumps(const View& view, const Spot& groups);
   bool is_of_pairs(const View& view, const Spot& groups) const;
+  bool has_known_digits(const View& view, const Spot& groups);
 
   // Returns whether the same text was decoded before, at no greater depth, and remembers it. Two kinds of escapes in
   // one text decode to the same text in either order.

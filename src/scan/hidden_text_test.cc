@@ -482,5 +482,19 @@ TEST(Detector, FindsKnownSecretsBeyondLatin1InUtf16) {
   }
 }
 
+TEST(Detector, FindsHexadecimalDigitsInReverseOrderInDumpsAndPairs) {
+  auto reversed = [](std::string_view value) {
+    std::string out(value.rbegin(), value.rend());
+    for (char& c : out) c = static_cast<char>((c & 15) << 4 | (c >> 4 & 15));
+    return out;
+  };
+  for (size_t word : {1u, 2u})
+    EXPECT_NE(found(dump(std::string(10, 9) + reversed(kKnown), "%08zx:", word, true)), "") << word;
+  auto own = *Catalog::builtin();
+  own.add_known("pin", "Kq7-Zm93vXe");
+  own.build();
+  EXPECT_FALSE(Detector(&own).scan("bytes " + each(reversed("Kq7-Zm93vXe"), "%02x", " ") + " .").findings.empty());
+}
+
 }  // namespace
 }  // namespace bottle::scan
