@@ -372,12 +372,23 @@ bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
   for (const Format& format : {Format{Compression::brotli, "brotli"}, Format{Compression::deflate, "deflate"}}) {
     if (trials_left_ <= 0) return false;
     --trials_left_;
-    if (!may_work(work::kTrial)) return false;
     // Without a magic number, the first few kilobytes of output must look like text before more is decompressed.
-    std::string text = decompressed(format.compression, packed, 4096, used);
+    std::string text = attempt(format.compression, packed, 4096, used);
     if (text.size() >= kShortestPacked && is_text(text)) return with(format);
   }
   return false;
+}
+
+// Decompresses at most `most` bytes. What the attempt costs is counted even if it gives nothing: any number of them may
+// share their bytes, as entries of a zip file whose headers lead to the same data.
+std::string BlockScan::attempt(Compression compression, std::string_view packed, size_t most, size_t& used) {
+  used = 0;
+  if (!may_work(work::kTrial)) return {};
+  Unpacked unpacked = decompressed(compression, packed, most, work_left());
+  used = unpacked.used;
+  did_work(unpacked.work + used * work::kPacked);
+  if (unpacked.spent) result_.incomplete = spent_ = true;
+  return std::move(unpacked.text);
 }
 
 // Returns at most `most` bytes, and nothing once the block's budget is spent. Then the scan is incomplete, but only if
@@ -385,10 +396,9 @@ bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
 // of all if the text goes on. What goes on is not scanned, so it must not remain if a finding is replaced.
 std::string BlockScan::decompress(Compression compression, std::string_view packed, size_t most, size_t& used) {
   constexpr size_t kSample = 256;
-  if (!may_work(work::kTrial)) return {};
   bool spent = unpacked_left_ < kSample;
   size_t limit = spent ? kSample : std::min(most, unpacked_left_);
-  std::string text = decompressed(compression, packed, limit, used);
+  std::string text = attempt(compression, packed, limit, used);
   if (text.size() >= limit) used = packed.size();
   if (!spent) return text;
   result_.incomplete |= has_text(text) || has_packed(text);
@@ -405,8 +415,6 @@ void BlockScan::scan_compressed(const View& view, const Spot& at) {
   }
   size_t used = 0;
   std::string text = decompress(format->compression, packed, Detector::kMostUnpacked, used);
-  // The header of gzip may claim any number of bytes for a name, so all bytes after a mark may have to be read.
-  did_work(used * work::kPacked);
   // Magic numbers that occur by chance, or that are meant to keep the scan busy, decompress to almost nothing.
   if (text.size() < 8) --marks_left_;
   else scan_unpacked(view, text, at.begin, at.begin + used, format->name);
@@ -439,6 +447,7 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
 // is found as it is.
 void BlockScan::scan_zip_entries(const View& view) {
   constexpr size_t kHeader = 30, kMethod = 8, kNameSize = 26, kExtraSize = 28, kDeflated = 8;
+  constexpr size_t kEmpty = 2;  // the deflated form of an empty file, as packages of Python have in each directory
   // The search looks for the second half of the magic number, because it is rarer than the first half.
   constexpr std::string_view kMark = "PK\3\4", kEnd = "\3\4";
   auto number = [&](size_t at) {
@@ -451,9 +460,15 @@ void BlockScan::scan_zip_entries(const View& view) {
     if (begin + kHeader > view.text.size() || number(begin + kMethod) != kDeflated) continue;
     size_t data = begin + kHeader + number(begin + kNameSize) + number(begin + kExtraSize);
     if (data >= view.text.size()) continue;
+    std::string_view packed = view.text.substr(data);
+    if (marks_left_ <= 0) {
+      result_.incomplete |= has_control(packed);
+      return;
+    }
     size_t used = 0;
-    std::string text = decompress(Compression::deflate, view.text.substr(data), Detector::kMostUnpacked, used);
+    std::string text = decompress(Compression::deflate, packed, Detector::kMostUnpacked, used);
     if (text.size() >= 8) scan_unpacked(view, text, begin, data + used, "zip");
+    else if (used > kEmpty) --marks_left_;
   }
 }
 

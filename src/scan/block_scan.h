@@ -166,6 +166,7 @@ class BlockScan {
   // Scans a decoded text if it may contain something. `by_chance` says that it was read at another alignment, so that
   // only its readable parts can be text.
   void scan_decoded(const View& outer, const Decoded& decoded, std::string_view encoding, bool by_chance = false);
+  std::string attempt(Compression compression, std::string_view packed, size_t most, size_t& used);
   std::string decompress(Compression compression, std::string_view packed, size_t most, size_t& used);
   bool unpack(const View& outer, const Decoded& decoded);
   void scan_unpacked(const View& outer, const std::string& text, size_t begin, size_t end, std::string_view encoding);

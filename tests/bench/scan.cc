@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "scan/content/empty_blocks_test.h"
 #include "scan/detector.h"
 #include "scan_input.h"
 
@@ -41,6 +42,21 @@ double nanoseconds_a_byte(Detector& detector, const std::string& text, int round
     best = std::min(best, (cpu_nanoseconds() - begin) / static_cast<double>(bytes));
   }
   return best;
+}
+
+// Returns blocks of so many headers and of data that all of them lead to. `sizes` is where a header has the sizes of
+// its two fields.
+std::string leading_to_the_same(std::string_view header, size_t sizes, size_t count) {
+  std::string block, data = empty_blocks((kBlock - count * header.size()) / 59 * 2);
+  for (size_t i = count; i > 0; --i) {
+    size_t skipped = (i - 1) * header.size(), first = std::min<size_t>(skipped, 0xffff), at = block.size() + sizes;
+    block += header;
+    for (size_t size : {first, skipped - first})
+      if (at + 1 < block.size()) block[at++] = static_cast<char>(size), block[at++] = static_cast<char>(size >> 8);
+  }
+  block += data;
+  block.resize(kBlock);
+  return repeated([&](size_t) { return block; });
 }
 
 struct Input {
@@ -138,6 +154,10 @@ std::vector<Input> slow_inputs() {
       {"entries of zip files", repeated([&](size_t) {
          return "PK\3\4" + std::string("\x14\0\0\0\x08\0", 6) + std::string(16, '\0') + std::string("\1\0\0\0aK", 6);
        })},
+      {"entries of zip files that share their data",
+       leading_to_the_same(std::string("PK\3\4\x14\0\0\0\x08", 9) + std::string(21, '\0'), 26, 300)},
+      {"headers of gzip that share their data",
+       leading_to_the_same(std::string("\x1f\x8b\x08\4\0\0\0\0\0\3\0\0", 12), 10, 900)},
       {"wide characters", repeated([&](size_t i) { return std::string{static_cast<char>('a' + i % 26), '\0'}; })},
   };
 }

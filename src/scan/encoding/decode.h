@@ -138,10 +138,15 @@ Decoded plain_letters(std::string_view text, size_t begin, size_t end);
 // Returns the number of bytes of the character at `at` if plain_letters() changes it, and otherwise 0.
 size_t unusual_letter(std::string_view text, size_t at);
 
-// The compressed formats. Decompression stops at the end, at an error, and after `most` bytes.
 enum class Compression : uint8_t { gzip, zlib, deflate, zstd, brotli };
-// Sets `used` to the number of bytes that it took.
-std::string decompressed(Compression compression, std::string_view bytes, size_t most, size_t& used);
+struct Unpacked {
+  std::string text;
+  size_t used = 0;     // the number of bytes that were taken
+  size_t work = 0;     // the work that depends on neither number of bytes, in the unit of BlockResult::work
+  bool spent = false;  // it ended because more of such work was needed
+};
+// Decompresses until the end, an error, `most` bytes of text, or until it would take more than `most_work`.
+Unpacked decompressed(Compression compression, std::string_view bytes, size_t most, size_t most_work);
 // Frees the large windows that decompressed() keeps for the next frame. Call it after each block.
 void forget_windows();
 

@@ -3,6 +3,9 @@
 // Most attempts fail, because every file has two or three bytes that look like a magic number. A failed attempt must
 // therefore cost little: decoders with large windows are kept from one attempt to the next, output grows in small
 // pieces, and the header of a zstd frame is checked before a decoder sees it.
+//
+// A few bytes can also make a decoder build large tables and then end the block without output. Each decoder is
+// therefore stopped where its tables begin, and their work is counted before the next ones.
 #include <brotli/decode.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -10,7 +13,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "scan/encoding/decode.h"
 #include "scan/encoding/peek.h"
@@ -28,6 +33,21 @@ struct EndInflate {
 
 constexpr size_t kPiece = 4 * 1024;  // the output grows by this much
 
+// What decoders cost in addition to their bytes, as in BlockResult::work. Measured with blocks that are made to be
+// slow.
+constexpr size_t kBlockEnds = 120;                   // for each block of deflate and zstd
+constexpr size_t kTables = 300, kMostTables = 8000;  // for each byte of the header of a block of deflate, and at most
+constexpr size_t kFrameTables = 400, kMostFrame = 6000;  // the same for each byte of a compressed block of zstd
+constexpr size_t kIdle = 100;                            // for each byte of brotli without output
+constexpr size_t kTable = 5000, kBytesOfTable = 8;       // for each table of brotli, and bytes of it for one unit
+
+// Counts the work of one attempt. Returns whether it may take it.
+bool take(Unpacked& unpacked, size_t most, size_t work) {
+  unpacked.spent = unpacked.spent || work > most - std::min(most, unpacked.work);
+  if (!unpacked.spent) unpacked.work += work;
+  return !unpacked.spent;
+}
+
 // Calls `step` with room for more output until it reports the end or the output has `most` bytes. `step` returns how
 // many bytes it wrote, and sets `going`.
 template <typename F>
@@ -41,45 +61,109 @@ std::string grown(size_t most, F step) {
   return out;
 }
 
-// Decompresses gzip, zlib or deflate: `window` says which, as for inflateInit2.
-std::string inflated(int window, std::string_view bytes, size_t most, size_t& used) {
+// Returns the size of the header of a gzip member (RFC 1952 §2.3): 0 if this is none, and more than all bytes if it is
+// not whole. Any number of headers may claim that the same bytes belong to their names, so zlib does not read them.
+size_t gzip_header(std::string_view bytes) {
+  constexpr size_t kFixed = 10, kExtraSize = 2, kChecksum = 2;
+  constexpr unsigned kDeflate = 8, kHasChecksum = 2, kHasExtra = 4, kHasName = 8, kHasComment = 16, kReserved = 0xe0;
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  if (bytes.size() < kFixed || byte(2) != kDeflate || byte(3) & kReserved) return 0;
+  unsigned flags = byte(3);
+  size_t end = kFixed;
+  if (flags & kHasExtra) {
+    if (end + kExtraSize > bytes.size()) return bytes.size() + 1;
+    end += kExtraSize + byte(end) + size_t{256} * byte(end + 1);
+  }
+  for (unsigned text : {kHasName, kHasComment})
+    if (flags & text) {
+      size_t zero = end < bytes.size() ? bytes.find('\0', end) : bytes.npos;
+      if (zero == bytes.npos) return bytes.size() + 1;
+      end = zero + 1;
+    }
+  return end + (flags & kHasChecksum ? kChecksum : 0);
+}
+
+// Decompresses zlib or deflate: `window` says which, as for inflateInit2.
+Unpacked inflated(int window, std::string_view bytes, size_t most, size_t most_work) {
   // The stream is kept, because its window takes 40 KB and most attempts end within a few bytes.
   thread_local std::unique_ptr<z_stream, EndInflate> stream;
+  Unpacked unpacked;
   if (!stream) {
     stream.reset(new z_stream{});
-    if (inflateInit2(stream.get(), window) != Z_OK) return {};
+    if (inflateInit2(stream.get(), window) != Z_OK) return unpacked;
   } else if (inflateReset2(stream.get(), window) != Z_OK) {
-    return {};
+    return unpacked;
   }
   stream->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream->avail_in = static_cast<uInt>(bytes.size());
-  std::string out = grown(most, [&](char* to, size_t room, bool& going) {
+  uInt header = stream->avail_in;  // the input that was left where the header of the block begins
+  bool in_header = true;
+  unpacked.text = grown(most, [&](char* to, size_t room, bool& going) {
+    constexpr int kBlockEnd = 128, kHeaderEnd = 256;
+    constexpr uInt kNoTables = 6;  // a longer header has tables
     stream->next_out = reinterpret_cast<Bytef*>(to);
     stream->avail_out = static_cast<uInt>(room);
-    // If room is left, all input was used. The output so far is the result, even if the data goes on outside of the
-    // block.
-    going = inflate(stream.get(), Z_SYNC_FLUSH) == Z_OK && stream->avail_out == 0;
+    // Returns after each header and each block. That can need no input, because some bits were read before.
+    int result = inflate(stream.get(), Z_TREES);
+    bool at_header_end = stream->data_type & kHeaderEnd, at_block_end = stream->data_type & kBlockEnd;
+    // If room is left elsewhere, all input was used. The output so far is the result, even if the data goes on outside
+    // of the block.
+    going = (result == Z_OK || result == Z_BUF_ERROR) && (at_header_end || at_block_end || stream->avail_out == 0);
+    if (in_header && (at_header_end || !going)) {
+      size_t size = header - stream->avail_in;
+      going &= take(unpacked, most_work, kBlockEnds + (size > kNoTables ? std::min(size * kTables, kMostTables) : 0));
+    }
+    in_header = (in_header && !at_header_end) || at_block_end;
+    if (at_block_end) header = stream->avail_in;
     return room - stream->avail_out;
   });
-  used = bytes.size() - stream->avail_in;
-  return out;
+  unpacked.used = bytes.size() - stream->avail_in;
+  return unpacked;
 }
 
-// Returns whether the bytes, which begin with zstd's magic number, go on like a frame and its first block (RFC 8878).
-// Costs much less than an attempt.
-bool begins_frame(std::string_view bytes) {
-  constexpr size_t kMark = 4, kHeader = 3;
-  if (bytes.size() <= kMark) return false;
+Unpacked gunzipped(std::string_view bytes, size_t most, size_t most_work) {
+  constexpr size_t kTrailer = 8;
+  size_t header = gzip_header(bytes);
+  if (header == 0 || header >= bytes.size()) return {.used = std::min(header, bytes.size())};
+  constexpr int kBare = -15;
+  Unpacked unpacked = inflated(kBare, bytes.substr(header), most, most_work);
+  unpacked.used = std::min(header + unpacked.used + kTrailer, bytes.size());
+  return unpacked;
+}
+
+constexpr size_t kBlockHeader = 3;  // of zstd
+
+struct FrameBlock {
+  size_t end = 0;  // where the next block begins
+  bool is_last = false;
+  bool has_tables = false;
+};
+
+// Returns the block of a zstd frame that begins there (RFC 8878, section 3.1.1.2), or nothing if its header is invalid
+// or not whole.
+std::optional<FrameBlock> frame_block(std::string_view bytes, size_t at) {
+  constexpr unsigned kLargest = 128 * 1024, kRepeated = 1, kCompressed = 2, kReserved = 3;
+  if (at + kBlockHeader > bytes.size()) return {};
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  unsigned header = byte(at) | byte(at + 1) << 8 | static_cast<unsigned>(byte(at + 2)) << 16;
+  unsigned type = header >> 1 & 3, size = header >> 3;
+  if (type == kReserved || size > kLargest) return {};
+  return FrameBlock{at + kBlockHeader + (type == kRepeated ? 1 : size), (header & 1) != 0, type == kCompressed};
+}
+
+// Returns where the first block begins of the frame that begins with zstd's magic number, or nothing if what follows
+// that is not like a frame and its first block (RFC 8878). Costs much less than an attempt.
+std::optional<size_t> first_block(std::string_view bytes) {
+  constexpr size_t kMark = 4;
+  if (bytes.size() <= kMark) return {};
   auto byte = [&](size_t at) { return static_cast<unsigned char>(bytes[at]); };
   unsigned descriptor = byte(kMark);
   bool reserved = descriptor & 8, single = descriptor & 0x20;
   static constexpr size_t kDictionary[] = {0, 1, 2, 4}, kContent[] = {0, 2, 4, 8};
   size_t content = kContent[descriptor >> 6];
   size_t block = kMark + 1 + (single ? 0 : 1) + kDictionary[descriptor & 3] + (single && content == 0 ? 1 : content);
-  if (reserved || block + kHeader > bytes.size()) return false;
-  constexpr unsigned kLargestBlock = 128 * 1024, kReserved = 3;
-  unsigned header = byte(block) | byte(block + 1) << 8 | static_cast<unsigned>(byte(block + 2)) << 16;
-  return (header >> 1 & 3) != kReserved && header >> 3 <= kLargestBlock;
+  if (reserved || !frame_block(bytes, block)) return {};
+  return block;
 }
 
 using ZstdStream = std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)>;
@@ -89,43 +173,83 @@ ZstdStream& zstd_stream() {
   return stream;
 }
 
-// Returns at most `most` decoded bytes, or those before the first mistake.
-std::string unzstd(std::string_view bytes, size_t most, size_t& used) {
-  if (!begins_frame(bytes)) return {};
+// Returns at most `most` decoded bytes, or those before the first mistake. The decoder gets one block after another.
+Unpacked unzstd(std::string_view bytes, size_t most, size_t most_work) {
+  Unpacked unpacked;
+  auto next = first_block(bytes);
+  if (!next) return unpacked;
   ZstdStream& stream = zstd_stream();
   if (!stream) {
     constexpr int kLargestWindow = 23;  // a power of two: 8 MB, which the format asks every reader to accept
     stream.reset(ZSTD_createDStream());
-    if (!stream) return {};
+    if (!stream) return unpacked;
     ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kLargestWindow);
   }
   ZSTD_DCtx_reset(stream.get(), ZSTD_reset_session_only);
-  ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
-  std::string text = grown(most, [&](char* to, size_t room, bool& going) {
+  ZSTD_inBuffer in{bytes.data(), *next, 0};
+  unpacked.text = grown(most, [&](char* to, size_t room, bool& going) {
     ZSTD_outBuffer out{to, room, 0};
     size_t result = ZSTD_decompressStream(stream.get(), &out, &in);
-    going = !ZSTD_isError(result) && result != 0 && (out.pos == room || in.pos < in.size) && out.pos > 0;
+    going = !ZSTD_isError(result) && result != 0;
+    if (!going || out.pos == room) return out.pos;
+    going = in.pos == in.size && in.size < bytes.size();
+    if (!going) return out.pos;
+    auto block = next ? frame_block(bytes, *next) : std::nullopt;
+    if (block) {
+      size_t size = block->end - *next, tables = std::min(size * kFrameTables, kMostFrame);
+      going = take(unpacked, most_work, kBlockEnds + (block->has_tables ? tables : 0));
+      next = block->is_last ? std::nullopt : std::optional(block->end);
+    }
+    // After the last block comes only a checksum.
+    in.size = std::min(bytes.size(), block ? block->end : bytes.size());
     return out.pos;
   });
-  used = in.pos;
-  return text;
+  unpacked.used = in.pos;
+  return unpacked;
 }
 
+// Counts the tables that a decoder of brotli allocates for each block, even if few bytes describe them. What is larger
+// than any table is its window, most of which it may never touch.
+struct BrotliTables {
+  Unpacked& unpacked;
+  size_t most_work;
+  int free = 4;  // those of the decoder itself, and the first ones that most attempts fail with
+  static void* allocate(void* self, size_t size) {
+    constexpr size_t kLargest = 2 << 20;
+    auto& tables = *static_cast<BrotliTables*>(self);
+    size_t work = kTable + (size <= kLargest ? size / kBytesOfTable : 0);
+    if (tables.free > 0) --tables.free, work = 0;
+    return take(tables.unpacked, tables.most_work, work) ? std::malloc(size) : nullptr;
+  }
+  static void release(void*, void* address) { std::free(address); }
+};
+
 // Brotli has no magic number, so any bytes may be given. Returns what could be decoded before the first mistake.
-std::string unbrotli(std::string_view bytes, size_t most, size_t& used) {
+Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
+  Unpacked unpacked;
+  BrotliTables tables{unpacked, most_work};
   std::unique_ptr<BrotliDecoderState, void (*)(BrotliDecoderState*)> state(
-      BrotliDecoderCreateInstance(nullptr, nullptr, nullptr), BrotliDecoderDestroyInstance);
-  size_t in_left = bytes.size();
+      BrotliDecoderCreateInstance(&BrotliTables::allocate, &BrotliTables::release, &tables),
+      BrotliDecoderDestroyInstance);
+  if (!state) return unpacked;
+  size_t given = 0, left = 0, written = 0;
   auto* in = reinterpret_cast<const uint8_t*>(bytes.data());
-  std::string text = grown(most, [&](char* to, size_t room, bool& going) {
-    size_t left = room;
+  unpacked.text = grown(most, [&](char* to, size_t room, bool& going) {
+    constexpr size_t kAtOnce = 1024;
+    size_t room_left = room;
     auto* next = reinterpret_cast<uint8_t*>(to);
-    auto result = BrotliDecoderDecompressStream(state.get(), &in_left, &in, &left, &next, nullptr);
-    going = result == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT;
-    return room - left;
+    size_t size = std::min(kAtOnce, bytes.size() - given);
+    // Blocks of metadata have no output.
+    if (left == 0 && given > written) going = take(unpacked, most_work, std::min(size, given - written) * kIdle);
+    if (left == 0 && going) given += size, left = size;
+    auto result = BrotliDecoderDecompressStream(state.get(), &left, &in, &room_left, &next, nullptr);
+    written += room - room_left;
+    going &= result == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT ||
+             (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT && given < bytes.size());
+    return room - room_left;
   });
-  used = bytes.size() - in_left;
-  return text;
+  unpacked.used = given - left;
+  return unpacked;
 }
 
 }  // namespace
@@ -136,19 +260,18 @@ void forget_windows() {
   if (stream && ZSTD_sizeof_DStream(stream.get()) > kLargestKept) stream.reset();
 }
 
-std::string decompressed(Compression compression, std::string_view bytes, size_t most, size_t& used) {
-  used = 0;
+Unpacked decompressed(Compression compression, std::string_view bytes, size_t most, size_t most_work) {
   switch (compression) {
     case Compression::gzip:
-      return inflated(15 + 16, bytes, most, used);
+      return gunzipped(bytes, most, most_work);
     case Compression::zlib:
-      return inflated(15, bytes, most, used);
+      return inflated(15, bytes, most, most_work);
     case Compression::deflate:
-      return inflated(-15, bytes, most, used);
+      return inflated(-15, bytes, most, most_work);
     case Compression::zstd:
-      return unzstd(bytes, most, used);
+      return unzstd(bytes, most, most_work);
     case Compression::brotli:
-      return unbrotli(bytes, most, used);
+      return unbrotli(bytes, most, most_work);
   }
   return {};
 }

@@ -1,0 +1,86 @@
+// Checks that compressed bytes cost a message what they cost the guard, even if they decode to almost nothing.
+#include <gtest/gtest.h>
+
+#include "scan/content/compress_test.h"
+#include "scan/content/empty_blocks_test.h"
+#include "scan/disguise_test.h"
+
+namespace bottle::scan {
+namespace {
+
+constexpr size_t kTail = 24 * 1024;
+std::string tail() { return empty_blocks(kTail / 59 * 2); }
+
+// Returns headers of entries of a zip file that all lead to the same data.
+std::string zip_entries(size_t count, std::string_view data) {
+  constexpr size_t kHeader = 30;
+  std::string out;
+  for (; count > 0; --count) {
+    size_t skipped = (count - 1) * kHeader, name = std::min<size_t>(skipped, 0xffff), extra = skipped - name;
+    out.append("PK\3\4\x14\0\0\0\x08\0", 10).append(16, '\0');
+    for (size_t size : {name, extra}) out += {static_cast<char>(size), static_cast<char>(size >> 8)};
+  }
+  return out.append(data);
+}
+
+// Returns headers of gzip whose fields end where the data begins.
+std::string gzip_headers(size_t count, std::string_view data) {
+  constexpr size_t kHeader = 12;
+  std::string out;
+  for (; count > 0; --count) {
+    size_t skipped = (count - 1) * kHeader;
+    out.append("\x1f\x8b\x08\4\0\0\0\0\0\3", 10);
+    out += {static_cast<char>(skipped), static_cast<char>(skipped >> 8)};
+  }
+  return out.append(data);
+}
+
+// Building the tables of a block takes more than two microseconds, which is 4000 units.
+TEST(Packed, CountsTheWorkOfBlocksWithoutOutput) {
+  constexpr size_t kTables = 4000, kBlocks = 20;
+  std::string blocks = empty_blocks(kBlocks);
+  for (const std::string& packed : {std::string("\x1f\x8b\x08\0\0\0\0\0\0\3", 10) + blocks,
+                                    std::string("\x78\x9c") + blocks, zip_entries(1, blocks)}) {
+    auto result = Detector(&catalog()).scan(packed);
+    EXPECT_GE(result.work, kBlocks * kTables);
+    EXPECT_FALSE(result.incomplete);
+  }
+  std::string secret = "the value is " + std::string(kKnown);
+  EXPECT_EQ(found("a file " + zip_entries(1, blocks + deflated(secret, -15))), "deploy (zip)");
+  EXPECT_EQ(found(std::string("\x1f\x8b\x08\4\0\0\0\0\0\3\2\0ab", 14) + deflated(secret, -15)), "deploy (gzip)");
+  EXPECT_EQ(found(gzipped(secret, "a comment")), "deploy (gzip)");
+}
+
+TEST(Packed, BytesThatManyHeadersShareAreCountedForEach) {
+  constexpr size_t kMostOver = 2 * 65536;
+  for (const std::string& text : {zip_entries(300, tail()), gzip_headers(900, tail()), base64(zip_entries(300, tail())),
+                                  base64(gzip_headers(900, tail()))})
+    for (auto effort : {Effort::bounded, Effort::thorough}) {
+      auto result = Detector(&catalog(), effort).scan(text);
+      EXPECT_TRUE(result.incomplete);
+      size_t times = effort == Effort::thorough ? 2 : 1;
+      EXPECT_LE(result.work, times * (text.size() * Detector::kMostWork + Detector::kFreeWork) + kMostOver);
+    }
+}
+
+// Some kilobytes become a megabyte of headers and data.
+TEST(Packed, BoundsTheWorkOfHeadersThatAreThemselvesPacked) {
+  std::string inner = zip_entries(3000, empty_blocks(size_t{900} * 1024 / 59 * 2)), packed = gzipped(inner);
+  ASSERT_LT(packed.size(), 16 * 1024u);
+  for (const std::string& text : {packed, "/path/" + base64(packed, true)}) {
+    auto result = Detector(&catalog(), Effort::thorough).scan(text);
+    EXPECT_TRUE(result.incomplete);
+    size_t most = 2 * ((text.size() + result.unpacked) * Detector::kMostWork + Detector::kFreeWork);
+    EXPECT_LE(result.work, most + most / 8);
+  }
+}
+
+TEST(Packed, ManyEntriesOfZipFilesWithoutOutputMakeTheScanIncomplete) {
+  std::string entry = zip_entries(1, empty_blocks(2)), empty = zip_entries(1, std::string("\3\0", 2));
+  EXPECT_TRUE(Detector(&catalog()).scan(many(entry, entry.size() * (Detector::kMostMarks + 1))).incomplete);
+  EXPECT_FALSE(Detector(&catalog()).scan(many(empty, empty.size() * (Detector::kMostMarks + 1))).incomplete)
+      << "files without content";
+}
+
+}  // namespace
+}  // namespace bottle::scan
