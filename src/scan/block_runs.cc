@@ -431,7 +431,7 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
   if (catalog_.is_steady_) {
     size_t more = text.size() * Detector::kSteadyWork * (is_thorough_ ? 2 : 1);
     steady_work_ += more;
-    if (begun_size_ > 0) unsaved_ += more;
+    lent_ += more;
   }
   text_left_ += text.size();  // decompressed text is limited separately
   did_work(text.size() * work::kUnpacked);

@@ -140,7 +140,8 @@ BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& 
 
 BlockScan::~BlockScan() {
   forget_windows();
-  if (catalog_.is_steady_) catalog_.give_back(steady_work_ - std::min(steady_work_, unsaved_ + result_.work));
+  size_t taken = unsaved_ + std::max(result_.work, lent_);
+  if (catalog_.is_steady_) catalog_.give_back(steady_work_ - std::min(steady_work_, taken));
 }
 
 size_t BlockScan::work_left() const {

@@ -198,6 +198,7 @@ class BlockScan {
   size_t steady_work_ = SIZE_MAX;  // what the catalog's limit for all scans permits
   // Of this work, all() saves what it does not need for later blocks, and the rest is never saved.
   size_t saved_ = 0, unsaved_ = 0;
+  size_t lent_ = 0;       // what decompressed text has added to it; it is used first and never saved
   size_t reserved_ = 0;   // work that is not done yet
   size_t overdrawn_ = 0;  // work that was done although it was not left; takes nothing of what is reserved
   bool is_thorough_;

@@ -42,8 +42,9 @@ class Catalog {
   void allow_value(std::string_view value);
 
   // Limits the work of all scans together to Detector::kSteadyWork for each byte in the long run. For a while, scans
-  // may also use up the reserve. What Detector::scan() leaves of its own allowance fills the reserve again. Scans that
-  // look at the same bytes once more only take from it. A small block may always take kLeastSteadyWork.
+  // may also use up the reserve. What Detector::scan() leaves of the allowance of the block's own bytes fills the
+  // reserve again. That of decompressed bytes does not. Scans that look at the same bytes once more only take from it.
+  // A small block may always take kLeastSteadyWork.
   void limit_steady_work(size_t reserve = kReserve) {
     is_steady_ = true;
     reserve_ = most_reserve_ = reserve;

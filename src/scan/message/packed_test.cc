@@ -82,5 +82,18 @@ TEST(Packed, ManyEntriesOfZipFilesWithoutOutputMakeTheScanIncomplete) {
       << "files without content";
 }
 
+// Decompressed text may use its own allowance of work, but does not fill the reserve.
+TEST(Packed, DecompressedTextSavesNoWork) {
+  constexpr size_t kSize = 32 * 1024;
+  auto own = *Catalog::builtin();
+  own.build();
+  own.limit_steady_work(8 << 20);
+  std::string costly = many("DB_PASSWORD=changeme\nAPI_TOKEN=your-token-here\nSECRET_KEY=<secret>\n", kSize),
+              packed = gzipped(std::string(1 << 20, 'a'));
+  while (!Detector(&own).scan(costly).incomplete) continue;
+  EXPECT_FALSE(Detector(&own).scan(packed).incomplete);
+  EXPECT_TRUE(Detector(&own).scan(costly).incomplete);
+}
+
 }  // namespace
 }  // namespace bottle::scan
