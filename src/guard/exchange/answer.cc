@@ -219,10 +219,12 @@ Step Answer::next_payload() {
 
 // Decodes the next piece of coded_ into g_payload. `progress` says whether bytes have come.
 Step Answer::decode_payload(Step progress) {
+  using Decoded = scan::ContentDecoder::Step;
   std::string_view rest = coded_;
-  if (!decoder_->next(rest, g_payload))
+  Decoded decoded = decoder_->next(rest, g_payload);
+  if (decoded == Decoded::wrong)
     return core_.fail_with({502, "bad_answer", "the server's answer is not what its Content-Encoding says"});
-  bool moved = rest.size() != coded_.size() || !g_payload.empty();
+  bool moved = decoded == Decoded::more || !g_payload.empty();
   coded_.erase(0, coded_.size() - rest.size());
   if (!body_.done() || moved) return progress | moved_if(moved);
   decoding_ = Decoding::ended;

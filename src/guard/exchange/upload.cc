@@ -202,17 +202,12 @@ Step Upload::discard() {
   return progress;
 }
 
-// Decodes a part of coded_ into g_payload. Returns false if the bytes do not match the codings.
-bool Upload::decode_piece() {
-  constexpr int kMostPieces = 4;  // of ContentDecoder::kPiece each, because few coded bytes can become many
+// Decodes a part of coded_ into g_payload, because few coded bytes can become many. Returns the step of the decoder.
+scan::ContentDecoder::Step Upload::decode_piece() {
   std::string_view rest = coded_;
-  for (int i = 0; i < kMostPieces; ++i) {
-    size_t before = rest.size(), had = g_payload.size();
-    if (!decoder_->next(rest, g_payload)) return false;
-    if (rest.size() == before && g_payload.size() == had) break;
-  }
+  auto step = decoder_->next(rest, g_payload);
   coded_.erase(0, coded_.size() - rest.size());
-  return true;
+  return step;
 }
 
 // Fills g_payload with the next piece of the body, and notes the body's end.
@@ -227,10 +222,11 @@ Step Upload::next_piece() {
   }
   bool whole = request_.body.done();
   if (decoder_) {
-    bool fine = decode_piece();
-    progress |= moved_if(!g_payload.empty());
-    whole = whole && g_payload.empty();  // the decoder has nothing left
-    if (!fine || (whole && (!coded_.empty() || !decoder_->complete())))
+    auto decoded = decode_piece();
+    bool behind = decoded == scan::ContentDecoder::Step::more;
+    progress |= moved_if(behind || !g_payload.empty());
+    whole = whole && !behind && g_payload.empty();  // the decoder has nothing left
+    if (decoded == scan::ContentDecoder::Step::wrong || (whole && (!coded_.empty() || !decoder_->complete())))
       return core_.fail_with({400, "bad_request", "the request's body does not match its content coding"});
   }
   // A body with codings ends in a separate step, after all of it has been decoded and scanned.

@@ -56,7 +56,7 @@ class Upload {
  private:
   Step discard();
   Step next_piece();
-  bool decode_piece();
+  scan::ContentDecoder::Step decode_piece();
   Step filter();
   Step scan_piece();
   Step pass_on();

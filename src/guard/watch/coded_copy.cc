@@ -8,10 +8,10 @@ bool CodedCopy::take(std::string_view bytes, std::string& text) {
   waiting_.append(bytes);
   std::string_view rest = waiting_;
   behind_ = true;
-  for (size_t had = text.size(); behind_ && text.size() - had < kAtOnce;) {
-    size_t left = rest.size(), size = text.size();
-    if (!decoder_.next(rest, text)) return behind_ = false;
-    behind_ = rest.size() != left || text.size() != size;
+  for (uint64_t begun = decoder_.moved(); behind_ && decoder_.moved() - begun < kAtOnce;) {
+    auto step = decoder_.next(rest, text);
+    behind_ = step == scan::ContentDecoder::Step::more;
+    if (step == scan::ContentDecoder::Step::wrong) return false;
   }
   waiting_.erase(0, waiting_.size() - rest.size());
   return true;

@@ -17,8 +17,8 @@ class CodedCopy {
 
   // Returns whether the body has no coding. Then this object is not needed.
   bool plain() const { return decoder_.plain(); }
-  // Takes the next bytes of the body, and appends at most about kAtOnce decoded bytes. Returns false if the bytes do
-  // not match the codings.
+  // Takes the next bytes of the body, and appends decoded bytes. Decoders take and append at most about kAtOnce bytes.
+  // Returns false if the bytes do not match the codings.
   bool take(std::string_view bytes, std::string& text);
   // Returns whether more of the bytes so far may be decoded. Then call take() again, without bytes, before reading
   // more of the body.

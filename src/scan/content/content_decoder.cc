@@ -1,6 +1,7 @@
 // Each coding is a layer that takes bytes and appends decoded ones; the output of one is the input of the next. A
-// step runs every layer once, from the outermost to the innermost, and no layer gets more input while it has enough.
-// Few bytes can decode to very many, so every call has a bound on its output.
+// step runs every layer, from the outermost to the innermost, and no layer gets more input while it has enough.
+// Few bytes can decode to very many, so every call has a bound on its output. They can also decode to very many bytes
+// of an inner layer that decode to next to nothing, so every call also has a bound on what all layers take.
 //
 // Bytes that a server's decoder would skip are an error here, as far as the library shows them: bytes after the end,
 // and frames that readers ignore. Otherwise, they could carry a secret past the scan of the decoded body.
@@ -40,7 +41,8 @@ std::vector<std::string> split(std::string_view list) {
 // Decodes one coding. The first byte opens the decoder.
 struct ContentDecoder::Layer {
   virtual ~Layer() = default;
-  // Takes bytes from the front of `in`, and appends at most `most` bytes to `out`.
+  // Takes at most kMostInput bytes from the front of `in`, and appends at most `most` bytes to `out`.
+  static constexpr size_t kMostInput = 16 * 1024;
   virtual bool next(std::string_view& in, std::string& out, size_t most) = 0;
   // Returns how many of the last bytes it may have kept without decoding them.
   virtual size_t most_kept() const { return 0; }
@@ -50,11 +52,19 @@ struct ContentDecoder::Layer {
   bool open = false, ended = false;
   std::string pending;  // the output of the next outer layer
   size_t skipped = 0;   // the bytes that it has taken since it last appended something
+  uint64_t taken = 0;   // all bytes that it has taken
 };
 
 namespace {
 
 using Layer = ContentDecoder::Layer;
+
+// Appends at most `most` bytes, as many as `write`, which gets the place for them, returns.
+template <typename F>
+void append_written(std::string& out, size_t most, F write) {
+  size_t had = out.size();
+  out.resize_and_overwrite(had + most, [&](char* bytes, size_t) { return had + write(bytes + had); });
+}
 
 // Decodes gzip and zlib. The coding "deflate" means the zlib format, but some clients and servers send raw deflate
 // data.
@@ -79,17 +89,18 @@ struct InflateLayer : Layer {
       if (in.empty()) return true;
       if (!begin(in)) return false;
     }
-    size_t start = out.size();
-    out.resize(start + most);
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
     // zlib counts in 32 bits. The caller calls again with the rest.
-    stream.avail_in = static_cast<uInt>(std::min<size_t>(in.size(), 1 << 20));
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + start);
-    stream.avail_out = static_cast<uInt>(most);
+    stream.avail_in = static_cast<uInt>(std::min<size_t>(in.size(), kMostInput));
     uInt before = stream.avail_in;
-    int result = inflate(&stream, Z_NO_FLUSH);
+    int result = Z_OK;
+    append_written(out, most, [&](char* to) {
+      stream.next_out = reinterpret_cast<Bytef*>(to);
+      stream.avail_out = static_cast<uInt>(most);
+      result = inflate(&stream, Z_NO_FLUSH);
+      return most - stream.avail_out;
+    });
     in.remove_prefix(before - stream.avail_in);
-    out.resize(start + most - stream.avail_out);
     ended = result == Z_STREAM_END;
     // Z_BUF_ERROR only says that nothing could be done with these buffers.
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
@@ -125,13 +136,16 @@ struct BrotliLayer : Layer {
     if (!state) state = BrotliDecoderCreateInstance(&allocate, &release, this);
     if (!state) return false;
     open = true;
-    size_t start = out.size(), in_left = in.size(), out_left = most;
-    out.resize(start + most);
+    size_t given = std::min(in.size(), kMostInput), left = given;
     auto* from = reinterpret_cast<const uint8_t*>(in.data());
-    auto* to = reinterpret_cast<uint8_t*>(out.data() + start);
-    auto result = BrotliDecoderDecompressStream(state, &in_left, &from, &out_left, &to, nullptr);
-    in.remove_prefix(in.size() - in_left);
-    out.resize(start + most - out_left);
+    auto result = BROTLI_DECODER_RESULT_ERROR;
+    append_written(out, most, [&](char* room) {
+      size_t out_left = most;
+      auto* to = reinterpret_cast<uint8_t*>(room);
+      result = BrotliDecoderDecompressStream(state, &left, &from, &out_left, &to, nullptr);
+      return most - out_left;
+    });
+    in.remove_prefix(given - left);
     ended = result == BROTLI_DECODER_RESULT_SUCCESS;
     return result != BROTLI_DECODER_RESULT_ERROR;
   }
@@ -178,14 +192,15 @@ struct ZstdLayer : Layer {
       ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, kLargestWindow);
       open = true;
     }
-    size_t start = out.size();
-    out.resize(start + most);
-    ZSTD_inBuffer from{in.data(), in.size(), 0};
-    ZSTD_outBuffer to{out.data() + start, most, 0};
-    size_t result = ZSTD_decompressStream(stream, &to, &from);
+    ZSTD_inBuffer from{in.data(), std::min(in.size(), kMostInput), 0};
+    size_t result = 0;
+    append_written(out, most, [&](char* room) {
+      ZSTD_outBuffer to{room, most, 0};
+      result = ZSTD_decompressStream(stream, &to, &from);
+      return to.pos;
+    });
     in.remove_prefix(from.pos);
-    taken += from.pos;
-    out.resize(start + to.pos);
+    accepted += from.pos;
     ended = result == 0;
     missing = result;
     return !ZSTD_isError(result);
@@ -195,7 +210,7 @@ struct ZstdLayer : Layer {
   // missing, with the size of the next block's header unless the block is the last one of the frame.
   size_t most_kept() const override {
     if (!open || ended) return 0;
-    if (taken < kLongestFrameHeader) return taken;  // until then, the library may not know what comes next
+    if (accepted < kLongestFrameHeader) return accepted;  // until then, the library may not know what comes next
     auto next = ZSTD_nextInputType(stream);
     if (next != ZSTDnit_block && next != ZSTDnit_lastBlock) return 0;
     size_t wanted = ZSTD_nextSrcSizeToDecompress(stream) + (next == ZSTDnit_block ? kHeader : 0);
@@ -207,7 +222,7 @@ struct ZstdLayer : Layer {
   static constexpr size_t kHeader = 3;               // of a block, in bytes (RFC 8878, section 3.1.1.2)
   static constexpr size_t kLongestFrameHeader = 18;  // with the magic number (section 3.1.1)
   ZSTD_DStream* stream = nullptr;
-  size_t taken = 0, missing = 0;  // bytes so far, and the library's hint of how many to pass next
+  size_t accepted = 0, missing = 0;  // bytes so far, and the library's hint of how many to pass next
 };
 
 std::unique_ptr<Layer> make_layer(std::string_view coding) {
@@ -250,36 +265,52 @@ std::optional<ContentDecoder> ContentDecoder::make(std::string_view codings) {
   return decoder;
 }
 
-bool ContentDecoder::next(std::string_view& in, std::string& out) {
+ContentDecoder::Step ContentDecoder::next(std::string_view& in, std::string& out) {
+  size_t had = out.size();
   if (plain()) {
     out.append(in.substr(0, kPiece));
     in.remove_prefix(std::min(kPiece, in.size()));
-    return true;
+    return in.empty() ? Step::all : Step::more;
   }
-  // If a layer takes input and appends nothing, the layer before it has room again and must go on.
-  size_t taken = in.size(), had = out.size();
-  for (bool moved = true; moved && in.size() == taken && out.size() == had;)
-    if (!step(in, out, moved)) return false;
-  return true;
+  uint64_t begun = moved_;
+  while (out.size() - had < kPiece && moved_ - begun < kAtOnce) {
+    uint64_t before = moved_;
+    if (!step(in, out, kPiece - (out.size() - had))) return Step::wrong;
+    if (moved_ == before) return Step::all;
+  }
+  return Step::more;
 }
 
-bool ContentDecoder::step(std::string_view& in, std::string& out, bool& moved) {
-  moved = false;
+// Runs each layer. If one takes input and appends nothing, the layer before it has room again and must go on, which the
+// next step does. Returns false if the bytes are wrong.
+bool ContentDecoder::step(std::string_view& in, std::string& out, size_t most) {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    Layer& layer = *layers_[i];
     bool last = i + 1 == layers_.size();
     std::string& to = last ? out : layers_[i + 1]->pending;
     if (!last && to.size() >= kPiece) continue;  // the next layer has enough input
-    std::string_view from = i == 0 ? in : std::string_view(layer.pending);
-    size_t before = from.size(), had = to.size();
-    if (!layer.next(from, to, last ? kPiece : kPiece - had)) return false;
-    size_t taken = before - from.size();
-    if (i == 0) in = from;
-    else layer.pending.erase(0, taken);
-    moved |= taken > 0 || to.size() > had;
-    layer.skipped = to.size() > had ? 0 : layer.skipped + taken;
+    std::string_view pending = layers_[i]->pending;
+    if (!run(i, i == 0 ? in : pending, to, last ? most : kPiece - to.size())) return false;
+    if (i > 0) layers_[i]->pending.erase(0, layers_[i]->pending.size() - pending.size());
+  }
+  return true;
+}
+
+// Runs one layer until it needs more input, has appended `most` bytes, or has taken enough for one step: it may have to
+// be called for every few bytes.
+bool ContentDecoder::run(size_t index, std::string_view& in, std::string& to, size_t most) {
+  Layer& layer = *layers_[index];
+  for (size_t taken = 0, had = to.size(); to.size() - had < most && taken < Layer::kMostInput;) {
+    size_t left = in.size(), size = to.size();
+    if (!layer.next(in, to, most - (size - had))) return false;
+    size_t took = left - in.size(), appended = to.size() - size;
+    if (took == 0 && appended == 0) break;
+    taken += took;
+    layer.taken += took;
+    moved_ += took + appended;
     // Endless input that decodes to nothing would cost work, and would never be scanned.
+    layer.skipped = appended > 0 ? 0 : layer.skipped + took;
     if (layer.skipped > kMostSkipped) return false;
+    if (index > 0 && layer.taken > kFreelyInner + kMostInner * layers_[0]->taken) return false;
   }
   return true;
 }

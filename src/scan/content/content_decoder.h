@@ -1,6 +1,7 @@
 // Removes content codings (RFC 9110 §8.4) from a body, in bounded memory. Pure.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,13 +27,24 @@ class ContentDecoder {
   // Returns whether the body has no coding.
   bool plain() const { return layers_.empty(); }
 
-  // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Call it again until it neither
-  // takes nor appends anything; then it has taken all of `in`. Returns false if the bytes do not match the codings,
-  // need a window above 8 MB or are followed by anything but zeros, or if more than kMostSkipped in a row decode to
-  // nothing.
-  bool next(std::string_view& in, std::string& out);
-  static constexpr size_t kPiece = 64 * 1024;
+  // Says what next() did.
+  enum class Step : uint8_t {
+    more,  // it may have more to append, or more of `in` to take: call it again
+    all,   // it has taken all of `in`, and appended all that this decodes to
+    wrong,
+  };
+  // Takes bytes from the front of `in`, and appends at most kPiece decoded bytes. Its decoders take and append about
+  // kAtOnce bytes together, which bounds the time of a call even if all of them decode to nothing. The bytes are wrong
+  // if they do not match the codings, need a window above 8 MB or are followed by anything but zeros, if more than
+  // kMostSkipped in a row decode to nothing, or if an inner decoder gets more than kFreelyInner and kMostInner times
+  // the bytes so far.
+  Step next(std::string_view& in, std::string& out);
+  static constexpr size_t kPiece = 64 * 1024, kAtOnce = 128 * 1024;
   static constexpr size_t kMostSkipped = 1024 * 1024;
+  static constexpr uint64_t kFreelyInner = 1024 * 1024, kMostInner = 16;
+
+  // Returns how many bytes all its decoders have taken and appended so far. That is what decoding costs.
+  uint64_t moved() const { return moved_; }
 
   // Returns of how many of the last bytes that next() took the decoded form may not have been appended yet, although
   // next() can append no more. Such bytes are the beginning of a block that is not whole. SIZE_MAX means that any of
@@ -49,9 +61,11 @@ class ContentDecoder {
 
  private:
   ContentDecoder();
-  bool step(std::string_view& in, std::string& out, bool& moved);
+  bool step(std::string_view& in, std::string& out, size_t most);
+  bool run(size_t index, std::string_view& in, std::string& to, size_t most);
 
   std::vector<std::unique_ptr<Layer>> layers_;  // from the outermost to the innermost
+  uint64_t moved_ = 0;
 };
 
 }  // namespace bottle::scan

@@ -20,12 +20,11 @@ Outcome decode(std::string_view codings, std::string_view bytes, size_t piece) {
   while (!bytes.empty() && outcome.text.size() < kMost) {
     std::string_view in = bytes.substr(0, piece);
     bytes.remove_prefix(in.size());
-    for (size_t left = in.size() + 1, grown = 0; left != in.size() || grown > 0;) {
+    for (auto step = ContentDecoder::Step::more; step != ContentDecoder::Step::all;) {
       size_t had = outcome.text.size();
-      left = in.size();
-      if (!decoder->next(in, outcome.text)) return {false, false, outcome.text};
-      grown = outcome.text.size() - had;
-      if (grown > ContentDecoder::kPiece) std::abort();
+      step = decoder->next(in, outcome.text);
+      if (step == ContentDecoder::Step::wrong) return {false, false, outcome.text};
+      if (outcome.text.size() - had > ContentDecoder::kPiece) std::abort();
       if (outcome.text.size() >= kMost) break;
     }
     if (!in.empty() && outcome.text.size() < kMost) std::abort();

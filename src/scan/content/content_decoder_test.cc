@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "scan/content/compress_test.h"
+#include "scan/content/empty_blocks_test.h"
 
 namespace bottle::scan {
 namespace {
+
+// Each of the layers may take 16 KB in one step, and append a piece.
+constexpr size_t kMostOfStep = ContentDecoder::kMost * (16 * 1024 + ContentDecoder::kPiece);
 
 // Returns what the body decodes to, "bad", or the text with "…" if the body is incomplete.
 std::string decoded(std::string_view codings, std::string body, size_t piece = 1 << 20) {
@@ -15,11 +19,13 @@ std::string decoded(std::string_view codings, std::string body, size_t piece = 1
   for (std::string_view rest = body; !rest.empty();) {
     std::string_view in = rest.substr(0, piece);
     rest.remove_prefix(in.size());
-    for (bool moved = true; moved;) {
-      size_t left = in.size(), before = out.size();
-      if (!decoder->next(in, out)) return "bad";
+    for (auto step = ContentDecoder::Step::more; step != ContentDecoder::Step::all;) {
+      size_t before = out.size();
+      uint64_t moved = decoder->moved();
+      step = decoder->next(in, out);
+      if (step == ContentDecoder::Step::wrong) return "bad";
       EXPECT_LE(out.size() - before, ContentDecoder::kPiece);
-      moved = in.size() != left || out.size() != before;
+      EXPECT_LE(decoder->moved() - moved, ContentDecoder::kAtOnce + kMostOfStep);
     }
     EXPECT_TRUE(in.empty()) << "what is not taken now would be lost";
   }
@@ -105,6 +111,28 @@ TEST(ContentDecoder, ADecompressionBombArrivesInPieces) {
   std::string bomb = gzipped(gzipped(std::string(2'000'000, '\0')));
   EXPECT_LT(bomb.size(), 3000u);
   EXPECT_EQ(decoded("gzip, gzip", bomb).size(), 2'000'000u);
+}
+
+// A decoder of gzip returns at the end of each member. Otherwise, the caller would look at its text after each one.
+TEST(ContentDecoder, DecodesManyMembersInOneCall) {
+  std::string body, out, text;
+  for (int i = 0; i < 500; ++i) body += gzipped("a"), text += 'a';
+  std::string_view in = body;
+  EXPECT_EQ(ContentDecoder::make("gzip")->next(in, out), ContentDecoder::Step::all);
+  EXPECT_EQ(out, text);
+}
+
+TEST(ContentDecoder, BoundsWhatInnerCodingsTake) {
+  std::string inner = gzipped("").substr(0, 10);
+  for (int letters = 0; letters < 3; ++letters) inner += empty_blocks(size_t{900} * 1024 / 59 * 2, "a");
+  std::string body = gzipped(gzipped(inner)), out;
+  ASSERT_LT(body.size(), 1000u);
+  auto decoder = *ContentDecoder::make("gzip, gzip, gzip");
+  std::string_view in = body;
+  EXPECT_EQ(decoder.next(in, out), ContentDecoder::Step::more);
+  EXPECT_LE(decoder.moved(), ContentDecoder::kAtOnce + kMostOfStep);
+  EXPECT_EQ(decoded("gzip, gzip, gzip", body), "bad");
+  EXPECT_EQ(decoded("gzip, gzip", gzipped(gzipped(std::string(64 << 20, 'a')))).size(), size_t{64} << 20);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "scan/content/compress_test.h"
 #include "scan/content/empty_blocks_test.h"
 #include "scan/disguise_test.h"
+#include "scan/message/stream.h"
 
 namespace bottle::scan {
 namespace {
@@ -93,6 +94,27 @@ TEST(Packed, DecompressedTextSavesNoWork) {
   while (!Detector(&own).scan(costly).incomplete) continue;
   EXPECT_FALSE(Detector(&own).scan(packed).incomplete);
   EXPECT_TRUE(Detector(&own).scan(costly).incomplete);
+}
+
+// The outer codings make much of a few bytes, and the inner one makes next to nothing of it.
+std::string nested(size_t letters) {
+  std::string inner("\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
+  for (; letters > 0; --letters) inner += empty_blocks(size_t{900} * 1024 / 59 * 2, "a");
+  return gzipped(gzipped(inner));
+}
+
+TEST(Packed, AStreamDecodesABoundedPartOfInnerCodingsAtOnce) {
+  for (size_t letters : {1u, 20u}) {
+    std::string body = nested(letters), out;
+    ASSERT_LT(body.size(), 2048u);
+    Stream stream(&catalog(), OnFinding::block, "gzip, gzip, gzip");
+    size_t calls = 1;
+    bool fine = stream.feed(body, out);
+    for (; fine && stream.behind(); ++calls) fine = stream.feed({}, out);
+    EXPECT_GE(calls, 4u);
+    EXPECT_LE(calls, 20u);
+    EXPECT_EQ(fine, letters == 1) << "more than a megabyte of a few bytes";
+  }
 }
 
 }  // namespace

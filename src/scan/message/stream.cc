@@ -199,7 +199,8 @@ bool Stream::scan_coded(std::string_view bytes) {
 // it decodes to has left the window.
 bool Stream::decode(std::string& out) {
   std::string decoded, ignored;
-  for (size_t total = 0; !undecoded_.empty();) {
+  uint64_t begun = decoder_->moved();
+  while (!undecoded_.empty() && decoder_->moved() - begun < kDecoded) {
     if (current_ == 0) {
       current_ = std::min(undecoded_.size(), kPiece);
       coded_bytes_ += current_;
@@ -207,12 +208,11 @@ bool Stream::decode(std::string& out) {
     }
     std::string_view rest = std::string_view(undecoded_).substr(taken_, current_ - taken_);
     decoded.clear();
-    if (!decoder_->next(rest, decoded)) {
+    auto step = decoder_->next(rest, decoded);
+    if (step == ContentDecoder::Step::wrong) {
       problem_ = "the body is not what its content coding says";
       return false;
     }
-    // The decoder may need several calls for one piece, because each call decodes a bounded number of bytes.
-    bool moved = current_ - rest.size() > taken_ || !decoded.empty();
     taken_ = current_ - rest.size();
     decoded_bytes_ += decoded.size();
     if (decoded_bytes_ > kFreelyDecoded && decoded_bytes_ / kMostRatio > coded_bytes_) {
@@ -221,20 +221,17 @@ bool Stream::decode(std::string& out) {
     }
     if (!piece(decoded, Until::more, ignored)) return false;
     ignored.clear();
+    if (step == ContentDecoder::Step::more) continue;
     // The piece is decoded to its end, and waits until what it decodes to has left the window.
-    if (!moved) {
-      coded_.append(undecoded_, 0, current_);
-      undecoded_.erase(0, current_);
-      current_ = taken_ = 0;
-      note_decoded();
-      let_out_coded(out);
-      if (coded_.size() - coded_let_out_ > kMostCoded) {
-        problem_ = "the body cannot be decoded piece by piece";
-        return false;
-      }
+    coded_.append(undecoded_, 0, current_);
+    undecoded_.erase(0, current_);
+    current_ = taken_ = 0;
+    note_decoded();
+    let_out_coded(out);
+    if (coded_.size() - coded_let_out_ > kMostCoded) {
+      problem_ = "the body cannot be decoded piece by piece";
+      return false;
     }
-    total += decoded.size();
-    if (total >= kDecoded) break;
   }
   return true;
 }

@@ -38,7 +38,8 @@ class Stream {
          MarkerStyle style = MarkerStyle::text);
 
   // Takes the next bytes of the message, and appends to `out` those that may pass. Returns false if a finding blocks
-  // the message; the stream is then over. One call decodes at most about kDecoded bytes of a message with codings.
+  // the message; the stream is then over. For a message with codings, its decoders take and append at most about
+  // kDecoded bytes in one call.
   bool feed(std::string_view bytes, std::string& out);
   // Returns whether feed() has not yet scanned all bytes. Then call it again without bytes before you feed more. This
   // bounds how long other streams wait for one call.
