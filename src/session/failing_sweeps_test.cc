@@ -155,6 +155,28 @@ TEST_F(DeadSession, WorkWhoseContainerIsGoneComesHomeFromItsVolume) {
   });
 }
 
+// The right one may be down, with its disk not mounted, or no longer be the one behind the socket.
+TEST_F(DeadSession, AnotherEngineBehindTheSameSocketDoesNotSayWhatIsGone) {
+  TestSession session(Side::far);
+  FakeDocker docker, other;
+  session.go_to(moment, docker);
+  session.furnish(other);
+  other.set_forgery([](const FakeCall& call, nlohmann::json& answer) {
+    if (call.method == "info") answer["ID"] = "other";
+  });
+  auto swept = session.sweep_all(other);
+  ASSERT_EQ(swept.size(), 1u);
+  EXPECT_FALSE(swept[0].receipt.confirmed);
+  EXPECT_FALSE(swept[0].back) << swept[0].back->error;
+  ASSERT_EQ(swept[0].receipt.left.size(), 1u);
+  EXPECT_TRUE(swept[0].receipt.left[0].starts_with("session x1: another engine answers at "))
+      << swept[0].receipt.left[0];
+  session.check(docker, "a sweep with another engine");
+  for (const auto& call : other.calls()) EXPECT_EQ(call.method, "info");
+  (void)session.sweep_all(docker);
+  session.check_end(docker, "the right engine is back");
+}
+
 // Older versions of Podman refuse to stop a container that was never started.
 TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
   using State = docker::FakeContainer::State;

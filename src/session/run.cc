@@ -146,7 +146,7 @@ Result<> Session::open() {
   // A session of this name may have ended here, and its near side may be away and have fetched nothing yet. The name is
   // ours now, so no other session can put anything there.
   if (job_.side() == Side::far) TRY(check_unused(results_));
-  TRY(ledger_->will_use(job_.engine));  // a sweep needs the socket of the engine to remove anything
+  TRY(ledger_->will_use(job_.engine, job_.storage.id));  // a sweep needs the socket of the engine to remove anything
   TRY(ledger_->will_make(things_of(job_)));
   engine_ = TRY(asked.get());
   // The launch creates things on several threads. The connections are kept in memory as well as in the ledger, because

@@ -110,6 +110,7 @@ TestSession::TestSession(Side side) {
   job.plan.headless = true;
   job.directories = scratch.directories;
   job.engine = "/run/fake-engine.sock";
+  job.storage.id = "fake";
   job.from_near_side = side == Side::far;
   EXPECT_TRUE(make_directories(job.plan.workspace));
   EXPECT_TRUE(write_file_atomically(job.plan.workspace + "/a.txt", "one\n"));

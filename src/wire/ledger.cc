@@ -41,6 +41,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.passes_over_unknown_keys();
   o.text("owner", record.owner, kName);
   o.text("engine", record.engine, kPath);
+  o.text("engine_id", record.engine_id, kName);
   o.objects("make", record.make, kFew);
   o.number("asked", record.asked);
   o.object("work", record.work);

@@ -50,6 +50,7 @@ struct LedgerRecord {
   static constexpr size_t kMost = 32 << 20;
   std::optional<std::string> owner = {};        // Owner::to_label()
   std::optional<std::string> engine = {};       // socket of the engine
+  std::optional<std::string> engine_id = {};    // what that engine calls itself; another one may get the socket later
   std::optional<std::vector<Thing>> make = {};  // what will be created, in this order
   std::optional<uint64_t> asked = {};  // the connection that carries a create request (docker/client/abandoned.h)
   std::optional<Work> work = {};       // from here on, there is work that could be lost

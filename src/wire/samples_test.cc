@@ -120,7 +120,7 @@ Job job() {
   j.own_rules = {"[acme]\n", "00ff"};
   j.ssh_keys = {{"/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
   j.engine = "/run/docker.sock";
-  j.storage = {"overlay2", "xfs", "/var/lib/docker", "6.1.0"};
+  j.storage = {"overlay2", "xfs", "/var/lib/docker", "6.1.0", "6CXF:BQ4D"};
   j.ca_bundle = "-----BEGIN CERTIFICATE-----\n";
   j.extra_ca = "-----BEGIN CERTIFICATE-----\n";
   j.kept_roots = "0123456789ab";
@@ -219,6 +219,7 @@ LedgerRecord record() {
   wanted.environment.clear();
   return {"1000:7:42:boot",
           "/run/docker.sock",
+          "6CXF:BQ4D",
           {{{ThingKind::container, "bottle-s1-agent"}}},
           77,
           Work{"/home/me/app", "/workspace", "0a", "/home/me/results/s1", true},

@@ -13,6 +13,16 @@
 
 namespace bottle::session {
 
+Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const docker::Connect& connect) {
+  auto engine = TRY(connect({view.engine, "the session's ledger"}));
+  // Earlier versions did not record the id.
+  if (view.engine_id.empty()) return engine;
+  auto info = TRY(engine->info());
+  if (docker::text_of(info, "ID") == view.engine_id) return engine;
+  return fail(Code::unavailable, "another engine answers at " + view.engine + " than the one that has the session",
+              "start that engine again; if it is gone for good, remove the session's directory");
+}
+
 Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,
                                               const std::string& directory, const std::string& workdir,
                                               std::function<Result<>(uint64_t end)> note) {

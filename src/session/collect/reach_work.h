@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,10 @@
 #include "session/ledger/teardown.h"
 
 namespace bottle::session {
+
+// Connects to the engine of a session whose owner has ended. Fails with Code::unavailable if another engine answers at
+// that socket now, because it knows nothing of the session: what it does not have may be on the right one. Blocks.
+Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const docker::Connect& connect);
 
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with

@@ -51,7 +51,8 @@ bool has_link_to_elsewhere(const std::string& directory) {
 EngineStorage storage_of(const json& info) {
   EngineStorage storage{.driver = text_of(info, "Driver"),
                         .directory = text_of(info, "DockerRootDir"),
-                        .kernel = text_of(info, "KernelVersion")};
+                        .kernel = text_of(info, "KernelVersion"),
+                        .id = text_of(info, "ID")};
   if (const json& status = member(info, "DriverStatus"); status.is_array())
     for (const auto& row : status)
       if (row.is_array() && row.size() == 2 && row[0] == "Backing Filesystem" && row[1].is_string())

@@ -133,7 +133,11 @@ Result<> Ledger::append(const LedgerRecord& record, bool flush) {
   return {};
 }
 
-Result<> Ledger::will_use(const std::string& engine) { return append({.engine = engine}, false); }
+Result<> Ledger::will_use(const std::string& engine, const std::string& id) {
+  LedgerRecord record{.engine = engine};
+  if (!id.empty()) record.engine_id = id;
+  return append(record, false);
+}
 
 Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.make = things}); }
 

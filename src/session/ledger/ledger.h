@@ -50,8 +50,8 @@ class Ledger {
   // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it.
   static Result<Ledger> adopt(const std::string& directory, const Owner& owner);
 
-  // Records where the session's engine is. It is on the disk once will_make() returns.
-  Result<> will_use(const std::string& engine);
+  // Records where the session's engine is, and its id unless that is empty. It is on the disk once will_make() returns.
+  Result<> will_use(const std::string& engine, const std::string& id);
   // Appends records and flushes them to disk. Returns once they would survive a power failure.
   Result<> will_make(const std::vector<Thing>& things);
   Result<> note(const LedgerRecord& record);
@@ -78,6 +78,7 @@ struct LedgerView {
   std::string id;             // wire::Job::id; empty if an earlier version started the session
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
+  std::string engine_id;      // of that engine; empty if it is not known
   // For remote sessions. Has no host if the machine was not made yet.
   std::optional<wire::MachineAddress> machine;
   std::optional<wire::LedgerVm> vm;          // remote sessions: the VM that was made for it

@@ -88,6 +88,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   if (record.make) view.things.insert(view.things.end(), record.make->begin(), record.make->end());
   if (record.asked) view.create_connections.push_back(*record.asked);
   replace(view.engine, record.engine);
+  replace(view.engine_id, record.engine_id);
   replace(view.work, record.work);
   replace(view.machine, record.machine);
   replace(view.vm, record.vm);

@@ -40,6 +40,9 @@ namespace {
 constexpr int kGraveSeconds = 60;             // in seconds; longer than a working engine needs for a request
 constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long no longer exists
 
+// Returns an error as one text, with the advice.
+std::string explained(const Error& error) { return error.what + (error.todo.empty() ? "" : " (" + error.todo + ")"); }
+
 // Removes everything but the ledger, which must stay as long as anything else does. Returns false if it cannot be seen
 // whether there is anything else.
 bool remove_all_but_ledger(const std::string& directory) {
@@ -325,14 +328,14 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       continue;
     }
     // Each session may have used another engine.
-    auto engine = connect({orphan->view->engine, "the session's ledger"});
+    auto engine = reach_engine(*orphan->view, connect);
     Swept swept;
     swept.receipt.session = orphan->session;
     if (orphan->from == Orphan::From::grave) {
       if (engine && visit_grave(*orphan, **engine, swept.receipt)) all.push_back(std::move(swept));
       continue;
     }
-    if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + engine.error().what);
+    if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + explained(engine.error()));
     else sweep_one(directories, *orphan, **engine, lock, swept);
     all.push_back(std::move(swept));
   }

@@ -99,6 +99,7 @@ static void fields(Object& o, EngineStorage& storage) {
   o.text("backing", storage.backing, kName);
   o.text("directory", storage.directory, kPath);
   o.text("kernel", storage.kernel, kName);
+  o.text("id", storage.id, kName);
 }
 
 void fields(Object& o, Job& job) {

@@ -106,12 +106,13 @@ struct NearShare {
   bool offline = false;       // all that the guard allows, because the remote machine has no network
 };
 
-// Says where an engine keeps layers and volumes. Fields are empty if the engine did not report them.
+// Says which engine it is, and where it keeps layers and volumes. Fields are empty if the engine did not report them.
 struct EngineStorage {
   std::string driver;     // such as overlay2
   std::string backing;    // the file system below it, such as xfs
   std::string directory;  // in the engine's own view
   std::string kernel;     // release of the kernel that the engine runs on
+  std::string id;         // the engine's own, random and kept with its layers and volumes
 };
 
 // Holds everything that a supervisor needs for one session. The launcher makes it. The values in it are never written
