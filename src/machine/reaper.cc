@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +21,8 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/lock/file_lock.h"
+#include "base/os/deadline.h"
 #include "base/os/poller.h"
 #include "base/os/process.h"
 #include "base/os/process_handle.h"
@@ -35,14 +36,10 @@ std::string lock_path(const std::string& name, const Directories& directories) {
   return directories.vm(name) + "/reaper";
 }
 
-// Takes the lock of the reaper, unless another reaper has it. reaper_alive() holds the lock for a moment, so this tries
-// again for up to 2 s.
-bool take_lock(int fd) {
-  for (int tries = 0; tries < 200; ++tries) {
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
+// Takes the lock of the reaper, unless another reaper has it. A look at the lock (reaper_alive()) takes it for a
+// moment, so this tries again for up to 2 s.
+Result<FileLock> take_lock(const std::string& name, const Directories& directories) {
+  return FileLock::take(lock_path(name, directories), {O_RDWR | O_CREAT}, Deadline::in(std::chrono::seconds(2)));
 }
 
 constexpr int64_t kLateSeconds = 600;
@@ -132,6 +129,10 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, con
 // Waits until the reaper reports that it runs, because a session must not create a VM without a reaper.
 Result<> start_reaper(const std::string& name, const Directories& directories, const Environment& environment,
                       const std::string& path_to_self) {
+  // The reaper itself cannot say why it gets no lock. Another reaper that has it serves as well.
+  if (auto lock = FileLock::try_take(lock_path(name, directories), {O_RDWR | O_CREAT});
+      !lock && lock.error().code != Code::conflict)
+    return std::unexpected(std::move(lock.error()).during("starting the reaper of VM " + name));
   Command command;
   command.argv = {path_to_self, "reap", name};
   command.env = environment;
@@ -150,9 +151,7 @@ Result<> start_reaper(const std::string& name, const Directories& directories, c
 }
 
 bool reaper_alive(const std::string& name, const Directories& directories) {
-  UniqueFd fd(::open(lock_path(name, directories).c_str(), O_RDONLY | O_CLOEXEC));
-  // Taking the lock proves that no reaper has it. It is given back when the descriptor is closed.
-  return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
+  return FileLock::is_taken(lock_path(name, directories));
 }
 
 // The lock is taken first, so that a second reaper of the same VM does nothing. Then the loop waits, fetches and
@@ -164,13 +163,12 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   Directories directories = Directories::from(environment);
   if (!is_session_name(name)) return 125;
   // If the VM's directory is gone, this fails, and nothing is left to watch.
-  UniqueFd lock(::open(lock_path(name, directories).c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock) return 125;
-  bool mine = take_lock(lock.get());
+  auto lock = take_lock(name, directories);
+  if (!lock && lock.error().code != Code::timed_out) return 125;
   (void)!::write(1, "r", 1);
   // Nothing may wait for the end of this process's output.
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
-  if (!mine) return 0;
+  if (!lock) return 0;
 
   SteadyTime time(clock);
   std::string settled;

@@ -284,6 +284,30 @@ TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
   EXPECT_TRUE(orphaned(vm->record, directories_)) << "its owner is dead";
 }
 
+// NFS makes a lock of a byte range out of it, which needs a descriptor for writing.
+TEST_F(Machine, TheLockOfAVmIsOnADescriptorForWriting) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  auto lock = lock_vm("vm-1", directories_, 0);
+  ASSERT_TRUE(lock);
+  EXPECT_EQ(::fcntl(lock->get(), F_GETFL) & O_ACCMODE, O_RDWR);
+}
+
+TEST_F(Machine, AFileSystemWithoutLocksIsNotAnotherProcess) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  auto says_so = with_failing(SYS_flock, ENOLCK, [&] {
+    auto told = [](const auto& result) {
+      return !result && result.error().code != Code::timed_out &&
+             result.error().what.find("No locks available") != std::string::npos;
+    };
+    return told(lock_vm("vm-1", directories_, 3'600'000)) &&
+           told(start_reaper("vm-1", directories_, environment_, "/bin/true"));
+  });
+  if (!says_so) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*says_so);
+}
+
 // `bottle vm list` may look whether a VM has a reaper while that reaper starts.
 TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   good();

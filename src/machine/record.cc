@@ -6,7 +6,6 @@
 #include "machine/record.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,12 +13,12 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/ids.h"
+#include "base/lock/file_lock.h"
 #include "base/os/deadline.h"
 #include "wire/machine/vm_record.h"
 
@@ -168,25 +167,11 @@ bool ownerless(const Record& record) { return !record.keep && record.owner.dead(
 // A held VM stays until its time is up, so that a later command can still fetch its work.
 bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }
 
-// The lock is on a file in the VM's directory, which a destruction removes. A lock on a removed file locks nothing,
-// so the inodes are compared.
 Result<UniqueFd> lock_vm(const std::string& name, const Directories& directories, int timeout_ms) {
-  std::string path = directories.vm(name) + "/lock";
-  auto deadline = Deadline::in_ms(timeout_ms);
-  for (;;) {
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
-    if (!fd) return fail_errno("opening " + path);
-    // Tries again and again instead of waiting in flock(2), which has no time limit.
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-      // The process that had the lock may have removed the directory.
-      struct stat mine{}, there{};
-      if (::fstat(fd.get(), &mine) == 0 && ::stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino) return fd;
-      continue;
-    }
-    if (deadline.is_over())
-      return fail(Code::timed_out, "VM " + name + ": another process is creating or destroying it");
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  auto lock = FileLock::take(directories.vm(name) + "/lock", {O_RDWR | O_CREAT}, Deadline::in_ms(timeout_ms));
+  if (!lock && lock.error().code == Code::timed_out)
+    return fail(Code::timed_out, "VM " + name + ": another process is creating or destroying it");
+  return TRY(std::move(lock)).release();
 }
 
 }  // namespace bottle::machine

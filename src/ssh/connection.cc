@@ -8,16 +8,18 @@
 #include "ssh/connection.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "base/ids.h"
+#include "base/lock/file_lock.h"
+#include "base/os/deadline.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
 #include "base/text/line.h"
@@ -112,27 +114,17 @@ class Start {
   explicit Start(std::string path) : path_(std::move(path)) {}
   Start(const Start&) = delete;
   ~Start() {
-    if (fd_) ::unlink(path_.c_str());  // while it is locked, so that it is ours
+    if (lock_) ::unlink(path_.c_str());  // while it is locked, so that it is ours
   }
 
   // Waits for the others, as Connection::open() says.
   Result<> wait(const Target& target, const Options& options) {
-    auto deadline = Deadline::in(std::chrono::seconds(options.connect_timeout_s));
+    auto deadline =
+        options.interactive ? Deadline::never() : Deadline::in(std::chrono::seconds(options.connect_timeout_s));
     // Connections of other processes seldom take longer, unless their operator is asked something.
     auto silence = Deadline::in(std::chrono::seconds(1));
-    for (bool told = !options.progress;;) {
-      UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-      if (!fd) return fail_errno("opening " + path_);
-      if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
-        // The process that had the lock may have removed the file. A lock on a removed file locks nothing.
-        struct stat mine{}, there{};
-        bool valid =
-            ::fstat(fd.get(), &mine) == 0 && ::lstat(path_.c_str(), &there) == 0 && mine.st_ino == there.st_ino;
-        if (!valid) continue;
-        fd_ = std::move(fd);
-        return {};
-      }
-      if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno("locking " + path_);
+    bool told = !options.progress;
+    auto waits = [&]() -> Result<> {
       if (options.stop.stop_requested())
         return fail(Code::canceled, "connecting to " + target.to_string() + " was stopped");
       if (!told && silence.is_over()) {
@@ -140,17 +132,19 @@ class Start {
                          "; if it asks for something, answer it there");
         told = true;
       }
-      if (!options.interactive && deadline.is_over())
-        return fail(Code::timed_out, "another process still connects to " + target.to_string(),
-                    "if it asks for a passphrase, answer it first");
-      // flock(2) has no time limit, so it is tried again and again.
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
+      return {};
+    };
+    auto taken = FileLock::take(path_, {O_RDWR | O_CREAT}, deadline, waits);
+    if (!taken && taken.error().code == Code::timed_out)
+      return fail(Code::timed_out, "another process still connects to " + target.to_string(),
+                  "if it asks for a passphrase, answer it first");
+    lock_ = TRY(std::move(taken));
+    return {};
   }
 
  private:
   std::string path_;
-  UniqueFd fd_;
+  std::optional<FileLock> lock_;
 };
 
 }  // namespace

@@ -25,6 +25,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/lock/file_lock.h"
 #include "wire/delivery/delivery.h"
 
 namespace bottle::transfer {
@@ -189,9 +190,8 @@ void remove_broken(const std::string& directory) {
   for (const auto& name : names_in(directory).value_or(std::vector<std::string>())) {
     if (name.find(kPart) == std::string::npos) continue;
     std::string path = directory + "/" + name;
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     // A lock ends with its process, however that ended.
-    if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(path, ignored);
+    if (FileLock::try_take(path, {O_RDWR | O_NONBLOCK})) fs::remove(path, ignored);
   }
 }
 

@@ -4,7 +4,6 @@
 #include "session/images/build_place.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/lock/file_lock.h"
 #include "base/os/process.h"
 
 namespace bottle::session {
@@ -31,13 +31,10 @@ std::string base_directory() {
 // Returns a locked descriptor of the directory, or nothing if there is no such directory of this user, or if another
 // process has the lock.
 UniqueFd lock(const std::string& path) {
-  struct stat mine{}, there{};
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(fd.get(), &mine) != 0 || mine.st_uid != ::geteuid())
-    return {};
-  // The process that had the lock may have removed the directory.
-  if (::lstat(path.c_str(), &there) != 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev) return {};
-  return fd;
+  struct stat mine{};
+  auto lock = FileLock::try_take(path, {O_RDONLY | O_DIRECTORY});
+  if (!lock || ::fstat(lock->fd(), &mine) != 0 || mine.st_uid != ::geteuid()) return {};
+  return std::move(*lock).release();
 }
 
 // Removes the tree. Mounts in it stay, and so do the directories above them.
