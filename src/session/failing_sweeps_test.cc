@@ -1,9 +1,11 @@
 // Makes sweeps fail at every call, on an engine in memory, and checks that a later sweep completes them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/files/file.h"
+#include "base/files/unreadable_test.h"
 #include "session/audit/audit_file.h"
 #include "session/collect/reach_work.h"
 #include "session/ledger/graves.h"
@@ -199,6 +201,21 @@ TEST_F(DeadSession, WorkInAContainerThatDoesNotRunNeedsNoStop) {
     EXPECT_EQ(swept[0].back->held, state == State::running) << swept[0].back->error;
     if (state != State::running) session.check_end(docker, "a sweep of a container that does not run");
   }
+}
+
+// If this sweep died, no later one would wait for what a request without a record makes.
+TEST_F(DeadSession, ARequestThatCannotBeRecordedIsNotSent) {
+  TestSession session(Side::far);
+  FakeDocker docker;
+  session.go_to(moment, docker);
+  docker.with_world([](docker::FakeWorld& world) { ASSERT_TRUE(world.remove_container("bottle-x1-agent")); });
+  auto is_held = with_failing(SYS_write, ENOSPC, [&] {
+    auto swept = session.sweep_all(docker);
+    auto makes = [](const FakeCall& call) { return call.method == "create container"; };
+    return swept.size() == 1 && swept[0].back && swept[0].back->held && std::ranges::none_of(docker.calls(), makes);
+  });
+  if (!is_held) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*is_held);
 }
 
 // If the volume is gone too, nothing can bring the work back, but the operator must learn of it. There is no work if

@@ -1,14 +1,11 @@
 // The work is in a volume, which the engine reads only through a container that mounts it.
 #include "session/collect/reach_work.h"
 
-#include <fcntl.h>
-
 #include "base/defer.h"
-#include "base/files/file.h"
 #include "docker/answers.h"
 #include "session/images/guard_image.h"
-#include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
 
 namespace bottle::session {
@@ -60,11 +57,8 @@ Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belo
 }
 
 Result<> note_asked(const std::string& directory, uint64_t end) {
-  std::string path = directory + "/" + kLedger;
-  UniqueFd ledger(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
-  if (!ledger) return fail_errno("opening " + path);
-  TRY(end_last_line(ledger.get()));
-  return write_all(ledger.get(), wire::encode(LedgerRecord{.asked = end}) + "\n");
+  auto ledger = TRY(LedgerFile::open_unlocked(directory));
+  return ledger.append({.asked = end}, LedgerFile::Flush::no);
 }
 
 Result<> stop_container_with_work(docker::Engine& engine, const std::string& container) {

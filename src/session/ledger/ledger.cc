@@ -84,12 +84,8 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
   (void)TRY(open_own_directory(parent));
   // Other processes remove a directory that has no record of a living owner.
   auto unfinished = TRY(UnfinishedDirectory::make(parent, name));
-  std::string path = unfinished.path() + "/" + kLedger;
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating the ledger " + path);
   // The lock is held for life, so that only one process can adopt the session of a dead owner.
-  ::flock(fd.get(), LOCK_EX | LOCK_NB);
-  Ledger ledger(std::move(fd));
+  Ledger ledger(TRY(LedgerFile::create(unfinished.path())));
   LedgerRecord first{.owner = owner.to_label()};
   if (!id.empty()) first.id = id;
   TRY(ledger.note(first));
@@ -102,33 +98,18 @@ Result<Ledger> Ledger::create(const std::string& directory, const Owner& owner, 
 }
 
 Result<Ledger> Ledger::adopt(const std::string& directory, const Owner& owner) {
-  std::string path = directory + "/" + kLedger;
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
-  if (!fd) return fail_errno("opening the ledger " + path);
   // The kernel releases the lock of a dead process, so a locked ledger has a living owner.
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail(Code::conflict, "the session already has an owner");
-  Ledger ledger(std::move(fd));
+  auto file = LedgerFile::take(directory, Deadline::in_ms(0));
+  if (!file && file.error().code == Code::timed_out) return fail(Code::conflict, "the session already has an owner");
+  Ledger ledger(TRY(std::move(file)));
   TRY(ledger.note({.owner = owner.to_label()}));
   return ledger;
 }
 
-Result<> end_last_line(int fd) {
-  struct stat file{};
-  char last = '\n';
-  if (::fstat(fd, &file) != 0) return fail_errno("looking at the ledger");
-  if (file.st_size > 0 && ::pread(fd, &last, 1, file.st_size - 1) != 1) return fail_errno("reading the ledger");
-  if (last == '\n') return {};
-  return during("writing the ledger", write_all(fd, "\n"));
-}
+Result<> Ledger::note(const LedgerRecord& record) { return append(record, LedgerFile::Flush::yes); }
 
-Result<> Ledger::note(const LedgerRecord& record) { return append(record, true); }
-
-Result<> Ledger::append(const LedgerRecord& record, bool flush) {
-  TRY(end_last_line(fd_.get()));
-  // The line is written with one call, because several threads append.
-  std::string line = TRY(wire::encode_exactly(record)) + "\n";
-  TRY(during("writing the ledger", write_all(fd_.get(), line)));
-  if (flush && flush_data(fd_.get()) != 0) return fail_errno("flushing the ledger");
+Result<> Ledger::append(const LedgerRecord& record, LedgerFile::Flush flush) {
+  TRY(file_.append(record, flush));
   die_if_asked(++record_number);
   return {};
 }
@@ -136,13 +117,13 @@ Result<> Ledger::append(const LedgerRecord& record, bool flush) {
 Result<> Ledger::will_use(const std::string& engine, const std::string& id) {
   LedgerRecord record{.engine = engine};
   if (!id.empty()) record.engine_id = id;
-  return append(record, false);
+  return append(record, LedgerFile::Flush::no);
 }
 
 Result<> Ledger::will_make(const std::vector<Thing>& things) { return note({.make = things}); }
 
 Result<> Ledger::will_hold(const Work& work) { return note({.work = work}); }
 
-Result<> Ledger::will_ask(uint64_t end) { return append({.asked = end}, false); }
+Result<> Ledger::will_ask(uint64_t end) { return append({.asked = end}, LedgerFile::Flush::no); }
 
 }  // namespace bottle::session

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/files/directories.h"
 #include "base/os/process_identity.h"
-#include "base/unique_fd.h"
+#include "session/ledger/ledger_file.h"
 #include "wire/ledger.h"
 
 namespace bottle::session {
@@ -44,10 +44,12 @@ class Ledger {
  public:
   // Creates `directory` (mode 0700) and the ledger in it. The owner and the id (wire::Job::id) are its first record.
   // Other processes see either all of that or nothing. Fails with Code::conflict if there is a session of that name,
-  // and with Code::denied if others can write to the place, so that the ledger could not be read again.
+  // and with Code::denied if others can write to the place, so that the ledger could not be read again. Also fails on a
+  // file system without locks, where no sweep could take the ledger.
   static Result<Ledger> create(const std::string& directory, const Owner& owner, const std::string& id = "");
 
-  // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it.
+  // Takes over the ledger of a session whose owner died. Fails with Code::conflict if another process owns it, and if
+  // the ledger cannot be written or locked.
   static Result<Ledger> adopt(const std::string& directory, const Owner& owner);
 
   // Records where the session's engine is, and its id unless that is empty. It is on the disk once will_make() returns.
@@ -62,14 +64,10 @@ class Ledger {
   Result<> will_ask(uint64_t end);
 
  private:
-  explicit Ledger(UniqueFd fd) : fd_(std::move(fd)) {}
-  Result<> append(const LedgerRecord& record, bool flush);
-  UniqueFd fd_;
+  explicit Ledger(LedgerFile file) : file_(std::move(file)) {}
+  Result<> append(const LedgerRecord& record, LedgerFile::Flush flush);
+  LedgerFile file_;
 };
-
-// Ends a last line that a crash or a full disk has left incomplete, so that the next record gets a line of its own.
-// Otherwise, a reader would skip it with what is before it. `fd` is open for reading and appending.
-Result<> end_last_line(int fd);
 
 // Says what a ledger contains, with later records replacing earlier ones. It is checked: its names and paths are those
 // of its session.

@@ -9,7 +9,6 @@
 #include "session/sweep/sweep.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,12 +16,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <set>
-#include <thread>
 
 #include "base/files/durable.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
+#include "base/os/deadline.h"
 #include "base/unique_fd.h"
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
@@ -31,6 +30,7 @@
 #include "session/ledger/files.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/info.h"
+#include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 
@@ -68,39 +68,6 @@ time_t age_of(const std::string& path) {
   return ::lstat(path.c_str(), &st) == 0 ? std::max<time_t>(::time(nullptr) - st.st_mtime, 0) : 0;
 }
 
-// Makes sure that only one process sweeps an orphan. held() is false if another process has swept it in the meantime or
-// needs more than a minute for it.
-class SweepLock {
- public:
-  explicit SweepLock(const std::string& directory) {
-    std::string path = directory + "/" + kLedger;
-    fd_.reset(::open(path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
-    // flock(2) has no time limit, so it is tried ten times a second for a minute.
-    for (int i = 0; fd_ && i < 600; ++i) {
-      if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) {
-        struct stat locked{}, named{};
-        // While we waited, another sweep may have removed the ledger, and a new session may have made one with the same
-        // name. The lock is then on a file that other processes do not see.
-        held_ = ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 && locked.st_ino == named.st_ino;
-        return;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-  }
-  bool held() const { return held_; }
-  // Appends a record. Ledger::note() cannot be used, because Ledger::adopt() would make this process the session's
-  // owner.
-  void note(const LedgerRecord& record) {
-    (void)end_last_line(fd_.get());
-    (void)write_all(fd_.get(), wire::encode(record) + "\n");
-    (void)::fsync(fd_.get());
-  }
-
- private:
-  UniqueFd fd_;
-  bool held_ = false;
-};
-
 // Returns what to say about work that no container and no volume has any more. Returns nullopt if the agent has not
 // worked, or if its work came home earlier.
 std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const std::string& results) {
@@ -114,13 +81,13 @@ std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const
 
 // Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to
 // `create_connections` the connection over which a container is requested, if one is needed.
-std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, SweepLock& lock,
+std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, LedgerFile& ledger,
                                            std::vector<uint64_t>& create_connections) {
   const Work& work = *orphan.view->work;
   auto note = [&](uint64_t end) -> Result<> {
     create_connections.push_back(end);
-    lock.note({.asked = end});
-    return {};
+    // Without the record, a later sweep would not wait for what the request makes, so the request is not sent.
+    return ledger.append({.asked = end}, LedgerFile::Flush::yes);
   };
   auto there = reach_work(engine, belongings_of(orphan.session, *orphan.view), orphan.directory, work.workdir, note);
   // The engine did not answer or could not show the work, so there may still be some.
@@ -171,13 +138,13 @@ std::optional<wire::WorkResult> keep_transcript_alone(docker::Engine& engine, co
 }
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
-void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, SweepLock& lock,
+void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, LedgerFile& ledger,
                Swept& swept) {
   Belongings what = belongings_of(orphan.session, *orphan.view);
   std::vector<uint64_t> create_connections = orphan.view->create_connections;
   std::string results = directories.results_of(orphan.session);
   if (orphan.view->work) {
-    swept.back = bring_home(engine, orphan, lock, create_connections);
+    swept.back = bring_home(engine, orphan, ledger, create_connections);
     // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
     if (swept.back && !swept.back->held)
       if (auto saved = complete_result(results, orphan, swept.back, {.session = orphan.session}); !saved)
@@ -187,10 +154,12 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
       swept.receipt = tear_down_except_work(engine, std::move(what), swept.back->error).receipt;
       return;
     }
-    // If this process dies during the teardown, the next sweep does not collect again from what is left.
-    lock.note({.home = true});
+    // If this process dies during the teardown, the next sweep does not collect again from what is left. Without this
+    // record, it finds in the result that the work is home.
+    (void)ledger.append({.home = true}, LedgerFile::Flush::yes);
   } else if (auto back = keep_transcript_alone(engine, orphan, results)) {
-    if (complete_result(results, orphan, back, {.session = orphan.session})) lock.note({.home = true});
+    if (complete_result(results, orphan, back, {.session = orphan.session}))
+      (void)ledger.append({.home = true}, LedgerFile::Flush::yes);
   }
   TornDown gone = tear_down_for_good(engine, what, create_connections);
   swept.receipt = gone.receipt;
@@ -307,18 +276,26 @@ std::vector<Orphan> find_orphans(const Directories& directories) {
 }
 
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
-                         const docker::Connect& connect) {
+                         const docker::Connect& connect, std::chrono::milliseconds patience) {
   std::vector<Swept> all;
+  auto left = [&](const Orphan& orphan, const std::string& why) {
+    all.push_back({.receipt = {.session = orphan.session, .left = {why}}});
+  };
   for (const auto& found : orphans) {
     if (!found.view) {
-      Swept swept;
-      swept.receipt.session = found.session;
-      swept.receipt.left.push_back(found.view.error().what);
-      all.push_back(std::move(swept));
+      left(found, found.view.error().what);
       continue;
     }
-    SweepLock lock(found.directory);
-    if (!lock.held()) continue;
+    auto ledger = LedgerFile::take(found.directory, Deadline::in(patience));
+    if (!ledger && ledger.error().code == Code::not_found) continue;  // another sweep has removed it
+    bool is_busy = !ledger && ledger.error().code == Code::timed_out;
+    if (is_busy && found.from == Orphan::From::grave) continue;  // another sweep looks at it
+    if (!ledger) {
+      left(found, "session " + found.session + ": " +
+                      (is_busy ? "another command is bringing its work home; run `bottle cleanup` again later"
+                               : explained(ledger.error())));
+      continue;
+    }
     auto orphan = as_it_is_now(directories, found);
     if (!orphan) continue;
     // The owner died before the ledger named anything, so nothing was made.
@@ -336,7 +313,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       continue;
     }
     if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + explained(engine.error()));
-    else sweep_one(directories, *orphan, **engine, lock, swept);
+    else sweep_one(directories, *orphan, **engine, *ledger, swept);
     all.push_back(std::move(swept));
   }
   return all;

@@ -2,6 +2,7 @@
 // handles things without a ledger.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,9 +37,10 @@ constexpr const char* kSupervisorDied = "the session's supervisor died, and the 
 
 // Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot
 // be brought home, its ledger is kept for the next time. Several processes may sweep at the same time. One sweeps
-// each orphan, and the others wait for it (at most a minute). `connect` reaches the engine that a ledger names.
+// each orphan, and the others wait for it, at most for `patience`; then the receipt says so. `connect` reaches the
+// engine that a ledger names.
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
-                         const docker::Connect& connect);
+                         const docker::Connect& connect, std::chrono::milliseconds patience = std::chrono::minutes(1));
 
 // Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
 // again as long as the ledger exists.

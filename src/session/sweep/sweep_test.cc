@@ -128,6 +128,36 @@ TEST(Sweep, ANewSessionWithTheNameOfADeadOneIsLeftAlone) {
   EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0);
 }
 
+TEST(Sweep, ASessionThatAnotherCommandSweepsIsReported) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
+  auto held = LedgerFile::take(directory, Deadline::in_ms(0));
+  ASSERT_TRUE(held);
+  auto swept =
+      sweep(scratch.directories, find_orphans(scratch.directories), docker::connect, std::chrono::milliseconds(50));
+  ASSERT_EQ(swept.size(), 1u) << "nothing seems to be left";
+  EXPECT_FALSE(swept[0].receipt.confirmed);
+  EXPECT_EQ(swept[0].receipt.left,
+            std::vector<std::string>{
+                "session x1: another command is bringing its work home; run `bottle cleanup` again later"});
+}
+
+TEST(Sweep, ASessionWhoseLedgerCannotBeLockedIsReported) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
+  auto reported = with_failing(SYS_flock, ENOLCK, [&] {
+    auto swept = sweep(scratch.directories, find_orphans(scratch.directories), docker::connect);
+    auto adopted = Ledger::adopt(directory, Owner::self());
+    auto made = Ledger::create(scratch.directories.sessions + "/x2", Owner::self());
+    return swept.size() == 1 && !swept[0].receipt.confirmed &&
+           swept[0].receipt.left == std::vector{"session x1: locking " + directory + "/ledger: No locks available"} &&
+           !adopted && adopted.error().code != Code::conflict && !made;
+  });
+  if (!reported) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*reported);
+  EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0);
+}
+
 TEST(Sweep, AGraveOfALivingOwnerIsNotSwept) {
   Scratch scratch;
   ASSERT_TRUE(write_grave(scratch.directories, "trial-1", "/nonexistent/engine.sock",
