@@ -161,6 +161,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
     while (!attempt.round() && options.clock() < deadline + std::chrono::minutes(1))
       std::this_thread::sleep_for(std::chrono::milliseconds(pause));
   }
+  result.hopeless = attempt.hopeless;
   result.seconds = std::chrono::duration<double>(options.clock() - begun).count();
   if (result.left.empty()) {
     result.confirmed = true;

@@ -20,6 +20,7 @@ struct Destroyed {
   double seconds = 0;
   int64_t made = 0, at = 0;       // when it was made and when it was confirmed gone (seconds since 1970)
   std::vector<std::string> left;  // what still exists, or may still exist
+  bool hopeless = false;          // the provider is not set up or refuses this environment's credentials
 };
 
 // Says how long to try, and with which environment. Times are in milliseconds.

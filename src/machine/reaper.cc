@@ -42,6 +42,35 @@ Result<FileLock> take_lock(const std::string& name, const Directories& directori
   return FileLock::take(lock_path(name, directories), {O_RDWR | O_CREAT}, Deadline::in(std::chrono::seconds(2)));
 }
 
+// Names a process in comparisons.
+std::string text_of(const ProcessIdentity& process) {
+  return std::to_string(process.pid) + " " + process.start_time + " " + process.boot_id;
+}
+
+// Writes into the file of a lock that this process has it.
+void claim(const FileLock& lock) {
+  std::string self = text_of(ProcessIdentity::self());
+  if (::ftruncate(lock.fd(), 0) == 0) (void)!::pwrite(lock.fd(), self.data(), self.size(), 0);
+}
+
+// Lets another process be the VM's reaper for `seconds`. Returns the lock, or nothing if another one has come.
+Result<FileLock> give_way(FileLock lock, const std::string& name, const Directories& directories, int seconds) {
+  (void)std::move(lock).release();
+  std::this_thread::sleep_for(std::chrono::seconds(seconds));
+  auto again = TRY(take_lock(name, directories));
+  // The other one may have given way, too. It is newer, and so is its environment.
+  if (TRY(read_file(lock_path(name, directories), 4096)) != text_of(ProcessIdentity::self()))
+    return fail(Code::conflict, "VM " + name + " has a newer reaper");
+  return again;
+}
+
+// Returns whether another try in the same environment would end like this one.
+bool is_hopeless(const Result<Destroyed>& gone) {
+  if (gone) return gone->hopeless;
+  Code code = gone.error().code;
+  return code == Code::denied || code == Code::invalid || code == Code::not_found;
+}
+
 constexpr int64_t kLateSeconds = 600;
 
 // Returns the time of day at which this process began, advanced by the boot clock. Setting the clock in the meantime,
@@ -68,11 +97,6 @@ class SteadyTime {
   int64_t begun_;  // by the boot clock
   int64_t ahead_;
 };
-
-// Names a process in comparisons.
-std::string text_of(const ProcessIdentity& process) {
-  return std::to_string(process.pid) + " " + process.start_time + " " + process.boot_id;
-}
 
 // Returns whether a VM needs its reaper now: it is abandoned, or it is kept and may have the work of an owner that
 // died. `settled` is the last owner whose work was handled.
@@ -169,6 +193,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   // Nothing may wait for the end of this process's output.
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
   if (!lock) return 0;
+  claim(*lock);
 
   SteadyTime time(clock);
   std::string settled;
@@ -203,8 +228,11 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
       return 0;
     }
     if (!gone && gone.error().code == Code::conflict) continue;  // it has an owner again
-    // After a failure, the pauses grow from 5 s to 5 minutes, because a provider may be out of reach for hours.
-    std::this_thread::sleep_for(std::chrono::seconds(pause));
+    // After a failure, the pauses grow from 5 s to 5 minutes, because a provider may be out of reach for hours. If the
+    // credentials of this environment have expired, the next command may have valid ones.
+    if (is_hopeless(gone)) lock = give_way(std::move(*lock), name, directories, pause);
+    else std::this_thread::sleep_for(std::chrono::seconds(pause));
+    if (!lock) return 0;
   }
   return 0;
 }

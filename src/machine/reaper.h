@@ -29,9 +29,11 @@ struct Reaping {
 };
 
 // Runs the reaper. Ends when the VM is confirmed gone, no matter which process destroyed it, or if the VM already has
-// another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. `clock` is
-// read only at the beginning, so that setting the clock later has no effect; only if the time of a VM with a dead owner
-// was up by then, `before` is called for ten more minutes, and the clock is read again. `load_record` reads the record.
+// another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. If the
+// provider refuses the credentials in `environment`, it gives up the lock during the pauses, so that another process
+// can start a reaper with other credentials, and ends if one has started. `clock` is read only at the beginning, so
+// that setting the clock later has no effect; only if the time of a VM with a dead owner was up by then, `before` is
+// called for ten more minutes, and the clock is read again. `load_record` reads the record.
 using Loader = std::function<Result<Record>(const std::string& name, const Directories& directories)>;
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock = now_seconds, const Loader& load_record = load);

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/files/unreadable_test.h"
 #include "base/os/process.h"
 #include "machine/inventory.h"
 #include "machine/user_data.h"
@@ -269,6 +270,56 @@ TEST(SshArgv, TheOperatorsConfigurationDoesNotApplyToAVm) {
   for (const char* part : {"-F none ", "GSSAPIDelegateCredentials=no ", "GlobalKnownHostsFile=none ", "HostKeyAlias=v ",
                            "IdentityFile=\"/vms/v/key\" ", "BatchMode=yes ", "-- 192.0.2.1 true "})
     EXPECT_NE(line.find(part), std::string::npos) << line;
+}
+
+// NFS makes a lock of a byte range out of it, which needs a descriptor for writing.
+TEST_F(Machine, TheLockOfAVmIsOnADescriptorForWriting) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  auto lock = lock_vm("vm-1", directories_, 0);
+  ASSERT_TRUE(lock);
+  EXPECT_EQ(::fcntl(lock->get(), F_GETFL) & O_ACCMODE, O_RDWR);
+}
+
+TEST_F(Machine, AFileSystemWithoutLocksIsNotAnotherProcess) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  auto says_so = with_failing(SYS_flock, ENOLCK, [&] {
+    auto told = [](const auto& result) {
+      return !result && result.error().code != Code::timed_out &&
+             result.error().what.find("No locks available") != std::string::npos;
+    };
+    return told(lock_vm("vm-1", directories_, 3'600'000)) &&
+           told(start_reaper("vm-1", directories_, environment_, "/bin/true"));
+  });
+  if (!says_so) GTEST_SKIP() << "this system cannot inject errors";
+  EXPECT_TRUE(*says_so);
+}
+
+TEST_F(Machine, RecordsWithoutTheKeyHeldAreRead) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string path = directories_.vm("vm-1") + "/vm.json";
+  auto old = json::parse(*read_file(path));
+  old.erase("held");
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", directories_)->held);
+  old["held"] = "yes";
+  ASSERT_TRUE(write_file_atomically(path, old.dump()));
+  EXPECT_FALSE(load("vm-1", directories_));
+}
+
+TEST_F(Machine, ARecordWithANegativeSizeOrTimeIsRefused) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string path = directories_.vm("vm-1") + "/vm.json";
+  auto record = json::parse(*read_file(path));
+  for (const char* key : {"cpus", "memory_mb", "disk_gb", "ttl", "idle"}) {
+    auto wrong = record;
+    wrong[key] = -1;
+    ASSERT_TRUE(write_file_atomically(path, wrong.dump()));
+    EXPECT_FALSE(load("vm-1", directories_)) << key;
+  }
 }
 
 }  // namespace

@@ -143,7 +143,13 @@ void check_vms(const Progress& progress) {
     bool left = machine::abandoned(*record, machine::now_seconds());
     if (record->held) progress(tell_held(*record));
     // After this machine has restarted, a kept VM no longer has a reaper.
-    if ((!left && !record->held && !record->owner.dead()) || machine::reaper_alive(name, directories())) continue;
+    if (!left && !record->held && !record->owner.dead()) continue;
+    if (machine::reaper_alive(name, directories())) {
+      // The reaper itself has no way to say that it fails again and again.
+      if (left && !record->held && record->owner.dead())
+        progress("VM " + name + " has lost its owner; a process in the background still tries to destroy it");
+      continue;
+    }
     auto started = machine::start_reaper(name, directories(), hook_environment(), path_to_self());
     if (!started) progress("VM " + name + ": " + started.error().what);
     else if (!record->held && (left || has_work(*record)))
