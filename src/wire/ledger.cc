@@ -52,7 +52,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.text("session", record.session, kName);
   o.object("remote", record.machine);
   o.object("vm", record.vm);
-  o.object("plan", record.plan);
+  o.open_object("plan", record.plan, record.unknown_in_plan);
   o.flag("tunnel", record.secrets_stay);
   o.flag("offline", record.offline);
   o.text("base", record.base, kName);

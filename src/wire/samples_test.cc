@@ -451,6 +451,7 @@ std::vector<Sample> samples() {
   all.push_back(sample("ledger-record", record()));
   all.back().passes_over_unknown_keys = true;
   all.back().tables = {"options", "hosts", "on_secret_for"};
+  all.back().open = "/plan";
   all.back().elsewhere = "/plan/";
   all.push_back(sample("session-info", SessionInfo{"s1", SessionState::running, "reviewer", "web", "/home/me/app",
                                                    "me@far.example.org", 1'800'000'000, true}));

@@ -21,6 +21,7 @@ struct Sample {
   std::set<std::string> tables = {};  // objects whose keys may have any name
   std::string may_be_null = {};       // pointer to a value
   bool passes_over_unknown_keys = false;
+  std::string open = {};       // pointer to a message with unknown keys that are ignored
   std::string elsewhere = {};  // pointer to a message that has a separate sample
 };
 std::vector<Sample> samples();

@@ -96,6 +96,13 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
   auto view = TRY(ledger_of(name));
   if (!view.owner.is_gone()) connect_for_near_side(view, options);
   if (!view.owner.is_gone() || !view.machine || !view.plan) return connect_to_supervisor(name, view);
+  // What this version does not know may be a limit or a rule.
+  if (!view.unknown_in_plan.empty() && !options.stop)
+    return fail(Code::invalid,
+                "session " + name +
+                    " was started by a later version of bottle, with a setting that is unknown to this one (" +
+                    view.unknown_in_plan + ")",
+                "attach with that version, or run `bottle stop " + name + "` to end it and bring its work home");
 
   wire::Job job;
   job.plan = *view.plan;

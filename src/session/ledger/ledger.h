@@ -79,8 +79,11 @@ struct LedgerView {
   std::string engine_id;      // of that engine; empty if it is not known
   // For remote sessions. Has no host if the machine was not made yet.
   std::optional<wire::MachineAddress> machine;
-  std::optional<wire::LedgerVm> vm;          // remote sessions: the VM that was made for it
-  std::optional<plan::Plan> plan;            // for remote sessions
+  std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it
+  std::optional<plan::Plan> plan;    // for remote sessions
+  // A later version wrote the plan, and this is the first key that this version does not know. Such a plan is enough to
+  // end the session and to fetch its work, but not to serve the session's secrets and egress. Usually empty.
+  std::string unknown_in_plan;
   std::string base;                          // remote sessions: the commit that was sent
   wire::NearShare near_share;                // for remote sessions
   bool running = false;                      // the agent was started, or, in a remote session, may have been started

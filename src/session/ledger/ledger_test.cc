@@ -89,6 +89,36 @@ TEST(Ledger, ARecordAfterAnIncompleteLineIsRead) {
   EXPECT_EQ(view->things.size(), 2u);
 }
 
+// Another version of bottle may have started a session whose work is still on another machine. These records are fixed
+// files, because the golden ones change with the code.
+TEST(Ledger, OfAnotherVersionLeadsToTheWork) {
+  Scratch scratch;
+  for (const auto& [file, unknown] :
+       {std::pair("remote-before-disk-limits", ""), {"remote-from-later-version", "plan.secrets[0].until"}}) {
+    auto kept = read_file(std::string("src/session/ledger/corpus/ledger/") + file);
+    ASSERT_TRUE(kept) << file;
+    scratch.dead("x1", {kept->substr(kept->find('\n') + 1)});
+    auto view = read_ledger(scratch.directories, "x1");
+    ASSERT_TRUE(view) << file << ": " << view.error().what;
+    EXPECT_TRUE(view->machine && view->running && view->plan) << file;
+    EXPECT_EQ(view->id, "00ff") << file;
+    EXPECT_EQ(view->plan->workspace_mode, manifest::WorkspaceMode::clone) << file;
+    EXPECT_EQ(view->unknown_in_plan, unknown) << file;
+  }
+}
+
+// It may be the only record of work on another machine.
+TEST(Ledger, OfARemoteSessionThatCannotBeReadShouldNotBeRemoved) {
+  Scratch scratch;
+  for (const std::string remote : {"", R"({"remote":{"host":1}})"}) {
+    scratch.dead("x1", {R"({"running":"maybe"})", remote});
+    auto view = read_ledger(scratch.directories, "x1");
+    ASSERT_FALSE(view);
+    EXPECT_NE(view.error().todo.find("use that version"), std::string::npos) << view.error().todo;
+    EXPECT_EQ(view.error().todo.find("remove the directory") != std::string::npos, remote.empty()) << view.error().todo;
+  }
+}
+
 TEST(Ledger, RecordsTheWorkUntilItIsHome) {
   Scratch scratch;
   std::string dir = scratch.directories.sessions + "/x1";

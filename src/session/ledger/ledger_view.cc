@@ -92,6 +92,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.work, record.work);
   replace(view.machine, record.machine);
   replace(view.vm, record.vm);
+  if (record.plan) view.unknown_in_plan = record.unknown_in_plan;
   replace(view.plan, record.plan);
   replace(view.base, record.base);
   replace(view.id, record.id);
@@ -119,7 +120,11 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
   auto view = parse_ledger(text, {session, directories.session(session), directories.results_of(session)});
   if (view) return view;
   Error error = std::move(view.error()).during("the ledger in " + directory + " cannot be trusted");
-  error.todo = "look at it; if nothing of that session is left on the engine, remove the directory";
+  // The only record of work on another machine must not go because nothing is left on this machine's engine.
+  bool is_remote = text.find(R"("remote":)") != std::string::npos;
+  std::string look = is_remote ? "look at it; it may be the only record of work on another machine"
+                               : "look at it; if nothing of that session is left on the engine, remove the directory";
+  error.todo += (error.todo.empty() ? "" : "; otherwise, ") + look;
   return std::unexpected(std::move(error));
 }
 
@@ -131,7 +136,8 @@ Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& fram
     auto record = wire::decode<LedgerRecord>(line, wire::From::ours);
     // A crash can leave a line incomplete. In ledgers of earlier versions, the next record is on the same line.
     if (!record && record.error().code == Code::invalid) continue;
-    if (!record) return distrust(record.error().what);
+    if (!record)
+      return fail(Code::denied, record.error().what, "if another version of bottle wrote it, use that version");
     TRY(take_record(std::move(*record), frame, view));
   }
   if (view.owner.process.pid == 0) return distrust("it names no owner");

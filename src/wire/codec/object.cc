@@ -299,6 +299,8 @@ void Object::tables(const char* key, std::map<std::string, std::vector<std::stri
 
 // -- messages within messages
 
+void Object::note_unknown_keys(std::string* skipped) { document_.state_->skipped = skipped; }
+
 Object Object::enter(const char* key) {
   if (!is_read()) {
     auto& inner = (*json_)[key] = json::object();
@@ -326,9 +328,13 @@ Object Object::element(const char* key, size_t index) {
 void Object::finish() {
   if (!is_read() || !json_ || document_.state_->error || is_open_) return;
   for (const auto& [name, unused] : json_->items())
-    if (std::ranges::find(seen_, std::string_view(name)) == seen_.end())
-      // The name comes from the other side, and the error is shown to a person.
-      return fail(one_line(name, kName).c_str(), "is not a key of this message");
+    if (std::ranges::find(seen_, std::string_view(name)) == seen_.end()) {
+      // The name comes from the other side, and is shown to a person.
+      std::string shown = one_line(name, kName);
+      std::string* skipped = document_.state_->skipped;
+      if (!skipped) return fail(shown.c_str(), "is not a key of this message");
+      if (skipped->empty()) *skipped = path() + "." + shown;
+    }
 }
 
 }  // namespace bottle::wire

@@ -142,6 +142,14 @@ class Object {
   void number(const char* key, std::optional<T>& value) {
     if (enters(key, value)) number(key, *value);
   }
+  // Does the same for a message in a record on disk, which a later version may have written. Unknown keys in it,
+  // however deep, are ignored; `skipped` is then the first of them, because it may change the meaning of the others.
+  template <class T>
+  void open_object(const char* key, std::optional<T>& value, std::string& skipped) {
+    note_unknown_keys(&skipped);
+    object(key, value);
+    note_unknown_keys(nullptr);
+  }
   // Does the same, but writes null if there is no value.
   template <class T>
   void object_or_null(const char* key, std::optional<T>& value) {
@@ -174,6 +182,7 @@ class Object {
     return there;
   }
   bool enters_or_null(const char* key, bool has);
+  void note_unknown_keys(std::string* skipped);
   Object enter(const char* key);
   size_t enter_list(const char* key, size_t count, size_t most);
   Object element(const char* key, size_t index);

@@ -60,7 +60,8 @@ static void fields(Object& o, plan::Secret& secret) {
   o.text("env", secret.env, kName);
   o.flag("optional", secret.optional);
   o.texts("in", secret.in, 3, kName);
-  o.texts("beside", secret.beside, kFew, kName);
+  // The plan in an older ledger does not have this key.
+  if (o.optional("beside", true)) o.texts("beside", secret.beside, kFew, kName);
   if (o.optional("exposed", secret.exposed)) o.flag("exposed", secret.exposed);
 }
 
@@ -79,8 +80,9 @@ static void fields(Object& o, manifest::Resources& resources) {
   o.number("memory", resources.memory);
   o.number("cpus", resources.cpus);
   o.number("pids", resources.pids);
-  o.number("disk", resources.disk);
-  o.number("shm", resources.shm);
+  // The plan in an older ledger does not have these keys.
+  if (o.optional("disk", true)) o.number("disk", resources.disk);
+  if (o.optional("shm", true)) o.number("shm", resources.shm);
 }
 
 static void fields(Object& o, manifest::Limit& limit) {
