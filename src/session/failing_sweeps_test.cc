@@ -323,6 +323,24 @@ TEST(CutShort, AVolumeWithoutLabelsIsRemovedFromTheGrave) {
   }
 }
 
+// The operator may have been away for longer than that.
+TEST(Grave, IsVisitedHoweverOldItIs) {
+  TestSession session(Side::far);
+  FakeDocker docker;
+  session.furnish(docker);
+  docker.with_world([](docker::FakeWorld& world) { (void)world.create_volume("bottle-x1-home", {}); });
+  std::string grave = session.scratch.dead("x1",
+                                           {R"({"engine":"/nonexistent/engine.sock"})", R"({"asked":7})",
+                                            R"({"make":[{"kind":"volume","name":"bottle-x1-home"}]})"},
+                                           "graves");
+  std::filesystem::last_write_time(grave + "/ledger",
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::days(8));
+  ASSERT_TRUE(write_file_atomically(grave + "/silent", ""));
+  (void)session.sweep_all(docker);
+  EXPECT_FALSE(docker.world().volumes.contains("bottle-x1-home"));
+  EXPECT_FALSE(std::filesystem::exists(grave)) << "nothing is left";
+}
+
 // An operator may make it between the check of the names and the engine's request.
 TEST(CutShort, AVolumeThatTheLaunchRefusedStays) {
   TestSession session(Side::far);

@@ -4,17 +4,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 #include "base/files/durable.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/files/own_file.h"
+#include "base/ids.h"
 #include "base/text/path_parts.h"
 #include "session/ledger/files.h"
 
 namespace bottle::session {
 
 std::string graves_in(const Directories& directories) { return parent_of(directories.sessions) + "/graves"; }
+
+std::string session_of_grave(const std::string& grave) { return grave.substr(0, grave.find('.')); }
+
+Result<std::vector<std::string>> graves_of(const Directories& directories, const std::string& session) {
+  auto names = TRY(names_in(graves_in(directories)));
+  std::erase_if(names, [&](const std::string& name) { return session_of_grave(name) != session; });
+  return names;
+}
 
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
                      const std::vector<Thing>& things) {
@@ -56,10 +67,14 @@ bool may_still_be_done(const Error& error) {
 }
 
 Result<> bury(const Directories& directories, const std::string& session, const std::string& directory) {
-  std::string grave = graves_in(directories) + "/" + session;
   TRY(make_directories(graves_in(directories)));
-  if (std::rename(directory.c_str(), grave.c_str()) != 0) return fail_errno("creating " + grave);
-  keep_grave(directories, session);
+  std::string name = session;
+  auto move = [&] { return std::rename(directory.c_str(), (graves_in(directories) + "/" + name).c_str()) == 0; };
+  while (!move()) {
+    if (errno != ENOTEMPTY && errno != EEXIST) return fail_errno("creating " + graves_in(directories) + "/" + name);
+    name = session + "." + random_hex(4);
+  }
+  keep_grave(directories, name);
   return {};
 }
 

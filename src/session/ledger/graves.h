@@ -14,6 +14,12 @@ namespace bottle::session {
 // Returns the directory of the graves, which is beside the sessions.
 std::string graves_in(const Directories& directories);
 
+// Returns the session of a grave. A grave has the name of its session. Further graves of a session, whose name may be
+// used again before the first grave is gone, have a suffix.
+std::string session_of_grave(const std::string& grave);
+// Returns the names of all graves of a session. Fails if the directory of the graves cannot be read.
+Result<std::vector<std::string>> graves_of(const Directories& directories, const std::string& session);
+
 // Records in a grave what this process is about to make and will remove within one command. Blocks until the record
 // would survive a power failure. remove_grave() removes the record, once nothing is left.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
@@ -27,7 +33,7 @@ void remove_grave(const Directories& directories, const std::string& session);
 bool may_still_be_done(const Error& error);
 
 // Moves the directory of a session, in which only the ledger is left, to the graves. The age of the grave counts from
-// now.
+// now. A session may have several graves.
 Result<> bury(const Directories& directories, const std::string& session, const std::string& directory);
 
 }  // namespace bottle::session

@@ -99,12 +99,12 @@ struct LedgerView {
   bool cut_short() const { return !create_connections.empty() && !work && !home && !running && !foreign; }
 };
 
-// Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has a grave
-// (graves.h). Fails with Code::not_found if there is no ledger or no session of that name, and with Code::denied if
+// Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has this grave
+// (graves_of()). Fails with Code::not_found if there is no ledger or no session of that name, and with Code::denied if
 // another user may have written the ledger or can write to its place, or if it names things that no session of that
 // name makes.
 Result<LedgerView> read_ledger(const Directories& directories, const std::string& session);
-Result<LedgerView> read_grave(const Directories& directories, const std::string& session);
+Result<LedgerView> read_grave(const Directories& directories, const std::string& grave);
 
 // Describes what the paths and names in a ledger must match.
 struct LedgerFrame {

@@ -107,10 +107,12 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   return {};
 }
 
-// Reads and checks the ledger of a session below `root`, which is the directory of the sessions or of the graves.
-Result<LedgerView> read(const Directories& directories, const std::string& root, const std::string& session) {
+// Reads and checks the ledger of a session in the directory `name` below `root`, which is the directory of the sessions
+// or of the graves.
+Result<LedgerView> read(const Directories& directories, const std::string& root, const std::string& name,
+                        const std::string& session) {
   if (!is_session_name(session)) return fail(Code::invalid, "'" + one_line(session, 60) + "' cannot be a session");
-  std::string directory = root + "/" + session;
+  std::string directory = root + "/" + name;
   // Checks every directory on the way down, because whoever can write to one of them can replace everything below it.
   TRY(check_own_directory(parent_of(root)));
   (void)TRY(open_own_directory(root));
@@ -145,11 +147,11 @@ Result<LedgerView> parse_ledger(const std::string& text, const LedgerFrame& fram
 }
 
 Result<LedgerView> read_ledger(const Directories& directories, const std::string& session) {
-  return read(directories, directories.sessions, session);
+  return read(directories, directories.sessions, session, session);
 }
 
-Result<LedgerView> read_grave(const Directories& directories, const std::string& session) {
-  return read(directories, graves_in(directories), session);
+Result<LedgerView> read_grave(const Directories& directories, const std::string& grave) {
+  return read(directories, graves_in(directories), grave, session_of_grave(grave));
 }
 
 }  // namespace bottle::session

@@ -22,6 +22,7 @@
 #include "base/files/file.h"
 #include "base/files/own_file.h"
 #include "base/os/deadline.h"
+#include "base/text/path_parts.h"
 #include "base/unique_fd.h"
 #include "session/audit/audit_file.h"
 #include "session/collect/collect.h"
@@ -38,7 +39,8 @@ namespace bottle::session {
 namespace {
 
 constexpr int kGraveSeconds = 60;             // in seconds; longer than a working engine needs for a request
-constexpr int kForgottenSeconds = 7 * 86400;  // an engine that has not answered for so long no longer exists
+constexpr int kForgottenSeconds = 7 * 86400;  // an engine that was silent at every visit for so long no longer exists
+constexpr const char* kSilent = "/silent";    // in a grave: has the time at which its engine first did not answer
 
 // Returns an error as one text, with the advice.
 std::string explained(const Error& error) { return error.what + (error.todo.empty() ? "" : " (" + error.todo + ")"); }
@@ -171,6 +173,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
 // there was more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& receipt) {
+  ::unlink((orphan.directory + kSilent).c_str());
   // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
   bool due = age_of(orphan.directory + "/" + kLedger) > kGraveSeconds;
   Belongings what = belongings_of(orphan.session, *orphan.view);
@@ -186,6 +189,13 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& re
   if (anything) receipt = tear_down(engine, what);
   if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.directory);
   return anything;
+}
+
+// Removes a grave whose engine has not answered for a week. Its age alone says nothing, because nobody may have looked.
+void leave_grave(const std::string& grave) {
+  std::string silent = grave + kSilent;
+  UniqueFd since(::open(silent.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!since && age_of(silent) > kForgottenSeconds) remove_session_directory(grave);
 }
 
 // Removes a directory with a temporary name if the start that made it is dead.
@@ -206,7 +216,7 @@ void remove_if_dead(const std::string& directory) {
 // name by now.
 std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan& found) {
   auto view = found.from == Orphan::From::session ? read_ledger(directories, found.session)
-                                                  : read_grave(directories, found.session);
+                                                  : read_grave(directories, std::string(name_in(found.directory)));
   if (!view || !view->owner.is_gone() || view->machine)
     return std::nullopt;  // the next sweep reports a ledger with a fault
   return Orphan{.session = found.session, .from = found.from, .directory = found.directory, .view = std::move(view)};
@@ -242,7 +252,7 @@ void find_dead(const Directories& directories, std::set<std::string>& known, std
 
 // Finds graves, which are the ledgers of sessions that have ended but whose last create requests could not be
 // confirmed.
-void find_graves(const Directories& directories, std::set<std::string>& known, std::vector<Orphan>& orphans) {
+void find_graves(const Directories& directories, const std::set<std::string>& known, std::vector<Orphan>& orphans) {
   for (const auto& name : ledgers_in(graves_in(directories), orphans)) {
     std::string grave = graves_in(directories) + "/" + name;
     if (name.starts_with(kUnfinished)) remove_if_dead(grave);
@@ -253,9 +263,10 @@ void find_graves(const Directories& directories, std::set<std::string>& known, s
       continue;
     }
     if (!view->owner.is_gone()) continue;  // a runtime is being tried
-    if (age_of(grave + "/" + kLedger) > kForgottenSeconds) remove_session_directory(grave);
-    else if (known.insert(name).second)
-      orphans.push_back({.session = name, .from = Orphan::From::grave, .directory = grave, .view = std::move(view)});
+    std::string session = session_of_grave(name);
+    // The things of a session that has the name now look like those in the grave.
+    if (!known.contains(session))
+      orphans.push_back({.session = session, .from = Orphan::From::grave, .directory = grave, .view = std::move(view)});
   }
 }
 
@@ -309,7 +320,8 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
     Swept swept;
     swept.receipt.session = orphan->session;
     if (orphan->from == Orphan::From::grave) {
-      if (engine && visit_grave(*orphan, **engine, swept.receipt)) all.push_back(std::move(swept));
+      if (!engine) leave_grave(found.directory);
+      else if (visit_grave(*orphan, **engine, swept.receipt)) all.push_back(std::move(swept));
       continue;
     }
     if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + explained(engine.error()));
@@ -323,7 +335,9 @@ void forget(const Directories& directories, const std::string& directory, const 
   // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
   if (gone.may_reappear) {
     (void)remove_all_but_ledger(directory);
-    if (bury(directories, gone.receipt.session, directory)) return;
+    // If this fails, the next sweep finds the ledger where it is, and tries again.
+    (void)bury(directories, gone.receipt.session, directory);
+    return;
   }
   remove_session_directory(directory);
 }

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <set>
 
 #include "base/files/durable.h"
 #include "base/files/file.h"
@@ -53,6 +55,52 @@ TEST(Sweep, ASessionWhoseThingsMayReappearLeavesAGrave) {
   EXPECT_EQ(orphans[0].view->things.size(), 1u);
   EXPECT_TRUE(sweep(directories, orphans, docker::connect).empty()) << "a silent engine is no news of a grave";
   EXPECT_EQ(find_orphans(directories).size(), 1u);
+}
+
+// The operator starts it again within the minute, and the engine still does not answer.
+TEST(Sweep, EachSessionOfOneNameHasItsOwnGrave) {
+  Scratch scratch;
+  for (int i = 0; i < 3; ++i) {
+    std::string directory = scratch.dead(
+        "x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes, R"({"id":")" + std::to_string(i) + R"("})"});
+    forget(scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true});
+  }
+  std::set<std::string> ids;
+  auto orphans = find_orphans(scratch.directories);
+  for (const auto& orphan : orphans) {
+    ASSERT_TRUE(orphan.view) << orphan.view.error().what;
+    EXPECT_EQ(orphan.session, "x1");
+    ids.insert(orphan.view->id);
+  }
+  EXPECT_EQ(ids, (std::set<std::string>{"0", "1", "2"})) << "what may still appear is in no ledger";
+  EXPECT_EQ(graves_of(scratch.directories, "x1")->size(), 3u);
+  EXPECT_TRUE(graves_of(scratch.directories, "x")->empty());
+}
+
+TEST(Sweep, ASessionThatCannotBeBuriedKeepsItsLedger) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
+  ASSERT_TRUE(write_file_atomically(graves_in(scratch.directories), "not a directory"));
+  forget(scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true});
+  EXPECT_TRUE(read_ledger(scratch.directories, "x1"));
+}
+
+// Nobody may have looked since it was made.
+TEST(Sweep, AGraveIsForgottenOnlyIfItsEngineWasSilentForAWeek) {
+  Scratch scratch;
+  std::string grave = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes}, "graves");
+  auto age = [&](const std::string& file) {
+    std::filesystem::last_write_time(grave + "/" + file,
+                                     std::filesystem::file_time_type::clock::now() - std::chrono::days(8));
+  };
+  age("ledger");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(sweep(scratch.directories, find_orphans(scratch.directories), docker::connect).empty());
+    ASSERT_TRUE(std::filesystem::exists(grave + "/ledger"));
+  }
+  age("silent");
+  EXPECT_TRUE(sweep(scratch.directories, find_orphans(scratch.directories), docker::connect).empty());
+  EXPECT_FALSE(std::filesystem::exists(grave));
 }
 
 TEST(Sweep, ALedgerThatIsNotAcceptedIsReportedAndLeftAlone) {

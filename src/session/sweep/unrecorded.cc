@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -25,6 +24,7 @@
 #include "docker/answers.h"
 #include "session/collect/collect.h"
 #include "session/collect/reach_work.h"
+#include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/ledger/teardown.h"
 
@@ -37,10 +37,12 @@ using docker::text_of;
 // read may name it, and a sweep reports that ledger.
 bool is_recorded(const Directories& directories, const std::string& session, const Thing& thing) {
   if (!is_session_name(session)) return false;
-  return std::ranges::any_of(std::array{read_ledger, read_grave}, [&](auto read) {
-    auto view = read(directories, session);
+  auto names_it = [&](const Result<LedgerView>& view) {
     return view ? std::ranges::count(view->things, thing) > 0 : view.error().code != Code::not_found;
-  });
+  };
+  auto graves = graves_of(directories, session);
+  return names_it(read_ledger(directories, session)) || !graves ||
+         std::ranges::any_of(*graves, [&](const auto& grave) { return names_it(read_grave(directories, grave)); });
 }
 
 // Returns why a session with this running container may be alive although its owner does not run here, as a clause; or
