@@ -30,7 +30,8 @@ struct DestroyOptions {
   int settle_ms = 5000;      // the wait after an interrupted `create` before the provider is asked once more
   Environment environment;   // for the hooks
   // If set, a VM with a record is destroyed only if this returns true. It gets the record as it was read under the VM's
-  // lock, while no other process can create or destroy the VM.
+  // lock, while no other process can create or destroy the VM. A process that takes the VM over just after that finds
+  // it gone.
   std::function<bool(const Record&)> only_if = {};
   std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;  // for patience_ms
 };

@@ -80,6 +80,13 @@ std::vector<Asked> ask_providers(const std::vector<Ask>& ask, const std::string&
   return asked;
 }
 
+// Returns whether something of a session may belong to a VM of that session that is still in use.
+bool is_used(const std::string& session, const std::vector<Record>& records, const Directories& directories) {
+  return !session.empty() && std::ranges::any_of(records, [&](const Record& r) {
+    return r.vm.session == session && (r.held || !orphaned(r, directories));
+  });
+}
+
 // Describes what a provider has listed. Adds its record to `unread` if that cannot be read.
 Found describe(const Listed& item, const Ask& whom, const std::string& owner, const std::vector<Record>& records,
                const Directories& directories, std::map<std::string, std::string>& unread) {
@@ -109,10 +116,7 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   if (is_unread(later, item.name)) unread[item.name] = later.error().what;
   // A thing that a VM left behind has the label of its session. It is an orphan unless a VM of that session is still
   // in use.
-  bool used = std::ranges::any_of(records, [&](const Record& r) {
-    return !item.session.empty() && r.vm.session == item.session && (r.held || !orphaned(r, directories));
-  });
-  found.belongs = used ? Belongs::to_me : Belongs::to_my_sweep;
+  found.belongs = is_used(item.session, records, directories) ? Belongs::to_me : Belongs::to_my_sweep;
   return found;
 }
 

@@ -83,6 +83,31 @@ TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
   EXPECT_FALSE(hold_unless_ended("vm-2", directories_, destroying())) << "there is no such VM";
 }
 
+// The provider needs seconds to answer.
+TEST_F(Machine, AVmThatGetsAnOwnerWhileItsProviderIsAskedIsNotHeld) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm);
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, directories_));
+  hook("status", R"sh(: >"$CLOUD/../asked"; while [ ! -e "$CLOUD/../taken" ]; do sleep 0.01; done
+echo '{"status": "running"}')sh");
+  pid_t owner = ::fork();
+  if (owner == 0) {
+    while (!std::filesystem::exists(root_ / "asked")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    (void)take_over("vm-1", directories_);
+    (void)write_file_atomically(root_ / "taken", "");
+    for (;;) ::pause();
+  }
+  EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying())) << "it must not be destroyed either";
+  auto now = load("vm-1", directories_);
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->owner.pid, owner);
+  EXPECT_FALSE(now->held) << "nobody would fetch the work if this owner died";
+  ::kill(owner, SIGKILL);
+  ::waitpid(owner, nullptr, 0);
+}
+
 TEST_F(Machine, AVmThatCannotBeHeldIsNotTakenForOneThatHasEnded) {
   good();
   ASSERT_TRUE(prepare_vm(spec()));

@@ -124,18 +124,36 @@ bool is_recorded(const std::string& name, const Directories& directories) {
   return is_session_name(name) && (::lstat((directories.vm(name) + "/vm.json").c_str(), &st) == 0 || errno != ENOENT);
 }
 
-Result<> take_over(const std::string& name, const Directories& directories) {
+// `lock` (lock_vm()) is another file, because `create` holds it for minutes.
+Result<Record> change(const std::string& name, const Directories& directories,
+                      const std::function<Result<>(Record&)>& act) {
+  if (!is_session_name(name)) return fail(Code::invalid, "'" + name + "' is not a valid name for a VM");
+  auto lock = TRY(FileLock::take(directories.vm(name) + "/record-lock", {O_RDWR | O_CREAT}, Deadline::in_ms(10000)));
   Record record = TRY(load(name, directories));
-  record.owner = ProcessIdentity::self();
-  record.held = false;
-  return save(record, directories);
+  TRY(act(record));
+  TRY(save(record, directories));
+  return record;
 }
 
-// Keeps the owner in the record, so that the VM remains ownerless and every sweep tries to fetch its work.
+Result<> take_over(const std::string& name, const Directories& directories) {
+  (void)TRY(change(name, directories, [](Record& record) -> Result<> {
+    record.owner = ProcessIdentity::self();
+    record.held = false;
+    return {};
+  }));
+  return {};
+}
+
+// Keeps the owner in the record, so that the VM remains ownerless and every sweep tries to fetch its work. If an owner
+// lives, it decides, and its death must count again.
 Result<> hold(const std::string& name, const Directories& directories) {
-  Record record = TRY(load(name, directories));
-  record.held = true;
-  return save(record, directories);
+  (void)TRY(change(name, directories, [&](Record& record) -> Result<> {
+    if (!record.owner.dead() && record.owner.pid != ::getpid())
+      return fail(Code::conflict, "VM " + name + " is in use again");
+    record.held = true;
+    return {};
+  }));
+  return {};
 }
 
 void forget(const std::string& name, const Directories& directories) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -44,10 +45,16 @@ Result<std::vector<std::string>> recorded(const Directories& directories);
 // Returns whether there is a record, even if it cannot be read. If that is unknown, there is one.
 bool is_recorded(const std::string& name, const Directories& directories);
 
+// Changes a record that another process may change at the same time, and returns the new one. `act` gets it as it is;
+// its error leaves it unchanged. Waits at most 10 s for other changes. Fails with Code::not_found if the VM is gone.
+Result<Record> change(const std::string& name, const Directories& directories,
+                      const std::function<Result<>(Record&)>& act);
+
 // Makes this process the owner and ends a hold.
 Result<> take_over(const std::string& name, const Directories& directories);
 
-// Lets the VM outlive its owner until its time is up, because its work could not be fetched yet.
+// Lets the VM outlive its owner until its time is up, because its work could not be fetched yet. Fails with
+// Code::conflict if another process is its owner.
 Result<> hold(const std::string& name, const Directories& directories);
 
 // Removes the VM's directory, the record last. The record stays if anything else does.

@@ -165,10 +165,10 @@ Result<> keep_vm(Vm& vm, const VmSpec& spec) {
   if (!spec.keep) return {};
   Directories directories = Directories::from(spec.environment);
   // Another process may have destroyed the VM. A record made from memory would then bring the dead VM back.
-  Record record = TRY(load(vm.name, directories));
-  record.keep = true;
-  TRY(save(record, directories));
-  vm.record = std::move(record);
+  vm.record = TRY(change(vm.name, directories, [](Record& record) -> Result<> {
+    record.keep = true;
+    return {};
+  }));
   return {};
 }
 
