@@ -2,7 +2,7 @@
 // providers say what exists, but only with labels, and a provider may not answer. If both lists name a VM with the same
 // label, the record counts. A VM that only a provider lists belongs to this user only if it has the owner's label. The
 // order keeps a VM that is just being made from looking like a lost one: records are read before the providers are
-// asked, and for an unknown VM once more afterward.
+// asked, and for things without a record once more afterward.
 
 #include "machine/inventory.h"
 
@@ -87,9 +87,11 @@ bool is_used(const std::string& session, const std::vector<Record>& records, con
   });
 }
 
-// Describes what a provider has listed. Adds its record to `unread` if that cannot be read.
+// Describes what a provider has listed. Adds its record to `unread` if that cannot be read. `later` are the records as
+// they were after the answer.
 Found describe(const Listed& item, const Ask& whom, const std::string& owner, const std::vector<Record>& records,
-               const Directories& directories, std::map<std::string, std::string>& unread) {
+               const std::vector<Record>& later, const Directories& directories,
+               std::map<std::string, std::string>& unread) {
   Found found;
   // Names are unique only within an owner, and a provider may not know the owner of a damaged VM.
   auto is_of_item = [&](const Record& r) {
@@ -98,9 +100,9 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   };
   auto record = std::ranges::find_if(records, is_of_item);
   // The record may have been written in the meantime. A VM that is being made is not lost.
-  auto later = load(item.name, directories);
+  auto own = load(item.name, directories);
   if (record != records.end()) found = of_record(*record, directories);
-  else if (later && is_of_item(*later)) found = of_record(*later, directories);
+  else if (own && is_of_item(*own)) found = of_record(*own, directories);
   found.provider = whom.provider;
   found.options = whom.options;
   found.listed = item;
@@ -113,10 +115,10 @@ Found describe(const Listed& item, const Ask& whom, const std::string& owner, co
   }
   // Everything else that the provider lists belongs to others, such as machines of other users of the same account.
   if (item.owner != owner) return found;
-  if (is_unread(later, item.name)) unread[item.name] = later.error().what;
+  if (is_unread(own, item.name)) unread[item.name] = own.error().what;
   // A thing that a VM left behind has the label of its session. It is an orphan unless a VM of that session is still
-  // in use.
-  found.belongs = is_used(item.session, records, directories) ? Belongs::to_me : Belongs::to_my_sweep;
+  // in use, or is just being made.
+  found.belongs = is_used(item.session, later, directories) ? Belongs::to_me : Belongs::to_my_sweep;
   return found;
 }
 
@@ -132,7 +134,13 @@ bool still_orphan(const Found& found, const Directories& directories) {
   if (record) return orphaned(*record, directories);
   // If the record of an orphan can no longer be read, destroy_vm() reports it. An orphan without a record must not have
   // one now.
-  return found.orphan() && found.record.has_value() == is_unread(record, name);
+  if (!found.orphan() || found.record.has_value() != is_unread(record, name)) return false;
+  if (found.record) return true;
+  // Nor may a VM of its session have one.
+  std::vector<Ask> asked;
+  std::map<std::string, std::string> unread;
+  auto records = read_records(directories, asked, unread);
+  return records && unread.empty() && !is_used(found.listed.session, *records, directories);
 }
 
 // All providers are asked at the same time, because one that does not answer takes a minute.
@@ -152,10 +160,12 @@ Result<Inventory> take_inventory(const Directories& directories, const Environme
       if (whom.required || !absent) inventory.silent[whom.provider] = listed.error().what;
       continue;
     }
+    std::vector<Ask> asked;
+    auto later = TRY(read_records(directories, asked, inventory.unread));
     for (const auto& item : *listed)
       // One thing can be listed several times, if a provider is asked with several options.
       if (item.status != "gone" && seen.insert({whom.provider, item.kind + " " + item.id}).second)
-        inventory.all.push_back(describe(item, whom, owner, records, directories, inventory.unread));
+        inventory.all.push_back(describe(item, whom, owner, records, later, directories, inventory.unread));
   }
   // A record that cannot be read may be that of any VM.
   for (auto& found : inventory.all)

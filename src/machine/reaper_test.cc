@@ -137,25 +137,6 @@ TEST_F(Machine, AVmThatWasStartedAgainIsFoundAtItsNewAddress) {
   EXPECT_FALSE(ask_address("vm-2", directories_, destroying().environment));
 }
 
-TEST_F(Machine, OnlyAMissingRecordMeansThatTheVmIsGone) {
-  good();
-  EXPECT_TRUE(is_gone(load("vm-1", directories_)));
-  ASSERT_TRUE(prepare_vm(spec()));
-  EXPECT_FALSE(is_gone(load("vm-1", directories_)));
-  std::string directory = directories_.vm("vm-1"), record = directory + "/vm.json";
-  std::filesystem::permissions(directory, std::filesystem::perms::all);
-  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "others can write to it";
-  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
-  ASSERT_TRUE(write_file_atomically(record, "{"));
-  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "half of it was written";
-  std::filesystem::remove(record);
-  std::filesystem::create_directory(record);
-  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "it is a directory";
-  std::filesystem::remove(record);
-  forget("vm-1", directories_);
-  EXPECT_TRUE(is_gone(load("vm-1", directories_)));
-}
-
 TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
   good();
   auto vm = prepare_vm(spec());
@@ -244,25 +225,6 @@ TEST_F(Machine, AVmThatHasGotAnOwnerInTheMeantimeIsNotDestroyed) {
   ASSERT_TRUE(save(vm->record, directories_));
   EXPECT_TRUE(destroy_vm("vm-1", "fake", directories_, options, {})->confirmed);
   EXPECT_FALSE(std::filesystem::exists(cloud() + "/vm-1"));
-}
-
-TEST_F(Machine, ADirectoryThatMayHaveARecordIsNotForgotten) {
-  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
-  ASSERT_TRUE(make_directories(away));
-  ASSERT_TRUE(write_file_atomically(away + "/key", "secret"));
-  auto age = [&](const std::string& path) {
-    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
-  };
-  ASSERT_TRUE(make_directories(directories_.vms));
-  std::filesystem::create_symlink(away, directory);
-  age(away);
-  forget_unfinished("vm-1", directories_);
-  EXPECT_TRUE(std::filesystem::exists(away + "/key"));
-  std::filesystem::remove(directory);
-  std::filesystem::rename(away, directory);
-  age(directory);
-  forget_unfinished("vm-1", directories_);
-  EXPECT_FALSE(std::filesystem::exists(directory)) << "there is no record";
 }
 
 TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {

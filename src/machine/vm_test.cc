@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "base/files/unreadable_test.h"
@@ -19,6 +20,27 @@ namespace bottle::machine {
 namespace {
 
 using nlohmann::json;
+
+// The provider may need half a minute to answer.
+TEST_F(Machine, ThePartsOfAVmThatIsJustBeingMadeAreNoOrphans) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
+  std::filesystem::rename(directory, away);
+  std::string list = *read_file(directories_.config + "/providers/fake/list");
+  hook("list", "mv '" + away + "' '" + directory + "'\n" + list);
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(directories_) + "|running\n"));
+  auto inventory = take_inventory(directories_, environment_, {{"fake", {}, true}}, limits_, {});
+  ASSERT_TRUE(inventory);
+  ASSERT_EQ(inventory->all.size(), 1u);
+  EXPECT_FALSE(inventory->all[0].orphan()) << "a VM of its session has got a record";
+  // It may get one after that, too.
+  Found found = inventory->all[0];
+  found.belongs = Belongs::to_my_sweep;
+  EXPECT_FALSE(still_orphan(found, directories_));
+  forget("vm-1", directories_);
+  EXPECT_TRUE(still_orphan(found, directories_));
+}
 
 // A later command would look for the VM's files in another place.
 TEST_F(Machine, ARecordWithAPathThatJsonCannotHoldIsNotWritten) {
@@ -320,6 +342,44 @@ TEST_F(Machine, ARecordWithANegativeSizeOrTimeIsRefused) {
     ASSERT_TRUE(write_file_atomically(path, wrong.dump()));
     EXPECT_FALSE(load("vm-1", directories_)) << key;
   }
+}
+
+TEST_F(Machine, ADirectoryThatMayHaveARecordIsNotForgotten) {
+  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
+  ASSERT_TRUE(make_directories(away));
+  ASSERT_TRUE(write_file_atomically(away + "/key", "secret"));
+  auto age = [&](const std::string& path) {
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::minutes(1));
+  };
+  ASSERT_TRUE(make_directories(directories_.vms));
+  std::filesystem::create_symlink(away, directory);
+  age(away);
+  forget_unfinished("vm-1", directories_);
+  EXPECT_TRUE(std::filesystem::exists(away + "/key"));
+  std::filesystem::remove(directory);
+  std::filesystem::rename(away, directory);
+  age(directory);
+  forget_unfinished("vm-1", directories_);
+  EXPECT_FALSE(std::filesystem::exists(directory)) << "there is no record";
+}
+
+TEST_F(Machine, OnlyAMissingRecordMeansThatTheVmIsGone) {
+  good();
+  EXPECT_TRUE(is_gone(load("vm-1", directories_)));
+  ASSERT_TRUE(prepare_vm(spec()));
+  EXPECT_FALSE(is_gone(load("vm-1", directories_)));
+  std::string directory = directories_.vm("vm-1"), record = directory + "/vm.json";
+  std::filesystem::permissions(directory, std::filesystem::perms::all);
+  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "others can write to it";
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+  ASSERT_TRUE(write_file_atomically(record, "{"));
+  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "half of it was written";
+  std::filesystem::remove(record);
+  std::filesystem::create_directory(record);
+  EXPECT_FALSE(is_gone(load("vm-1", directories_))) << "it is a directory";
+  std::filesystem::remove(record);
+  forget("vm-1", directories_);
+  EXPECT_TRUE(is_gone(load("vm-1", directories_)));
 }
 
 }  // namespace
