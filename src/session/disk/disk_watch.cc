@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "docker/answers.h"
 #include "session/disk/mounts.h"
+#include "session/ledger/ledger_file.h"
 
 namespace bottle::session {
 namespace {
@@ -31,10 +32,10 @@ constexpr int kMostFailures = 3;
 constexpr uint64_t kInode = 4096;
 
 // Returns whether a count failed because of the agent or because of our own mistake. In all other cases, the agent
-// has ended, or the engine cannot be reached.
+// has ended, the engine cannot be reached, or the meter cannot be recorded, because the disk with the ledger is full.
 bool is_failure(const Error& error) {
-  return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&
-         error.code != Code::closed;
+  return !LedgerFile::caused(error) && error.code != Code::not_found && error.code != Code::conflict &&
+         error.code != Code::unavailable && error.code != Code::closed;
 }
 
 // Returns whether a directory's entry, such as volumes/, is a link, which may lead to another disk. Only root can read

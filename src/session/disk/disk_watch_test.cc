@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <set>
 #include <thread>
 
@@ -12,7 +13,9 @@
 #include "docker/answers.h"
 #include "docker/fake/fake_engine.h"
 #include "session/images/guard_image.h"
+#include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
+#include "session/ledger/scratch_test.h"
 #include "session/ledger/teardown.h"
 
 namespace bottle::session {
@@ -205,6 +208,7 @@ class WatchedAgent : public ::testing::Test {
       return 0;
     });
     auto engine = docker_.connect();
+    engine->note_creates(note_);
     DiskTrigger::Time now{};
     DiskWatch watch(*engine, job_, {"/"}, labels("s1", Owner::self(), "/ledger", "meter"), [&] { return now += 1s; });
     std::string why;
@@ -219,7 +223,25 @@ class WatchedAgent : public ::testing::Test {
 
   docker::FakeDocker docker_;
   Job job_;
+  std::function<Result<>(uint64_t)> note_;
 };
+
+// The ledger may be on another disk than the engine's, and the guard stops all traffic meanwhile.
+TEST_F(WatchedAgent, IsNotStoppedWhenTheDiskWithTheLedgerIsFull) {
+  Scratch scratch;
+  auto ledger = LedgerFile::take(scratch.dead("s1", {}), Deadline::in_ms(0));
+  ASSERT_TRUE(ledger);
+  int asked = 0;
+  note_ = [&](uint64_t end) {
+    // A record that is too long cannot be written either.
+    LedgerRecord record{.asked = end};
+    if (++asked <= 5) record.owner = std::string(1000, 'x');
+    return ledger->append(record, LedgerFile::Flush::no);
+  };
+  std::string why = stopped("{\"bytes\":2147483648,\"complete\":true}\n");
+  EXPECT_TRUE(why.starts_with("the agent has written 2 GiB, more than")) << why;
+  EXPECT_EQ(asked, 6);
+}
 
 TEST_F(WatchedAgent, IsStoppedWhenItHasWrittenTooMuch) {
   std::string why = stopped("{\"bytes\":2147483648,\"complete\":true}\n");

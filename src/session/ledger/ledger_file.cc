@@ -13,16 +13,17 @@ namespace bottle::session {
 namespace {
 
 constexpr int kOpen = O_RDWR | O_APPEND;
+constexpr const char* kWriting = "writing the ledger";
 
 std::string path_in(const std::string& directory) { return directory + "/" + kLedger; }
 
 Result<> end_last_line(int fd) {
   struct stat file{};
   char last = '\n';
-  if (::fstat(fd, &file) != 0) return fail_errno("looking at the ledger");
-  if (file.st_size > 0 && ::pread(fd, &last, 1, file.st_size - 1) != 1) return fail_errno("reading the ledger");
+  if (::fstat(fd, &file) != 0) return fail_errno("looking at it");
+  if (file.st_size > 0 && ::pread(fd, &last, 1, file.st_size - 1) != 1) return fail_errno("reading it");
   if (last == '\n') return {};
-  return during("writing the ledger", write_all(fd, "\n"));
+  return write_all(fd, "\n");
 }
 
 }  // namespace
@@ -45,12 +46,17 @@ Result<LedgerFile> LedgerFile::open_unlocked(const std::string& directory) {
 }
 
 Result<> LedgerFile::append(const wire::LedgerRecord& record, Flush flush) {
-  TRY(end_last_line(fd_.get()));
-  // The line is written with one call, because several threads append.
-  std::string line = TRY(wire::encode_exactly(record)) + "\n";
-  TRY(during("writing the ledger", write_all(fd_.get(), line)));
-  if (flush == Flush::yes && flush_data(fd_.get()) != 0) return fail_errno("flushing the ledger");
-  return {};
+  auto appended = [&]() -> Result<> {
+    TRY(end_last_line(fd_.get()));
+    // The line is written with one call, because several threads append.
+    std::string line = TRY(wire::encode_exactly(record)) + "\n";
+    TRY(write_all(fd_.get(), line));
+    if (flush == Flush::yes && flush_data(fd_.get()) != 0) return fail_errno("flushing it");
+    return {};
+  }();
+  return during(kWriting, std::move(appended));
 }
+
+bool LedgerFile::caused(const Error& error) { return error.what.find(kWriting) != std::string::npos; }
 
 }  // namespace bottle::session

@@ -26,6 +26,9 @@ class LedgerFile {
   static Result<LedgerFile> open_unlocked(const std::string& directory);
 
   Result<> append(const wire::LedgerRecord& record, Flush flush);
+  // Returns whether an error came from append(), perhaps because the disk is full, and not from an engine whose request
+  // was to be recorded.
+  static bool caused(const Error& error);
 
  private:
   explicit LedgerFile(UniqueFd fd) : fd_(std::move(fd)) {}
