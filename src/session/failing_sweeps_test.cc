@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "base/files/unreadable_test.h"
 #include "session/audit/audit_file.h"
 #include "session/collect/reach_work.h"
 #include "session/ledger/graves.h"
 #include "session/session_world_test.h"
+#include "session/sweep/nfs_test.h"
 
 namespace bottle::session {
 namespace {
@@ -395,6 +397,25 @@ TEST_F(DeadSession, ARecordIsEndedEvenWithoutWork) {
   ASSERT_EQ(session.sweep_all(docker).size(), 1u);
   EXPECT_NE(read_file(record)->find("\"action\":\"end\""), std::string::npos) << *read_file(record);
   EXPECT_EQ(AuditFile(record).close().lines, seal.lines);
+}
+
+// The directory would look like a session for as long as it is there.
+TEST(Nfs, NoDirectoryOfASessionIsLeft) {
+  g_is_nfs = true;
+  Defer end([] { g_is_nfs = false; });
+  std::optional<Moment> moment;
+  {
+    TestSession alive(Side::far);
+    moment = moment_after_agent(alive);
+    EXPECT_TRUE(std::filesystem::is_empty(alive.scratch.directories.sessions)) << "its supervisor has removed it";
+  }
+  ASSERT_TRUE(moment);
+  TestSession session(Side::far);
+  FakeDocker docker;
+  session.go_to(*moment, docker);
+  (void)session.sweep_all(docker);
+  EXPECT_TRUE(std::filesystem::is_empty(session.scratch.directories.sessions)) << "a sweep has removed it";
+  std::filesystem::remove_all(moment->directory);
 }
 
 // The transcript is all that an agent makes that has no workspace of its own.

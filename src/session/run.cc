@@ -93,6 +93,11 @@ class Session {
   void serve_while(const std::function<void()>& step) {
     (void)control_.serve([&]() -> Result<> { return step(), Result<>(); });
   }
+  // On NFS, the session's directory cannot be removed as long as a file in it is open.
+  void close_ledger() {
+    if (engine_) engine_->note_creates({});
+    ledger_.reset();
+  }
   bool is_held() const { return result_.back && result_.back->held; }
 
   const Job& job_;
@@ -128,6 +133,8 @@ void Session::run() {
   // The result is written before the socket is removed, so that a client that attaches too late finds it.
   if (running) (void)write_result(results_, result_);
   // Without the confirmation, the ledger stays, and the next sweep tries again.
+  if (!running) remove_unused_results(results_);  // while the name is not free yet
+  close_ledger();
   if (gone.receipt.confirmed) forget(job_.directories, directory_, gone);
   if (!running) return report_failure(std::move(running.error()), gone.receipt);
   clients_.send(FrameType::result, wire::encode(result_));
@@ -161,7 +168,9 @@ Result<> Session::open() {
 
 // Ends a session that has made only its record.
 void Session::abandon(Error error) {
-  if (ledger_) remove_session_directory(directory_);
+  bool has_record = ledger_.has_value();
+  close_ledger();
+  if (has_record) remove_session_directory(directory_);
   send_failure(clients_, error);
 }
 
@@ -225,7 +234,6 @@ TornDown Session::tear_down() {
 }
 
 void Session::report_failure(Error error, const wire::Receipt& receipt) {
-  remove_unused_results(results_);
   if (!receipt.confirmed)
     error.todo += std::string(error.todo.empty() ? "" : "; ") +
                   "not everything was removed; run `bottle cleanup` once the engine answers";

@@ -8,15 +8,18 @@
 // moves to `graves`, where later sweeps look again.
 #include "session/sweep/sweep.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <set>
 
+#include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/entries.h"
 #include "base/files/file.h"
@@ -166,8 +169,9 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   TornDown gone = tear_down_for_good(engine, what, create_connections);
   swept.receipt = gone.receipt;
   (void)complete_result(results, orphan, swept.back, gone.receipt);
+  // The agent may never have run. A new session may have the name as soon as the ledger is gone.
+  remove_unused_results(results);
   if (gone.receipt.confirmed) forget(directories, orphan.directory, gone);
-  remove_unused_results(results);  // the agent may never have run
 }
 
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
@@ -222,12 +226,35 @@ std::optional<Orphan> as_it_is_now(const Directories& directories, const Orphan&
   return Orphan{.session = found.session, .from = found.from, .directory = found.directory, .view = std::move(view)};
 }
 
+// Removes everything in an open directory. Does not follow links.
+void empty(UniqueFd directory) {
+  DIR* open = ::fdopendir(directory.get());
+  if (!open) return;
+  Defer close([&] { ::closedir(open); });
+  int fd = directory.release();  // closedir() closes it
+  for (auto entry = next_entry(open, ""); entry && *entry; entry = next_entry(open, "")) {
+    const char* name = (*entry)->d_name;
+    if (::unlinkat(fd, name, 0) == 0) continue;
+    if (UniqueFd below(::openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)); below)
+      empty(std::move(below));
+    ::unlinkat(fd, name, AT_REMOVEDIR);
+  }
+}
+
+// Removes the directory of a session that has no ledger. By now, another process may have removed it, and a new session
+// may have its name. That one has a ledger from the start. So only what is below the open directory is removed.
+void remove_without_ledger(UniqueFd open_directory, const std::string& directory) {
+  if (::faccessat(open_directory.get(), kLedger, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) return;
+  empty(std::move(open_directory));
+  ::rmdir(directory.c_str());  // fails for a session
+}
+
 // Handles a session whose ledger could not be read. If there is no ledger, nothing was made or everything was removed,
 // and the directory is removed. A ledger that is not accepted, or cannot be read now, stays.
 std::optional<Orphan> without_view(const std::string& session, const std::string& directory, const Error& error) {
-  auto opened = open_own_directory(directory);
-  // open_own_directory() has checked that no other user can have put this directory there.
-  if (error.code == Code::not_found && opened) remove_session_directory(directory);
+  // open_own_directory() checks that no other user can have put this directory there.
+  if (auto opened = open_own_directory(directory); error.code == Code::not_found && opened)
+    remove_without_ledger(std::move(*opened), directory);
   if (error.code == Code::not_found) return std::nullopt;
   return Orphan{.session = session, .view = std::unexpected(error)};
 }
@@ -307,12 +334,17 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
                                : explained(ledger.error())));
       continue;
     }
+    // On NFS, a directory cannot be removed as long as its ledger is open. A session with that name has a ledger.
+    Defer remove_directory([&] {
+      ledger = fail(Code::closed, "");
+      ::rmdir(found.directory.c_str());
+    });
     auto orphan = as_it_is_now(directories, found);
     if (!orphan) continue;
     // The owner died before the ledger named anything, so nothing was made.
     if (orphan->view->things.empty()) {
+      remove_unused_results(directories.results_of(orphan->session));  // while the name is not free yet
       remove_session_directory(found.directory);
-      remove_unused_results(directories.results_of(orphan->session));
       continue;
     }
     // Each session may have used another engine.

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <set>
 
 #include "base/files/durable.h"
@@ -15,6 +19,21 @@
 #include "docker/client/http_engine.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/scratch_test.h"
+
+namespace {
+
+// Called when this process looks at the open file with that inode.
+std::function<void()> g_at_look;
+std::atomic<ino_t> g_watched = 0;
+
+}  // namespace
+
+// Replaces the C library's fstat() in this program, to act as another process in the middle of a sweep.
+extern "C" int fstat(int fd, struct stat* st) noexcept {
+  int result = static_cast<int>(::syscall(SYS_fstat, fd, st));
+  if (result == 0 && st->st_ino == g_watched) g_at_look();
+  return result;
+}
 
 namespace bottle::session {
 namespace {
@@ -204,6 +223,38 @@ TEST(Sweep, ASessionWhoseLedgerCannotBeLockedIsReported) {
   if (!reported) GTEST_SKIP() << "this system cannot inject errors";
   EXPECT_TRUE(*reported);
   EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0);
+}
+
+// Its owner was killed between the removal of the ledger and that of the directory.
+TEST(Sweep, ADirectoryWithoutALedgerIsRemovedButNotASessionThatGotItsNameMeanwhile) {
+  Scratch scratch;
+  std::string directory = scratch.directories.sessions + "/x1", other = scratch.path + "/other";
+  ASSERT_TRUE(make_directories(directory + "/clone/deep"));
+  ASSERT_TRUE(make_directories(other));
+  ASSERT_TRUE(write_file_atomically(other + "/file", "text"));
+  ASSERT_TRUE(write_file_atomically(directory + "/clone/file", "text"));
+  std::filesystem::create_directory_symlink(other, directory + "/clone/link");
+  EXPECT_TRUE(find_orphans(scratch.directories).empty());
+  EXPECT_FALSE(std::filesystem::exists(directory));
+  EXPECT_TRUE(std::filesystem::exists(other + "/file"));
+
+  // After the sweep has found no ledger, another process removes the directory, and a session gets its name.
+  ASSERT_TRUE(make_directories(directory + "/clone"));
+  struct stat old{};
+  ASSERT_EQ(::stat(directory.c_str(), &old), 0);
+  g_watched = old.st_ino;
+  int looks = 0;
+  std::optional<Ledger> ledger;
+  g_at_look = [&] {
+    if (++looks != 2) return;
+    std::filesystem::remove_all(directory);
+    auto made = Ledger::create(directory, Owner::self());
+    if (made) ledger = std::move(*made);
+  };
+  EXPECT_TRUE(find_orphans(scratch.directories).empty());
+  g_watched = 0;
+  ASSERT_TRUE(ledger) << looks;
+  EXPECT_TRUE(std::filesystem::exists(directory + "/ledger")) << "a session has lost its ledger";
 }
 
 TEST(Sweep, AGraveOfALivingOwnerIsNotSwept) {
