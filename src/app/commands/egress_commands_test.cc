@@ -80,7 +80,7 @@ TEST_F(Commands, audit_verify_says_that_a_file_is_no_record) {
 TEST_F(Commands, audit_verify_accepts_a_record_that_still_grows) {
   std::string results = home() + "/.local/state/bottle/results/done", path = leave_record(results);
   std::string whole = *read_file(path), open = whole.substr(0, whole.rfind('\n', whole.size() - 2) + 1);
-  std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
+  begin("done");
   // A sealed record no longer grows, even while its session is still being removed.
   ASSERT_TRUE(write_file_atomically(path, whole + "{\"action\":\"allow\""));
   EXPECT_EQ(bottle({"audit", "verify", "done"}).status, 1) << "an added line without an end";
@@ -177,7 +177,7 @@ TEST_F(Commands, egress_replay_rejects_a_record_that_was_changed) {
   std::filesystem::remove(results + "/result.json");
   ASSERT_TRUE(write_file_atomically(path, cut));
   EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 125) << "no session is running that could write the rest";
-  std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/done");
+  begin("done");
   EXPECT_EQ(bottle({"egress", "replay", "done"}).status, 1) << "the session still writes it";
 }
 

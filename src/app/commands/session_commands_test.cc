@@ -270,6 +270,21 @@ TEST_F(Commands, list_leaves_out_a_session_that_has_just_ended) {
   EXPECT_EQ(bottle({"list", "--json"}).out, "[]\n");
 }
 
+// A session that was killed between removing its ledger and removing its directory has ended.
+TEST_F(Commands, list_and_others_take_a_session_without_a_ledger_as_ended) {
+  std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/one");
+  finish("one", kPatch);
+  auto listed = bottle({"list", "--all", "--json"}).json();
+  ASSERT_EQ(listed.size(), 1u) << listed;
+  EXPECT_EQ(listed[0]["state"], "ended");
+  EXPECT_EQ(bottle({"diff", "one"}).status, 0);
+  EXPECT_EQ(bottle({"diff"}).status, 0);
+  expect_refused(bottle({"stop", "one"}), "session one has ended", "`bottle logs one` shows how");
+  write(".config/bottle/bottle.yaml", kPolicy);
+  expect_refused(bottle({"start", "make", "--name", "one", "--dry-run"}), "its results are in",
+                 "choose another name, or run `bottle discard one`");
+}
+
 // A directory that cannot be read is no empty list. A file in its place is such a directory for everyone, even for
 // root.
 TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {

@@ -43,7 +43,8 @@ Result<std::string> running_session(const std::string& wanted) {
   if (!wanted.empty()) {
     TRY(check_session_name(wanted));
     auto names = TRY(shown_in(directories().sessions));
-    if (std::ranges::find(names, wanted) != names.end()) return wanted;
+    std::erase_if(names, [](const std::string& name) { return !runs_now(name); });
+    if (runs_now(wanted)) return wanted;
     if (std::string results = directories().results_of(wanted); ::access(results.c_str(), F_OK) == 0)
       return fail(Code::not_found, "session " + wanted + " has ended",
                   "`bottle logs " + wanted + "` shows how; `bottle diff " + wanted + "` shows what it changed");
@@ -88,8 +89,10 @@ Result<std::string> session_with_results(const std::string& wanted, Of of) {
 
 bool runs_now(const std::string& session) {
   struct stat s{};
-  // If the directory cannot be looked at, the session may run.
-  return is_session_name(session) && (::lstat(directories().session(session).c_str(), &s) == 0 || errno != ENOENT);
+  // A directory without a ledger is what a session leaves that was killed while it removed itself, or whose ledger was
+  // still open on NFS. If the ledger cannot be looked at, the session may run.
+  std::string ledger = directories().session(session) + "/" + session::kLedger;
+  return is_session_name(session) && (::lstat(ledger.c_str(), &s) == 0 || errno != ENOENT);
 }
 
 // A running session, which has no results yet, gets another message than a wrong name.
@@ -148,7 +151,7 @@ Result<std::string> new_session(const std::string& name, const std::string& work
                 "use up to " + std::to_string(kLongest) + " of a-z, 0-9 and -, and do not begin or end with -");
   auto d = directories();
   struct stat s{};
-  if (::lstat(d.session(name).c_str(), &s) == 0)
+  if (runs_now(name))
     return fail(Code::conflict, "session " + name + " already exists",
                 "choose another --name; `bottle list` shows this session");
   if (std::string results = d.results_of(name); ::lstat(results.c_str(), &s) == 0)
