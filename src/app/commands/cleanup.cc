@@ -101,6 +101,11 @@ void tell_what_would_go(const std::vector<session::Orphan>& orphans, const std::
   if (output.json) print_json(all);
 }
 
+// Returns the line of a receipt about something that could not be done.
+std::string left_of(const std::string& what, const Error& error) {
+  return what + ": " + error.what + (error.todo.empty() ? "" : " (" + error.todo + ")");
+}
+
 // Ends sessions on remote machines that have no supervisor on this machine any more: fetches their work and confirms
 // that they are gone.
 std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names) {
@@ -111,7 +116,9 @@ std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names)
     auto end = [&]() -> Result<session::Ended> {
       auto tell = [](const std::string& line) { say("bottle: " + line); };
       UniqueFd fd = TRY(join(name, {.interactive = ::isatty(0) != 0, .stop = true, .progress = tell}));
-      return session::follow(fd.get(), {.quiet = true});
+      auto followed = session::follow(fd.get(), {.quiet = true});
+      if (!followed) session::await_end(fd.get());  // only then is it known whether the record stays
+      return followed;
     };
     auto ended = end();
     if (!ended && ended.error().code == Code::conflict) ended = end();  // the VM's reaper was faster; this waits for it
@@ -119,11 +126,12 @@ std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names)
       const auto* result = std::get_if<wire::SessionResult>(&*ended);
       receipt.confirmed = result && result->receipt.confirmed;
       (receipt.confirmed ? receipt.removed : receipt.left).push_back("session " + name + " on its remote machine");
-    } else if (ended.error().code == Code::not_found) {
+    } else if (ended.error().code == Code::not_found && !runs_now(name)) {
       receipt.confirmed = true;  // it was already gone
       receipt.removed.push_back("the record of session " + name);
+      say("bottle: session " + name + ": " + ended.error().what);
     } else {
-      receipt.left.push_back("session " + name + ": " + ended.error().what);
+      receipt.left.push_back(left_of("session " + name, ended.error()));
     }
     receipts.push_back(std::move(receipt));
   }
@@ -144,7 +152,7 @@ void clean_up_builds(std::vector<session::Swept>& all) {
 // Returns the entry for something that could not be done, so that the report still lists what was done.
 session::Swept not_done(const std::string& what, const Error& error) {
   session::Swept swept;
-  swept.receipt.left.push_back(what + ": " + error.what + (error.todo.empty() ? "" : " (" + error.todo + ")"));
+  swept.receipt.left.push_back(left_of(what, error));
   return swept;
 }
 

@@ -264,6 +264,26 @@ TEST_F(Commands, cleanup_accounts_for_work_that_went_with_its_vm) {
             std::string::npos);
 }
 
+// No supervisor can be started for this session. Its agent may still work on the machine.
+TEST_F(Commands, cleanup_does_not_take_a_session_for_gone_whose_record_stays) {
+  abandon("one");
+  std::string ledger = ".local/state/bottle/sessions/one/ledger";
+  wire::LedgerRecord remote{
+      .running = true,
+      .machine = wire::MachineAddress{.target = {.user = "bottle", .host = "192.0.2.7"}, .program = "p"}};
+  std::string before = read(ledger) + wire::encode(remote) + "\n";
+  write(ledger, before);
+  Answer answer = bottle({"cleanup", "--json"});
+  EXPECT_EQ(answer.status, 125);
+  auto all = answer.json();
+  auto of_session = std::ranges::find_if(all, [](const auto& entry) { return entry.dump().contains("session one"); });
+  ASSERT_NE(of_session, all.end()) << answer.out;
+  EXPECT_FALSE((*of_session)["confirmed"].template get<bool>()) << answer.out;
+  EXPECT_EQ((*of_session)["left"][0],
+            "session one: the supervisor of session one is dead (run `bottle attach one`, which starts another one)");
+  EXPECT_EQ(read(ledger), before);
+}
+
 // A session that ends removes its ledger last.
 TEST_F(Commands, list_leaves_out_a_session_that_has_just_ended) {
   std::filesystem::create_directories(home() + "/.local/state/bottle/sessions/one");
