@@ -119,6 +119,14 @@ Error explain_refusal(const ssh::Target& machine, const wire::Refused& refused) 
 
 }  // namespace
 
+// Another operator may use the same account with another version, so only the time of a file says whether somebody
+// still needs it. Build ids and hashes have at least 16 digits, and the other entries of the directory have other
+// names. A supervisor that runs a removed program goes on, and whoever needs the file again sends it again.
+std::string removal_of_old_programs() {
+  return "find \"$d/\" -maxdepth 1 -type f -mtime +90 \\( -name '.new.*' -o -name '????????????????*' ! -name "
+         "'*[!0-9a-f]*' \\) -exec rm -f {} + 2>/dev/null || :";
+}
+
 Error explain_answer(const ssh::Target& machine, const std::string& line) {
   std::string name = machine.to_string();
   // nologin(8) prints this, no matter what it was asked to run.
@@ -197,9 +205,10 @@ void FarSide::drop() {
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {
   // If the program is missing, sh prints the machine's system and architecture, so that the right program can be
-  // sent.
+  // sent. The time of the file says when the program was last used; it is set first, so that the program is not
+  // removed now.
   std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + address_.program +
-                     "\"; "
+                     "\"; touch -c \"$b\" 2>/dev/null; "
                      "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
                      "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
                      "exec \"$b\" far";
@@ -219,7 +228,8 @@ Result<> FarSide::ship_program(const std::string& machine) {
       "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
       "\"$t\"' EXIT; "
       "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
-      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + address_.program + "\"; echo ok";
+      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + address_.program + "\"; " +
+      removal_of_old_programs() + "; echo ok";
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));
   if (done.status != 0 || done.out != "ok\n")

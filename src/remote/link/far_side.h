@@ -104,6 +104,10 @@ class FarSide {
 // tests.
 Error explain_answer(const ssh::Target& machine, const std::string& line);
 
+// Returns a command for sh that removes the programs in $d that nobody has used for 90 days, and what broken
+// connections left of others. It always succeeds. Exposed for tests.
+std::string removal_of_old_programs();
+
 // These functions return this program's own bytes, and a hash of them that is computed once.
 Result<std::string> own_program();
 Result<std::string> own_hash();

@@ -89,5 +89,48 @@ TEST(FarSide, DropMakesNoConnection) {
   EXPECT_EQ(read_file(starts).value_or(""), main);
 }
 
+// Makes a file that was used last so many days ago. Returns its path.
+std::string file_of_age(const std::string& path, int days) {
+  EXPECT_TRUE(write_file_atomically(path, "#!/bin/sh\necho \"$0\"\n"));
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::days(days));
+  return path;
+}
+
+TEST(FarProgram, RemovesOnlyProgramsThatNobodyHasUsedForLong) {
+  std::string d = ::testing::TempDir() + "/bottle-" + random_hex(4), id = random_hex(19);
+  ASSERT_TRUE(make_directories(d + "/sent"));
+  Defer clean([&] { std::filesystem::remove_all(d); });
+  std::vector<std::string> go = {file_of_age(d + "/" + id + "00", 92), file_of_age(d + "/.new.77", 92)};
+  std::vector<std::string> stay = {file_of_age(d + "/" + id + "01", 80), file_of_age(d + "/.new.78", 1),
+                                   file_of_age(d + "/machines", 92), file_of_age(d + "/cafe", 92),
+                                   file_of_age(d + "/sent/" + id + "02", 92)};
+  std::filesystem::create_symlink(stay[0], d + "/" + id + "03");
+  auto done = capture({.argv = {"sh", "-c", "set -e; d='" + d + "'; " + removal_of_old_programs() + "; echo ok"}},
+                      {.timeout_ms = 10000});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->out, "ok\n") << done->err;
+  for (const auto& path : go) EXPECT_FALSE(std::filesystem::exists(path)) << path;
+  for (const auto& path : stay) EXPECT_TRUE(std::filesystem::exists(path)) << path;
+  EXPECT_TRUE(std::filesystem::exists(d + "/" + id + "03"));
+}
+
+// Otherwise, another operator of the account who sends a new version would remove it.
+TEST(FarProgram, IsYoungAgainAfterItsUse) {
+  ssh::StandIn ssh;
+  std::string program = ssh.root() + "/bottle/p";
+  ASSERT_TRUE(make_directories(ssh.root() + "/bottle"));
+  file_of_age(program, 92);
+  ssh.does("exit 0", "exit 1");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  auto answer = capture({.argv = {"sh", "-c", "XDG_CACHE_HOME=" + ssh.root() + "; " + side->line_for({"hello"})}},
+                        {.timeout_ms = 10000});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->out, program + "\n") << answer->err;
+  auto age = std::filesystem::file_time_type::clock::now() - std::filesystem::last_write_time(program);
+  EXPECT_LT(age, std::chrono::days(1));
+}
+
 }  // namespace
 }  // namespace bottle::remote
