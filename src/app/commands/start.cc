@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include "app/commands/commands.h"
 #include "app/egress/candidate.h"
@@ -353,11 +354,14 @@ int report_stop(const Error& error, const StartOptions& options, const Interrupt
   return 128 + (interruption.signal() ? interruption.signal() : SIGTERM);
 }
 
-// Connects the terminal to the session until the session ends or the operator leaves it. Returns bottle's exit status,
-// or nothing if the machine has changed and another start would succeed. In that case, nothing has run, and no value
-// was sent.
-Result<std::optional<int>> run_client(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
-                                      Interruption& interruption, const Progress& progress) {
+// Says that the machine has changed, and that another start would succeed. Nothing has run, and no value was sent.
+struct StartAgain {};
+// An int is bottle's exit status.
+using Started = std::variant<int, StartAgain>;
+
+// Connects the terminal to the session until the session ends or the operator leaves it.
+Result<Started> run_client(const Request& request, const plan::Plan& plan, Place& place, UniqueFd socket,
+                           Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
   session::ClientOptions client = client_of(plan, place, options.output, progress);
   // From here on, the loop of session::follow() handles signals and passes them to the session.
@@ -365,19 +369,23 @@ Result<std::optional<int>> run_client(const Request& request, const plan::Plan& 
   // A signal that came while the supervisor started goes to the session, too.
   if (interruption.signal()) (void)wire::send_frame(socket.get(), wire::FrameType::stop, "");
   client.on_stop = [&](int signal) { interruption.note_signal(signal); };
-  bool refused = false;
-  client.on_hello = [&](const std::optional<wire::Hello>& hello) {
-    auto judged = place.judge(hello);
-    refused = !judged;
-    return judged;
+  bool refused = false, changed = false;
+  client.on_hello = [&](const std::optional<wire::Hello>& hello) -> Result<> {
+    refused = true;
+    Fit fit = TRY(place.judge(hello));
+    auto* other = std::get_if<Changed>(&fit);
+    changed = other != nullptr;
+    if (other) return std::unexpected(std::move(other->why));
+    refused = false;
+    return {};
   };
   auto ended = session::follow(socket.get(), client);
   // A second start has asked the machine itself, so a further change is an error.
-  bool again = !ended && place.has_changed() && !options.remote.fresh;
+  bool again = !ended && changed && !options.remote.fresh;
   // The session ends by itself. Wait for its end before reporting the reason, and before starting another session with
   // its name.
   if (again ? !options.name.empty() : refused) end(socket.get());
-  if (again) return std::nullopt;
+  if (again) return StartAgain{};
   if (ended && std::holds_alternative<session::Detached>(*ended)) {
     show_detached(plan.session);
     return 0;
@@ -397,7 +405,7 @@ Result<std::optional<int>> run_client(const Request& request, const plan::Plan& 
 }
 
 // Plans one session and starts it. Returns what run_client() returns.
-Result<std::optional<int>> start_once(const Request& request, Interruption& interruption, const Progress& progress) {
+Result<Started> start_once(const Request& request, Interruption& interruption, const Progress& progress) {
   const auto& options = request.options;
   auto place = TRY(choose_place(request, progress));
   Planned planned = TRY(make_plan(request, *place));
@@ -425,15 +433,13 @@ Result<int> start_session(const StartOptions& options, Interruption& interruptio
   Progress progress = [&](const std::string& line) {
     if (!options.output.quiet && !options.output.json) say(dim("· " + line));
   };
-  auto exit = TRY(start_once(request, interruption, progress));
-  if (!exit) {
-    interruption.take_back();
-    if (interruption.signal()) return fail(Code::canceled, "stopped before the agent ran");
-    progress("the remote machine has changed since the last time; starting again");
-    request.options.remote.fresh = true;
-    exit = TRY(start_once(request, interruption, progress));
-  }
-  return exit.value_or(125);
+  auto started = TRY(start_once(request, interruption, progress));
+  if (const int* status = std::get_if<int>(&started)) return *status;
+  interruption.take_back();
+  if (interruption.signal()) return fail(Code::canceled, "stopped before the agent ran");
+  progress("the remote machine has changed since the last time; starting again");
+  request.options.remote.fresh = true;
+  return std::get<int>(TRY(start_once(request, interruption, progress)));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <variant>
 
 #include "app/output/output.h"
 #include "app/place/options.h"
@@ -18,6 +19,13 @@
 #include "wire/start/job.h"
 
 namespace bottle::app {
+
+// Says whether the machine is still what the plan was made for.
+struct Fits {};
+struct Changed {
+  Error why;  // a start with a new place would succeed
+};
+using Fit = std::variant<Fits, Changed>;
 
 // Represents where a bottle will run. A start uses one place for one session and calls describe(), check(), prepare()
 // and start() in this order; judge() is called during the start.
@@ -33,11 +41,9 @@ class Place {
   virtual Result<> prepare(const plan::Plan& plan, const Progress& progress) = 0;
   // Starts the session's supervisor. Returns the launcher's end of the connection to it.
   virtual Result<UniqueFd> start(wire::Job job) = 0;
-  // Called when the start is under way and the machine's hello has arrived. Fails if the machine is not what the plan
-  // was made for. Values go to the machine only after this.
-  virtual Result<> judge(const std::optional<wire::Hello>&) { return {}; }
-  // Returns whether judge() failed because the machine has changed, so that a start with a new place would succeed.
-  virtual bool has_changed() const { return false; }
+  // Called when the start is under way and the machine's hello has arrived. Fails if the machine must not get a bottle
+  // at all. Values go to the machine only if it fits.
+  virtual Result<Fit> judge(const std::optional<wire::Hello>&) { return Fits{}; }
   // Returns how the terminal's keystrokes reach the agent, or null if they use the session's own connection.
   virtual session::BeginTyping typing(const std::string& session, const Progress& progress) = 0;
 };

@@ -99,15 +99,13 @@ class RemotePlace : public Place {
     return socket;
   }
 
-  Result<> judge(const std::optional<wire::Hello>& hello) override {
-    changed_ = !hello || !is_as_before(*hello);
-    if (changed_) return fail(Code::conflict, address_.target.to_string() + " has changed since the last time");
+  Result<Fit> judge(const std::optional<wire::Hello>& hello) override {
+    if (!hello || !is_as_before(*hello))
+      return Changed{{Code::conflict, address_.target.to_string() + " has changed since the last time"}};
     TRY(admit(*hello, address_, options_.allow_vpn));
     remember(address_, *hello);
-    return {};
+    return Fits{};
   }
-
-  bool has_changed() const override { return changed_; }
 
   // Fails if something that the plan relies on may lead back to the operator, or would not work on that machine.
   static Result<> admit(const wire::Hello& hello, const wire::MachineAddress& address, bool allow_vpn) {
@@ -155,7 +153,6 @@ class RemotePlace : public Place {
   wire::Hello hello_;
   std::string image_;  // identity of the agent's image
   RemoteOptions options_;
-  bool changed_ = false;
 };
 
 }  // namespace
