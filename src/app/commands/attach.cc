@@ -52,21 +52,7 @@ Result<int> attach(const AttachOptions& options) {
   if (client.input == Input::terminal) client.begin_typing = TRY(typing_for(name, options.transport));
   client.on_event = [](const wire::Event& event) { show_event(event, {}); };
   auto ended = session::follow(fd.get(), client);
-  if (ended && std::holds_alternative<session::Detached>(*ended)) {
-    show_detached(name);
-    return 0;
-  }
-  int status = 0;
-  const auto* result = ended ? std::get_if<wire::SessionResult>(&*ended) : nullptr;
-  if (result) {
-    show_result(*result, {});
-    status = result->exit;
-  } else {
-    status = report(ended.error());
-  }
-  // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
-  if (!result || !result->receipt.confirmed) session::await_end(fd.get());
-  return status;
+  return show_ended(fd.get(), name, ended, {}, [](const Error& error) { return report(error); });
 }
 
 }  // namespace

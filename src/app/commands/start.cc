@@ -386,22 +386,10 @@ Result<Started> run_client(const Request& request, const plan::Plan& plan, Place
   // its name.
   if (again ? !options.name.empty() : refused) end(socket.get());
   if (again) return StartAgain{};
-  if (ended && std::holds_alternative<session::Detached>(*ended)) {
-    show_detached(plan.session);
-    return 0;
-  }
-  int status = 0;
-  const auto* result = ended ? std::get_if<wire::SessionResult>(&*ended) : nullptr;
-  if (result) {
-    show_result(*result, options.output);
-    status = result->exit;
-  } else {
-    bool stopped = ended.error().code == Code::canceled;  // otherwise it is a failure, even if a signal arrived
-    status = stopped ? report_stop(ended.error(), options, interruption) : report(ended.error(), options.output.json);
-  }
-  // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
-  if (!result || !result->receipt.confirmed) session::await_end(socket.get());
-  return status;
+  return show_ended(socket.get(), plan.session, ended, options.output, [&](const Error& error) {
+    bool stopped = error.code == Code::canceled;  // otherwise it is a failure, even if a signal arrived
+    return stopped ? report_stop(error, options, interruption) : report(error, options.output.json);
+  });
 }
 
 // Plans one session and starts it. Returns what run_client() returns.

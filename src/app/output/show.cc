@@ -226,9 +226,19 @@ void show_swept(const session::Swept& swept, const Output& output) {
   for (const auto& what : swept.receipt.left) say("bottle: not removed: " + what);
 }
 
-void show_detached(const std::string& session) {
-  say("");
-  say("bottle: detached; the agent keeps running. To come back, run `bottle attach " + session + "`.");
+int show_ended(int supervisor, const std::string& session, const Result<session::Ended>& ended, const Output& output,
+               const std::function<int(const Error&)>& on_error) {
+  if (ended && std::holds_alternative<session::Detached>(*ended)) {
+    say("");
+    say("bottle: detached; the agent keeps running. To come back, run `bottle attach " + session + "`.");
+    return 0;
+  }
+  const auto* result = ended ? std::get_if<wire::SessionResult>(&*ended) : nullptr;
+  if (result) show_result(*result, output);
+  int status = result ? result->exit : on_error(ended.error());
+  // If a message tells the operator to run `bottle cleanup`, it works only once the supervisor has ended.
+  if (!result || !result->receipt.confirmed) session::await_end(supervisor);
+  return status;
 }
 
 }  // namespace bottle::app

@@ -1,7 +1,12 @@
 // Shows a session's events and result to the operator.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "app/output/output.h"
+#include "base/error.h"
+#include "session/console/client.h"
 #include "session/sweep/sweep.h"
 #include "wire/event.h"
 #include "wire/result.h"
@@ -15,7 +20,10 @@ void show_event(const wire::Event& event, const Output& output);
 void show_result(const wire::SessionResult& result, const Output& output);
 // Shows what came home from a session after its end, and what of it could not be removed.
 void show_swept(const session::Swept& swept, const Output& output);
-// Shows that the client has detached and the agent continues, and how to return.
-void show_detached(const std::string& session);
+// Shows how session::follow() ended on this connection to a supervisor: the result, the way back to a session that
+// goes on, or the error, with `on_error`, which returns the exit status. Unless all is removed, waits up to 5 s for the
+// end of the supervisor. Returns bottle's exit status.
+int show_ended(int supervisor, const std::string& session, const Result<session::Ended>& ended, const Output& output,
+               const std::function<int(const Error&)>& on_error);
 
 }  // namespace bottle::app
