@@ -332,7 +332,8 @@ TEST_F(Working, TheAgentContinuesIfItsLauncherExits) {
 TEST_F(Working, AGuardThatDiesIsRestartedWithTheChangedPolicy) {
   auto outcome = session.run(docker, [this](Launcher& launcher) {
     launcher.await_output("ready");
-    launcher.send(FrameType::policy, wire::encode(wire::PolicyChange{.id = "1", .deny = "evil.example.org"}));
+    launcher.send(FrameType::policy,
+                  wire::encode(wire::PolicyChange{"1", wire::PolicyChange::Deny{"evil.example.org"}}));
     launcher.await_event<wire::PolicyChanged>("the guard took the change");
     docker.kill("bottle-x1-guard");
     launcher.await_event<wire::GuardLost>("the guard's death was told");

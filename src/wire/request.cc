@@ -40,16 +40,33 @@ void fields(Object& o, LimitChange& change) {
   o.number("cost", change.cost);
 }
 
+namespace {
+
+// Reads or writes a change of this kind with `read_or_write`, if the request has one. Returns whether it has.
+template <class Kind, class ReadOrWrite>
+bool field(Object& o, PolicyChange& change, const char* key, ReadOrWrite read_or_write) {
+  if (!o.optional(key, std::holds_alternative<Kind>(change.what))) return false;
+  if (o.is_read()) change.what.emplace<Kind>();
+  read_or_write(std::get<Kind>(change.what));
+  return true;
+}
+
+}  // namespace
+
 void fields(Object& o, PolicyChange& change) {
+  using Allow = PolicyChange::Allow;
+  using Deny = PolicyChange::Deny;
+  using AllowSecret = PolicyChange::AllowSecret;
   o.text("id", change.id, 64);
-  if (o.optional("allow", change.allow.has_value())) {
-    Rule rule{change.allow ? *change.allow : change.allow.emplace()};
+  int given = 0;
+  given += field<Allow>(o, change, "allow", [&](Allow& allow) {
+    Rule rule{allow.rule};
     o.object("allow", rule);
-  }
-  o.text("deny", change.deny, kName);
-  o.text("secret", change.secret, 64);
-  o.object("limit", change.limit);
-  int given = change.allow.has_value() + change.deny.has_value() + change.secret.has_value() + change.limit.has_value();
+  });
+  given += field<Deny>(o, change, "deny", [&](Deny& deny) { o.text("deny", deny.host, kName); });
+  given +=
+      field<AllowSecret>(o, change, "secret", [&](AllowSecret& secret) { o.text("secret", secret.fingerprint, 64); });
+  given += field<LimitChange>(o, change, "limit", [&](LimitChange& limit) { o.object("limit", limit); });
   // With several in one request, the single answer could not say which of them failed.
   if (o.is_read() && given != 1) o.refuse("allow", "or deny, secret or limit is required, and only one of them");
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "manifest/manifest.h"
 #include "wire/codec/codec.h"
@@ -36,17 +37,26 @@ struct LimitChange {
 };
 void fields(Object& o, LimitChange& change);
 
-// Changes the rules for new connections. The event PolicyChanged answers it. Exactly one of the four is set.
+// Changes the rules for new connections. The event PolicyChanged answers it.
 struct PolicyChange {
   static constexpr const char* kName = "policy request";
   static constexpr size_t kMost = 256 << 10;
-  std::string id;                            // repeated in the answer
-  std::optional<manifest::AllowRule> allow;  // a rule to add; it revokes a denial of the same pattern
-  std::optional<std::string> deny;           // a host or pattern to forbid from now on
-  std::optional<std::string> secret = {};    // the fingerprint of a credential that may leave from now on
-  std::optional<LimitChange> limit = {};
+  // Adds the rule, and revokes a denial of the same pattern.
+  struct Allow {
+    manifest::AllowRule rule;
+  };
+  // Forbids the host, or the hosts of the pattern, from now on.
+  struct Deny {
+    std::string host;
+  };
+  // Lets the credential with this fingerprint leave from now on.
+  struct AllowSecret {
+    std::string fingerprint;
+  };
+  std::string id;  // repeated in the answer
+  std::variant<Allow, Deny, AllowSecret, LimitChange> what;
 };
-// Refuses a request that does not have exactly one of the four.
+// Refuses a request that does not have exactly one change.
 void fields(Object& o, PolicyChange& change);
 
 }  // namespace bottle::wire

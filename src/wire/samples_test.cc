@@ -409,12 +409,10 @@ std::vector<Sample> samples() {
   all.push_back(sample("attach", Attach{"s1", 1000, "00ff"}));
   all.push_back(sample("resize", Resize{24, 80}));
   all.push_back(
-      sample("policy-allow", PolicyChange{"7", manifest::AllowRule{"a.example.org", {8443}, {"GET"}, {"/a/**"}}, {}}));
-  all.push_back(sample("policy-secret", PolicyChange{"7", {}, {}, "3543c50b0cb9"}));
-  all.push_back(
-      sample("policy-limit",
-             PolicyChange{.id = "7", .allow = {}, .deny = {}, .limit = LimitChange{"a.example.org", 1, 2, 3, 4, 5}}));
-  all.push_back(sample("policy-deny", PolicyChange{"7", {}, "a.example.org"}));
+      sample("policy-allow", PolicyChange{"7", PolicyChange::Allow{{"a.example.org", {8443}, {"GET"}, {"/a/**"}}}}));
+  all.push_back(sample("policy-secret", PolicyChange{"7", PolicyChange::AllowSecret{"3543c50b0cb9"}}));
+  all.push_back(sample("policy-limit", PolicyChange{"7", LimitChange{"a.example.org", 1, 2, 3, 4, 5}}));
+  all.push_back(sample("policy-deny", PolicyChange{"7", PolicyChange::Deny{"a.example.org"}}));
   all.push_back(sample("values", job().values));
   all.back().tables = {"env", "secrets", "known"};
   all.push_back(sample("plan", plan()));

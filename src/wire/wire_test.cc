@@ -16,6 +16,7 @@
 #include "wire/guard/control.h"
 #include "wire/machine/vm_record.h"
 #include "wire/repositories/repositories.h"
+#include "wire/request.h"
 #include "wire/samples_test.h"
 #include "wire/start/hello.h"
 #include "wire/start/job.h"
@@ -332,6 +333,16 @@ TEST(Codec, TextForPeopleIsCutWhenItIsWritten) {
   EXPECT_EQ(read->what.size(), size_t{64 << 10});
   // Bytes that are not UTF-8 take three times the space.
   ASSERT_TRUE(decode<Event>(encode(Event(Step{std::string(5000, '\xff')})), From::foreign));
+}
+
+TEST(PolicyChange, IsExactlyOne) {
+  for (const char* text : {R"({"id":"7"})", R"({"id":"7","deny":"a.example.org","secret":"3543c50b0cb9"})"}) {
+    auto read = decode<PolicyChange>(text, From::ours);
+    ASSERT_FALSE(read) << text;
+    EXPECT_NE(read.error().what.find("allow or deny, secret or limit is required, and only one of them"),
+              std::string::npos)
+        << read.error().what;
+  }
 }
 
 }  // namespace

@@ -55,7 +55,8 @@ Result<> allow_secret(const AllowOptions& o) {
     return fail(Code::invalid, "--secret goes with a session only",
                 "to allow it in future sessions, add it to egress.allowed_secrets of the bottle");
   std::string session = TRY(running_session(o.session));
-  print(session + ": " + TRY(change_policy(session, {.secret = o.secret})) + " (from the next request on)");
+  print(session + ": " + TRY(change_policy(session, {"", wire::PolicyChange::AllowSecret{o.secret}})) +
+        " (from the next request on)");
   return {};
 }
 
@@ -104,7 +105,7 @@ Result<> change_limits(AllowOptions o) {
       bottle = TRY(bottle_of(session));
       TRY(check_prices(bottle, change));
     }
-    print(session + ": " + TRY(change_policy(session, {.limit = change})) + " (from the next request on)");
+    print(session + ": " + TRY(change_policy(session, {"", change})) + " (from the next request on)");
   } else {
     TRY(check_prices(bottle, change));
   }
@@ -150,7 +151,8 @@ Result<> allow(AllowOptions o) {
   }
   if (o.save) TRY(check_host(bottle, rule.host));
   if (!session.empty()) {
-    print(session + ": " + TRY(change_policy(session, {.allow = rule})) + " (from the next request on)");
+    print(session + ": " + TRY(change_policy(session, {"", wire::PolicyChange::Allow{rule}})) +
+          " (from the next request on)");
   }
   if (!o.save) return {};
   auto saved = TRY(save_rule(bottle, rule));

@@ -18,7 +18,8 @@ Result<> deny(DenyOptions o) {
   if (o.session.empty()) return fail(Code::invalid, "no host was given", "name a host; see `bottle help deny`");
   if (o.host.empty()) o.host = std::exchange(o.session, "");
   std::string session = TRY(running_session(o.session));
-  print(session + ": " + TRY(change_policy(session, {.deny = o.host})) + " (from the next request on)");
+  print(session + ": " + TRY(change_policy(session, {"", wire::PolicyChange::Deny{o.host}})) +
+        " (from the next request on)");
   return {};
 }
 

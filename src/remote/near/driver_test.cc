@@ -410,7 +410,7 @@ class Adopted : public ::testing::Test {
 
 TEST_F(Adopted, WhatAClientSendsWhileTheConnectionIsDownIsNotForgotten) {
   const std::string old_size = wire::encode(wire::Resize{1, 2}), size = wire::encode(wire::Resize{40, 100}),
-                    denial = wire::encode(wire::PolicyChange{.id = "1", .deny = "evil.example.org"});
+                    denial = wire::encode(wire::PolicyChange{"1", wire::PolicyChange::Deny{"evil.example.org"}});
   for (const auto& [type, bytes] :
        {std::pair(FrameType::resize, old_size), std::pair(FrameType::resize, size),
         std::pair(FrameType::policy, denial), std::pair(FrameType::input, std::string("abc"))})

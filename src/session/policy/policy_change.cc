@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "base/text/words.h"
 #include "manifest/manifest.h"
@@ -69,80 +70,79 @@ bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<
          });
 }
 
-}  // namespace
-
-Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
-                                                   const Services& services) {
-  // What a removed rule sets stays: a limit also counts the hosts below its pattern, which other rules may allow.
+// Removes the denials of this normal pattern, or its other rules. Returns what they set, which must stay: a limit also
+// counts the hosts below its pattern, which other rules may allow.
+wire::GuardRule take_rules(std::vector<wire::GuardRule>& allow, const std::string& pattern, bool denials) {
   wire::GuardRule removed;
-  auto remove = [&](const std::string& host, bool denials) {
-    std::erase_if(allow, [&](const wire::GuardRule& rule) {
-      bool gone = normal_pattern(rule.host) == host && rule.deny == denials;
-      if (gone) add_settings(removed, rule);
-      return gone;
-    });
-  };
-  if (change.allow) {
-    policy::RuleSpec spec{.host = normal_pattern(change.allow->host),
-                          .ports = change.allow->ports,
-                          .methods = change.allow->methods,
-                          .paths = change.allow->paths};
-    // The rule is compiled only to find out whether the guard would refuse it.
-    TRY(policy::Rules::compile({spec}));
-    if (spec.host == "*")
-      return fail(Code::invalid, "a running session cannot get a rule for every host",
-                  "use `bottle start --record` for that");
-    // Earlier rules of the same pattern stay, because rules add up.
-    size_t before = allow.size();
-    remove(spec.host, true);
-    auto name = policy::normalise_host(spec.host);
-    bool is_address = name && name->literal;
-    if (is_for_ssh(spec, allow.size() < before, services.ssh)) {
-      if (is_address || !restricts(removed, spec.host, allow)) return allow;
-      // The settings need a rule, and one for ssh's port would allow requests that no check of the host key sees.
-      if (!spec.ports.empty()) return needs_rule(spec.host);
-    }
-    if (is_address)
-      return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
-                  "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
-    auto own = std::ranges::find_if(services.rules, [&](const auto& each) { return lower(each.host) == spec.host; });
-    if (own != services.rules.end()) {
-      if (!spec.ports.empty() && spec.ports != own->ports)
-        return fail(Code::invalid,
-                    "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
-      spec.ports = own->ports;
-      auto here = std::ranges::find_if(allow, [&](const wire::GuardRule& rule) {
-        return rule.host == own->host && rule.methods == own->methods && rule.paths == own->paths;
-      });
-      // A route has no limits or reactions, so they need a rule beside it.
-      if (here != allow.end()) add_settings(*here, removed);
-      else if (!services.have_routes || restricts(removed, spec.host, allow))
-        add_settings(allow.emplace_back(*own), removed);
-      if (spec.methods.empty() && spec.paths.empty()) return allow;
-    }
-    // The guard sees methods and paths only in connections that it inspects.
-    bool inspect = !spec.methods.empty() || !spec.paths.empty();
-    add_settings(allow.emplace_back(wire::GuardRule{spec.host, spec.ports, spec.methods, spec.paths, inspect}),
-                 removed);
-    return allow;
+  std::erase_if(allow, [&](const wire::GuardRule& rule) {
+    bool gone = normal_pattern(rule.host) == pattern && rule.deny == denials;
+    if (gone) add_settings(removed, rule);
+    return gone;
+  });
+  return removed;
+}
+
+Result<std::vector<wire::GuardRule>> with_rule(std::vector<wire::GuardRule> allow, const manifest::AllowRule& wanted,
+                                               const Services& services) {
+  policy::RuleSpec spec{
+      .host = normal_pattern(wanted.host), .ports = wanted.ports, .methods = wanted.methods, .paths = wanted.paths};
+  // The rule is compiled only to find out whether the guard would refuse it.
+  TRY(policy::Rules::compile({spec}));
+  if (spec.host == "*")
+    return fail(Code::invalid, "a running session cannot get a rule for every host",
+                "use `bottle start --record` for that");
+  // Earlier rules of the same pattern stay, because rules add up.
+  size_t before = allow.size();
+  auto removed = take_rules(allow, spec.host, true);
+  auto name = policy::normalise_host(spec.host);
+  bool is_address = name && name->literal;
+  if (is_for_ssh(spec, allow.size() < before, services.ssh)) {
+    if (is_address || !restricts(removed, spec.host, allow)) return allow;
+    // The settings need a rule, and one for ssh's port would allow requests that no check of the host key sees.
+    if (!spec.ports.empty()) return needs_rule(spec.host);
   }
-  std::string host = normal_pattern(change.deny.value_or(""));
-  TRY(policy::Rules::compile({{.host = host, .deny = true}}));
-  // Other rules may still match the host; the denial is stronger than all of them.
-  remove(host, false);
-  remove(host, true);
-  add_settings(allow.emplace_back(wire::GuardRule{.host = host, .deny = true}), removed);
+  if (is_address)
+    return fail(Code::invalid, "'" + spec.host + "' is an address, not a name",
+                "use egress.hosts to give a name an address, or egress.lan for a service of the local network");
+  auto own = std::ranges::find_if(services.rules, [&](const auto& each) { return lower(each.host) == spec.host; });
+  if (own != services.rules.end()) {
+    if (!spec.ports.empty() && spec.ports != own->ports)
+      return fail(Code::invalid,
+                  "the service " + spec.host + " of egress.lan has only port " + std::to_string(own->ports[0]));
+    spec.ports = own->ports;
+    auto here = std::ranges::find_if(allow, [&](const wire::GuardRule& rule) {
+      return rule.host == own->host && rule.methods == own->methods && rule.paths == own->paths;
+    });
+    // A route has no limits or reactions, so they need a rule beside it.
+    if (here != allow.end()) add_settings(*here, removed);
+    else if (!services.have_routes || restricts(removed, spec.host, allow))
+      add_settings(allow.emplace_back(*own), removed);
+    if (spec.methods.empty() && spec.paths.empty()) return allow;
+  }
+  // The guard sees methods and paths only in connections that it inspects.
+  bool inspect = !spec.methods.empty() || !spec.paths.empty();
+  add_settings(allow.emplace_back(wire::GuardRule{spec.host, spec.ports, spec.methods, spec.paths, inspect}), removed);
   return allow;
 }
 
-Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint) {
+Result<std::vector<wire::GuardRule>> with_denial(std::vector<wire::GuardRule> allow, const std::string& denied) {
+  std::string host = normal_pattern(denied);
+  TRY(policy::Rules::compile({{.host = host, .deny = true}}));
+  // Other rules may still match the host; the denial is stronger than all of them.
+  wire::GuardRule denial{.host = host, .deny = true};
+  for (bool denials : {false, true}) add_settings(denial, take_rules(allow, host, denials));
+  allow.push_back(std::move(denial));
+  return allow;
+}
+
+Result<std::vector<std::string>> with_secret(std::vector<std::string> allowed, const std::string& fingerprint) {
   if (fingerprint.size() != 12 || fingerprint.find_first_not_of("0123456789abcdef") != std::string::npos)
     return fail(Code::invalid, "a fingerprint must be 12 hexadecimal digits", "copy it from the line of the audit");
   if (std::ranges::find(allowed, fingerprint) == allowed.end()) allowed.push_back(fingerprint);
   return allowed;
 }
 
-Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::LimitChange& change) {
+Result<wire::GuardEgress> with_limits(wire::GuardEgress egress, const wire::LimitChange& change) {
   auto apply = [&](wire::GuardLimit& limit) {
     auto set = [&](wire::Quantity quantity, const std::optional<uint64_t>& most) {
       if (most) limit.of(quantity) = *most;
@@ -178,25 +178,55 @@ Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::L
   return egress;
 }
 
-void LivePolicy::request(const wire::PolicyChange& wanted) {
-  // `what` is set below, in each case with a text, which marks the change as an operator's.
-  Change change{wanted.id, "", config_};
-  if (wanted.secret) {
-    auto allowed = changed_secrets(config_.egress.allowed_secrets, *wanted.secret);
-    if (!allowed) return tell(wanted.id, false, allowed.error().what);
-    config_.egress.allowed_secrets = std::move(*allowed);
-    change.what = "allowed the credential " + *wanted.secret;
-  } else if (wanted.limit) {
-    auto egress = changed_limits(config_.egress, *wanted.limit);
-    if (!egress) return tell(wanted.id, false, egress.error().what);
-    config_.egress = std::move(*egress);
-    change.what = "changed the limits of " + (wanted.limit->host.empty() ? "the session" : wanted.limit->host);
-  } else {
-    auto rules = changed_rules(config_.egress.allow, wanted, services_);
-    if (!rules) return tell(wanted.id, false, rules.error().what);
-    config_.egress.allow = std::move(*rules);
-    change.what = wanted.allow ? "allowed " + wanted.allow->host : "denied " + wanted.deny.value_or("");
+// Says for an operator what a change did.
+struct Description {
+  std::string operator()(const wire::PolicyChange::Allow& allow) const { return "allowed " + allow.rule.host; }
+  std::string operator()(const wire::PolicyChange::Deny& deny) const { return "denied " + deny.host; }
+  std::string operator()(const wire::PolicyChange::AllowSecret& secret) const {
+    return "allowed the credential " + secret.fingerprint;
   }
+  std::string operator()(const wire::LimitChange& limit) const {
+    return "changed the limits of " + (limit.host.empty() ? "the session" : limit.host);
+  }
+};
+
+// Makes a change in `egress`.
+struct Changer {
+  wire::GuardEgress& egress;
+  const Services& services;
+
+  Result<> operator()(const wire::PolicyChange::Allow& allow) {
+    egress.allow = TRY(with_rule(std::move(egress.allow), allow.rule, services));
+    return {};
+  }
+  Result<> operator()(const wire::PolicyChange::Deny& deny) {
+    egress.allow = TRY(with_denial(std::move(egress.allow), deny.host));
+    return {};
+  }
+  Result<> operator()(const wire::PolicyChange::AllowSecret& secret) {
+    egress.allowed_secrets = TRY(with_secret(std::move(egress.allowed_secrets), secret.fingerprint));
+    return {};
+  }
+  Result<> operator()(const wire::LimitChange& limit) {
+    egress = TRY(with_limits(std::move(egress), limit));
+    return {};
+  }
+};
+
+}  // namespace
+
+Result<wire::GuardEgress> changed_egress(wire::GuardEgress egress, const wire::PolicyChange& change,
+                                         const Services& services) {
+  TRY(std::visit(Changer{egress, services}, change.what));
+  return egress;
+}
+
+void LivePolicy::request(const wire::PolicyChange& wanted) {
+  // The text marks the change as an operator's.
+  Change change{wanted.id, std::visit(Description(), wanted.what), config_};
+  auto egress = changed_egress(config_.egress, wanted, services_);
+  if (!egress) return tell(wanted.id, false, egress.error().what);
+  config_.egress = std::move(*egress);
   // The guard is restarting. The operator is told to try again, so the next guard must not get the change either.
   if (auto sent = send_(config_); !sent) {
     config_ = std::move(change.before);

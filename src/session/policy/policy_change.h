@@ -21,23 +21,19 @@ struct Services {
   std::vector<wire::GuardSshHost> ssh = {};  // the guard lets ssh to them through without a rule
 };
 
-// Returns the `allow` list of a guard's configuration after a change. An `allow` adds a rule and removes a denial of
-// the same pattern. A `deny` removes the rules of its pattern and forbids what the pattern matches. Both keep the
-// limits and reactions of what they remove, the strictest of each. An `allow` for a service of the operator's network
-// gives it its own rule back; another is added only if it names methods or paths. An `allow` for the ssh port of a
-// host, or for a denied host of ssh without methods and paths, adds no rule, except to keep such settings. Pure. Fails
-// with Code::invalid if the guard would refuse the rule, or if settings would need a rule for the port of ssh.
-Result<std::vector<wire::GuardRule>> changed_rules(std::vector<wire::GuardRule> allow, const wire::PolicyChange& change,
-                                                   const Services& services = {});
-
-// Returns the `allowed_secrets` of a guard's configuration after a request to let a credential leave. Fails with
-// Code::invalid if `fingerprint` is not one.
-Result<std::vector<std::string>> changed_secrets(std::vector<std::string> allowed, const std::string& fingerprint);
-
-// Returns the egress settings of a guard's configuration after a change of limits. A host stands for the rules with
-// this host or, if there are none, for those whose hosts its pattern covers. Fails with Code::invalid if there are none
-// of these either, or if the guard would refuse the limit.
-Result<wire::GuardEgress> changed_limits(wire::GuardEgress egress, const wire::LimitChange& change);
+// Returns the egress settings of a guard's configuration after a change. Pure. Fails with Code::invalid if the guard
+// would refuse the change.
+//
+// An `Allow` adds a rule and removes a denial of the same pattern. A `Deny` removes the rules of its pattern and
+// forbids what the pattern matches. Both keep the limits and reactions of what they remove, the strictest of each. An
+// `Allow` for a service of the operator's network gives it its own rule back; another is added only if it names methods
+// or paths. An `Allow` for the ssh port of a host, or for a denied host of ssh without methods and paths, adds no rule,
+// except to keep such settings; it fails if these would need a rule for the port of ssh.
+//
+// The host of a `LimitChange` stands for the rules with this host or, if there are none, for those whose hosts its
+// pattern covers. It fails if there are none of these either.
+Result<wire::GuardEgress> changed_egress(wire::GuardEgress egress, const wire::PolicyChange& change,
+                                         const Services& services);
 
 // Holds the policy of a running session and the changes that the guard has not answered yet. watch() makes it and
 // calls it on one thread. It changes the configuration in place, so that a restarted guard gets the same

@@ -5,14 +5,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "session/policy/policy_change_test.h"
+
 namespace bottle::session {
 namespace {
 
-wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule) {
-  return {.id = id, .allow = std::move(rule)};
-}
 const wire::PolicyChanged& changed(const wire::Event& event) { return std::get<wire::PolicyChanged>(event); }
-wire::PolicyChange deny(const std::string& host) { return {.id = "2", .deny = host}; }
 
 // Provides a policy whose guard accepts every configuration while it is up.
 class ChangedPolicy : public ::testing::Test {
@@ -33,19 +31,19 @@ class ChangedPolicy : public ::testing::Test {
 
 TEST(LivePolicy, AddsRevokesAndForbids) {
   std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
-  rules = *changed_rules(rules, allow("1", {.host = "New.Example.org", .ports = {8443}}));
+  rules = *rules_after(rules, allow("1", {.host = "New.Example.org", .ports = {8443}}));
   ASSERT_EQ(rules.size(), 2u);
   EXPECT_EQ(rules[1].host, "new.example.org");
   EXPECT_FALSE(rules[1].inspect);
-  rules = *changed_rules(rules, deny("a.example.org"));
+  rules = *rules_after(rules, deny("a.example.org"));
   EXPECT_EQ(rules, std::vector<wire::GuardRule>({rules[0], {.host = "a.example.org", .deny = true}}));
-  EXPECT_EQ(*changed_rules(rules, deny("a.example.org")), rules) << "a second denial changes nothing";
-  rules = *changed_rules(rules, allow("1", {.host = "a.example.org", .methods = {"GET"}}));
+  EXPECT_EQ(*rules_after(rules, deny("a.example.org")), rules) << "a second denial changes nothing";
+  rules = *rules_after(rules, allow("1", {.host = "a.example.org", .methods = {"GET"}}));
   EXPECT_TRUE(rules.back().inspect);
   for (const auto& rule : rules) EXPECT_FALSE(rule.deny);
   for (const auto& bad : {allow("1", {.host = "*"}), allow("1", {.host = "10.0.0.1"}), allow("1", {.host = "a b"}),
                           allow("1", {.host = "a.org", .paths = {"x"}}), deny(""), wire::PolicyChange()})
-    EXPECT_FALSE(changed_rules(rules, bad)) << bad.allow.value_or(manifest::AllowRule()).host;
+    EXPECT_FALSE(rules_after(rules, bad)) << wire::encode(bad);
 }
 
 TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
@@ -56,15 +54,15 @@ TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
     const Services lan{.rules = {own}, .have_routes = have_routes};
     std::vector<wire::GuardRule> rules = {{.host = "a.example.org"}};
     if (!have_routes) rules.push_back(own);
-    auto denied = *changed_rules(rules, deny("tracker.bottle"), lan);
+    auto denied = *rules_after(rules, deny("tracker.bottle"), lan);
     EXPECT_TRUE(denied.back().deny);
-    EXPECT_EQ(*changed_rules(denied, allow("1", {.host = "Tracker.bottle"}), lan), rules);
-    EXPECT_EQ(*changed_rules(rules, allow("1", {.host = "tracker.bottle"}), lan), rules);
-    auto more = *changed_rules(denied, allow("1", {.host = "tracker.bottle", .paths = {"/admin"}}), lan);
+    EXPECT_EQ(*rules_after(denied, allow("1", {.host = "Tracker.bottle"}), lan), rules);
+    EXPECT_EQ(*rules_after(rules, allow("1", {.host = "tracker.bottle"}), lan), rules);
+    auto more = *rules_after(denied, allow("1", {.host = "tracker.bottle", .paths = {"/admin"}}), lan);
     ASSERT_EQ(more.size(), rules.size() + 1);
     EXPECT_EQ(more.back().ports, std::vector<uint16_t>{80});
     EXPECT_FALSE(more.back().deny);
-    EXPECT_FALSE(changed_rules(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
+    EXPECT_FALSE(rules_after(rules, allow("1", {.host = "tracker.bottle", .ports = {443}}), lan));
   }
 }
 
@@ -72,18 +70,18 @@ TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
 TEST(LivePolicy, OtherSpellingsOfAHostAreTheSameHost) {
   std::vector<wire::GuardRule> rules = {{.host = "a.org"}, {.host = "*.b.org"}};
   for (auto [denied, allowed] : {std::pair("A.org.", "a.org"), std::pair("a.org", "A.org."), {"*.b.org.", "*.b.org"}}) {
-    auto without = *changed_rules(rules, deny(denied));
+    auto without = *rules_after(rules, deny(denied));
     ASSERT_EQ(without.size(), 2u);
     EXPECT_TRUE(without.back().deny);
-    auto back = *changed_rules(without, allow("1", {.host = allowed}));
+    auto back = *rules_after(without, allow("1", {.host = allowed}));
     EXPECT_EQ(std::ranges::count(back, rules[0]) + std::ranges::count(back, rules[1]), 2) << allowed;
   }
   const Services services{.ssh = {{.host = "fd00::5", .port = 22}}};
-  auto without = *changed_rules(rules, deny("FD00:0::5"), services);
-  EXPECT_EQ(*changed_rules(without, allow("1", {.host = "fd00::5"}), services), rules);
+  auto without = *rules_after(rules, deny("FD00:0::5"), services);
+  EXPECT_EQ(*rules_after(without, allow("1", {.host = "fd00::5"}), services), rules);
   wire::GuardEgress egress;
   egress.allow = rules;
-  EXPECT_EQ(changed_limits(egress, {.host = "A.org.", .requests = 3})->allow[0].limit, (wire::GuardLimit{{3}}));
+  EXPECT_EQ(limits_after(egress, {.host = "A.org.", .requests = 3})->allow[0].limit, (wire::GuardLimit{{3}}));
 }
 
 // A rule for the host would hide those of wider patterns, and allow requests that no check of the host key sees.
@@ -94,26 +92,26 @@ TEST(LivePolicy, AnAllowOfAHostOfSshOnlyUndoesItsDenial) {
                                                                            {.host = "git.example.org", .ports = {2222}},
                                                                            {.host = "10.0.0.5"},
                                                                            {.host = "10.0.0.5", .ports = {22}}}) {
-    auto denied = *changed_rules(rules, deny(again.host), services);
+    auto denied = *rules_after(rules, deny(again.host), services);
     ASSERT_EQ(denied.size(), 2u);
-    auto allowed = changed_rules(denied, allow("1", again), services);
+    auto allowed = rules_after(denied, allow("1", again), services);
     ASSERT_TRUE(allowed) << again.host << allowed.error().what;
     EXPECT_EQ(*allowed, rules) << again.host;
   }
-  EXPECT_EQ(*changed_rules(rules, allow("1", {.host = "git.example.org", .ports = {2222}}), services), rules);
+  EXPECT_EQ(*rules_after(rules, allow("1", {.host = "git.example.org", .ports = {2222}}), services), rules);
   // Every other `allow` is about something other than ssh.
   for (const manifest::AllowRule& other :
        std::vector<manifest::AllowRule>{{.host = "git.example.org"},
                                         {.host = "git.example.org", .ports = {443}},
                                         {.host = "git.example.org", .ports = {2222}, .methods = {"GET"}},
                                         {.host = "a.org", .ports = {2222}}}) {
-    auto more = *changed_rules(rules, allow("1", other), services);
+    auto more = *rules_after(rules, allow("1", other), services);
     ASSERT_EQ(more.size(), 2u);
     EXPECT_EQ(more[1].host, other.host);
   }
   for (const manifest::AllowRule& bad : std::vector<manifest::AllowRule>{
            {.host = "10.0.0.5", .ports = {80}}, {.host = "10.0.0.5", .methods = {"GET"}}, {.host = "10.0.0.6"}})
-    EXPECT_FALSE(changed_rules(rules, allow("1", bad), services)) << bad.host;
+    EXPECT_FALSE(rules_after(rules, allow("1", bad), services)) << bad.host;
 }
 
 TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {
@@ -134,12 +132,12 @@ TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {
 }
 
 TEST_F(ChangedPolicy, LetsACredentialLeaveByItsFingerprint) {
-  policy.request({.id = "1", .secret = "3543c50b0cb9"});
+  policy.request({"1", wire::PolicyChange::AllowSecret{"3543c50b0cb9"}});
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].egress.allowed_secrets, std::vector<std::string>{"3543c50b0cb9"});
   policy.accepted();
   EXPECT_TRUE(changed(told.back()).ok);
-  policy.request({.id = "2", .secret = "the-value-itself"});
+  policy.request({"2", wire::PolicyChange::AllowSecret{"the-value-itself"}});
   EXPECT_FALSE(changed(told.back()).ok);
   EXPECT_EQ(sent.size(), 1u) << "the guard never gets a value as an exception";
 }

@@ -1,7 +1,7 @@
 // Tests changes of limits while the agent works.
 #include <gtest/gtest.h>
 
-#include "session/policy/policy_change.h"
+#include "session/policy/policy_change_test.h"
 
 namespace bottle::session {
 namespace {
@@ -11,15 +11,15 @@ using wire::Quantity;
 TEST(ChangedLimits, ChangeTheRulesOfAHostOrTheSession) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "*.a.test", .limit = {{5}}}, {.host = "b.a.test"}, {.host = "c.test", .deny = true}};
-  auto changed = changed_limits(egress, {.host = "*.A.test", .requests = 10, .tokens = 7});
+  auto changed = limits_after(egress, {.host = "*.A.test", .requests = 10, .tokens = 7});
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->allow[0].limit, (wire::GuardLimit{{10, 0, 0, 7, 0}}));
   EXPECT_TRUE(changed->allow[0].inspect && changed->allow[0].reads_usage) << "tokens are read from answers";
   EXPECT_FALSE(changed->allow[1].limit.any()) << "another rule keeps its limit";
-  changed = changed_limits(*changed, {.host = "*.a.test", .requests = 0});
+  changed = limits_after(*changed, {.host = "*.a.test", .requests = 0});
   EXPECT_EQ(changed->allow[0].limit.of(Quantity::requests), 0u);
   EXPECT_EQ(changed->allow[0].limit.of(Quantity::tokens), 7u);
-  changed = changed_limits(egress, {.names = 3});
+  changed = limits_after(egress, {.names = 3});
   EXPECT_EQ(changed->limit.of(Quantity::names), 3u);
   EXPECT_EQ(changed->allow, egress.allow);
 }
@@ -27,7 +27,7 @@ TEST(ChangedLimits, ChangeTheRulesOfAHostOrTheSession) {
 TEST(ChangedLimits, AWiderPatternChangesTheNarrowerRulesOfABroker) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "b.a.test", .limit = {{5}}}, {.host = "c.test", .limit = {{5}}}};
-  auto changed = changed_limits(egress, {.host = "*.a.test", .requests = 10});
+  auto changed = limits_after(egress, {.host = "*.a.test", .requests = 10});
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->allow[0].limit.of(Quantity::requests), 10u);
   EXPECT_EQ(changed->allow[1].limit.of(Quantity::requests), 5u);
@@ -45,13 +45,13 @@ TEST(ChangedLimits, ADenialKeepsTheSettingsOfTheRulesThatItReplaces) {
                                .on_secret = policy::OnSecret::block,
                                .limit = {{3, 7}},
                                .reads_usage = true};
-  egress.allow = *changed_rules(egress.allow, {.deny = "*.a.test"});
+  egress.allow = *rules_after(egress.allow, deny("*.a.test"));
   ASSERT_EQ(egress.allow, (std::vector<wire::GuardRule>{egress.allow[0], denial}));
-  EXPECT_EQ(*changed_rules(egress.allow, {.deny = "*.a.test"}), egress.allow) << "a second denial changes nothing";
-  auto raised = changed_limits(egress, {.host = "*.a.test", .requests = 10});
+  EXPECT_EQ(*rules_after(egress.allow, deny("*.a.test")), egress.allow) << "a second denial changes nothing";
+  auto raised = limits_after(egress, {.host = "*.a.test", .requests = 10});
   ASSERT_TRUE(raised);
   EXPECT_EQ(raised->allow[1].limit, (wire::GuardLimit{{10, 7}}));
-  auto again = *changed_rules(egress.allow, {.allow = manifest::AllowRule{.host = "*.a.test"}});
+  auto again = *rules_after(egress.allow, allow("1", {.host = "*.a.test"}));
   ASSERT_EQ(again.size(), 2u);
   auto expected = denial;
   expected.deny = false;
@@ -67,21 +67,21 @@ TEST(ChangedLimits, AServiceOfTheLocalNetworkKeepsItsSettings) {
                                            .paths = {"/admin"},
                                            .on_secret = policy::OnSecret::block,
                                            .limit = {{5}}}};
-    rules = *changed_rules(rules, {.deny = "nas.bottle"}, services);
-    rules = *changed_rules(rules, {.allow = manifest::AllowRule{.host = "nas.bottle"}}, services);
+    rules = *rules_after(rules, deny("nas.bottle"), services);
+    rules = *rules_after(rules, allow("1", {.host = "nas.bottle"}), services);
     auto expected = own;
     expected.on_secret = policy::OnSecret::block;
     expected.limit = {{5}};
     EXPECT_EQ(rules, std::vector{expected}) << have_routes;
-    EXPECT_EQ(*changed_rules(rules, {.allow = manifest::AllowRule{.host = "nas.bottle"}}, services), rules);
+    EXPECT_EQ(*rules_after(rules, allow("1", {.host = "nas.bottle"}), services), rules);
   }
 }
 
 TEST(ChangedLimits, AHostOfSshKeepsItsSettingsOrStaysDenied) {
   const Services services{.ssh = {{.host = "git.a.test", .port = 2222}}};
-  auto denied = *changed_rules({{.host = "*.a.test"}, {.host = "git.a.test", .limit = {{5}}}}, {.deny = "git.a.test"});
-  EXPECT_FALSE(changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test", .ports = {2222}}}, services));
-  auto again = *changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test"}}, services);
+  auto denied = *rules_after({{.host = "*.a.test"}, {.host = "git.a.test", .limit = {{5}}}}, deny("git.a.test"));
+  EXPECT_FALSE(rules_after(denied, allow("1", {.host = "git.a.test", .ports = {2222}}), services));
+  auto again = *rules_after(denied, allow("1", {.host = "git.a.test"}), services);
   ASSERT_EQ(again.size(), 2u);
   EXPECT_EQ(again[1], (wire::GuardRule{.host = "git.a.test", .limit = {{5}}}));
 }
@@ -92,22 +92,22 @@ TEST(ChangedLimits, AHostOfSshNeedsNoRuleForWhatOnlyItsRemovedRuleAllowed) {
   const std::vector<wire::GuardRule> other = {{.host = "b.test"}};
   auto denied = other;
   denied.push_back({.host = "git.a.test", .methods = {"GET"}, .inspect = true, .reads_usage = true});
-  denied = *changed_rules(denied, {.deny = "git.a.test"});
+  denied = *rules_after(denied, deny("git.a.test"));
   for (const std::vector<uint16_t>& ports : {std::vector<uint16_t>{}, {22}}) {
-    auto again = changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test", .ports = ports}}, services);
+    auto again = rules_after(denied, allow("1", {.host = "git.a.test", .ports = ports}), services);
     ASSERT_TRUE(again) << again.error().what;
     EXPECT_EQ(*again, other);
   }
   // Here, the wider rule would now apply to the host, without the inspection.
   denied.push_back({.host = "*.a.test"});
-  EXPECT_FALSE(changed_rules(denied, {.allow = manifest::AllowRule{.host = "git.a.test", .ports = {22}}}, services));
+  EXPECT_FALSE(rules_after(denied, allow("1", {.host = "git.a.test", .ports = {22}}), services));
 }
 
 TEST(ChangedLimits, AnAddressOfSshNeedsNoSettingsBecauseItCanHaveNoRule) {
   const Services services{.ssh = {{.host = "10.0.0.5", .port = 22}}};
-  auto denied = *changed_rules({{.host = "10.0.0.5", .inspect = true, .limit = {{5}}}}, {.deny = "10.0.0.5"});
+  auto denied = *rules_after({{.host = "10.0.0.5", .inspect = true, .limit = {{5}}}}, deny("10.0.0.5"));
   for (const std::vector<uint16_t>& ports : {std::vector<uint16_t>{}, {22}}) {
-    auto again = changed_rules(denied, {.allow = manifest::AllowRule{.host = "10.0.0.5", .ports = ports}}, services);
+    auto again = rules_after(denied, allow("1", {.host = "10.0.0.5", .ports = ports}), services);
     ASSERT_TRUE(again) << again.error().what;
     EXPECT_TRUE(again->empty());
   }
@@ -116,12 +116,12 @@ TEST(ChangedLimits, AnAddressOfSshNeedsNoSettingsBecauseItCanHaveNoRule) {
 TEST(ChangedLimits, AreRefusedIfTheGuardWouldRefuseThem) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "a.test"}, {.host = "b.test", .deny = true}};
-  EXPECT_FALSE(changed_limits(egress, {.host = "other.test", .requests = 1}));
-  EXPECT_FALSE(changed_limits(egress, {.host = "b.test", .requests = 1}));
-  EXPECT_FALSE(changed_limits(egress, {.names = manifest::kMostNames + 1}));
-  EXPECT_FALSE(changed_limits(egress, {.cost = 1})) << "there are no prices";
+  EXPECT_FALSE(limits_after(egress, {.host = "other.test", .requests = 1}));
+  EXPECT_FALSE(limits_after(egress, {.host = "b.test", .requests = 1}));
+  EXPECT_FALSE(limits_after(egress, {.names = manifest::kMostNames + 1}));
+  EXPECT_FALSE(limits_after(egress, {.cost = 1})) << "there are no prices";
   egress.prices = {{"m", 1, 2, 1, 1}};
-  EXPECT_TRUE(changed_limits(egress, {.cost = 1}));
+  EXPECT_TRUE(limits_after(egress, {.cost = 1}));
 }
 
 }  // namespace

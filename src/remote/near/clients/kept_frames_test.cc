@@ -10,7 +10,8 @@ namespace {
 TEST(KeptFrames, AChangeIsKeptUntilItIsAnswered) {
   KeptFrames kept;
   auto ask = [&](const std::string& id) {
-    kept.take({wire::FrameType::policy, wire::encode(wire::PolicyChange{.id = id, .deny = "host-" + id})}, true);
+    kept.take({wire::FrameType::policy, wire::encode(wire::PolicyChange{id, wire::PolicyChange::Deny{"host-" + id}})},
+              true);
   };
   auto ids = [&] {
     std::string all;

@@ -23,7 +23,7 @@
 
 namespace bottle::remote {
 
-using session::SessionAgent, wire::SshKey, session::changed_rules;
+using session::SessionAgent, wire::SshKey;
 
 namespace {
 
@@ -128,30 +128,16 @@ void NearServices::configure_broker() {
 void NearServices::change_policy(const wire::PolicyChange& change) {
   // Without a broker there are only ssh keys, to which rules do not apply.
   if (!config_) return;
-  if (change.secret) {
-    auto allowed = session::changed_secrets(config_->egress.allowed_secrets, *change.secret);
-    if (!allowed) return;
-    config_->egress.allowed_secrets = std::move(*allowed);
-    configure_broker();
-    return;
-  }
   // The change is made in the rules of the session, because it may name a wider pattern than the broker's rules have.
   // If it is malformed, the far side refuses it, and its answer is the one that the operator sees.
   wire::GuardEgress egress = config_->egress;
   egress.allow = rules_.session;
-  if (change.limit) {
-    auto changed = session::changed_limits(std::move(egress), *change.limit);
-    if (!changed) return;
-    egress = std::move(*changed);
-  } else {
-    auto changed = changed_rules(std::move(egress.allow), change, rules_.services);
-    if (!changed) return;
-    egress.allow = std::move(*changed);
-  }
-  rules_.session = std::move(egress.allow);
+  auto changed = session::changed_egress(std::move(egress), change, rules_.services);
+  if (!changed) return;
+  rules_.session = std::move(changed->allow);
   // The broker must not begin to serve a host that the far guard reaches by itself.
-  egress.allow = rules_.narrowed();
-  config_->egress = std::move(egress);
+  changed->allow = rules_.narrowed();
+  config_->egress = std::move(*changed);
   configure_broker();
 }
 

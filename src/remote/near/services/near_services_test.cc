@@ -255,7 +255,7 @@ TEST_F(NearServicesTest, UsageCountsSurviveTheBrokersDeath) {
       (void)write_all(client.get(), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nissue");
     }
   });
-  services_->change_policy({.limit = wire::LimitChange{.host = "", .requests = 2}});
+  services_->change_policy({"1", wire::LimitChange{.host = "", .requests = 2}});
   const std::string request = get("GET", "http://tracker.bottle/issues/1");
   for (uint64_t stream : {1, 2}) {
     ask(stream, request);
@@ -315,18 +315,18 @@ TEST_F(NearServicesTest, ChangesOfThePolicyApplyOnThisSideToo) {
   ::shutdown(service_.get(), SHUT_RDWR);  // the service is gone, and nobody else gets its port
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
   services_->change_policy(
-      {.id = "1", .allow = manifest::AllowRule{.host = "tracker.bottle", .methods = {"GET"}, .paths = {"/admin"}}});
+      {"1", wire::PolicyChange::Allow{{.host = "tracker.bottle", .methods = {"GET"}, .paths = {"/admin"}}}});
   EXPECT_TRUE(becomes("http://tracker.bottle/admin", "X-Bottle-Error"));
-  services_->change_policy({.id = "2", .allow = manifest::AllowRule{.host = "localhost"}});
-  services_->change_policy({.id = "3", .deny = "tracker.bottle"});
+  services_->change_policy({"2", wire::PolicyChange::Allow{{.host = "localhost"}}});
+  services_->change_policy({"3", wire::PolicyChange::Deny{"tracker.bottle"}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Deny"));
   EXPECT_TRUE(becomes("http://localhost/issues/1", "X-Bottle-Deny"))
       << "nothing of this side's that the plan does not name";
   // The service gets its own rule, and not one for everything that it has.
-  services_->change_policy({.id = "4", .allow = manifest::AllowRule{.host = "tracker.bottle"}});
+  services_->change_policy({"4", wire::PolicyChange::Allow{{.host = "tracker.bottle"}}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
   EXPECT_TRUE(becomes("http://tracker.bottle/secret", "X-Bottle-Deny"));
-  services_->change_policy({.id = "5", .limit = wire::LimitChange{.host = "tracker.bottle", .requests = 1}});
+  services_->change_policy({"5", wire::LimitChange{.host = "tracker.bottle", .requests = 1}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "limit_reached"));
 }
 
@@ -360,10 +360,10 @@ TEST_F(NearServicesTest, OfTheRulesForAHostWithASecretOnlyTheMostSpecificApply) 
   EXPECT_NE(fetch("GET", "http://api.example.org/theirs").find("X-Bottle-Deny"), std::string::npos);
   EXPECT_NE(fetch("POST", others).find("X-Bottle-Error"), std::string::npos);
   // A change may name a wider pattern than the broker's rules do.
-  services_->change_policy({.id = "1", .deny = "*.example.org"});
+  services_->change_policy({"1", wire::PolicyChange::Deny{"*.example.org"}});
   EXPECT_TRUE(becomes(others, "X-Bottle-Deny"));
   EXPECT_NE(fetch("GET", mine).find("X-Bottle-Error"), std::string::npos) << "its own rule is more specific";
-  services_->change_policy({.id = "2", .deny = "api.example.org"});
+  services_->change_policy({"2", wire::PolicyChange::Deny{"api.example.org"}});
   EXPECT_TRUE(becomes(mine, "X-Bottle-Deny"));
 }
 
@@ -451,11 +451,11 @@ TEST_F(NearServicesTest, WithoutAFarNetworkTheWholePolicyIsCheckedAgain) {
     EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;
   // `bottle allow` and `bottle deny` apply on this side too. Rules that only the other machine could have written do
   // not.
-  services_->change_policy({.id = "1", .allow = manifest::AllowRule{.host = "later.example.org"}});
+  services_->change_policy({"1", wire::PolicyChange::Allow{{.host = "later.example.org"}}});
   EXPECT_TRUE(becomes("later.example.org:443", "X-Bottle-Error: unreachable"));
-  services_->change_policy({.id = "2", .deny = "allowed.example.org"});
+  services_->change_policy({"2", wire::PolicyChange::Deny{"allowed.example.org"}});
   EXPECT_TRUE(becomes("allowed.example.org:443", "X-Bottle-Deny"));
-  services_->change_policy({.id = "3", .allow = manifest::AllowRule{.host = "*"}});
+  services_->change_policy({"3", wire::PolicyChange::Allow{{.host = "*"}}});
   EXPECT_NE(connect("192.168.1.1:443").find("X-Bottle-Deny"), std::string::npos);
 }
 
