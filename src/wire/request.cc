@@ -33,11 +33,7 @@ void fields(Object& o, Rule& rule) {
 
 void fields(Object& o, LimitChange& change) {
   if (o.optional("host", !change.host.empty())) o.text("host", change.host, kName);
-  o.number("requests", change.requests);
-  o.number("bytes_up", change.bytes_up);
-  o.number("names", change.names);
-  o.number("tokens", change.tokens);
-  o.number("cost", change.cost);
+  for (size_t i = 0; i < kQuantities.size(); ++i) o.number(kQuantities[i], change.most[i]);
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // Defines the requests that a client sends to a session's supervisor, besides keystrokes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "manifest/manifest.h"
 #include "wire/codec/codec.h"
+#include "wire/guard/usage.h"
 
 namespace bottle::wire {
 
@@ -29,11 +31,12 @@ struct Resize {
 };
 void fields(Object& o, Resize& resize);
 
-// Sets limits of the session; 0 removes one.
+// Sets limits of the session, or of a host's rules. A quantity without a value keeps its limit.
 struct LimitChange {
-  std::string host;  // of a rule; empty for the session
-  std::optional<uint64_t> requests = {}, bytes_up = {}, names = {}, tokens = {};
-  std::optional<uint64_t> cost = {};  // in millionths of the currency of the prices
+  std::string host;                                                   // of a rule; empty for the session
+  std::array<std::optional<uint64_t>, kQuantities.size()> most = {};  // as in GuardLimit, so 0 removes a limit
+  std::optional<uint64_t>& of(Quantity quantity) { return most[static_cast<size_t>(quantity)]; }
+  std::optional<uint64_t> of(Quantity quantity) const { return most[static_cast<size_t>(quantity)]; }
 };
 void fields(Object& o, LimitChange& change);
 

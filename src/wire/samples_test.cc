@@ -411,7 +411,7 @@ std::vector<Sample> samples() {
   all.push_back(
       sample("policy-allow", PolicyChange{"7", PolicyChange::Allow{{"a.example.org", {8443}, {"GET"}, {"/a/**"}}}}));
   all.push_back(sample("policy-secret", PolicyChange{"7", PolicyChange::AllowSecret{"3543c50b0cb9"}}));
-  all.push_back(sample("policy-limit", PolicyChange{"7", LimitChange{"a.example.org", 1, 2, 3, 4, 5}}));
+  all.push_back(sample("policy-limit", PolicyChange{"7", LimitChange{"a.example.org", {1, 2, 3, 4, 5}}}));
   all.push_back(sample("policy-deny", PolicyChange{"7", PolicyChange::Deny{"a.example.org"}}));
   all.push_back(sample("values", job().values));
   all.back().tables = {"env", "secrets", "known"};

@@ -2,7 +2,6 @@
 // anything changes, because a changed session is not changed back if the file cannot be saved. The session is changed
 // first and the file last, because the operator can write by hand what could not be saved.
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include "app/commands/commands.h"
@@ -13,6 +12,7 @@
 #include "base/files/file.h"
 #include "base/text/words.h"
 #include "manifest/edit.h"
+#include "session/guard_link/guard_link.h"
 #include "session/ledger/files.h"
 #include "wire/ledger.h"
 
@@ -62,7 +62,7 @@ Result<> allow_secret(const AllowOptions& o) {
 
 // Refuses a cost without prices before anything changes, because no agent of the bottle could start with it.
 Result<> check_prices(const std::string& bottle, const wire::LimitChange& change) {
-  if (!change.cost) return {};
+  if (!change.of(wire::Quantity::cost)) return {};
   auto manifest = TRY(load_own_manifest());
   auto found = manifest.bottles.find(bottle);
   if (found == manifest.bottles.end() || !found->second.egress.prices.empty()) return {};
@@ -75,16 +75,11 @@ Result<> check_prices(const std::string& bottle, const wire::LimitChange& change
 void show_lower_limits(const manifest::Bottle& bottle, const wire::LimitChange& change) {
   for (const auto& rule : bottle.egress.allow) {
     if (change.host.empty() || rule.host != lower(change.host)) continue;
-    auto look = [&](const char* name, const std::optional<uint64_t>& saved, uint64_t other) {
-      if (saved && other && other < *saved)
-        say("bottle: another rule for " + rule.host + ", perhaps an inherited one, has a lower limit of " + name +
-            ", and that one still applies");
-    };
-    look("requests", change.requests, rule.limit.requests);
-    look("bytes_up", change.bytes_up, rule.limit.bytes_up);
-    look("names", change.names, rule.limit.names);
-    look("tokens", change.tokens, rule.limit.tokens);
-    look("cost", change.cost, static_cast<uint64_t>(std::llround(rule.limit.cost * 1e6)));
+    auto limit = session::guard_limit(rule.limit);
+    for (size_t i = 0; i < limit.most.size(); ++i)
+      if (change.most[i] && limit.most[i] && limit.most[i] < *change.most[i])
+        say("bottle: another rule for " + rule.host + ", perhaps an inherited one, has a lower limit of " +
+            wire::kQuantities[i] + ", and that one still applies");
   }
 }
 

@@ -24,6 +24,7 @@
 #include "base/unique_fd.h"
 #include "manifest/edit.h"
 #include "manifest/format/kinds.h"
+#include "session/guard_link/guard_link.h"
 #include "wire/event.h"
 #include "wire/frames/frames.h"
 
@@ -48,34 +49,49 @@ Result<std::string> change_policy(const std::string& session, wire::PolicyChange
   return answer.what;
 }
 
+namespace {
+
+// Returns the form in which a limit of the quantity is written.
+manifest::Type form_of(wire::Quantity quantity) {
+  switch (quantity) {
+    case wire::Quantity::bytes_up:
+      return manifest::Type::bytes;
+    case wire::Quantity::cost:
+      return manifest::Type::cost;
+    case wire::Quantity::requests:
+    case wire::Quantity::names:
+    case wire::Quantity::tokens:
+      break;
+  }
+  return manifest::Type::amount;
+}
+
+// Returns the guard's value of a limit that is valid in this form.
+uint64_t value_of(manifest::Type form, const std::string& text) {
+  if (form == manifest::Type::bytes) return manifest::to_size(text);
+  if (form == manifest::Type::amount) return manifest::to_amount(text);
+  return session::guard_limit({.cost = std::strtod(text.c_str(), nullptr)}).of(wire::Quantity::cost);
+}
+
+}  // namespace
+
 Result<wire::LimitChange> limit_change(const std::vector<std::string>& words) {
-  using manifest::Type, manifest::valid;
-  const std::string todo = "write a limit as in `bottle allow SESSION HOST --limit requests=200,bytes_up=10m`";
   wire::LimitChange change;
   for (const auto& word : words) {
     size_t equals = std::min(word.find('='), word.size());
     std::string name = word.substr(0, equals), most = word.substr(std::min(equals + 1, word.size()));
-    // For the guard, 0 means no limit.
-    bool none = most == "none";
-    if (name == "cost") {
-      if (!none && !valid(Type::cost, most))
-        return fail(Code::invalid, "cost: expected " + std::string(manifest::kind(Type::cost).expect) + ", or none",
-                    todo);
-      change.cost = none ? 0 : static_cast<uint64_t>(std::strtod(most.c_str(), nullptr) * 1e6 + 0.5);
-      continue;
-    }
-    auto* to = name == "requests"   ? &change.requests
-               : name == "bytes_up" ? &change.bytes_up
-               : name == "names"    ? &change.names
-               : name == "tokens"   ? &change.tokens
-                                    : nullptr;
-    if (!to)
+    auto found = std::ranges::find(wire::kQuantities, name);
+    if (found == wire::kQuantities.end())
       return fail(Code::invalid, "'" + word + "' is not a limit",
                   "write requests=…, bytes_up=…, names=…, tokens=… or cost=…");
-    Type type = name == "bytes_up" ? Type::bytes : Type::amount;
-    if (!none && !valid(type, most))
-      return fail(Code::invalid, name + ": expected " + std::string(manifest::kind(type).expect) + ", or none", todo);
-    *to = none ? 0 : type == Type::bytes ? manifest::to_size(most) : manifest::to_amount(most);
+    auto quantity = static_cast<wire::Quantity>(found - wire::kQuantities.begin());
+    auto form = form_of(quantity);
+    bool none = most == "none";
+    if (!none && !manifest::valid(form, most))
+      return fail(Code::invalid, name + ": expected " + std::string(manifest::kind(form).expect) + ", or none",
+                  "write a limit as in `bottle allow SESSION HOST --limit requests=200,bytes_up=10m`");
+    // For the guard, 0 means no limit.
+    change.of(quantity) = none ? 0 : value_of(form, most);
   }
   return change;
 }

@@ -143,21 +143,15 @@ Result<std::vector<std::string>> with_secret(std::vector<std::string> allowed, c
 }
 
 Result<wire::GuardEgress> with_limits(wire::GuardEgress egress, const wire::LimitChange& change) {
+  using enum wire::Quantity;
   auto apply = [&](wire::GuardLimit& limit) {
-    auto set = [&](wire::Quantity quantity, const std::optional<uint64_t>& most) {
-      if (most) limit.of(quantity) = *most;
-    };
-    set(wire::Quantity::requests, change.requests);
-    set(wire::Quantity::bytes_up, change.bytes_up);
-    set(wire::Quantity::names, change.names);
-    set(wire::Quantity::tokens, change.tokens);
-    set(wire::Quantity::cost, change.cost);
+    for (size_t i = 0; i < limit.most.size(); ++i) limit.most[i] = change.most[i].value_or(limit.most[i]);
   };
   // The guard does not count more hosts than this separately.
-  if (change.names.value_or(0) > manifest::kMostNames)
+  if (change.of(names).value_or(0) > manifest::kMostNames)
     return fail(Code::invalid, "a limit of names is at most " + std::to_string(manifest::kMostNames));
   // A limit that can never be reached would look like protection.
-  if (change.cost.value_or(0) > 0 && egress.prices.empty())
+  if (change.of(cost).value_or(0) > 0 && egress.prices.empty())
     return fail(Code::invalid, "the session has no prices to estimate costs with (egress.prices)");
   if (change.host.empty()) return apply(egress.limit), egress;
   std::string host = normal_pattern(change.host);
@@ -172,7 +166,7 @@ Result<wire::GuardEgress> with_limits(wire::GuardEgress egress, const wire::Limi
     found = true;
     apply(rule.limit);
     // Tokens are counted in the answers of the model's host, which the guard reads only if it inspects them.
-    if (change.tokens.value_or(0) || change.cost.value_or(0)) rule.inspect = rule.reads_usage = true;
+    if (change.of(tokens).value_or(0) || change.of(cost).value_or(0)) rule.inspect = rule.reads_usage = true;
   }
   if (!found) return fail(Code::invalid, "the session has no rule for " + host + " that could have a limit");
   return egress;

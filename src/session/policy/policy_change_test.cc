@@ -81,7 +81,7 @@ TEST(LivePolicy, OtherSpellingsOfAHostAreTheSameHost) {
   EXPECT_EQ(*rules_after(without, allow("1", {.host = "fd00::5"}), services), rules);
   wire::GuardEgress egress;
   egress.allow = rules;
-  EXPECT_EQ(limits_after(egress, {.host = "A.org.", .requests = 3})->allow[0].limit, (wire::GuardLimit{{3}}));
+  EXPECT_EQ(limits_after(egress, "A.org.", {{wire::Quantity::requests, 3}})->allow[0].limit, (wire::GuardLimit{{3}}));
 }
 
 // A rule for the host would hide those of wider patterns, and allow requests that no check of the host key sees.

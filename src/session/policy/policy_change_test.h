@@ -1,6 +1,8 @@
 // Helpers for tests of changes of the policy.
 #pragma once
 
+#include <map>
+
 #include "session/policy/policy_change.h"
 
 namespace bottle::session {
@@ -19,8 +21,11 @@ inline wire::PolicyChange allow(const std::string& id, manifest::AllowRule rule)
 }
 inline wire::PolicyChange deny(const std::string& host) { return {"2", wire::PolicyChange::Deny{host}}; }
 
-// Returns the settings after a change of limits.
-inline Result<wire::GuardEgress> limits_after(wire::GuardEgress egress, const wire::LimitChange& change) {
+// Returns the settings after a change of limits; an empty host stands for the session.
+inline Result<wire::GuardEgress> limits_after(wire::GuardEgress egress, const std::string& host,
+                                              const std::map<wire::Quantity, uint64_t>& most) {
+  wire::LimitChange change{host};
+  for (const auto& [quantity, value] : most) change.of(quantity) = value;
   return changed_egress(std::move(egress), {"3", change}, {});
 }
 

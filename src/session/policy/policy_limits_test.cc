@@ -11,15 +11,15 @@ using wire::Quantity;
 TEST(ChangedLimits, ChangeTheRulesOfAHostOrTheSession) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "*.a.test", .limit = {{5}}}, {.host = "b.a.test"}, {.host = "c.test", .deny = true}};
-  auto changed = limits_after(egress, {.host = "*.A.test", .requests = 10, .tokens = 7});
+  auto changed = limits_after(egress, "*.A.test", {{Quantity::requests, 10}, {Quantity::tokens, 7}});
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->allow[0].limit, (wire::GuardLimit{{10, 0, 0, 7, 0}}));
   EXPECT_TRUE(changed->allow[0].inspect && changed->allow[0].reads_usage) << "tokens are read from answers";
   EXPECT_FALSE(changed->allow[1].limit.any()) << "another rule keeps its limit";
-  changed = limits_after(*changed, {.host = "*.a.test", .requests = 0});
+  changed = limits_after(*changed, "*.a.test", {{Quantity::requests, 0}});
   EXPECT_EQ(changed->allow[0].limit.of(Quantity::requests), 0u);
   EXPECT_EQ(changed->allow[0].limit.of(Quantity::tokens), 7u);
-  changed = limits_after(egress, {.names = 3});
+  changed = limits_after(egress, "", {{Quantity::names, 3}});
   EXPECT_EQ(changed->limit.of(Quantity::names), 3u);
   EXPECT_EQ(changed->allow, egress.allow);
 }
@@ -27,7 +27,7 @@ TEST(ChangedLimits, ChangeTheRulesOfAHostOrTheSession) {
 TEST(ChangedLimits, AWiderPatternChangesTheNarrowerRulesOfABroker) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "b.a.test", .limit = {{5}}}, {.host = "c.test", .limit = {{5}}}};
-  auto changed = limits_after(egress, {.host = "*.a.test", .requests = 10});
+  auto changed = limits_after(egress, "*.a.test", {{Quantity::requests, 10}});
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->allow[0].limit.of(Quantity::requests), 10u);
   EXPECT_EQ(changed->allow[1].limit.of(Quantity::requests), 5u);
@@ -48,7 +48,7 @@ TEST(ChangedLimits, ADenialKeepsTheSettingsOfTheRulesThatItReplaces) {
   egress.allow = *rules_after(egress.allow, deny("*.a.test"));
   ASSERT_EQ(egress.allow, (std::vector<wire::GuardRule>{egress.allow[0], denial}));
   EXPECT_EQ(*rules_after(egress.allow, deny("*.a.test")), egress.allow) << "a second denial changes nothing";
-  auto raised = limits_after(egress, {.host = "*.a.test", .requests = 10});
+  auto raised = limits_after(egress, "*.a.test", {{Quantity::requests, 10}});
   ASSERT_TRUE(raised);
   EXPECT_EQ(raised->allow[1].limit, (wire::GuardLimit{{10, 7}}));
   auto again = *rules_after(egress.allow, allow("1", {.host = "*.a.test"}));
@@ -116,12 +116,12 @@ TEST(ChangedLimits, AnAddressOfSshNeedsNoSettingsBecauseItCanHaveNoRule) {
 TEST(ChangedLimits, AreRefusedIfTheGuardWouldRefuseThem) {
   wire::GuardEgress egress;
   egress.allow = {{.host = "a.test"}, {.host = "b.test", .deny = true}};
-  EXPECT_FALSE(limits_after(egress, {.host = "other.test", .requests = 1}));
-  EXPECT_FALSE(limits_after(egress, {.host = "b.test", .requests = 1}));
-  EXPECT_FALSE(limits_after(egress, {.names = manifest::kMostNames + 1}));
-  EXPECT_FALSE(limits_after(egress, {.cost = 1})) << "there are no prices";
+  EXPECT_FALSE(limits_after(egress, "other.test", {{Quantity::requests, 1}}));
+  EXPECT_FALSE(limits_after(egress, "b.test", {{Quantity::requests, 1}}));
+  EXPECT_FALSE(limits_after(egress, "", {{Quantity::names, manifest::kMostNames + 1}}));
+  EXPECT_FALSE(limits_after(egress, "", {{Quantity::cost, 1}})) << "there are no prices";
   egress.prices = {{"m", 1, 2, 1, 1}};
-  EXPECT_TRUE(limits_after(egress, {.cost = 1}));
+  EXPECT_TRUE(limits_after(egress, "", {{Quantity::cost, 1}}));
 }
 
 }  // namespace

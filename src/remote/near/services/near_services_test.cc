@@ -255,7 +255,7 @@ TEST_F(NearServicesTest, UsageCountsSurviveTheBrokersDeath) {
       (void)write_all(client.get(), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nissue");
     }
   });
-  services_->change_policy({"1", wire::LimitChange{.host = "", .requests = 2}});
+  services_->change_policy({"1", wire::LimitChange{"", {2}}});
   const std::string request = get("GET", "http://tracker.bottle/issues/1");
   for (uint64_t stream : {1, 2}) {
     ask(stream, request);
@@ -326,7 +326,7 @@ TEST_F(NearServicesTest, ChangesOfThePolicyApplyOnThisSideToo) {
   services_->change_policy({"4", wire::PolicyChange::Allow{{.host = "tracker.bottle"}}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "X-Bottle-Error"));
   EXPECT_TRUE(becomes("http://tracker.bottle/secret", "X-Bottle-Deny"));
-  services_->change_policy({"5", wire::LimitChange{.host = "tracker.bottle", .requests = 1}});
+  services_->change_policy({"5", wire::LimitChange{"tracker.bottle", {1}}});
   EXPECT_TRUE(becomes("http://tracker.bottle/issues/1", "limit_reached"));
 }
 
