@@ -80,31 +80,59 @@ Result<std::vector<session::Swept>> remove_unrecorded(docker::Engine& engine,
   });
 }
 
-// Lists what a sweep would remove, and the remote sessions that would be ended. `all` has the entries for VMs and
-// unrecorded things already.
-void tell_what_would_go(const std::vector<session::Orphan>& orphans, const std::vector<std::string>& remote, json all,
-                        const Output& output) {
-  auto tell = [&](const std::string& session, const std::string& kind, const std::string& name) {
-    all.push_back({{"session", session}, {"kind", kind}, {"name", name}});
-    if (!output.json) print("would remove " + kind + " " + name);
-  };
-  for (const auto& orphan : orphans) {
-    // As for a sweep, what is not accepted must not look as if there were nothing.
-    if (!orphan.view) {
-      all.push_back({{"session", orphan.session}, {"left", {orphan.view.error().what}}});
-      if (!output.json) say("bottle: would not remove: " + orphan.view.error().what);
-      continue;
-    }
-    for (const auto& thing : orphan.view->things) tell(orphan.session, word_of(thing.kind), thing.name);
-  }
-  for (const auto& name : remote) tell(name, "session", name);
-  if (output.json) print_json(all);
-}
-
 // Returns the line of a receipt about something that could not be done.
 std::string left_of(const std::string& what, const Error& error) {
   return what + ": " + error.what + (error.todo.empty() ? "" : " (" + error.todo + ")");
 }
+
+// Collects what cleanup found and what became of it, in the order in which it is reported. Prints each thing as it
+// comes, unless the output is JSON, which finish() prints.
+class Report {
+ public:
+  explicit Report(const Output& output) : output_(output) {}
+
+  // Something would be removed, which belongs to this session, or to none if it is empty.
+  void would_remove(const std::string& session, const std::string& kind, const std::string& name) {
+    entries_.push_back({{"session", session}, {"kind", kind}, {"name", name}});
+    if (!output_.json) print("would remove " + kind + " " + name);
+  }
+  // Something would not be removed, although it has a ledger.
+  void would_leave(const std::string& session, const std::string& why) {
+    entries_.push_back({{"session", session}, {"left", {why}}});
+    if (!output_.json) say("bottle: would not remove: " + why);
+  }
+  void took(const session::Swept& swept) {
+    entries_.push_back(to_json(swept.receipt));
+    if (swept.back) entries_.back()["back"] = to_json(*swept.back);
+    clean_ = clean_ && swept.receipt.confirmed;
+    if (output_.json) return;
+    show_swept(swept, output_);
+    for (const auto& what : swept.receipt.removed) print("removed " + what);
+  }
+  // Something could not be done, or not even be looked at.
+  void failed(const std::string& what, const Error& error) {
+    took({.receipt = {.removed = {}, .left = {left_of(what, error)}, .machine = {}}, .back = {}});
+  }
+  // Takes the entry of something that is printed elsewhere, and whether nothing is left of it.
+  void add(json entry, bool clean) {
+    entries_.push_back(std::move(entry));
+    clean_ = clean_ && clean;
+  }
+  // Something that has no entry may be left.
+  void note_gap() { clean_ = false; }
+
+  // Returns the exit status.
+  int finish() const {
+    if (output_.json) print_json(entries_);
+    return clean_ ? 0 : 125;
+  }
+  bool is_empty() const { return entries_.empty(); }
+
+ private:
+  const Output& output_;
+  json entries_ = json::array();
+  bool clean_ = true;
+};
 
 // Ends sessions on remote machines that have no supervisor on this machine any more: fetches their work and confirms
 // that they are gone.
@@ -139,21 +167,14 @@ std::vector<wire::Receipt> end_unattended(const std::vector<std::string>& names)
 }
 
 // Removes what image builds that were killed left on this machine's disk. Does not need the engine.
-void clean_up_builds(std::vector<session::Swept>& all) {
+void clean_up_builds(Report& report) {
   wire::Receipt receipt;
   for (const auto& path : session::abandoned_builds()) {
     if (auto gone = session::remove_abandoned_build(path); gone) receipt.removed.push_back("image build " + path);
     else receipt.left.push_back(gone.error().what);
   }
   receipt.confirmed = receipt.left.empty();
-  if (!receipt.removed.empty() || !receipt.left.empty()) all.push_back({std::move(receipt), std::nullopt});
-}
-
-// Returns the entry for something that could not be done, so that the report still lists what was done.
-session::Swept not_done(const std::string& what, const Error& error) {
-  session::Swept swept;
-  swept.receipt.left.push_back(left_of(what, error));
-  return swept;
+  if (!receipt.removed.empty() || !receipt.left.empty()) report.took({std::move(receipt), std::nullopt});
 }
 
 // Finds what no ledger names. Without an engine, it is unknown whether anything is left.
@@ -162,112 +183,101 @@ Result<std::vector<session::Unrecorded>> ask_engine(std::unique_ptr<docker::Engi
   return session::find_unrecorded(directories(), *engine);
 }
 
-// Reports what was swept. `all` already has the entries for other things. Returns whether nothing is left.
-bool tell_swept(const std::vector<session::Swept>& all_swept, json all, const Output& output) {
-  bool clean = true;
-  for (const auto& swept : all_swept) {
-    all.push_back(to_json(swept.receipt));
-    if (swept.back) all.back()["back"] = to_json(*swept.back);
-    clean = clean && swept.receipt.confirmed;
-    if (output.json) continue;
-    show_swept(swept, output);
-    for (const auto& what : swept.receipt.removed) print("removed " + what);
-  }
-  if (output.json) print_json(all);
-  else if (all_swept.empty() && all.empty()) print("nothing to clean up");
-  return clean;
+// Finds the VMs that may have no owner any more: by their labels at every provider and by the records on this machine,
+// because either may lack a VM.
+Result<machine::Inventory> find_vms(const Directories& places) {
+  return machine::take_inventory(places, hook_environment(), TRY(providers_to_ask()), {.other = 30000, .retry = 20000},
+                                 {});
 }
 
-// Holds the receipts of VMs as a JSON array. `clean` is false if something is left, or if it is not known whether
-// something is left.
-struct VmCleanup {
-  json receipts = json::array();
-  bool clean = true;
-};
+Result<> list_vms(const Output& output, Report& report) {
+  auto inventory = TRY(find_vms(Directories::from(hook_environment())));
+  for (const auto& found : inventory.all) {
+    if (!found.orphan() || (found.record && found.record->held)) continue;
+    report.add(entry_of(found, found.name()), true);
+    if (!output.json) print("would destroy " + found.listed.kind + " " + found.name() + " at " + found.provider);
+  }
+  (void)report_gaps(inventory);
+  return {};
+}
 
-// Destroys the VMs that have no owner any more. Finds them by their labels at every provider and by the records on this
-// machine, because either may lack a VM. With `dry_run`, only reports them.
-Result<VmCleanup> clean_up_vms(bool dry_run, const Output& output) {
+Result<> destroy_vms(const Output& output, Report& report) {
   auto places = Directories::from(hook_environment());
   machine::DestroyOptions options{.environment = hook_environment(),
                                   .only_if = [&](const auto& record) { return machine::orphaned(record, places); }};
-  auto inventory = TRY(machine::take_inventory(places, options.environment, TRY(providers_to_ask()),
-                                               {.other = 30000, .retry = 20000}, {}));
-  VmCleanup result;
+  auto inventory = TRY(find_vms(places));
   for (const auto& found : inventory.all) {
-    if (!found.orphan() || (dry_run && found.record && found.record->held)) continue;
-    const std::string& name = found.name();
-    if (dry_run) {
-      result.receipts.push_back(entry_of(found, name));
-      if (!output.json) print("would destroy " + found.listed.kind + " " + name + " at " + found.provider);
-      continue;
-    }
     // Taking the inventory may have taken half a minute, in which another process may have adopted the VM.
-    if (!machine::still_orphan(found, places)) continue;
+    if (!found.orphan() || !machine::still_orphan(found, places)) continue;
+    const std::string& name = found.name();
     if (found.record && hold_unfetched(*found.record)) {
       std::string why = tell_held(*found.record);
       if (!output.json) say("bottle: " + why);
-      result.receipts.push_back(receipt_of_held(found, name, why));
-      result.clean = false;
+      report.add(receipt_of_held(found, name, why), false);
       continue;
     }
     auto gone = machine::destroy_found(found, places, options, {});
     if (!gone && gone.error().code == Code::conflict) continue;  // another process has adopted it
-    result.clean = report_destroyed(gone, name, output) && result.clean;
-    result.receipts.push_back(receipt_of(gone, name));
+    report.add(receipt_of(gone, name), report_destroyed(gone, name, output));
   }
-  // A VM at a provider that did not answer may still cost money, so the result is not clean.
-  result.clean = report_gaps(inventory) && result.clean;
-  return result;
+  // A VM at a provider that did not answer may still cost money.
+  if (!report_gaps(inventory)) report.note_gap();
+  return {};
 }
 
-Result<int> cleanup(const CleanupOptions& options) {
+// Finds the same as clean_up(), and changes nothing.
+Result<int> preview(const CleanupOptions& options) {
+  auto remote = TRY(unattended(directories()));
+  Report report(options.output);
+  auto vms = list_vms(options.output, report);
+  if (!vms) report.failed("VMs", vms.error());
+  std::unique_ptr<docker::Engine> engine;
+  auto unrecorded = ask_engine(engine);
+  if (!unrecorded) report.failed("what is left on this machine's engine", unrecorded.error());
+  else
+    for (const auto& each : *unrecorded) report.add(as_json(each), true);
+  for (const auto& path : session::abandoned_builds()) report.would_remove("", "image build", path);
+  for (const auto& orphan : session::find_orphans(directories())) {
+    // As for a sweep, what is not accepted must not look as if there were nothing.
+    if (!orphan.view) report.would_leave(orphan.session, orphan.view.error().what);
+    else
+      for (const auto& thing : orphan.view->things)
+        report.would_remove(orphan.session, word_of(thing.kind), thing.name);
+  }
+  for (const auto& name : remote) report.would_remove(name, "session", name);
+  if (unrecorded) tell_unrecorded(*unrecorded, options);
+  return report.finish();
+}
+
+Result<int> clean_up(const CleanupOptions& options) {
   // Fetches the work first, because it may be on a VM that is destroyed next. VMs cost money, and destroying them needs
   // no engine on this machine.
   auto remote = TRY(unattended(directories()));
-  auto ended = options.dry_run ? std::vector<wire::Receipt>() : end_unattended(remote);
-  std::vector<session::Swept> failures;
-  auto vms = clean_up_vms(options.dry_run, options.output);
-  if (!vms) failures.push_back(not_done("VMs", vms.error()));
+  auto ended = end_unattended(remote);
+  Report report(options.output);
+  auto vms = destroy_vms(options.output, report);
   // The VM of such a session was never made, or is gone by now.
-  if (!options.dry_run)
-    for (const auto& name : shown_in(directories().sessions).value_or(remote))
-      forget_session_without_vm(name, [](const std::string& line) { say("bottle: " + line); });
+  for (const auto& name : shown_in(directories().sessions).value_or(remote))
+    forget_session_without_vm(name, [](const std::string& line) { say("bottle: " + line); });
   // This comes after the VMs, whose sessions have ended by now.
   auto orphans = session::find_orphans(directories());
   std::unique_ptr<docker::Engine> engine;
   auto found = ask_engine(engine);
-  if (!found) failures.push_back(not_done("what is left on this machine's engine", found.error()));
-  auto unrecorded = std::move(found).value_or(std::vector<session::Unrecorded>());
-  VmCleanup of_vms = std::move(vms).value_or(VmCleanup{});
-  json all = std::move(of_vms.receipts);
-  if (options.dry_run) {
-    for (const auto& failure : failures) {
-      all.push_back(to_json(failure.receipt));
-      if (!options.output.json) show_swept(failure, options.output);
-    }
-    for (const auto& each : unrecorded) all.push_back(as_json(each));
-    for (const auto& path : session::abandoned_builds()) {
-      all.push_back({{"session", ""}, {"kind", "image build"}, {"name", path}});
-      if (!options.output.json) print("would remove image build " + path);
-    }
-    tell_what_would_go(orphans, remote, std::move(all), options.output);
-    tell_unrecorded(unrecorded, options);
-    return failures.empty() ? 0 : 125;
-  }
-  auto all_swept = session::sweep(directories(), orphans, docker::connect);
-  clean_up_builds(all_swept);
-  tell_unrecorded(unrecorded, options);
-  auto removed = engine ? remove_unrecorded(*engine, unrecorded, options) : std::vector<session::Swept>();
-  if (!removed) failures.push_back(not_done("what no ledger names", removed.error()));
-  else std::ranges::move(*removed, std::back_inserter(all_swept));
-  std::ranges::move(failures, std::back_inserter(all_swept));
+  auto unrecorded = found ? *found : std::vector<session::Unrecorded>();
   // With --unrecorded, the receipts of the removals are in the list instead.
   if (!options.unrecorded)
-    for (const auto& each : unrecorded) all.push_back(as_json(each));
-  for (auto& receipt : ended) all_swept.push_back({std::move(receipt), std::nullopt});
-  bool clean = tell_swept(all_swept, std::move(all), options.output);
-  return clean && of_vms.clean ? 0 : 125;
+    for (const auto& each : unrecorded) report.add(as_json(each), true);
+  for (const auto& swept : session::sweep(directories(), orphans, docker::connect)) report.took(swept);
+  clean_up_builds(report);
+  tell_unrecorded(unrecorded, options);
+  auto removed = engine ? remove_unrecorded(*engine, unrecorded, options) : std::vector<session::Swept>();
+  for (const auto& swept : removed.value_or(std::vector<session::Swept>())) report.took(swept);
+  if (!vms) report.failed("VMs", vms.error());
+  if (!found) report.failed("what is left on this machine's engine", found.error());
+  if (!removed) report.failed("what no ledger names", removed.error());
+  for (auto& receipt : ended) report.took({std::move(receipt), std::nullopt});
+  if (report.is_empty() && !options.output.json) print("nothing to clean up");
+  return report.finish();
 }
 
 }  // namespace
@@ -281,7 +291,7 @@ void add_cleanup(Command app, int& exit) {
   command.flag("--json", o->output.json);
   command.runs([o, &exit] {
     leave_directory();
-    exit = exit_status(cleanup(*o), o->output.json);
+    exit = exit_status(o->dry_run ? preview(*o) : clean_up(*o), o->output.json);
   });
 }
 
