@@ -23,8 +23,8 @@ Argument Argument::one_of(const std::vector<std::string>& values, const std::str
 Argument Argument::one_value_each() { return Argument(option_->allow_extra_args(false)); }
 Argument Argument::separated_by(char delimiter) { return Argument(option_->delimiter(delimiter)); }
 
-Command Command::command(const std::string& name) { return Command(*app_->add_subcommand(name)); }
-Command Command::group(const std::string& name) { return Command(*app_->add_subcommand(name)->require_subcommand(1)); }
+Command Command::command(const std::string& name) { return {*app_->add_subcommand(name), *exit_}; }
+Command Command::group(const std::string& name) { return {*app_->add_subcommand(name)->require_subcommand(1), *exit_}; }
 
 Argument Command::option(const std::string& names, std::string& value) {
   return Argument(app_->add_option(names, value));
@@ -34,6 +34,8 @@ Argument Command::option(const std::string& names, std::vector<std::string>& val
 }
 Argument Command::flag(const std::string& names, bool& value) { return Argument(app_->add_flag(names, value)); }
 
-void Command::runs(std::function<void()> run) { app_->callback(std::move(run)); }
+void Command::runs(std::function<int()> run) {
+  app_->callback([run = std::move(run), exit = exit_] { *exit = run(); });
+}
 
 }  // namespace bottle::app

@@ -35,7 +35,9 @@ class Argument {
 // Refers to a command or a group of commands. The parser owns the command.
 class Command {
  public:
-  explicit Command(CLI::App& app) : app_(&app) {}
+  // The function of the command that the command line names stores the program's exit status in `exit`, which must
+  // outlive the parser.
+  Command(CLI::App& app, int& exit) : app_(&app), exit_(&exit) {}
 
   Command command(const std::string& name);  // adds a subcommand
   Command group(const std::string& name);    // adds a subcommand that must be followed by one of its subcommands
@@ -46,11 +48,12 @@ class Command {
   Argument option(const std::string& names, std::vector<std::string>& values);
   Argument flag(const std::string& names, bool& value);
 
-  // Calls `run` after parsing if the command line names this command.
-  void runs(std::function<void()> run);
+  // Calls `run` after parsing if the command line names this command. It returns the program's exit status.
+  void runs(std::function<int()> run);
 
  private:
   CLI::App* app_;
+  int* exit_;
 };
 
 }  // namespace bottle::app

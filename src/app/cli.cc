@@ -128,7 +128,7 @@ std::unique_ptr<CLI::App> make_parser(int& exit) {
   auto app = std::make_unique<CLI::App>("", "bottle");
   app->require_subcommand(1);
   app->set_version_flag("--version", std::string(BOTTLE_VERSION));
-  for (const CommandEntry& command : commands()) command.add(Command(*app), exit);
+  for (const CommandEntry& command : commands()) command.add(Command(*app, exit));
   refuse_empty_values(*app);
   return app;
 }

@@ -158,7 +158,7 @@ Result<> allow(AllowOptions o) {
 
 }  // namespace
 
-void add_allow(Command app, int& exit) {
+void add_allow(Command app) {
   auto o = std::make_shared<AllowOptions>();
   Command command = app.command("allow");
   command.option("session", o->session);
@@ -169,7 +169,7 @@ void add_allow(Command app, int& exit) {
   command.option("--limit", o->limits).separated_by(',').one_value_each();
   command.flag("--save", o->save);
   command.option("--bottle", o->bottle);
-  command.runs([o, &exit] { exit = exit_status(allow(*o)); });
+  command.runs([o] { return exit_status(allow(*o)); });
 }
 
 }  // namespace bottle::app

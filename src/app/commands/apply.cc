@@ -27,11 +27,11 @@ Result<> apply(const std::string& wanted) {
 
 }  // namespace
 
-void add_apply(Command app, int& exit) {
+void add_apply(Command app) {
   auto session = std::make_shared<std::string>();
   Command command = app.command("apply");
   command.option("session", *session);
-  command.runs([session, &exit] { exit = exit_status(apply(*session)); });
+  command.runs([session] { return exit_status(apply(*session)); });
 }
 
 }  // namespace bottle::app

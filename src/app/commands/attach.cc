@@ -57,16 +57,16 @@ Result<int> attach(const AttachOptions& options) {
 
 }  // namespace
 
-void add_attach(Command app, int& exit) {
+void add_attach(Command app) {
   auto o = std::make_shared<AttachOptions>();
   Command command = app.command("attach");
   command.option("session", o->session);
   command.option("--transport", o->transport.name);
   command.option("--mosh-ports", o->transport.mosh.ports);
   // ssh may run programs, such as a ProxyCommand, which must not begin in a repository.
-  command.runs([o, &exit] {
+  command.runs([o] {
     leave_directory();
-    exit = exit_status(attach(*o));
+    return exit_status(attach(*o));
   });
 }
 

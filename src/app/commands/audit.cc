@@ -103,13 +103,13 @@ Result<int> verify(AuditOptions o) {
 
 }  // namespace
 
-void add_audit(Command app, int& exit) {
+void add_audit(Command app) {
   auto o = std::make_shared<AuditOptions>();
   Command command = app.group("audit").command("verify");
   command.option("session", o->what).required();
   command.option("--head", o->head);
   command.flag("--json", o->as_json);
-  command.runs([o, &exit] { exit = exit_status(verify(*o), o->as_json); });
+  command.runs([o] { return exit_status(verify(*o), o->as_json); });
 }
 
 }  // namespace bottle::app

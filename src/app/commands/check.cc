@@ -128,12 +128,12 @@ int check(const CheckOptions& options) {
 
 }  // namespace
 
-void add_check(Command app, int& exit) {
+void add_check(Command app) {
   auto o = std::make_shared<CheckOptions>();
   Command command = app.command("check");
   command.option("file", o->file);
   command.flag("--json", o->as_json);
-  command.runs([o, &exit] { exit = check(*o); });
+  command.runs([o] { return check(*o); });
 }
 
 }  // namespace bottle::app

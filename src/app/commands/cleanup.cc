@@ -282,16 +282,16 @@ Result<int> clean_up(const CleanupOptions& options) {
 
 }  // namespace
 
-void add_cleanup(Command app, int& exit) {
+void add_cleanup(Command app) {
   auto o = std::make_shared<CleanupOptions>();
   Command command = app.command("cleanup");
   command.flag("--dry-run", o->dry_run);
   command.flag("--unrecorded", o->unrecorded);
   command.flag("-y,--yes", o->yes);
   command.flag("--json", o->output.json);
-  command.runs([o, &exit] {
+  command.runs([o] {
     leave_directory();
-    exit = exit_status(o->dry_run ? preview(*o) : clean_up(*o), o->output.json);
+    return exit_status(o->dry_run ? preview(*o) : clean_up(*o), o->output.json);
   });
 }
 

@@ -34,7 +34,7 @@
 
 namespace bottle::app {
 
-#define DECLARE(name, reads_places) void add_##name(Command app, int& exit);
+#define DECLARE(name, reads_places) void add_##name(Command app);
 BOTTLE_COMMANDS(DECLARE)
 #undef DECLARE
 

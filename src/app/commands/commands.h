@@ -9,9 +9,8 @@
 
 namespace bottle::app {
 
-// Adds the command and its subcommands, with their flags, to the parser. Their callbacks set `exit` to the program's
-// exit status. The descriptions come from the page.
-using Add = void (*)(Command app, int& exit);
+// Adds the command and its subcommands, with their flags, to the parser. The descriptions come from the page.
+using Add = void (*)(Command app);
 
 // Describes one row of the table: the command's name, which is also that of its page, and the function that adds it.
 struct CommandEntry {

@@ -93,17 +93,18 @@ complete -c bottle -f -a '(__bottle_complete)'
 
 }  // namespace
 
-void add_completion(Command app, int& exit) {
+void add_completion(Command app) {
   auto shell = std::make_shared<std::string>();
   Command command = app.command("completion");
   command.option("shell", *shell).required();
-  command.runs([shell, &exit] {
+  command.runs([shell] {
     if (*shell == "bash") print_page(kBash);
     else if (*shell == "zsh") print_page(kZsh);
     else if (*shell == "fish") print_page(kFish);
     else
-      exit = report({Code::invalid, "there is no completion for '" + *shell + "'",
+      return report({Code::invalid, "there is no completion for '" + *shell + "'",
                      manifest::suggest(*shell, {"bash", "zsh", "fish"})});
+    return 0;
   });
 }
 

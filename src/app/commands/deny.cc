@@ -25,12 +25,12 @@ Result<> deny(DenyOptions o) {
 
 }  // namespace
 
-void add_deny(Command app, int& exit) {
+void add_deny(Command app) {
   auto o = std::make_shared<DenyOptions>();
   Command command = app.command("deny");
   command.option("session", o->session);
   command.option("host", o->host);
-  command.runs([o, &exit] { exit = exit_status(deny(*o)); });
+  command.runs([o] { return exit_status(deny(*o)); });
 }
 
 }  // namespace bottle::app

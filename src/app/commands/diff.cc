@@ -38,11 +38,11 @@ Result<> diff(const std::string& wanted) {
 
 }  // namespace
 
-void add_diff(Command app, int& exit) {
+void add_diff(Command app) {
   auto session = std::make_shared<std::string>();
   Command command = app.command("diff");
   command.option("session", *session);
-  command.runs([session, &exit] { exit = exit_status(diff(*session)); });
+  command.runs([session] { return exit_status(diff(*session)); });
 }
 
 }  // namespace bottle::app

@@ -38,13 +38,13 @@ Result<> discard(const std::string& wanted, bool yes) {
 
 }  // namespace
 
-void add_discard(Command app, int& exit) {
+void add_discard(Command app) {
   auto session = std::make_shared<std::string>();
   auto yes = std::make_shared<bool>(false);
   Command command = app.command("discard");
   command.option("session", *session);
   command.flag("-y,--yes", *yes);
-  command.runs([session, yes, &exit] { exit = exit_status(discard(*session, *yes)); });
+  command.runs([session, yes] { return exit_status(discard(*session, *yes)); });
 }
 
 }  // namespace bottle::app

@@ -6,11 +6,11 @@
 
 namespace bottle::app {
 
-void add_doctor(Command app, int& exit) {
+void add_doctor(Command app) {
   auto json = std::make_shared<bool>(false);
   Command command = app.command("doctor");
   command.flag("--json", *json);
-  command.runs([json, &exit] { exit = print_findings(diagnose(examine()), *json); });
+  command.runs([json] { return print_findings(diagnose(examine()), *json); });
 }
 
 }  // namespace bottle::app

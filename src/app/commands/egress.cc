@@ -218,30 +218,30 @@ void add_policy_options(Command command, const std::shared_ptr<EgressOptions>& o
 
 }  // namespace
 
-void add_egress(Command app, int& exit) {
+void add_egress(Command app) {
   auto o = std::make_shared<EgressOptions>();
   Command group = app.group("egress");
   Command watching = group.command("watch");
   watching.option("session", o->session);
   watching.flag("--denied", o->denied);
   watching.flag("--json", o->as_json);
-  watching.runs([o, &exit] { exit = exit_status(watch(*o), o->as_json); });
+  watching.runs([o] { return exit_status(watch(*o), o->as_json); });
   Command testing = group.command("test");
   testing.option("url", o->urls).required();
   testing.option("--method", o->method);
   add_policy_options(testing, o);
-  testing.runs([o, &exit] { exit = exit_status(test(*o), o->as_json); });
+  testing.runs([o] { return exit_status(test(*o), o->as_json); });
   Command replaying = group.command("replay");
   replaying.option("session", o->session).required();
   add_policy_options(replaying, o);
-  replaying.runs([o, &exit] { exit = exit_status(replay(*o), o->as_json); });
+  replaying.runs([o] { return exit_status(replay(*o), o->as_json); });
   Command presets = group.command("presets");
   presets.option("name", o->preset);
   presets.flag("--json", o->as_json);
-  presets.runs([o, &exit] { exit = exit_status(show_presets(*o), o->as_json); });
+  presets.runs([o] { return exit_status(show_presets(*o), o->as_json); });
   Command metrics = group.command("metrics");
   metrics.option("session", o->session);
-  metrics.runs([o, &exit] { exit = exit_status(print_metrics(o->session)); });
+  metrics.runs([o] { return exit_status(print_metrics(o->session)); });
 }
 
 }  // namespace bottle::app

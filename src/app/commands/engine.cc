@@ -15,9 +15,9 @@ Result<> prepare() {
 
 }  // namespace
 
-void add_engine(Command app, int& exit) {
+void add_engine(Command app) {
   Command group = app.group("engine");
-  group.command("prepare").runs([&exit] { exit = exit_status(prepare()); });
+  group.command("prepare").runs([] { return exit_status(prepare()); });
 }
 
 }  // namespace bottle::app

@@ -91,7 +91,7 @@ Result<int> become_guard(const GuardOptions& o) {
 
 }  // namespace
 
-void add_guard(Command app, int& exit) {
+void add_guard(Command app) {
   auto o = std::make_shared<GuardOptions>();
   Command group = app.group("guard");
   Command command = group.command("run");
@@ -102,7 +102,7 @@ void add_guard(Command app, int& exit) {
   command.option("--resolver", o->resolver);
   command.option("--audit", o->audit);
   command.flag("--protect-host", o->protect_host);
-  command.runs([o, &exit] { exit = exit_status(become_guard(*o)); });
+  command.runs([o] { return exit_status(become_guard(*o)); });
 }
 
 }  // namespace bottle::app

@@ -1,4 +1,5 @@
 #include <memory>
+#include <string_view>
 
 #include "app/commands/commands.h"
 #include "app/manual/manual.h"
@@ -6,21 +7,25 @@
 #include "manifest/manifest.h"
 
 namespace bottle::app {
+namespace {
 
-void add_help(Command app, int& exit) {
+int show(std::string_view page) {
+  print_page(page);
+  return 0;
+}
+
+}  // namespace
+
+void add_help(Command app) {
   // Takes "bottle help image build" as "bottle help image".
   auto wanted = std::make_shared<std::vector<std::string>>();
   Command command = app.command("help");
   command.option("command", *wanted);
-  command.runs([wanted, &exit] {
-    if (wanted->empty()) {
-      print_page(overview(output_width(), has_color(1)));
-      return;
-    }
-    if (auto text = document_text(wanted->front()); !text.empty()) return print_page(text);
+  command.runs([wanted] {
+    if (wanted->empty()) return show(overview(output_width(), has_color(1)));
+    if (auto text = document_text(wanted->front()); !text.empty()) return show(text);
     auto page = named_page(wanted->front());
-    if (!page) exit = report(page.error());
-    else print_page(to_terminal(**page, output_width(), has_color(1)));
+    return page ? show(to_terminal(**page, output_width(), has_color(1))) : report(page.error());
   });
 }
 

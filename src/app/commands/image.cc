@@ -136,13 +136,13 @@ Result<int> prune(const ImageOptions& o) {
 
 }  // namespace
 
-void add_image(Command app, int& exit) {
+void add_image(Command app) {
   auto o = std::make_shared<ImageOptions>();
   Command group = app.group("image");
-  auto does = [o, &exit](Result<int> (*what)(const ImageOptions&)) {
-    return [o, &exit, what] {
+  auto does = [o](Result<int> (*what)(const ImageOptions&)) {
+    return [o, what] {
       leave_directory();
-      exit = exit_status(what(*o), o->output.json);
+      return exit_status(what(*o), o->output.json);
     };
   };
   Command build_command = group.command("build");

@@ -42,16 +42,14 @@ Result<> init() {
 
 }  // namespace
 
-void add_init(Command app, int& exit) {
+void add_init(Command app) {
   auto show = std::make_shared<bool>(false);
   Command command = app.command("init");
   command.flag("--print", *show);
-  command.runs([show, &exit] {
-    if (*show) {
-      print_page(kStarter);
-      return;
-    }
-    exit = exit_status(init());
+  command.runs([show] {
+    if (!*show) return exit_status(init());
+    print_page(kStarter);
+    return 0;
   });
 }
 

@@ -81,14 +81,14 @@ Result<> list_sessions(bool ended, const Output& output) {
 
 }  // namespace
 
-void add_list(Command app, int& exit) {
+void add_list(Command app) {
   auto o = std::make_shared<ListOptions>();
   Command command = app.command("list");
   Argument agents = command.flag("--agents", o->agents);
   command.flag("--all", o->all).excludes(agents);
   command.flag("--json", o->output.json);
-  command.runs([o, &exit] {
-    exit = exit_status(o->agents ? list_agents(o->output) : list_sessions(o->all, o->output), o->output.json);
+  command.runs([o] {
+    return exit_status(o->agents ? list_agents(o->output) : list_sessions(o->all, o->output), o->output.json);
   });
 }
 

@@ -66,7 +66,7 @@ Result<> logs(const LogsOptions& options) {
 
 }  // namespace
 
-void add_logs(Command app, int& exit) {
+void add_logs(Command app) {
   auto o = std::make_shared<LogsOptions>();
   Command command = app.command("logs");
   command.option("session", o->session);
@@ -74,7 +74,7 @@ void add_logs(Command app, int& exit) {
   command.flag("--denied", o->denied);
   command.flag("-f,--follow", o->follow);
   command.flag("--json", o->output.json);
-  command.runs([o, &exit] { exit = exit_status(logs(*o), o->output.json); });
+  command.runs([o] { return exit_status(logs(*o), o->output.json); });
 }
 
 }  // namespace bottle::app

@@ -50,12 +50,12 @@ Result<> man(const ManOptions& options) {
 
 }  // namespace
 
-void add_man(Command app, int& exit) {
+void add_man(Command app) {
   auto o = std::make_shared<ManOptions>();
   Command command = app.command("man");
   command.option("command", o->command);
   command.option("--write", o->directory);
-  command.runs([o, &exit] { exit = exit_status(man(*o)); });
+  command.runs([o] { return exit_status(man(*o)); });
 }
 
 }  // namespace bottle::app

@@ -94,13 +94,13 @@ Result<int> test(const ProviderOptions& o) {
 
 }  // namespace
 
-void add_provider(Command app, int& exit) {
+void add_provider(Command app) {
   auto o = std::make_shared<ProviderOptions>();
   Command group = app.group("provider");
-  auto does = [o, &exit](Result<int> (*what)(const ProviderOptions&)) {
-    return [o, &exit, what] {
+  auto does = [o](Result<int> (*what)(const ProviderOptions&)) {
+    return [o, what] {
       leave_directory();
-      exit = exit_status(what(*o), o->output.json);
+      return exit_status(what(*o), o->output.json);
     };
   };
   Command list_command = group.command("list");

@@ -109,20 +109,22 @@ Result<int> setup(const RemoteCommand& o) {
 
 }  // namespace
 
-void add_remote(Command app, int& exit) {
+void add_remote(Command app) {
   auto o = std::make_shared<RemoteCommand>();
   Command command = app.group("remote");
-  auto finish = [o, &exit](Result<int> (*act)(const RemoteCommand&)) { exit = exit_status(act(*o), o->output.json); };
+  auto does = [o](Result<int> (*what)(const RemoteCommand&)) {
+    return [o, what] { return exit_status(what(*o), o->output.json); };
+  };
   Command check_command = command.command("check");
   check_command.option("user@host", o->target).required();
   check_command.flag("--json", o->output.json);
-  check_command.runs([finish] { finish(check); });
+  check_command.runs(does(check));
   Command setup_command = command.command("setup");
   setup_command.option("user@host", o->target).required();
   setup_command.option("--docker-script", o->docker_script);
   setup_command.flag("-y,--yes", o->yes);
   setup_command.flag("--json", o->output.json);
-  setup_command.runs([finish] { finish(setup); });
+  setup_command.runs(does(setup));
 }
 
 }  // namespace bottle::app

@@ -108,7 +108,7 @@ int scan_files(const ScanOptions& options) {
 
 }  // namespace
 
-void add_scan(Command app, int& exit) {
+void add_scan(Command app) {
   auto o = std::make_shared<ScanOptions>();
   Command command = app.command("scan");
   command.option("file", o->files).required();
@@ -116,7 +116,7 @@ void add_scan(Command app, int& exit) {
   command.option("--known", o->known);
   command.option("--allow", o->allowed).one_value_each();
   command.flag("--json", o->as_json);
-  command.runs([o, &exit] { exit = scan_files(*o); });
+  command.runs([o] { return scan_files(*o); });
 }
 
 }  // namespace bottle::app

@@ -4,8 +4,11 @@
 
 namespace bottle::app {
 
-void add_schema(Command app, int&) {
-  app.command("schema").runs([] { print_page(manifest::json_schema() + "\n"); });
+void add_schema(Command app) {
+  app.command("schema").runs([] {
+    print_page(manifest::json_schema() + "\n");
+    return 0;
+  });
 }
 
 }  // namespace bottle::app

@@ -432,7 +432,7 @@ Result<int> start_session(const StartOptions& options, Interruption& interruptio
 
 }  // namespace
 
-void add_start(Command app, int& exit) {
+void add_start(Command app) {
   auto o = std::make_shared<StartOptions>();
   Command command = app.command("start");
   command.option("agent", o->wanted.agent);
@@ -462,7 +462,7 @@ void add_start(Command app, int& exit) {
   command.option("--transport", o->remote.transport.name);
   command.option("--mosh-ports", o->remote.transport.mosh.ports);
   command.option("args", o->wanted.agent_args);
-  command.runs([o, &exit] {
+  command.runs([o] {
     o->remote.interactive = ::isatty(0);
     Interruption interruption;
     o->remote.stop = interruption.stop();
@@ -470,7 +470,7 @@ void add_start(Command app, int& exit) {
     auto ended = then(resolved, [&] { return start_session(*o, interruption); });
     // An error after a signal is a consequence of the signal.
     bool stopped = !ended && o->remote.stop.stop_requested();
-    exit = stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)
+    return stopped ? report_stop({Code::canceled, "stopped before the agent ran"}, *o, interruption)
                    : exit_status(ended, o->output.json);
   });
 }

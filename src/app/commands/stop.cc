@@ -62,14 +62,14 @@ Result<> stop_all() {
 
 }  // namespace
 
-void add_stop(Command app, int& exit) {
+void add_stop(Command app) {
   auto session = std::make_shared<std::string>();
   auto all = std::make_shared<bool>(false);
   Command command = app.command("stop");
   Argument named = command.option("session", *session);
   command.flag("--all", *all).excludes(named);
-  command.runs([session, all, &exit] {
-    exit = exit_status(*all ? stop_all() : [&]() -> Result<> {
+  command.runs([session, all] {
+    return exit_status(*all ? stop_all() : [&]() -> Result<> {
       print(TRY(stop(TRY(running_session(*session)))));
       return {};
     }());

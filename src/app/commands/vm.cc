@@ -221,13 +221,13 @@ Result<int> create_vm(const VmOptions& o) {
 
 }  // namespace
 
-void add_vm(Command app, int& exit) {
+void add_vm(Command app) {
   auto o = std::make_shared<VmOptions>();
   Command group = app.group("vm");
-  auto does = [o, &exit](Result<int> (*what)(const VmOptions&)) {
-    return [o, &exit, what] {
+  auto does = [o](Result<int> (*what)(const VmOptions&)) {
+    return [o, what] {
       leave_directory();
-      exit = exit_status(what(*o), o->output.json);
+      return exit_status(what(*o), o->output.json);
     };
   };
   Command list_command = group.command("list");
