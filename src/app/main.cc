@@ -1,6 +1,7 @@
 // Selects the role of the process (app/roles/roles.h). The roles that are not for people come first, because they are
 // unknown to the parser. The check of who can write to the operator's directories comes before everything that reads
 // them.
+#include <fcntl.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -33,6 +34,13 @@ bool reads_places(const std::vector<std::string>& arguments) {
   return found == all.end() || found->reads_places;
 }
 
+// Keeps the numbers of closed standard descriptors from being given to the next files and sockets, because messages
+// would then be written into those. What takes their places fails in the same way as a closed descriptor.
+void occupy_standard_descriptors() {
+  for (int fd : {0, 1, 2})
+    if (::fcntl(fd, F_GETFD) < 0) (void)!::open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 // Prepares the process, and then selects the role by the arguments.
 int dispatch(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
@@ -62,6 +70,7 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_descriptors();
   bottle::remember_own_path(argv[0]);
   bottle::forbid_core_dumps();  // the operator's variables, and what is read from them, are secrets
   try {

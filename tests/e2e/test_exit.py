@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -17,6 +18,14 @@ def test_output_goes_to_the_right_streams(operator, runtime):
     assert session.status == 0, session.explain()
     assert "to-out" in session.out and "to-err" not in session.out
     assert "to-err" in session.err
+
+
+def test_messages_go_to_no_other_file_if_stderr_is_closed(world, operator):
+    command = world.command("start", "a", "--yes", "--headless", "-p", "echo to-out; exit 7")
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- 2>&-', "sh", *command], cwd=operator.workspace, timeout=180,
+                          stdout=subprocess.PIPE, text=True, env=world.environment(operator.config(), operator.home))
+    assert (done.returncode, done.stdout) == (7, "to-out\n")
+    assert operator.sessions() == [] and world.left() == []
 
 
 def test_a_large_output_arrives_whole(operator, runtime):
