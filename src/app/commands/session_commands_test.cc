@@ -150,6 +150,7 @@ TEST_F(Commands, attach_needs_a_running_session) {
   abandon("one");
   expect_refused(bottle({"attach", "onne"}), "there is no session 'onne'", "did you mean 'one'?");
   expect_refused(bottle({"attach", "A b"}), "'A b' is not a session's name", "a session's name consists of");
+  expect_refused(bottle({"attach", std::string(41, 'a')}), "is not a session's name", "a session's name consists of at most 40");
   finish("ended");
   expect_refused(bottle({"attach", "ended"}), "session ended has ended", "`bottle logs ended` shows how");
   abandon("two");

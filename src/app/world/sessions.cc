@@ -28,7 +28,7 @@ using wire::SessionState;
 Result<> check_session_name(const std::string& name) {
   if (is_session_name(name)) return {};
   return fail(Code::invalid, "'" + name + "' is not a session's name",
-              "a session's name consists of a-z, 0-9 and -, and does not begin with -");
+              "a session's name consists of at most 40 of a-z, 0-9 and -, and does not begin with -");
 }
 
 Result<std::vector<std::string>> shown_in(const std::string& directory) {
