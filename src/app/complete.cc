@@ -13,6 +13,9 @@
 #include "app/output/output.h"
 #include "app/world/sessions.h"
 #include "app/world/world.h"
+#include "base/text/words.h"
+#include "machine/provider/provider.h"
+#include "machine/record.h"
 #include "manifest/presets.h"
 
 namespace bottle::app {
@@ -110,6 +113,9 @@ class Completer {
   // "--name=" if the value is in the same word as its option.
   void values(const CLI::Option& option, const std::string& word, const std::string& before) {
     std::string name = value_name(*command_, option);
+    // A page writes a choice as "ssh|mosh".
+    const std::string choices = name.find('|') == name.npos ? "" : name + '|';
+    for (std::string_view choice : each_record(choices, '|')) offer(before + word, before + std::string(choice), "");
     if (name == "FILE") completion_.rest = Completion::Rest::files;
     if (name == "DIR") completion_.rest = Completion::Rest::directories;
     for (Candidate& candidate : names_(full_name(*command_), name))
@@ -144,13 +150,14 @@ class Completer {
   bool in_unknown_command_ = false;  // the words follow a command that does not exist
 };
 
-// The commands whose SESSION is an ended session with results.
-constexpr std::string_view kOfEndedSessions[] = {"bottle logs",    "bottle diff",         "bottle apply",
-                                                 "bottle discard", "bottle audit verify", "bottle egress replay"};
+// The commands whose SESSION has results, and those of them that need the session to have ended.
+constexpr std::string_view kOfResults[] = {"bottle logs",    "bottle diff",         "bottle apply",
+                                           "bottle discard", "bottle audit verify", "bottle egress replay"};
+constexpr std::string_view kOfEnded[] = {"bottle diff", "bottle apply", "bottle discard"};
 
-std::vector<Candidate> plain(std::initializer_list<const char*> values) {
+std::vector<Candidate> plain(const std::vector<std::string>& values) {
   std::vector<Candidate> all;
-  for (const char* value : values) all.push_back({value, ""});
+  for (const auto& value : values) all.push_back({value, ""});
   return all;
 }
 
@@ -162,6 +169,12 @@ Completion complete(CLI::App& parser, const std::vector<std::string>& words, con
 
 std::vector<Candidate> names_here(const std::string& command, const std::string& value) {
   std::vector<Candidate> all;
+  if (value == "NAME" && (command == "bottle vm create" || command == "bottle vm bake"))
+    return names_here(command, "VM");
+  if (value == "NAME" && command == "bottle vm destroy")
+    return plain(machine::recorded(directories()).value_or(std::vector<std::string>()));
+  if (value == "NAME" && command == "bottle provider test")
+    return plain(machine::Provider::names(directories()).value_or(std::vector<std::string>()));
   if (value == "MODE") return plain({"none", "copy", "clone", "bind"});
   if (value == "RUNTIME") return plain({"auto", "runc", "runsc", "kata"});
   if (value == "METHOD") return plain({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"});
@@ -179,12 +192,12 @@ std::vector<Candidate> names_here(const std::string& command, const std::string&
     for (const Page& page : pages()) all.push_back({page.name, page.summary});
     if (command == "bottle help")
       for (auto name : documents()) all.push_back({std::string(name), "documentation"});
-  } else if (value == "SESSION" && std::ranges::count(kOfEndedSessions, command) > 0) {
+  } else if (value == "SESSION" && std::ranges::count(kOfResults, command) > 0) {
     for (const auto& name : shown_in(directories().results).value_or(std::vector<std::string>()))
-      all.push_back({name, ""});
+      if (std::ranges::count(kOfEnded, command) == 0 || !runs_now(name)) all.push_back({name, ""});
   } else if (value == "SESSION") {
     for (const auto& info : sessions().value_or(std::vector<wire::SessionInfo>()))
-      all.push_back({info.session, info.agent + ", " + word_of(info.state)});
+      all.push_back({info.session, joined(std::vector<std::string>{info.agent, word_of(info.state)})});
   } else if (value == "AGENT" || value == "BOTTLE" || value == "VM") {
     // An agent's name may come from the repository in the current directory.
     auto manifest = load_manifest(current_directory());

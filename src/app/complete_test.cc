@@ -11,6 +11,7 @@ namespace {
 std::vector<Candidate> names(const std::string& command, const std::string& value) {
   if (value == "AGENT") return {{"dev", "bottle web"}, {"deploy", ""}, {"look", ""}};
   if (value == "SESSION") return {{command == "bottle logs" ? "finished" : "running", ""}};
+  if (value == "VM") return {{"lab", "qemu"}};
   if (value == "MODE" || value == "PROVIDER" || value == "COMMAND" || value == "NAME")
     return names_here(command, value);
   return {};
@@ -47,8 +48,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{{"start", "-C", ""}, "DIRS"}, Case{{"start", "dev", "--", "x"}, "FILES"}, Case{{"attach", ""}, "running "},
         Case{{"logs", ""}, "finished "}, Case{{"image", ""}, "build list prune "},
         Case{{"image", "build", "c"}, "claude codex command "}, Case{{"guard", "run", "--config", ""}, "FILES"},
-        Case{{"help", "sc"}, "schema scan "}, Case{{"egress", "presets", "gi"}, "github-read github-repo:OWNER/NAME "},
-        Case{{"nonsense", ""}, ""}, Case{{"list", ""}, ""}));
+        Case{{"start", "--transport", ""}, "ssh mosh "}, Case{{"start", "--secrets=t"}, "--secrets=tunnel "},
+        Case{{"start", "--token-via", "s"}, "stdin sendenv "}, Case{{"start", "--vm", ""}, "lab "},
+        Case{{"provider", "test", "q"}, "qemu "}, Case{{"help", "sc"}, "schema scan "},
+        Case{{"egress", "presets", "gi"}, "github-read github-repo:OWNER/NAME "}, Case{{"nonsense", ""}, ""},
+        Case{{"list", ""}, ""}));
 
 TEST(Completions, WithoutAnyWordAreAllCommands) {
   std::string all = completed({""});

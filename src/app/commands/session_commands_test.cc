@@ -150,7 +150,8 @@ TEST_F(Commands, attach_needs_a_running_session) {
   abandon("one");
   expect_refused(bottle({"attach", "onne"}), "there is no session 'onne'", "did you mean 'one'?");
   expect_refused(bottle({"attach", "A b"}), "'A b' is not a session's name", "a session's name consists of");
-  expect_refused(bottle({"attach", std::string(41, 'a')}), "is not a session's name", "a session's name consists of at most 40");
+  expect_refused(bottle({"attach", std::string(41, 'a')}), "is not a session's name",
+                 "a session's name consists of at most 40");
   finish("ended");
   expect_refused(bottle({"attach", "ended"}), "session ended has ended", "`bottle logs ended` shows how");
   abandon("two");
@@ -453,13 +454,16 @@ TEST_F(Commands, diff_says_what_to_do_with_a_huge_patch) {
 TEST_F(Commands, diff_and_others_complete_sessions_that_left_results) {
   finish("one");
   abandon("two");
+  finish("two");  // what its checkpoints brought home
   auto offered = [](const std::string& command) {
     std::string all;
     for (const auto& candidate : names_here("bottle " + command, "SESSION")) all += candidate.value + " ";
     return all;
   };
-  for (const char* command : {"logs", "diff", "apply", "discard"}) EXPECT_EQ(offered(command), "one ") << command;
+  for (const char* command : {"diff", "apply", "discard"}) EXPECT_EQ(offered(command), "one ") << command;
+  for (const char* command : {"logs", "audit verify"}) EXPECT_EQ(offered(command), "one two ") << command;
   for (const char* command : {"attach", "stop", "allow", "deny"}) EXPECT_EQ(offered(command), "two ") << command;
+  EXPECT_EQ(names_here("bottle stop", "SESSION")[0].about, "dead");
 }
 
 TEST_F(Commands, diff_waits_for_the_end_of_a_session) {
