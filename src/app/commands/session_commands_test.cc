@@ -467,8 +467,11 @@ TEST_F(Commands, diff_and_others_complete_sessions_that_left_results) {
 }
 
 TEST_F(Commands, diff_waits_for_the_end_of_a_session) {
-  abandon("one");
+  begin("one");
   expect_refused(bottle({"diff", "one"}), "the session one has not ended", "run `bottle stop one` first");
+  abandon("one");
+  expect_refused(bottle({"diff", "one"}), "the session one has not ended",
+                 "its supervisor is dead; run `bottle cleanup`");
 }
 
 TEST_F(Commands, apply_changes_the_directory_or_nothing) {

@@ -95,8 +95,13 @@ Result<Results> results_of(const std::string& session) {
   TRY(check_session_name(session));
   auto d = directories();
   // While the session lives, its results are not complete.
-  if (runs_now(session))
-    return fail(Code::conflict, "the session " + session + " has not ended", "run `bottle stop " + session + "` first");
+  if (runs_now(session)) {
+    auto view = session::read_ledger(d, session);
+    bool is_dead = view && view->owner.is_gone() && !view->machine;
+    return fail(Code::conflict, "the session " + session + " has not ended",
+                is_dead ? "its supervisor is dead; run `bottle cleanup` first, which brings the work home"
+                        : "run `bottle stop " + session + "` first");
+  }
   Results results{session, d.results_of(session), {}, {}, {}};
   if (::access(results.directory.c_str(), F_OK) != 0) return no_results(session);
   auto changed = changed_in(results.directory);
