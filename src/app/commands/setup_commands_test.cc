@@ -378,6 +378,16 @@ TEST_F(Commands, doctor_says_what_to_do_without_an_engine) {
   EXPECT_EQ(findings[0]["severity"], "fail");
 }
 
+// A file in the place of the directory cannot be written to by anyone, even by root.
+TEST_F(Commands, doctor_fails_if_no_results_can_be_written) {
+  write(".local/state/bottle", "");
+  auto findings = bottle({"doctor", "--json"}).json()["findings"];
+  auto found = std::ranges::find_if(findings, [](const auto& each) { return each["code"] == "state_disk"; });
+  ASSERT_NE(found, findings.end()) << findings;
+  EXPECT_EQ((*found)["severity"], "fail") << findings;
+  EXPECT_NE((*found)["todo"].template get<std::string>().find("set XDG_STATE_HOME"), std::string::npos) << findings;
+}
+
 TEST_F(Commands, image_checks_its_options_before_it_asks_the_engine) {
   expect_failed(bottle({"image"}), "bottle: image: no command was given", "see `bottle help image`");
   expect_failed(bottle({"image", "build", "cluade"}), "there is no provider 'cluade'", "did you mean 'claude'?");

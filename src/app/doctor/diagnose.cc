@@ -43,6 +43,11 @@ void engine(const Health& h, Findings& found) {
                "install gVisor (apt-get install runsc) and add it to the engine's daemon.json");
 }
 
+// Returns text such as "1 agent" or "2 agents".
+std::string counted(size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 // Judges the space on disks and in memory.
 void room(const Health& h, Findings& found) {
   // `docker system prune` would also remove the containers of sessions that are held, and those have work in them.
@@ -58,7 +63,8 @@ void room(const Health& h, Findings& found) {
     else session::judge_disk(found, code, *free, text, kFree);
   };
   disk("disk", h.engine_disk, "for the engine");
-  disk("state_disk", h.state_disk, "for the results of sessions");
+  if (h.state_error) found.fail("state_disk", h.state_error->what, h.state_error->todo);
+  else disk("state_disk", h.state_disk, "for the results of sessions");
   if (!h.memory) return;
   session::judge_memory(found, h.memory,
                         decimal_size(h.memory) + " of memory, " + decimal_size(h.memory_available) + " available",
@@ -108,8 +114,8 @@ void policy(const Health& h, Findings& found) {
                "there is no manifest; the built-in agents claude and codex can reach only their API, and shell nothing",
                "run `bottle init` to write one");
   else
-    found.ok("manifest", joined(h.policy_files) + ": " + std::to_string(h.agents) + " agents, " +
-                             std::to_string(h.bottles) + " bottles");
+    found.ok("manifest",
+             joined(h.policy_files) + ": " + counted(h.agents, "agent") + ", " + counted(h.bottles, "bottle"));
   // Checks only whether there is a value, and never shows it.
   if (h.keys.claude_token) found.ok("token", "CLAUDE_BOTTLE_OAUTH_TOKEN is set");
   else if (h.keys.anthropic) found.ok("token", "ANTHROPIC_API_KEY is set");

@@ -23,6 +23,7 @@ struct Health {
   std::optional<Error> guard_image_error;
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes
+  std::optional<Error> state_error;                 // why nothing can be written to the state directory
   uint64_t memory = 0, memory_available = 0;        // in bytes; 0 if not known
   // Says which tools for building images and cloning workspaces this machine has.
   struct Tools {

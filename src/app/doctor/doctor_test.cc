@@ -100,6 +100,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"full_disk", [](Health& h) { h.engine_disk = 300'000'000; }, "disk", Severity::fail, "300 MB", "prune"},
         Case{"little_disk", [](Health& h) { h.state_disk = 3'000'000'000; }, "state_disk", Severity::warn, "3.0 GB",
              "prune"},
+        Case{"read_only", [](Health& h) { h.state_error = Error{Code::internal, "read-only", "set XDG_STATE_HOME"}; },
+             "state_disk", Severity::fail, "read-only", "XDG_STATE_HOME"},
         Case{"memory", [](Health& h) { h.memory = 1'000'000'000; }, "memory", Severity::warn, "1.0 GB", "resources"},
         Case{"no_npm", [](Health& h) { h.tools.npm = false; }, "image_tools", Severity::warn,
              "the images of claude and codex without npm", "apt-get install npm,"},

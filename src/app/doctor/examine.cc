@@ -2,11 +2,17 @@
 // diagnose() shows, and the others are gathered nevertheless. Only the guard's image and the trials of runtimes
 // create something on the engine, because only a trial shows whether they work.
 #include "app/doctor/doctor.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "app/world/world.h"
 #include "base/files/file.h"
 #include "base/files/full_disk.h"
 #include "base/os/process.h"
 #include "base/os/system_facts.h"
+#include "base/text/path_parts.h"
 #include "docker/answers.h"
 #include "docker/client/endpoint.h"
 #include "docker/client/http_engine.h"
@@ -63,6 +69,15 @@ void policy(const std::string& workspace, Health& health) {
   for (const auto& [name, agent] : manifest->agents) health.providers.push_back(agent.provider);
 }
 
+// Returns why nothing can be written to a directory, which may not exist yet.
+std::optional<Error> why_not_writable(std::string path) {
+  while (path.size() > 1 && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) path = parent_of(path);
+  if (::access(path.c_str(), W_OK | X_OK) == 0) return {};
+  Error error = fail_errno("writing the results of sessions to " + path).error();
+  error.todo = "make that directory writable for you, or set XDG_STATE_HOME to another one";
+  return error;
+}
+
 }  // namespace
 
 Health examine() {
@@ -83,6 +98,7 @@ Health examine() {
   if (!engine) health.engine_error = engine.error();
   else if (auto asked = engine_facts(**engine, health); !asked) health.engine_error = asked.error();
   health.state_disk = free_bytes(directories().results);
+  health.state_error = why_not_writable(directories().results);
   auto memory = memory_facts();
   health.memory = memory.total;
   health.memory_available = memory.available;
