@@ -29,6 +29,8 @@ void show(const json& all, const Rows& rows, const Output& output) {
   else print(table(rows));
 }
 
+std::string or_none(const std::string& text) { return text.empty() ? "-" : text; }
+
 Result<> list_agents(const Output& output) {
   auto manifest = TRY(load_manifest(current_directory()));
   json all = json::array();
@@ -39,15 +41,14 @@ Result<> list_agents(const Output& output) {
                    {"provider", agent.provider},
                    {"description", agent.description},
                    {"from_repository", agent.from_repository}});
-    rows.push_back({name, agent.bottle, agent.provider, one_line(manifest::described(agent), kLongestDescription)});
+    rows.push_back(
+        {name, agent.bottle, agent.provider, or_none(one_line(manifest::described(agent), kLongestDescription))});
   }
   show(all, rows, output);
   for (const auto& each : manifest.unusable)
     report(Error(each.why).during("an agent of this repository cannot be used"));
   return {};
 }
-
-std::string or_none(const std::string& text) { return text.empty() ? "-" : text; }
 
 // Adds the sessions that have ended. Nothing recorded their agents.
 void add(const std::vector<EndedSession>& ended, json& all, Rows& rows) {

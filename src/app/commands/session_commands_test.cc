@@ -331,6 +331,7 @@ TEST_F(Commands, list_shows_agents_and_their_bottles) {
   EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
             nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": "",
                                        "from_repository": false}])"));
+  EXPECT_NE(bottle({"list", "--agents"}).out.find("\nmake   web     command   -\n"), std::string::npos);
   // A repository may bring agents, and its words cannot look like lines of bottle.
   write("work/.bottle/agents/x.md", "---\nbottle: web\ndescription: \"red \\e[31m\"\n---\nhi\n");
   EXPECT_EQ(bottle({"list", "--agents"}).out.find('\x1b'), std::string::npos);
