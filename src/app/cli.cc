@@ -55,6 +55,12 @@ Error reworded(std::string what, const std::string& see) {
             "add " + two->second + ", or leave out " + two->first + "; " + see};
   if (auto two = both(" excludes "))
     return {Code::invalid, two->first + " and " + two->second + " cannot be combined", "leave out one of them; " + see};
+  // Flags are the only arguments whose values are converted.
+  constexpr std::string_view kNotConverted = "Could not convert: ";
+  if (what.starts_with(kNotConverted)) {
+    std::string flag = what.substr(kNotConverted.size(), what.find(" = ") - kNotConverted.size());
+    return {Code::invalid, flag + " takes no value", "write only " + flag + "; " + see};
+  }
   if (size_t missing = what.find(": 1 required "); missing != what.npos)
     what.replace(missing, what.npos, " needs a value");
   return {Code::invalid, std::move(what), see};
@@ -82,6 +88,10 @@ int report_parse_error(CLI::App& app, const CLI::ParseError& error, bool json) {
   for (const CLI::Option* option : command.get_options())
     for (const std::string& term : terms_of(*option))
       if (flag && term.starts_with("--")) known.push_back(term);
+  auto has_term = [&](const CLI::Option* option) { return std::ranges::count(terms_of(*option), extra[0]) > 0; };
+  if (flag && std::ranges::any_of(command.get_options(), has_term))
+    return report({Code::invalid, prefix + extra[0] + " stands before the command", "write it after `" + name + "`"},
+                  json);
   std::string what = flag            ? "there is no option '" + extra[0] + "'"
                      : known.empty() ? "the argument '" + extra[0] + "' is not expected"
                                      : "there is no command '" + extra[0] + "'";

@@ -422,6 +422,10 @@ TEST_F(Commands, a_wrong_word_is_reported_without_the_programs_name_twice) {
   expect_failed(bottle({"frob"}), "bottle: there is no command 'frob'", "see `bottle help`");
   expect_failed(bottle({"image", "biuld"}), "bottle: image: there is no command 'biuld'", "did you mean 'build'?");
   expect_failed(bottle({"list", "--jsno"}), "bottle: list: there is no option '--jsno'", "did you mean '--json'?");
+  for (const std::string flag : {"-y", "--yes"})
+    expect_failed(bottle({flag, "discard", "x"}), "bottle: discard: " + flag + " stands before the command",
+                  "write it after `bottle discard`");
+  expect_failed(bottle({"list", "--all=x"}), "bottle: list: --all takes no value", "write only --all; see");
   expect_failed(bottle({"vm", "destroy"}), "bottle: vm destroy needs either a name or --all");
 }
 
