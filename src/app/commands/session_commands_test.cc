@@ -240,32 +240,6 @@ TEST_F(Commands, list_shows_a_session_whose_owner_is_dead) {
   EXPECT_EQ(bottle({"list", "--json"}).json(), nlohmann::json::parse(R"([{"session": "one", "state": "dead"}])"));
 }
 
-// The reaper destroys a VM when its time is up, even if its work could not be fetched.
-TEST_F(Commands, cleanup_accounts_for_work_that_went_with_its_vm) {
-  abandon("one");
-  finish("one", kPatch);  // of a checkpoint
-  std::string ledger = ".local/state/bottle/sessions/one/ledger", path = ".local/state/bottle/results/one/result.json";
-  wire::LedgerRecord on_vm{
-      .running = true,
-      .machine = wire::MachineAddress{.target = {.user = "bottle", .host = "192.0.2.7"}, .program = "p"},
-      .vm = wire::LedgerVm{.name = "lab", .provider = "qemu", .wanted = {}}};
-  write(ledger, read(ledger) + wire::encode(on_vm) + "\n");
-  // Without the account, the operator could not learn that there was work.
-  write(path + "/in-the-way", "");
-  EXPECT_NE(bottle({"cleanup"}).err.find("Is a directory"), std::string::npos);
-  EXPECT_NE(read(ledger), "");
-  std::filesystem::remove_all(home() + "/" + path);
-  EXPECT_NE(bottle({"cleanup"})
-                .err.find("bottle: session one: The VM lab is gone, and so is the work that was not "
-                          "fetched."),
-            std::string::npos);
-  EXPECT_EQ(read(ledger), "");
-  auto result = nlohmann::json::parse(read(path));
-  EXPECT_EQ(result["back"]["error"], "the VM was destroyed before the work was fetched");
-  EXPECT_NE(bottle({"diff", "one"}).err.find("this may not be all that the session made: the VM was destroyed"),
-            std::string::npos);
-}
-
 // No supervisor can be started for this session. Its agent may still work on the machine.
 TEST_F(Commands, cleanup_does_not_take_a_session_for_gone_whose_record_stays) {
   abandon("one");
