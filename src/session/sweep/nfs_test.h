@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <string>
 
-namespace bottle {
+namespace bottle::session {
 
 inline bool g_is_nfs = false;
 
@@ -25,17 +25,18 @@ inline bool is_open(const std::string& path) {
   return false;
 }
 
-}  // namespace bottle
+}  // namespace bottle::session
 
 extern "C" int unlink(const char* path) noexcept {
   std::string hidden = std::string(path).substr(0, std::string(path).rfind('/') + 1) + ".nfs0001";
-  if (bottle::g_is_nfs && bottle::is_open(path))
+  if (bottle::session::g_is_nfs && bottle::session::is_open(path))
     return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, hidden.c_str(), 0));
   return static_cast<int>(::syscall(SYS_unlinkat, AT_FDCWD, path, 0));
 }
 
 extern "C" int rmdir(const char* path) noexcept {
   std::string hidden = std::string(path) + "/.nfs0001";
-  if (bottle::g_is_nfs && !bottle::is_open(hidden)) ::syscall(SYS_unlinkat, AT_FDCWD, hidden.c_str(), 0);
+  if (bottle::session::g_is_nfs && !bottle::session::is_open(hidden))
+    ::syscall(SYS_unlinkat, AT_FDCWD, hidden.c_str(), 0);
   return static_cast<int>(::syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR));
 }
