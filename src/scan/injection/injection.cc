@@ -225,20 +225,41 @@ Quoted quoting(std::string_view text, size_t begin, size_t end) {
   return opens && after.size() < kAfter ? Quoted::perhaps : Quoted::no;
 }
 
-// Returns whether the place is hidden from people: in a comment, in an element that is not shown, or white on white.
-bool is_hidden(std::string_view text, size_t at) {
-  std::string_view before = text.substr(at - std::min<size_t>(at, 400), std::min<size_t>(at, 400));
-  size_t comment = before.rfind("<!--");
-  if (comment != before.npos && before.find("-->", comment) == before.npos) return true;
+// Knows where a text has marks that make what follows them hidden from people, or visible again. A text may have a
+// place to judge in every ten bytes, so the marks are searched once for all of them.
+class Markup {
+ public:
+  explicit Markup(std::string_view text) {
+    auto begins = [&](size_t at, std::string_view mark) { return text.substr(at).starts_with(mark); };
+    for (size_t at = text.find_first_of("<-:"); at != text.npos; at = text.find_first_of("<-:", at + 1)) {
+      if (begins(at, "<!--")) comments_.push_back(at);
+      if (begins(at, "-->")) comment_ends_.push_back(at);
+      if (begins(at, "</")) element_ends_.push_back(at);
+      for (std::string_view style : kStyles) {
+        size_t colon = style.find(':');
+        if (text[at] == ':' && at >= colon && begins(at - colon, style)) styles_.push_back(at - colon);
+      }
+    }
+  }
+
+  // Returns whether the place is in a comment, in an element that is not shown, or white on white. Looks only at the
+  // bytes before it that are near.
+  bool hides(size_t place) const {
+    constexpr size_t kNear = 400;
+    size_t from = place - std::min(place, kNear);
+    auto last = [&](const std::vector<size_t>& marks) {  // one more than where it begins, or 0
+      auto next = std::ranges::lower_bound(marks, place);
+      return next == marks.begin() || *std::prev(next) < from ? 0 : *std::prev(next) + 1;
+    };
+    // An element that ended after the style does not hide what follows it.
+    return last(comments_) > last(comment_ends_) || last(styles_) > last(element_ends_);
+  }
+
+ private:
   static constexpr std::array<std::string_view, 7> kStyles = {
       "display:none", "display: none", "visibility:hidden", "font-size:0", "font-size: 0", "opacity:0", "color:#fff"};
-  // An element that ended after the style does not hide what follows it.
-  size_t closed = before.rfind("</");
-  return std::ranges::any_of(kStyles, [&](auto style) {
-    size_t found = before.rfind(style);
-    return found != before.npos && (closed == before.npos || closed < found);
-  });
-}
+  std::vector<size_t> comments_, comment_ends_, styles_, element_ends_;  // where each begins
+};
 
 struct Place {
   std::string_view what;
@@ -271,7 +292,8 @@ std::optional<Place> frame_at(std::string_view text, size_t word) {
   return {};
 }
 
-// Returns all places at which an instruction may be. Their surroundings are judged later.
+// Returns all places at which an instruction may be, in the order of their beginnings. Their surroundings are judged
+// later.
 std::vector<Place> places_in(std::string_view text) {
   std::vector<Place> places;
   std::vector<Word> words = words_of(text);
@@ -281,7 +303,21 @@ std::vector<Place> places_in(std::string_view text) {
     if (words[i].bits & kBeginsFrame)
       if (auto place = frame_at(text, words[i].begin)) places.push_back(*place);
   }
+  // A frame begins before its word.
+  std::ranges::sort(places, {}, [](const Place& each) { return std::pair(each.begin, each.end); });
   return places;
+}
+
+// Returns whether another kind of instruction is near the place. Looks only at those that are near, because a text may
+// have a place in every ten bytes.
+bool is_beside_another(const std::vector<Place>& places, size_t index) {
+  constexpr size_t kNear = 600;
+  const Place& place = places[index];
+  for (size_t i = index; i-- > 0 && place.begin - places[i].begin < kNear;)
+    if (places[i].what != place.what) return true;
+  for (size_t i = index + 1; i < places.size() && places[i].begin - place.begin < kNear; ++i)
+    if (places[i].what != place.what) return true;
+  return false;
 }
 
 // Returns whether the finding is weak. Orders to ignore instructions, and frames, always count. Weak findings count
@@ -320,17 +356,16 @@ void InjectionScan::search(const Text& text) {
   Plain plain(text.bytes);
   std::string_view small = plain.text();
   std::vector<Place> places = places_in(small);
-  for (const Place& place : places) {
+  if (places.empty()) return;
+  Markup markup(small);
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Place& place = places[i];
     // More findings would tell the operator nothing new.
     if (found_.size() == kMost) return;
     // This place was judged already, when the window still had the text before it.
     if (!text.fixed && before_ > 0 && plain.origin(place.begin) < kBefore) continue;
-    bool hidden = text.fixed.has_value() || is_hidden(small, place.begin);
-    bool beside = std::ranges::any_of(places, [&](const Place& other) {
-      size_t apart = std::max(other.begin, place.begin) - std::min(other.begin, place.begin);
-      return other.what != place.what && apart < 600;
-    });
-    if (!hidden && is_weak(place.what) && !beside) continue;
+    bool hidden = text.fixed.has_value() || markup.hides(place.begin);
+    if (!hidden && is_weak(place.what) && !is_beside_another(places, i)) continue;
     Quoted quoted = hidden ? Quoted::no : quoting(small, place.begin, place.end);
     if (quoted == Quoted::perhaps && !text.at_end) undecided_ = true;
     if (quoted == Quoted::yes || (quoted == Quoted::perhaps && !text.at_end)) continue;
