@@ -124,7 +124,8 @@ TEST(ContentDecoder, DecodesManyMembersInOneCall) {
 
 TEST(ContentDecoder, BoundsWhatInnerCodingsTake) {
   std::string inner = gzipped("").substr(0, 10);
-  for (int letters = 0; letters < 3; ++letters) inner += empty_blocks(size_t{900} * 1024 / 59 * 2, "a");
+  std::string piece = empty_blocks(size_t{900} * 1024 / 59 * 2, "a");
+  for (int letters = 0; letters < 3; ++letters) inner += piece;
   std::string body = gzipped(gzipped(inner)), out;
   ASSERT_LT(body.size(), 1000u);
   auto decoder = *ContentDecoder::make("gzip, gzip, gzip");
@@ -132,7 +133,7 @@ TEST(ContentDecoder, BoundsWhatInnerCodingsTake) {
   EXPECT_EQ(decoder.next(in, out), ContentDecoder::Step::more);
   EXPECT_LE(decoder.moved(), ContentDecoder::kAtOnce + kMostOfStep);
   EXPECT_EQ(decoded("gzip, gzip, gzip", body), "bad");
-  EXPECT_EQ(decoded("gzip, gzip", gzipped(gzipped(std::string(64 << 20, 'a')))).size(), size_t{64} << 20);
+  EXPECT_EQ(decoded("gzip, gzip", gzipped(gzipped(std::string(16 << 20, 'a')))).size(), size_t{16} << 20);
 }
 
 }  // namespace

@@ -99,12 +99,13 @@ TEST(Packed, DecompressedTextSavesNoWork) {
 // The outer codings make much of a few bytes, and the inner one makes next to nothing of it.
 std::string nested(size_t letters) {
   std::string inner("\x1f\x8b\x08\0\0\0\0\0\0\3", 10);
-  for (; letters > 0; --letters) inner += empty_blocks(size_t{900} * 1024 / 59 * 2, "a");
+  static const std::string piece = empty_blocks(size_t{900} * 1024 / 59 * 2, "a");
+  for (; letters > 0; --letters) inner += piece;
   return gzipped(gzipped(inner));
 }
 
 TEST(Packed, AStreamDecodesABoundedPartOfInnerCodingsAtOnce) {
-  for (size_t letters : {1u, 20u}) {
+  for (size_t letters : {1u, 3u}) {
     std::string body = nested(letters), out;
     ASSERT_LT(body.size(), 2048u);
     Stream stream(&catalog(), OnFinding::block, "gzip, gzip, gzip");
