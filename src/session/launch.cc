@@ -73,7 +73,7 @@ class Launch {
   };
 
   Result<> progress(const std::string& step);
-  json labelled(const char* role) const;
+  Labels labelled(const char* role) const;
   std::string directory() const { return job_.directories.session(job_.plan.session); }
 
   void begin_independent_steps();
@@ -146,7 +146,7 @@ Result<> Launch::progress(const std::string& step) {
   return {};
 }
 
-json Launch::labelled(const char* role) const { return labels(job_.plan.session, owner_, directory(), role); }
+Labels Launch::labelled(const char* role) const { return labels(job_.plan.session, owner_, directory(), role); }
 
 // Starts the steps that need nothing from another step. The subnet is a guess, which creating the network confirms.
 // In the rare case that the guess was wrong, the agent's container is made again, because it contains the addresses.

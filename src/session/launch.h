@@ -5,8 +5,6 @@
 #include <memory>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "docker/engine.h"
 #include "pki/root.h"
 #include "session/box/network.h"

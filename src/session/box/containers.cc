@@ -30,7 +30,7 @@ constexpr int64_t kGuardMemory = 768 << 20;
 // dump or swap could put what it reads, including secrets, on the engine's disk, so it has none of them. `MemorySwap`
 // is the sum of memory and swap. Without it, the engine allows as much swap as memory. An engine on a kernel that does
 // not count swap ignores it with a warning.
-json guard_container(const std::string& image, const json& labels) {
+json guard_container(const std::string& image, const Labels& labels) {
   return {{"Image", image},
           {"Entrypoint", {"/guard"}},
           {"User", "65534:65534"},
@@ -66,7 +66,7 @@ json guard_endpoint(const Subnet& subnet) {
 }
 
 json offline_guard_container(const std::string& image, const std::string& network, const Subnet& subnet,
-                             const json& labels) {
+                             const Labels& labels) {
   json config = guard_container(image, labels);
   config["HostConfig"]["NetworkMode"] = network;
   config["NetworkingConfig"] = {{"EndpointsConfig", {{network, guard_endpoint(subnet)}}}};
@@ -78,7 +78,7 @@ json offline_guard_container(const std::string& image, const std::string& networ
 // inside helper writes to /run/bottle is in memory only. Without capabilities and with `no-new-privileges`, programs
 // with setuid bits in the image are ordinary programs. An image may name a `StopSignal` that only its own server
 // understands, or SIGKILL, which leaves no time to save work.
-json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const json& labels) {
+json agent_container(const Job& job, const Subnet& subnet, const std::string& host_address, const Labels& labels) {
   const auto& plan = job.plan;
   Names names(plan.session);
   std::string user = std::to_string(plan.uid) + ":" + std::to_string(plan.gid);

@@ -67,7 +67,7 @@ Subnet likely_subnet() {
 }
 
 // Twelve attempts in a range of 4080 subnets fail only if the range is nearly full, or if the engine refuses all of it.
-Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
+Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const Labels& labels,
                                      Subnet first) {
   Error last{Code::limit, "every subnet that bottle may use overlaps with a route of the host"};
   for (const char* base : kRanges) {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "docker/engine.h"
-#include "session/ledger/ledger.h"
+#include "session/ledger/names.h"
 
 namespace bottle::session {
 
@@ -25,7 +25,7 @@ Subnet likely_subnet();
 
 // Creates the session's internal network without a host address. Uses `first`, or another subnet if `first` collides
 // with sessions that start at the same time. Blocks.
-Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const nlohmann::json& labels,
+Result<Subnet> make_internal_network(docker::Engine& engine, const std::string& name, const Labels& labels,
                                      Subnet first);
 
 // Returns the gateway of the network that the engine describes. Fails unless that network, whoever made it, can serve

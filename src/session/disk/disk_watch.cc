@@ -88,7 +88,7 @@ bool limit_layer(json& container, const EngineStorage& storage, uint64_t limit, 
   return true;
 }
 
-DiskWatch::DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, json labels,
+DiskWatch::DiskWatch(docker::Engine& engine, const Job& job, std::vector<std::string> directories, Labels labels,
                      Clock clock)
     : engine_(engine),
       job_(job),

@@ -40,7 +40,7 @@ class DiskWatch {
   using Clock = std::function<DiskTrigger::Time()>;
   // Reads how full the disk is, so the agent must not run yet. `engine` and `job` must outlive this object. `labels`
   // are for the meter's container.
-  DiskWatch(docker::Engine& engine, const wire::Job& job, std::vector<std::string> directories, nlohmann::json labels,
+  DiskWatch(docker::Engine& engine, const wire::Job& job, std::vector<std::string> directories, Labels labels,
             Clock clock = std::chrono::steady_clock::now);
   // Returns why the agent must be stopped, or an empty string. Call it at least once per kPause while the agent runs.
   // Does not block.
@@ -64,7 +64,7 @@ class DiskWatch {
   docker::Engine& engine_;
   const wire::Job& job_;
   std::vector<std::string> directories_;
-  nlohmann::json labels_;
+  Labels labels_;
   Clock clock_;
   DiskTrigger trigger_;
   ClockSteps clock_steps_;

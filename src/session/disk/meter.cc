@@ -95,7 +95,7 @@ Result<std::set<std::string>> volumes_of(const json& agent) {
 
 }  // namespace
 
-Result<MeterContainer> meter_container(const json& agent, const json& labels, std::chrono::seconds behind) {
+Result<MeterContainer> meter_container(const json& agent, const Labels& labels, std::chrono::seconds behind) {
   auto since = parse_timestamp(text_of(member(agent, "State"), "StartedAt"));
   if (!since) return fail(Code::protocol, "the engine did not say when the agent's container started");
   auto volumes = TRY(volumes_of(agent));
@@ -137,7 +137,8 @@ Result<MeterContainer> meter_container(const json& agent, const json& labels, st
   return MeterContainer{std::move(config), !inside};
 }
 
-Result<Written> count_written(docker::Engine& engine, const Job& job, const json& labels, std::chrono::seconds behind) {
+Result<Written> count_written(docker::Engine& engine, const Job& job, const Labels& labels,
+                              std::chrono::seconds behind) {
   Names names(job.plan.session);
   json agent = TRY(engine.inspect_container(names.agent));
   auto meter = TRY(meter_container(agent, labels, behind));

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "docker/engine.h"
+#include "session/ledger/names.h"
 #include "wire/start/job.h"
 
 namespace bottle::session {
@@ -22,7 +23,7 @@ struct Written {
 // which the session's ledger must name. `behind` is how far the clock was set back since then, if it was
 // (ClockSteps::furthest_behind()). Blocks, for a minute at most. Uses an ordinary container with CPU and memory limits,
 // and removes it afterwards.
-Result<Written> count_written(docker::Engine& engine, const wire::Job& job, const nlohmann::json& labels,
+Result<Written> count_written(docker::Engine& engine, const wire::Job& job, const Labels& labels,
                               std::chrono::seconds behind);
 
 // Holds the description of the meter's container for the engine.
@@ -37,7 +38,7 @@ struct MeterContainer {
 // (`needs_layer`). If the clock was `behind`, files from so long before the start of the agent's container count as
 // well, which counts too much rather than too little. Fails with Code::protocol if the engine does not say when the
 // agent's container started, or what is mounted in it. Pure.
-Result<MeterContainer> meter_container(const nlohmann::json& agent, const nlohmann::json& labels,
+Result<MeterContainer> meter_container(const nlohmann::json& agent, const Labels& labels,
                                        std::chrono::seconds behind = {});
 
 }  // namespace bottle::session

@@ -71,8 +71,8 @@ Result<> BuildScratch::take(const std::string& archive) {
   TRY(write_grave(directories_, session_, engine_.socket(),
                   {{ThingKind::image, names_.unfinished}, {ThingKind::container, names_.build}}));
   std::vector<std::string> changes;
-  for (const auto& [key, value] : labels(session_, Owner::self(), "", "build").items())
-    changes.push_back("LABEL " + key + "=\"" + value.get<std::string>() + "\"");
+  for (const auto& [key, value] : labels(session_, Owner::self(), "", "build"))
+    changes.push_back("LABEL " + key + "=\"" + value + "\"");
   return noted(import_archive(engine_, archive, names_.unfinished, changes));
 }
 

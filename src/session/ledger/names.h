@@ -2,10 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "session/ledger/ledger.h"
 
@@ -46,11 +45,18 @@ struct Names {
   }
 };
 
+using Labels = std::map<std::string, std::string>;
+// Returns the value of a label, or an empty string.
+inline std::string value_of(const Labels& labels, const std::string& key) {
+  auto found = labels.find(key);
+  return found == labels.end() ? "" : found->second;
+}
+
 // Returns the labels for everything that a session makes. All of them are always set, so that labels from an image have
 // no effect. They tell other programs which session owns a thing. bottle trusts them only if one of its ledgers names
 // the thing too. `ledger` is the session's directory.
-inline nlohmann::json labels(const std::string& session, const Owner& owner, const std::string& ledger,
-                             const std::string& role) {
+inline Labels labels(const std::string& session, const Owner& owner, const std::string& ledger,
+                     const std::string& role) {
   return {{"bottle.session", session},
           {"bottle.owner", owner.to_label()},
           {"bottle.ledger", ledger},

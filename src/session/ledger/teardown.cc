@@ -33,9 +33,17 @@ std::string name_of(const nlohmann::json& item, ThingKind kind) {
   return name.starts_with("/") ? name.substr(1) : name;
 }
 
-bool carries(const nlohmann::json& labels, const Belongings& whose) {
-  return text_of(labels, "bottle.session") == whose.session &&
-         text_of(labels, "bottle.owner") == whose.owner.to_label();
+// Returns the labels in an engine's answer whose values are text.
+Labels as_labels(const nlohmann::json& answer) {
+  Labels labels;
+  for (const auto& [key, value] : answer.items())
+    if (value.is_string()) labels[key] = value.get<std::string>();
+  return labels;
+}
+
+bool carries(const Labels& labels, const Belongings& whose) {
+  return value_of(labels, "bottle.session") == whose.session &&
+         value_of(labels, "bottle.owner") == whose.owner.to_label();
 }
 
 // Returns whether the engine lists nothing more of the session. An image may have been made from the agent's container
@@ -68,7 +76,7 @@ Result<std::vector<Labeled>> list_labeled(docker::Engine& engine, ThingKind kind
   std::vector<Labeled> all;
   // The engine's words for lists are plurals.
   for (const auto& item : TRY(engine.list_by_label(word_of(kind) + "s", label)))
-    all.push_back({{kind, name_of(item, kind)}, member(item, "Labels")});
+    all.push_back({{kind, name_of(item, kind)}, as_labels(member(item, "Labels"))});
   return all;
 }
 
@@ -93,10 +101,11 @@ Result<std::optional<std::string>> find_own(docker::Engine& engine, const Belong
   if (!found && found.error().code == Code::not_found) return std::nullopt;
   if (!found) return std::unexpected(std::move(found.error()));
   bool configured = thing.kind == ThingKind::container || thing.kind == ThingKind::image;
-  const auto& labels = member(configured ? member(*found, "Config") : *found, "Labels");
+  const auto& answer = member(configured ? member(*found, "Config") : *found, "Labels");
+  Labels labels = as_labels(answer);
   if (carries(labels, whose)) return text_of(*found, "Id", thing.name);                         // volumes have no id
-  if (whose.cut_short && thing.kind == ThingKind::volume && labels.empty()) return thing.name;  // null or {}
-  if (Owner::from_label(text_of(labels, "bottle.owner"))) return std::nullopt;  // it belongs to another session
+  if (whose.cut_short && thing.kind == ThingKind::volume && answer.empty()) return thing.name;  // null or {}
+  if (Owner::from_label(value_of(labels, "bottle.owner"))) return std::nullopt;  // it belongs to another session
   return fail(Code::conflict, "it does not carry the labels of session " + whose.session + " and was left alone",
               "if it is yours, remove it with the engine's own command");
 }

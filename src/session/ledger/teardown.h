@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "docker/engine.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/names.h"
 #include "wire/result.h"
 
 namespace bottle::session {
@@ -35,7 +36,7 @@ struct TornDown {
 // A thing on the engine that has a certain label.
 struct Labeled {
   Thing thing;
-  nlohmann::json labels;
+  Labels labels;  // without those whose values are not text
 };
 // Lists the things of a kind that have the label `label`, which is `key` or `key=value`. Blocks.
 Result<std::vector<Labeled>> list_labeled(docker::Engine& engine, ThingKind kind, const std::string& label);

@@ -108,10 +108,10 @@ Result<std::vector<Unrecorded>> find_unrecorded(const Directories& directories, 
   std::vector<Unrecorded> all;
   for (ThingKind kind : {ThingKind::container, ThingKind::network, ThingKind::volume}) {
     for (const auto& [thing, labels] : TRY(list_labeled(engine, kind, "bottle.session"))) {
-      auto owner = Owner::from_label(text_of(labels, "bottle.owner"));
+      auto owner = Owner::from_label(value_of(labels, "bottle.owner"));
       // Another user's session, or one that runs with its state in another directory, is left alone.
       if (!owner || owner->uid != ::getuid() || !owner->is_gone()) continue;
-      Unrecorded found{thing, text_of(labels, "bottle.session"), *owner, text_of(labels, "bottle.ledger")};
+      Unrecorded found{thing, value_of(labels, "bottle.session"), *owner, value_of(labels, "bottle.ledger")};
       if (is_recorded(directories, found.session, found.thing)) continue;
       if (!is_session_name(found.session) || !Names(found.session).has(found.thing))
         found.spared = "no session makes that name";
