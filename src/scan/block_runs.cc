@@ -426,10 +426,13 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
   result_.decoded += text.size();
   result_.unpacked += text.size();
   // Decompressed text adds to the budget as the block does, because it may be much longer than the bytes that it came
-  // from.
-  most_work_ += text.size() * Detector::kMostWork;
+  // from. The bytes of the block itself add to it as well, each once, because opening many small pieces costs more than
+  // their text brings.
+  size_t packed = outer.depth > 0 ? 0 : end - std::min(end, std::max(begin, outer.packed_end));
+  outer.packed_end = std::max(outer.packed_end, end);
+  most_work_ += text.size() * Detector::kMostWork + packed * Detector::kMostPackedWork;
   if (catalog_.is_steady_) {
-    size_t more = text.size() * Detector::kSteadyWork * (is_thorough_ ? 2 : 1);
+    size_t more = (text.size() * Detector::kSteadyWork + packed * Detector::kSteadyPackedWork) * (is_thorough_ ? 2 : 1);
     steady_work_ += more;
     lent_ += more;
   }
@@ -447,7 +450,7 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
 // is found as it is.
 void BlockScan::scan_zip_entries(const View& view) {
   constexpr size_t kHeader = 30, kMethod = 8, kNameSize = 26, kExtraSize = 28, kDeflated = 8;
-  constexpr size_t kEmpty = 2;  // the deflated form of an empty file, as packages of Python have in each directory
+  constexpr size_t kTiny = 16;  // the deflated form of a file of some bytes has fewer
   // The search looks for the second half of the magic number, because it is rarer than the first half.
   constexpr std::string_view kMark = "PK\3\4", kEnd = "\3\4";
   auto number = [&](size_t at) {
@@ -468,7 +471,7 @@ void BlockScan::scan_zip_entries(const View& view) {
     size_t used = 0;
     std::string text = decompress(Compression::deflate, packed, Detector::kMostUnpacked, used);
     if (text.size() >= 8) scan_unpacked(view, text, begin, data + used, "zip");
-    else if (used > kEmpty) --marks_left_;
+    else if (used > kTiny) --marks_left_;
   }
 }
 

@@ -65,6 +65,7 @@ struct View {
   const std::vector<uint32_t>* pluses = nullptr;   // the spaces that are '+' in another view, which was scanned
   bool by_chance = false;                          // most of it can be text only by chance
   bool joined = false;                             // assembled from pieces of `outer`
+  mutable size_t packed_end = 0;                   // compressed bytes before this have added to the allowance of work
   mutable size_t dump_end = 0;                     // where the last dump that was scanned ends in the text
   mutable size_t searched_for_dump = 0;            // lines before this were searched for the beginning of a dump
   mutable Decoded dump;                            // what it decodes to

@@ -77,10 +77,46 @@ TEST(Packed, BoundsTheWorkOfHeadersThatAreThemselvesPacked) {
 }
 
 TEST(Packed, ManyEntriesOfZipFilesWithoutOutputMakeTheScanIncomplete) {
-  std::string entry = zip_entries(1, empty_blocks(2)), empty = zip_entries(1, std::string("\3\0", 2));
+  std::string entry = zip_entries(1, empty_blocks(2));
   EXPECT_TRUE(Detector(&catalog()).scan(many(entry, entry.size() * (Detector::kMostMarks + 1))).incomplete);
-  EXPECT_FALSE(Detector(&catalog()).scan(many(empty, empty.size() * (Detector::kMostMarks + 1))).incomplete)
-      << "files without content";
+  for (const char* content : {"", "3\n", "0.12.1\n"}) {
+    std::string tiny = zip_entry("a", content);
+    EXPECT_FALSE(Detector(&catalog()).scan(many(tiny, tiny.size() * (Detector::kMostMarks + 1))).incomplete) << content;
+  }
+}
+
+// Returns about `size` bytes of pieces that `pack` makes of different short texts, as one uploads them in many files.
+template <typename F>
+std::string packed_pieces(size_t size, F pack) {
+  static constexpr std::string_view kWords[] = {"fix",    "tests",  "for",    "parser", "remove", "unused",
+                                                "cache",  "update", "build",  "paths",  "when",   "server",
+                                                "answer", "early",  "config", "reader"};
+  uint32_t state = 1;
+  auto next = [&](uint32_t below) { return (state = state * 1664525 + 1013904223) % 65521 % below; };
+  std::string out;
+  while (out.size() < size) {
+    std::string text = "tree ";
+    for (int i = 0; i < 40; ++i) text += "0123456789abcdef"[next(16)];
+    text += "\nauthor A U Thor <author@example.org> " + std::to_string(1700000000 + next(65000)) + " +0000\n\n";
+    for (int i = 0; i < 5; ++i) (text += kWords[next(16)]) += i < 4 ? ' ' : '\n';
+    out += pack(text);
+  }
+  return out;
+}
+
+TEST(Packed, ManySmallPiecesWithTextAreScannedWhole) {
+  const std::pair<const char*, std::string (*)(const std::string&)> kKinds[] = {
+      {"objects of git", [](const std::string& text) { return "\x9e\x0b" + deflated(text, 15); }},
+      {"files of a zip", [](const std::string& text) { return zip_entry("labels/000001.json", text); }},
+      {"members of gzip", [](const std::string& text) { return gzipped(text); }},
+      {"frames of zstd", [](const std::string& text) { return zstd(text); }}};
+  for (const auto& [kind, pack] : kKinds) {
+    std::string block = packed_pieces(32 * 1024, pack);
+    auto result = Detector(&catalog()).scan(block);
+    EXPECT_FALSE(result.incomplete) << kind << ": " << result.work << " units";
+    std::string secret = pack("the value is " + std::string(kKnown) + " and this is not all of it");
+    EXPECT_EQ(Detector(&catalog()).scan(block + secret).findings.size(), 1u) << kind;
+  }
 }
 
 // Decompressed text may use its own allowance of work, but does not fill the reserve.
