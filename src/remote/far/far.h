@@ -15,7 +15,9 @@
 
 #include "base/error.h"
 #include "base/files/directories.h"
+#include "docker/client/http_engine.h"
 #include "docker/engine.h"
+#include "session/ledger/ledger.h"
 #include "wire/start/hello.h"
 
 namespace bottle::remote {
@@ -26,12 +28,16 @@ struct FarWorld {
   // The error says why there is no engine.
   Result<std::string> engine_socket = fail(Code::unavailable, "nothing has looked for an engine yet");
   std::string path_to_self;
+  docker::Connect connect = docker::connect;
   // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock).
   std::optional<double> engine_at = {};
 };
 
 // Connects to the engine. Blocks. The error says why there is none.
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
+// Connects to the engine that a session's ledger names, and fails if another one answers there. A machine may have
+// several, and the one that this command found may know nothing of the session. Blocks.
+Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const session::LedgerView& session);
 
 // Asks the engine for its description of itself. This is the engine's slowest answer, so it is asked first, and only
 // once. `world` must outlive the result.

@@ -4,13 +4,20 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+
 #include <filesystem>
+#include <map>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
+#include "docker/fake/fake_engine.h"
+#include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/names.h"
 #include "session/ledger/scratch_test.h"
+#include "transfer/delivery.h"
 
 namespace bottle::remote {
 namespace {
@@ -83,6 +90,96 @@ TEST_F(Far, ASessionCountsAsStoppedOnlyIfNothingSupervisesIt) {
   std::string ledger = world_.directories.sessions + "/nightly/ledger";
   std::filesystem::permissions(ledger, std::filesystem::perms::others_write, std::filesystem::perm_options::add);
   EXPECT_NE(far({"stop", "nightly", "0b"}), 0) << "it is not known whether there is one";
+}
+
+// A machine with two engines, of which the session ran on the first. Today, `bottle far` finds the second.
+class FarEngines : public Far {
+ protected:
+  static constexpr const char* kFirst = "/run/first.sock";
+  FarEngines() {
+    world_.engine_socket = "/run/second.sock";
+    world_.connect = [this](const docker::Endpoint& endpoint) -> Result<std::unique_ptr<docker::Engine>> {
+      if (endpoint.socket != kFirst) return second_.connect();
+      if (!first_answers_) return fail(Code::unavailable, "no engine answers on " + endpoint.socket);
+      return first_.connect();
+    };
+    session_ = scratch_.dead("nightly", {R"({"id":"0b"})", std::string(R"({"engine":")") + kFirst + R"("})",
+                                         R"({"make":[{"kind":"container","name":"bottle-nightly-agent"}]})"});
+    first_.with_world([&](docker::FakeWorld& world) {
+      world.add_image("image");
+      auto owner = session::read_ledger(world_.directories, "nightly")->owner;
+      auto made = world.create_container(
+          "bottle-nightly-agent",
+          {{"Image", "image"}, {"Labels", session::labels("nightly", owner, session_, "agent")}});
+      ASSERT_TRUE(made) << made.error().what;
+      world.put(**world.container(*made), "/workspace/made.txt", {.text = std::make_shared<std::string>("the work")});
+    });
+  }
+  void note(const std::string& record) const {
+    std::string ledger = session_ + "/ledger";
+    ASSERT_TRUE(write_file_atomically(ledger, *read_file(ledger) + record + "\n"));
+  }
+  // Notes that the session has work.
+  void hold_work() const {
+    note(R"({"work":{"source":"/home/me/app","workdir":"/workspace","base":"","results":")" + results() +
+         R"(","far":true}})");
+  }
+  // Runs `far fetch`, and returns what it delivers, by name.
+  std::map<std::string, std::string> fetched(const std::string& verb = "fetch") {
+    testing::internal::CaptureStdout();
+    int status = far({verb, "nightly", "0b"});
+    std::string path = scratch_.path + "/delivery";
+    EXPECT_TRUE(write_file_atomically(path, testing::internal::GetCapturedStdout()));
+    EXPECT_EQ(status, 0);
+    std::map<std::string, std::string> archives;
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    auto read = transfer::read_delivery(
+        fd.get(),
+        [&](const std::string& name, const Source& source) -> Result<> {
+          char buffer[4096];
+          std::string& text = archives[name];
+          while (size_t n = TRY(source(buffer, sizeof buffer))) text.append(buffer, n);
+          return {};
+        },
+        1000);
+    EXPECT_TRUE(read) << read.error().what;
+    return archives;
+  }
+  bool has_container() {
+    return first_.with_world(
+        [](docker::FakeWorld& world) { return world.containers.contains("bottle-nightly-agent"); });
+  }
+
+  docker::FakeDocker first_, second_;
+  bool first_answers_ = true;
+  std::string session_;
+};
+
+TEST_F(FarEngines, WorkIsFetchedFromTheEngineThatTheLedgerNames) {
+  hold_work();
+  auto archives = fetched();
+  EXPECT_NE(archives[session::kArchive].find("the work"), std::string::npos);
+  EXPECT_NE(fetched("checkpoint")[session::kArchive].find("the work"), std::string::npos);
+}
+
+// The other engine would say that there is no container, which is no reason to think that there is no work.
+TEST_F(FarEngines, WorkIsHeldWhileTheEngineThatTheLedgerNamesIsSilent) {
+  hold_work();
+  first_answers_ = false;
+  auto archives = fetched();
+  EXPECT_FALSE(archives.contains(session::kArchive));
+  EXPECT_NE(archives[transfer::kHeld].find("no engine answers"), std::string::npos) << archives[transfer::kHeld];
+  EXPECT_NE(far({"checkpoint", "nightly", "0b"}), 0);
+}
+
+TEST_F(FarEngines, ASessionIsForgottenOnTheEngineThatTheLedgerNames) {
+  first_answers_ = false;
+  EXPECT_NE(far({"forget", "nightly", "0b"}), 0);
+  EXPECT_TRUE(std::filesystem::exists(session_ + "/ledger")) << "the container is still there";
+  first_answers_ = true;
+  EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
+  EXPECT_FALSE(has_container());
+  EXPECT_FALSE(std::filesystem::exists(session_));
 }
 
 TEST_F(Far, AMachineThatMayNotRunItSaysWhyInPlaceOfAHello) {

@@ -16,9 +16,9 @@
 #include "base/ids.h"
 #include "base/os/process.h"
 #include "docker/answers.h"
-#include "docker/client/http_engine.h"
 #include "remote/far/far.h"
 #include "session/box/host_routes.h"
+#include "session/collect/reach_work.h"
 #include "session/images/own_images.h"
 
 namespace bottle::remote {
@@ -96,7 +96,13 @@ std::string roots_path(const FarWorld& world) {
 }
 
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world) {
-  return docker::connect({TRY(world.engine_socket), "the remote machine"});
+  return world.connect({TRY(world.engine_socket), "the remote machine"});
+}
+
+Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const session::LedgerView& session) {
+  // A session without an engine in its ledger has made nothing yet.
+  if (session.engine.empty()) return engine_of(world);
+  return session::reach_engine(session, world.connect);
 }
 
 EngineInfo ask_info(const FarWorld& world) {

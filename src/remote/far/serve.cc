@@ -9,7 +9,6 @@
 #include "base/ids.h"
 #include "base/os/poller.h"
 #include "base/unique_fd.h"
-#include "docker/client/http_engine.h"
 #include "remote/far/verbs.h"
 #include "session/box/runtime_trial.h"
 #include "session/console/output_log.h"
@@ -84,8 +83,7 @@ Result<> find_roots(const FarWorld& world, Job& job) {
 void sweep_left(const FarWorld& world, const std::string& session = {}) {
   auto orphans = find_orphans(world.directories);
   if (!session.empty()) std::erase_if(orphans, [&](const auto& each) { return each.session != session; });
-  if (orphans.empty() || !engine_of(world)) return;
-  sweep(world.directories, orphans, docker::connect);
+  sweep(world.directories, orphans, world.connect);
 }
 
 // Sweeps the session of an attach. Sends frames meanwhile, because the near side assumes that a silent connection is
@@ -110,7 +108,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
   job.engine = TRY(world.engine_socket);
   // Without the engine's description, the launch itself finds out that the engine does not answer.
   if (info.is_object()) {
-    auto engine = TRY(docker::connect({job.engine, "the remote machine"}));
+    auto engine = TRY(world.connect({job.engine, "the remote machine"}));
     TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {

@@ -59,7 +59,7 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   if (view && view->id != which.id) return nullptr;
   if (!view && view.error().code == Code::not_found) return nullptr;
   if (!view) return std::unexpected(std::move(view.error()));
-  auto engine = engine_of(world);
+  auto engine = engine_of(world, *view);
   auto found = [&]() -> Result<std::optional<std::string>> {
     if (!engine) return std::unexpected(engine.error());
     session::Belongings whose = session::belongings_of(session, *view);
@@ -140,8 +140,9 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
 }
 
 Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known) {
-  if (!TRY(is_there(world, which))) return fail(Code::not_found, "there is no session " + which.name + " with this id");
-  auto engine = TRY(engine_of(world));
+  auto view = TRY(read_ledger(world.directories, which.name));
+  if (view.id != which.id) return fail(Code::not_found, "there is no session " + which.name + " with this id");
+  auto engine = TRY(engine_of(world, view));
   std::string container = Names(which.name).agent;
   auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };
   // Reads the workspace twice: an engine's archive cannot be kept in memory, and most checkpoints find nothing new. If
@@ -179,7 +180,7 @@ Result<> forget(const FarWorld& world, const SessionId& which) {
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (view && view->id == which.id) {
-    auto engine = TRY(engine_of(world));
+    auto engine = TRY(engine_of(world, *view));
     // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
     // have died at any point.
     wire::Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});

@@ -135,32 +135,37 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
   // If the work is held or cannot be written, a new connection does not help.
   bool reconnecting_helps = true;
-  auto back = [&]() -> Result<wire::WorkResult> {
+  auto here = [&]() -> Result<> {
     FarSide side = side_ ? *side_ : TRY(reach_again());
     auto fetched =
         TRY(fetcher.fetch(side, is_gone, [&](const std::string& line) { clients_.event(wire::Step{line}); }));
     // The steps that follow use this connection, too.
     side_ = std::move(side);
-    if (auto* work = std::get_if<wire::WorkResult>(&fetched)) return std::move(*work);
     reconnecting_helps = false;
-    return fail(Code::unavailable, std::get<Held>(fetched).why);
+    if (auto* held = std::get_if<Held>(&fetched)) return fail(Code::unavailable, std::move(held->why));
+    return keep(std::move(std::get<wire::WorkResult>(fetched)));
   }();
-  if (back) {
-    back_ = std::move(*back);
+  if (here) return input::Fetched{};
+  fetch_error_ = here.error().what;
+  return input::FetchFailed{.held = !reconnecting_helps, .vm_gone = is_gone(), .error = std::move(here.error())};
+}
+
+// Takes what the machine sent as the work, and writes the result with it. Fails if the work must stay on the machine.
+Result<> Conclusion::keep(wire::WorkResult work) {
+  if (work.text.empty() && work.archive.empty() && !work.sorted) {
     // An earlier near side may have brought the work home and died before the ledger said so.
-    auto before = came_before();
-    bool is_nothing = back_->text.empty() && back_->archive.empty() && !back_->sorted;
-    if (is_nothing && before) back_ = std::move(before);
-    else if (is_nothing && job_.plan.workspace_mode != manifest::WorkspaceMode::none) back_ = nothing_came();
-    // The machine forgets the session next. From then on, only this file says what came home and what to look at.
-    auto saved = session::write_result(results(), partial_result());
-    if (saved) return input::Fetched{};
-    back_.reset();
-    back = std::unexpected(std::move(saved.error()).during("writing what came home"));
-    reconnecting_helps = false;
+    if (auto before = came_before()) work = std::move(*before);
+    // It said at the end of the session that it holds the work. Whatever the reason is that it sends none, for example
+    // that it looked for it in the wrong place, nothing says that the work is gone.
+    else if (far_result_ && far_result_->back && far_result_->back->held)
+      return fail(Code::unavailable, "the machine holds the work, but has sent none: " + far_result_->back->error);
+    else if (job_.plan.workspace_mode != manifest::WorkspaceMode::none) work = nothing_came();
   }
-  fetch_error_ = back.error().what;
-  return input::FetchFailed{.held = !reconnecting_helps, .vm_gone = is_gone(), .error = std::move(back.error())};
+  back_ = std::move(work);
+  // The machine forgets the session next. From then on, only this file says what came home and what to look at.
+  auto saved = session::write_result(results(), partial_result());
+  if (!saved) back_.reset();
+  return during("writing what came home", std::move(saved));
 }
 
 // Says what is lost if the machine has no workspace of a session to which one was sent. A session that failed may never

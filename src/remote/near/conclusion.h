@@ -74,6 +74,7 @@ class Conclusion {
 
  private:
   bool is_home() const { return back_.has_value(); }
+  Result<> keep(wire::WorkResult work);
   wire::WorkResult nothing_came() const;
   wire::WorkResult back() const;
   Result<FarSide> reach_again();

@@ -342,6 +342,31 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   EXPECT_LT(fetch().error.what.size(), 1000u);
 }
 
+// Otherwise, a machine that looks for the work in the wrong place would be told to forget it.
+TEST_F(Vms, HeldWorkIsNotLostBecauseAMachineSendsNothing) {
+  ssh::StandIn ssh;
+  std::string delivery;
+  ASSERT_TRUE(transfer::DeliveryWriter(sink_to(delivery)).finish());
+  ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery));
+  ssh.does("exit 0", "cat " + root_ + "/delivery");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
+  wire::SessionResult far{.session = "one"};
+  auto fetch = [&] {
+    WorkFetcher fetcher(job_, "");
+    return Conclusion(job_, record, clients, &*side, far).fetch({}, fetcher);
+  };
+  far.back = wire::WorkResult{.error = "no engine answered", .held = true};
+  auto input = fetch();
+  ASSERT_TRUE(std::holds_alternative<input::FetchFailed>(input));
+  EXPECT_TRUE(std::get<input::FetchFailed>(input).held);
+  EXPECT_NE(std::get<input::FetchFailed>(input).error.what.find("no engine answered"), std::string::npos);
+  far.back = wire::WorkResult();
+  EXPECT_TRUE(std::holds_alternative<input::Fetched>(fetch())) << "there was nothing to hold";
+}
+
 // If any other answer counted, the work of an agent that still runs would be fetched, and its machine would be told to
 // forget the session.
 TEST_F(Vms, AnAgentCountsAsStoppedOnlyIfItsMachineSaysSo) {
