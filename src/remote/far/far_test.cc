@@ -172,6 +172,24 @@ TEST_F(FarEngines, WorkIsHeldWhileTheEngineThatTheLedgerNamesIsSilent) {
   EXPECT_NE(far({"checkpoint", "nightly", "0b"}), 0);
 }
 
+// Otherwise, the near side would conclude that there is none, and would let this machine forget it.
+TEST_F(FarEngines, WorkThatAnotherProcessSavesDuringTheFetchIsSent) {
+  hold_work();
+  end_session("0b");
+  std::string archive = results() + "/workspace.tar", part = archive + ".part";
+  std::filesystem::rename(archive, part);
+  bool is_asked = false;
+  first_.set_fault([&](const docker::FakeCall&) {
+    if (std::exchange(is_asked, true)) return docker::Fault::none;
+    std::filesystem::rename(part, archive);
+    first_.with_world([](docker::FakeWorld& world) { (void)world.remove_container("bottle-nightly-agent"); });
+    std::filesystem::remove_all(session_);
+    return docker::Fault::none;
+  });
+  EXPECT_EQ(fetched()[session::kArchive], "the work");
+  EXPECT_TRUE(is_asked);
+}
+
 TEST_F(FarEngines, ASessionIsForgottenOnTheEngineThatTheLedgerNames) {
   first_answers_ = false;
   EXPECT_NE(far({"forget", "nightly", "0b"}), 0);

@@ -79,6 +79,49 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   return std::unexpected(std::move(container.error()));
 }
 
+UniqueFd open_result(const std::string& results, const std::string& name) {
+  return UniqueFd(::open((results + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+Result<> send(DeliveryWriter& writer, const std::string& name, int fd) {
+  TRY(writer.begin(name));
+  char buffer[256 << 10];
+  while (size_t n = TRY(read_some(fd, buffer, "reading " + name))) TRY(writer.data({buffer, n}));
+  return writer.end_archive();
+}
+
+// Sends one of the results. Returns whether it exists. Any error may hide work, which the near side would not fetch,
+// but would let this machine forget.
+Result<bool> send_result(DeliveryWriter& writer, const std::string& results, const std::string& name) {
+  UniqueFd fd = open_result(results, name);
+  if (!fd && errno == ENOENT) return false;
+  if (!fd) return fail_errno("opening " + name);
+  TRY(send(writer, name, fd.get()));
+  return true;
+}
+
+// Sends the work of a session whose results have none: this machine's disk was full, or its engine did not answer, so
+// that it is still in its container.
+Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const SessionId& which) {
+  auto there = in_container(world, which);
+  if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
+    TRY(writer.begin(kHeld));
+    TRY(writer.data(there.error().what));
+    return writer.end_archive();
+  }
+  if (*there) {
+    TRY(writer.begin(session::kArchive));
+    TRY((*there)->get_archive(Names(which.name).agent, "/workspace",
+                              [&](std::string_view bytes) { return writer.data(bytes); }));
+    return writer.end_archive();
+  }
+  // Another process may have saved it since. Whoever does that removes the container and the record only when the
+  // archive is among the results.
+  std::string results = world.directories.results_of(which.name);
+  if (are_results_of(results, which.id)) (void)TRY(send_result(writer, results, session::kArchive));
+  return {};
+}
+
 }  // namespace
 
 Result<> deliver(const FarWorld& world, const SessionId& which) {
@@ -106,36 +149,11 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
   if (!is_own && ::access(directory.c_str(), F_OK) == 0)
     return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
-  bool saved = false;
-  std::vector<std::string> names = {session::kResult, session::kAudit, session::kArchive};
+  for (const char* name : {session::kResult, session::kAudit}) (void)TRY(send_result(writer, directory, name));
+  if (!TRY(send_result(writer, directory, session::kArchive))) TRY(send_unsaved(writer, world, which));
   // A transcript that cannot be read must not keep the work from coming home.
   for (const auto& name : names_in(directory + "/transcript").value_or(std::vector<std::string>()))
-    names.push_back("transcript/" + name);
-  for (const auto& name : names) {
-    UniqueFd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
-    // Any other error may hide work. The near side would not fetch that work, but would let this machine forget it.
-    if (!fd && errno != ENOENT && !name.starts_with("transcript/")) return fail_errno("opening " + name);
-    if (!fd) continue;
-    saved |= name == session::kArchive;
-    TRY(writer.begin(name));
-    char buffer[256 << 10];
-    while (size_t n = TRY(read_some(fd.get(), buffer, "reading " + name))) TRY(writer.data({buffer, n}));
-    TRY(writer.end_archive());
-  }
-  // This machine's disk was full, or its engine did not answer. The work is then still in its container.
-  if (!saved) {
-    auto there = in_container(world, which);
-    if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
-      TRY(writer.begin(kHeld));
-      TRY(writer.data(there.error().what));
-      TRY(writer.end_archive());
-    } else if (*there) {
-      TRY(writer.begin(session::kArchive));
-      TRY((*there)->get_archive(Names(session).agent, "/workspace",
-                                [&](std::string_view bytes) { return writer.data(bytes); }));
-      TRY(writer.end_archive());
-    }
-  }
+    if (UniqueFd fd = open_result(directory, "transcript/" + name)) TRY(send(writer, "transcript/" + name, fd.get()));
   return writer.finish();
 }
 
