@@ -25,14 +25,11 @@ namespace {
 // Asks the session to stop, and waits for its end. Succeeds if the session has ended, or if its supervisor is dead,
 // because `fetch` ends an agent without a supervisor.
 Result<> stop(const FarWorld& world, const SessionId& which) {
-  if (!TRY(is_there(world, which))) return {};
-  auto connected = connect_to_session(world, which);
-  if (!connected && (connected.error().code == Code::not_found || connected.error().code == Code::unavailable))
-    return {};
-  UniqueFd fd = TRY(std::move(connected));
-  TRY(send_frame(fd.get(), FrameType::stop, ""));
+  auto supervisor = TRY(find_supervisor(world, which));
+  if (!supervisor) return {};
+  TRY(send_frame(supervisor->get(), FrameType::stop, ""));
   for (FrameReader reader;;) {
-    auto frames = reader.read(fd.get());
+    auto frames = reader.read(supervisor->get());
     // The supervisor closes the socket when everything is over.
     if (!frames) return {};
     for (const auto& frame : *frames)
@@ -42,11 +39,12 @@ Result<> stop(const FarWorld& world, const SessionId& which) {
 
 // Connects the operator's terminal, which comes through mosh and not over a channel, like any other client.
 Result<> attach(const FarWorld& world, const SessionId& which) {
-  UniqueFd fd = TRY(connect_to_session(world, which));
-  TRY(send_frame(fd.get(), FrameType::attach, wire::encode(wire::Attach{})));
+  auto supervisor = TRY(find_supervisor(world, which));
+  if (!supervisor) return fail(Code::not_found, "there is no session " + which.name + " with this id that runs");
+  TRY(send_frame(supervisor->get(), FrameType::attach, wire::encode(wire::Attach{})));
   ClientOptions options;
   options.input = ClientOptions::Input::terminal;
-  (void)TRY(session::follow(fd.get(), options));
+  (void)TRY(session::follow(supervisor->get(), options));
   return {};
 }
 
@@ -71,7 +69,8 @@ constexpr Verb kVerbs[] = {
     {"fetch", true, [](const FarWorld& world, const Words& words) { return fetch(world, words.session()); }},
     {"checkpoint", true,
      [](const FarWorld& world, const Words& words) { return checkpoint(world, words.session(), words.third); }},
-    {"forget", true, [](const FarWorld& world, const Words& words) { return forget(world, words.session()); }},
+    {"forget", true,
+     [](const FarWorld& world, const Words& words) { return forget(world, words.session(), words.third == "home"); }},
     {"stop", true, [](const FarWorld& world, const Words& words) { return stop(world, words.session()); }},
 };
 

@@ -6,6 +6,7 @@
 // the hello, and the agent does not run before that. The other verbs move archives, each in a separate command.
 #pragma once
 
+#include <chrono>
 #include <future>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ struct FarWorld {
   Result<std::string> engine_socket = fail(Code::unavailable, "nothing has looked for an engine yet");
   std::string path_to_self;
   docker::Connect connect = docker::connect;
+  // How long a supervisor that lives may not listen, because it begins or ends.
+  std::chrono::milliseconds supervisor_patience{5000};
   // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock).
   std::optional<double> engine_at = {};
 };
@@ -52,7 +55,7 @@ Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info);
 std::string roots_path(const FarWorld& world);
 
 // Runs `bottle far` with these words: serve [await-engine] | warm offline|online | attach SESSION ID (on a terminal) |
-// deliver SESSION ID | fetch SESSION ID | forget SESSION ID | checkpoint SESSION ID [HASH] | layers | load |
+// deliver SESSION ID | fetch SESSION ID | forget SESSION ID [home] | checkpoint SESSION ID [HASH] | layers | load |
 // stop SESSION ID. ID is wire::Job::id: a session of the same name with another id belongs to another near side, and
 // is left alone. Returns the exit status. Errors go to stderr, except those of `serve`, which go to stdout.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);

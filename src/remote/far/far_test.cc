@@ -18,8 +18,13 @@
 #include "session/ledger/names.h"
 #include "session/ledger/scratch_test.h"
 #include "transfer/delivery.h"
+#include "wire/frames/frames.h"
+#include "wire/request.h"
 
 namespace bottle::remote {
+
+using wire::FrameType;
+
 namespace {
 
 class Far : public ::testing::Test {
@@ -36,6 +41,23 @@ class Far : public ::testing::Test {
   }
   bool has_work() const { return std::filesystem::exists(results() + "/workspace.tar"); }
   int far(const std::vector<std::string>& words) { return far_main(world_, words); }
+  // Attaches as a near side does that has lost its connection, and returns the last frame of the answer.
+  wire::Frame attached(const std::string& id) {
+    int ends[2];
+    EXPECT_EQ(::pipe(ends), 0);
+    UniqueFd from(ends[0]), to(ends[1]), stdin_before(::dup(0));
+    EXPECT_TRUE(wire::send_frame(to.get(), FrameType::attach, wire::encode(wire::Attach{"nightly", 0, id})));
+    ::dup2(from.get(), 0);
+    testing::internal::CaptureStdout();
+    far({"serve"});
+    std::string said = testing::internal::GetCapturedStdout();
+    ::dup2(stdin_before.get(), 0);
+    wire::FrameReader reader;
+    reader.feed(std::string_view(said).substr(said.find('\n') + 1));  // after the hello
+    wire::Frame last{};
+    while (auto frame = reader.next()) last = std::move(*frame);
+    return last;
+  }
 
   session::Scratch scratch_;
   FarWorld world_;
@@ -76,6 +98,33 @@ TEST_F(Far, StopsAndReadsOnlyTheSameSession) {
   for (const char* verb : {"attach", "checkpoint"}) EXPECT_NE(far({verb, "nightly", "0a"}), 0) << verb;
   EXPECT_EQ(far({"stop", "nightly", "0a"}), 0) << "it has ended";
   EXPECT_FALSE(wait_readable(listener->get(), 0)) << "nothing has connected to the other session";
+}
+
+// The near side takes one of these answers for the end of the agent and the other one for proof that there is no work.
+TEST_F(Far, AnAttachIsAnsweredOnlyWithWhatIsKnown) {
+  auto unknown = attached("0b");
+  EXPECT_EQ(unknown.type, FrameType::failure);
+  EXPECT_NE(unknown.bytes.find("not_found"), std::string::npos) << unknown.bytes;
+  end_session("0b");
+  EXPECT_EQ(attached("0b").type, FrameType::result) << "its supervisor has died";
+  std::string id = results() + "/id";
+  std::filesystem::remove(id);
+  ASSERT_TRUE(make_directories(id));
+  auto unreadable = attached("0b");
+  EXPECT_EQ(unreadable.type, FrameType::failure);
+  EXPECT_NE(unreadable.bytes.find("unavailable"), std::string::npos) << unreadable.bytes;
+}
+
+TEST_F(Far, AnAgentWhoseSupervisorDoesNotListenHasNotEnded) {
+  world_.supervisor_patience = std::chrono::milliseconds(10);
+  end_session("0b");
+  auto ledger = session::Ledger::create(world_.directories.session("nightly"), session::Owner::self(), "0b");
+  ASSERT_TRUE(ledger);
+  auto silent = attached("0b");
+  EXPECT_EQ(silent.type, FrameType::failure);
+  EXPECT_NE(silent.bytes.find("unavailable"), std::string::npos) << silent.bytes;
+  for (const char* verb : {"stop", "forget"}) EXPECT_NE(far({verb, "nightly", "0b"}), 0) << verb;
+  EXPECT_TRUE(has_work());
 }
 
 // The near side fetches the work only of a session that was stopped.
@@ -198,6 +247,15 @@ TEST_F(FarEngines, ASessionIsForgottenOnTheEngineThatTheLedgerNames) {
   EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
   EXPECT_FALSE(has_container());
   EXPECT_FALSE(std::filesystem::exists(session_));
+}
+
+TEST_F(FarEngines, WorkOfAnAgentThatRanIsForgottenOnlyIfTheNearSideHasIt) {
+  hold_work();
+  note(R"({"running":true})");
+  EXPECT_NE(far({"forget", "nightly", "0b"}), 0);
+  EXPECT_TRUE(has_container());
+  EXPECT_EQ(far({"forget", "nightly", "0b", "home"}), 0);
+  EXPECT_FALSE(has_container());
 }
 
 TEST_F(Far, AMachineThatMayNotRunItSaysWhyInPlaceOfAHello) {

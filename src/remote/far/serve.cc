@@ -53,21 +53,6 @@ void pass(int in, int out, int socket) {
 // Tells the near side why there will be no session. If it is gone, nothing reads the message.
 void refuse(const Error& error) { (void)send_frame(1, FrameType::failure, wire::encode(error)); }
 
-// Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
-// died, the sweep has ended the session, and only what the sweep saved is sent.
-Result<> tell_result(const FarWorld& world, const wire::Attach& attach) {
-  std::string session = attach.session, results = world.directories.results_of(session);
-  if (!are_results_of(results, attach.id))
-    return fail(Code::not_found, "there is no session " + session + " on the remote machine");
-  if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
-  if (auto text = read_file(results + "/" + session::kResult)) return send_frame(1, FrameType::result, *text);
-  auto there = is_there(world, {session, attach.id});
-  wire::SessionResult result{.session = session, .what = kSupervisorDied};
-  result.receipt.session = session;
-  result.receipt.confirmed = there && !*there;
-  return send_frame(1, FrameType::result, wire::encode(result));
-}
-
 // Keeps the public roots beside this program. A start that finds them there does not send them.
 Result<> find_roots(const FarWorld& world, Job& job) {
   if (job.kept_roots.empty()) return write_file_atomically(roots_path(world), job.ca_bundle);
@@ -91,6 +76,44 @@ void sweep_left(const FarWorld& world, const std::string& session = {}) {
 void sweep_and_pong(const FarWorld& world, const std::string& session) {
   auto swept = std::async(std::launch::async, [&] { sweep_left(world, session); });
   while (swept.wait_for(std::chrono::seconds(3)) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");
+}
+
+// The near side takes this answer for proof that there is nothing to fetch, so no error may look like it.
+void refuse_unknown(const std::string& session) {
+  refuse({Code::not_found, "there is no session " + session + " on the remote machine"});
+}
+void refuse_untold(Error why) {
+  why.code = Code::unavailable;
+  refuse(std::move(why).during("finding out how the session ended"));
+}
+
+// Sends the agent's last output and the result of an ended session to a near side that connects late. If the supervisor
+// died, the sweep has ended the session, and only what the sweep saved is sent. Returns false if this machine has no
+// such session, and fails if that is not known.
+Result<bool> tell_result(const FarWorld& world, const wire::Attach& attach) {
+  const std::string& session = attach.session;
+  std::string results = world.directories.results_of(session);
+  const bool has_results = TRY(are_results_of(results, attach.id));
+  const bool is_recorded = TRY(is_there(world, {session, attach.id}));
+  if (!has_results && !is_recorded) return false;
+  auto text = has_results ? read_file(results + "/" + session::kResult) : fail(Code::not_found, "");
+  if (!text && text.error().code != Code::not_found) return std::unexpected(std::move(text.error()));
+  if (has_results)
+    if (auto said = OutputLog::load(results + "/output")) TRY(send_bytes(1, said->answer(attach)));
+  wire::SessionResult result{.session = session, .what = kSupervisorDied};
+  result.receipt.session = session;
+  result.receipt.confirmed = !is_recorded;
+  TRY(send_frame(1, FrameType::result, text ? *text : wire::encode(result)));
+  return true;
+}
+
+// Answers the attach to a session that has no supervisor. Returns the exit status.
+int tell_end(const FarWorld& world, const wire::Attach& attach) {
+  sweep_and_pong(world, attach.session);
+  auto told = tell_result(world, attach);
+  if (!told) return refuse_untold(std::move(told.error())), 1;
+  if (!*told) return refuse_unknown(attach.session), 1;
+  return 0;
 }
 
 // Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
@@ -160,14 +183,11 @@ int serve(const FarWorld& world) {
     if (!hello.get()) return 1;
     if (!attach || !is_session_name(attach->session))
       return refuse({Code::invalid, "the session's name is not valid"}), 1;
-    auto connected = connect_to_session(world, {attach->session, attach->id});
-    // The session's supervisor is gone, so it has ended, or its machine was restarted.
-    if (!connected) {
-      sweep_and_pong(world, attach->session);
-      if (auto told = tell_result(world, *attach); !told) return refuse(told.error()), 1;
-      return 0;
-    }
-    socket = std::move(*connected);
+    auto supervisor = find_supervisor(world, {attach->session, attach->id});
+    if (!supervisor) return refuse_untold(std::move(supervisor.error())), 1;
+    // The session has ended, or its machine was restarted.
+    if (!*supervisor) return tell_end(world, *attach);
+    socket = std::move(**supervisor);
     // The supervisor answers the attach itself, with the output from the position that the near side has.
     if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
   } else {

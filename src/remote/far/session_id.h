@@ -2,6 +2,7 @@
 // here, with another id (wire::Job::id), which the verbs leave alone.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -18,7 +19,9 @@ struct SessionId {
 // Returns whether this machine has the record of this session, which may have ended.
 Result<bool> is_there(const FarWorld& world, const SessionId& which);
 
-// Connects to the session's supervisor. Fails if it has ended, or if the session of this name has another id.
-Result<UniqueFd> connect_to_session(const FarWorld& world, const SessionId& which);
+// Connects to the session's supervisor. Returns nothing if the session has none: this machine has no record of the
+// session, or its owner is dead. Fails if that is not known, and with Code::unavailable if the owner lives but does not
+// listen, even after FarWorld::supervisor_patience. Blocks for that long.
+Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const SessionId& which);
 
 }  // namespace bottle::remote

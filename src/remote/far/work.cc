@@ -118,7 +118,7 @@ Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const Sessi
   // Another process may have saved it since. Whoever does that removes the container and the record only when the
   // archive is among the results.
   std::string results = world.directories.results_of(which.name);
-  if (are_results_of(results, which.id)) (void)TRY(send_result(writer, results, session::kArchive));
+  if (TRY(are_results_of(results, which.id))) (void)TRY(send_result(writer, results, session::kArchive));
   return {};
 }
 
@@ -144,7 +144,7 @@ Result<> deliver(const FarWorld& world, const SessionId& which) {
 Result<> fetch(const FarWorld& world, const SessionId& which) {
   const std::string& session = which.name;
   std::string directory = world.directories.results_of(session);
-  bool is_own = are_results_of(directory, which.id);
+  bool is_own = TRY(are_results_of(directory, which.id));
   // Without results, the near side would conclude that the session has no work, and would forget it.
   if (!is_own && ::access(directory.c_str(), F_OK) == 0)
     return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
@@ -183,21 +183,22 @@ Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::st
   return writer.finish();
 }
 
-Result<> forget(const FarWorld& world, const SessionId& which) {
+Result<> forget(const FarWorld& world, const SessionId& which, bool is_home) {
   const std::string& session = which.name;
   std::string directory = world.directories.session(session);
   wire::Forgotten answer{.session = session};
   // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
   // down.
-  auto supervised = [&] { return connect_to_session(world, which).has_value(); };
-  for (int tries = 0; supervised(); ++tries) {
-    if (tries == 600) return fail(Code::timed_out, "session " + session + " does not end");
+  for (auto deadline = Deadline::in(std::chrono::seconds(30)); TRY(find_supervisor(world, which));) {
+    if (deadline.is_over()) return fail(Code::timed_out, "session " + session + " does not end");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   // Without a ledger, everything is gone, and the engine need not be asked.
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (view && view->id == which.id) {
+    if (view->work && view->running && !is_home)
+      return fail(Code::conflict, "the work of session " + session + " was not fetched and is still in its container");
     auto engine = TRY(engine_of(world, *view));
     // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
     // have died at any point.
@@ -208,7 +209,7 @@ Result<> forget(const FarWorld& world, const SessionId& which) {
   }
   // The results are removed last, because a near side can still fetch them if this command fails before that.
   std::string results = world.directories.results_of(session);
-  if (are_results_of(results, which.id)) TRY(remove_results(results));
+  if (TRY(are_results_of(results, which.id))) TRY(remove_results(results));
   return write_all(1, wire::encode(answer) + "\n");
 }
 

@@ -186,7 +186,8 @@ input::Forgotten Conclusion::forget_there() {
   if (!side_ && job_.remote->adopts() && !vm_is_gone(job_, record_))
     if (auto side = reach_again()) side_ = std::move(*side);
   // The far engine is asked once more, so that the receipt has its latest answer.
-  auto asked = side_ ? side_->ask({"forget", job_.plan.session, job_.id})
+  // Unless this side has the work, the machine keeps what it knows to be work.
+  auto asked = side_ ? side_->ask({"forget", job_.plan.session, job_.id, is_home() ? "home" : ""})
                      : Result<Captured>(fail(Code::closed, "the machine was never reached"));
   auto answer = then(asked, read_forgotten);
   receipt_.forgotten = answer.has_value();

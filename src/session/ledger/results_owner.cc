@@ -37,11 +37,14 @@ Result<> claim_results(const std::string& results, const std::string& id) {
   return write_file_durably(id_file(results), id);
 }
 
-bool are_results_of(const std::string& results, const std::string& id) {
-  if (::access(results.c_str(), F_OK) != 0) return false;
+Result<bool> are_results_of(const std::string& results, const std::string& id) {
+  if (::access(results.c_str(), F_OK) != 0) {
+    if (errno == ENOENT) return false;
+    return fail_errno("looking for " + results);
+  }
   auto found = read_file(id_file(results), kLongestId);
-  if (found) return *found == id;
-  return found.error().code == Code::not_found && id.empty();
+  if (!found && found.error().code == Code::not_found) return id.empty();
+  return TRY(std::move(found)) == id;
 }
 
 void remove_unused_results(const std::string& results) {

@@ -15,8 +15,8 @@ Result<> check_unused(const std::string& results);
 // survive a power failure. An empty id is not noted.
 Result<> claim_results(const std::string& results, const std::string& id);
 // Returns whether the directory exists and has the results of the session with this id. Results without an id come from
-// an earlier version and belong to the session with an empty one.
-bool are_results_of(const std::string& results, const std::string& id);
+// an earlier version and belong to the session with an empty one. Fails if that cannot be known.
+Result<bool> are_results_of(const std::string& results, const std::string& id);
 // Removes the directory if it has nothing except an id.
 void remove_unused_results(const std::string& results);
 // Removes the directory with everything in it, the id last, so that the same session can try again after a failure.

@@ -142,10 +142,13 @@ void Stepper::on(const input::FarEnded&) {
 
 void Stepper::on(const input::FarFailed& failed) {
   if (keeps_values()) return abandon({Why::far_failed, failed.error});
-  // In these two states, a failure means that the agent did not run: its supervisor says so, or there is no such
-  // session.
+  // The supervisor says that the agent did not run.
   if (in<phase::Starting>()) return end_unused({Why::far_failed, failed.error});
-  if (auto* asking = in<phase::Asking>()) return end_unused({Why::never_ran, failed.error, asking->lost});
+  if (auto* asking = in<phase::Asking>()) {
+    // Only this code says that. A machine that cannot find out what happened answers with another one.
+    if (failed.error.code == Code::not_found) return end_unused({Why::never_ran, failed.error, asking->lost});
+    return leave_unknown({Why::not_known, failed.error, asking->lost}, Remains::nothing);
+  }
   if (!in<phase::Running>()) return;
   Failure failure{Why::far_failed, failed.error};
   // The machine has no such session, so there is nothing to fetch from it.

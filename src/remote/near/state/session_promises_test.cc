@@ -204,8 +204,8 @@ class Explorer {
       if (std::holds_alternative<input::HomeNoted>(input) && fetching->is_here) seen.holds_work = false;
     // The far side reports that it has no work.
     if (const auto* failed = std::get_if<input::FarFailed>(&input))
-      if (in(phase::Starting{}) || in(phase::Asking{}) ||
-          (in(phase::Running{}) && failed->error.code == Code::not_found))
+      if (in(phase::Starting{}) ||
+          ((in(phase::Asking{}) || in(phase::Running{})) && failed->error.code == Code::not_found))
         seen.holds_work = false;
     // The VM is already gone.
     if (const auto* failed = std::get_if<input::LinkFailed>(&input))

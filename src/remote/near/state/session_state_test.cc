@@ -132,8 +132,10 @@ TEST(SessionState, AsksWhetherTheAgentRuns) {
        "show_running note_running begin_checkpoints tell:agent_runs"},
       {"it ended", kKnown, asking(1, true), input::FarEnded{}, "Fetching",
        "end_delivery note_ended tell:collecting fetch:0"},
-      {"it never ran", kKnown, asking(1, true), input::FarFailed{kBroken}, "Forgetting",
+      {"it never ran", kKnown, asking(1, true), input::FarFailed{{Code::not_found, "no such session"}}, "Forgetting",
        "note_never_ran close_link end_delivery forget_there"},
+      {"it does not know", kKnown, asking(1, true), input::FarFailed{kBroken}, "Over",
+       "close_link end_delivery note_may_run show_unattended failed:not_known:nothing"},
       {"both broke", kKnown, asking(1, false), input::DeliveryFailed{kBroken}, "Asking", ""},
   });
 }
