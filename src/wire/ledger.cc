@@ -57,6 +57,7 @@ void fields(Object& o, LedgerRecord& record) {
   o.flag("offline", record.offline);
   o.text("base", record.base, kName);
   o.text("id", record.id, kName);
+  o.flag("ran", record.ran);
 }
 
 static constexpr std::array kStates = {"starting",    "running", "unattended", "unfetched",

@@ -234,7 +234,8 @@ LedgerRecord record() {
           true,
           true,
           "0a",
-          "00ff"};
+          "00ff",
+          true};
 }
 
 void add_events(std::vector<Sample>& all) {

@@ -99,7 +99,9 @@ class Driver {
   void send_kept();
   Result<> note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
-  SessionNames names() const { return {session_, record_.address.target.to_string(), record_.vm_name}; }
+  SessionNames names() const {
+    return {session_, record_.address.target.to_string(), record_.vm_name, record_.directory};
+  }
 
   const Job& job_;
   Clients& clients_;

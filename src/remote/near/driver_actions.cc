@@ -95,9 +95,9 @@ void Driver::perform(Note what) {
       if (auto noted = note({.running = true}); !noted) return lead_to(input::NoteFailed{std::move(noted.error())});
       return lead_to(input::MayRunNoted{});
     case Note::running:
-      return (void)note({.running = true});
+      return (void)note({.running = true, .ran = true});
     case Note::never_ran:
-      return (void)note({.running = false});
+      return (void)note({.running = false, .ran = false});
     case Note::ended:
       if (!result_) result_.emplace();
       return (void)note({.ended = result_->exit});

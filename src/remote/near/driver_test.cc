@@ -15,6 +15,7 @@
 #include "session/ledger/info.h"
 #include "ssh/stand_in_test.h"
 #include "transfer/delivery.h"
+#include "wire/failure.h"
 
 namespace bottle::remote {
 namespace {
@@ -449,6 +450,26 @@ TEST_F(Adopted, WhatAClientSendsWhileTheConnectionIsDownIsNotForgotten) {
   EXPECT_FALSE(got().contains(old_size));
   EXPECT_FALSE(got().contains("abc"));
   EXPECT_TRUE(comes_true([&] { return told_.contains("3 bytes of input did not reach the agent"); })) << told_;
+}
+
+// A machine forgets a session only when its work is home, so this one looks in another place than before.
+TEST_F(Adopted, TheRecordStaysIfTheMachineDoesNotKnowASessionThatRan) {
+  session::Owner dead = session::Owner::self();
+  dead.process.start_time = "1";
+  {
+    auto ledger = Ledger::adopt(job_.directories.session("one"), dead);
+    ASSERT_TRUE(ledger && ledger->note({.running = true, .ran = true}));
+  }
+  const Error unknown{Code::not_found, "there is no session one on the remote machine"};
+  ASSERT_TRUE(write_file_atomically(
+      root() + "/hello", wire::encode(wire::Hello{}) + "\n" + wire::encode(FrameType::failure, wire::encode(unknown))));
+  ASSERT_TRUE(write_file_atomically(root() + "/there", ""));
+  driver_->open();
+  EXPECT_TRUE(comes_true([&] { return driver_->is_over(); }));
+  EXPECT_TRUE(told_.contains("machine knows no session one")) << told_;
+  auto view = session::read_ledger(job_.directories, "one");
+  ASSERT_TRUE(view) << view.error().what;
+  EXPECT_TRUE(view->running && view->ran);
 }
 
 // A later near side, and programs that connect to the VM themselves, read the address in the ledger.

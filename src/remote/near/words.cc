@@ -32,6 +32,13 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
       return {Code::closed, cause.what + " before the agent ran, so nothing was run", "start again"};
     case Why::never_ran:
       return {Code::closed, lost + " before the agent ran, so nothing was run", "start again"};
+    case Why::unknown_there:
+      return {
+          Code::unavailable, names.machine + " knows no session " + names.session + ", although its agent ran there",
+          "if the state directory of that machine is not where it was, for example because a disk is not mounted or "
+          "XDG_STATE_HOME has changed, put that right and run `bottle attach " +
+              names.session + "`; otherwise, the work is lost, and you can " +
+              (names.vm.empty() ? "remove " + names.record : "run `bottle vm destroy " + names.vm + "`")};
     case Why::not_known:
       return {Code::closed,
               lost + " before it was known whether the agent runs, and reconnecting failed: " + cause.what,

@@ -13,6 +13,7 @@ namespace bottle::remote {
 struct SessionNames {
   std::string session, machine;  // `machine` is the name that the operator uses
   std::string vm;                // empty if there is no VM
+  std::string record;            // the directory with the session's record on this machine
 };
 
 // Returns the event for `tell`.

@@ -87,6 +87,7 @@ struct LedgerView {
   std::string base;                          // remote sessions: the commit that was sent
   wire::NearShare near_share;                // for remote sessions
   bool running = false;                      // the agent was started, or, in a remote session, may have been started
+  bool ran = false;                          // remote sessions: the machine has said that the agent runs
   bool home = false;                         // its work was brought home
   bool foreign = false;                      // another session may own a volume with a name of this session
   std::vector<uint64_t> create_connections;  // the connections over which create requests went

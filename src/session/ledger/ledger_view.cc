@@ -99,6 +99,7 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.near_share.secrets_stay, record.secrets_stay);
   replace(view.near_share.offline, record.offline);
   replace(view.running, record.running);
+  replace(view.ran, record.ran);
   replace(view.home, record.home);
   replace(view.foreign, record.foreign);
   replace(view.exit, record.ended);

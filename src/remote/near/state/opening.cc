@@ -7,6 +7,7 @@ using Judge = SessionKind::Judge;
 
 void Stepper::on(const input::Opened& opened) {
   if (!in<phase::Opening>()) return;
+  state_.has_run = opened.ran;
   if (opened.vm) state_.deadlines.vm_ends_at(opened.vm->ends, opened.vm->ttl);
   // The stop came while the record was being made.
   if (!kind_.adopted && state_.deadlines.is_stopping()) return abandon({Why::stopped});

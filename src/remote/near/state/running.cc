@@ -124,6 +124,8 @@ void Stepper::on(const input::FarGuardAsked&) {
 void Stepper::on(const input::FarRuns& told) {
   // Without the values the agent cannot run, so the machine does not do what it should.
   if (keeps_values()) return abandon({Why::false_start});
+  // An earlier near side may have died before it heard that.
+  if (in<phase::Running>() && !std::exchange(state_.has_run, true)) perform(Note::running);
   if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
   // The message changes nothing if it comes twice or after the end.
   if (!may_run()) return;
@@ -132,6 +134,7 @@ void Stepper::on(const input::FarRuns& told) {
   // The frame is the answer to an attach, which the clients did not ask for.
   if (told.attached) perform(Tell{Notice::agent_runs});
   else perform(Do::pass_to_clients);
+  state_.has_run = true;
   become(phase::Running{});
 }
 
@@ -151,9 +154,12 @@ void Stepper::on(const input::FarFailed& failed) {
   }
   if (!in<phase::Running>()) return;
   Failure failure{Why::far_failed, failed.error};
-  // The machine has no such session, so there is nothing to fetch from it.
-  if (failed.error.code == Code::not_found) return forget(std::move(failure));
-  leave_running(std::move(failure));
+  if (failed.error.code != Code::not_found) return leave_running(std::move(failure));
+  // An earlier near side died when the agent was about to run, and the machine then removed the session by itself.
+  if (!state_.has_run) return forget(std::move(failure));
+  // A machine forgets a session only when its work is here. This one looks for its sessions in another place than
+  // before, for example because a disk is not mounted.
+  leave_unknown({Why::unknown_there, failed.error}, Remains::nothing);
 }
 
 // -- transfers

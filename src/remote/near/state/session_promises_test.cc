@@ -38,6 +38,7 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
   auto life = vm && kind.adopted ? std::optional(kLife) : std::nullopt;
   std::vector<Input> all = {input::Opened{life},
                             input::Opened{life, kind.adopted},
+                            input::Opened{life, false, kind.adopted},
                             input::OpenFailed{error, true},
                             input::OpenFailed{error, false},
                             input::VmMade{kLife},
@@ -122,7 +123,7 @@ std::string state_key(const Node& node) {
   if (auto* destroying = std::get_if<phase::DestroyingVm>(&node.state.phase)) key += failure_key(destroying->failure);
   if (auto* gone = std::get_if<phase::AccountingForVm>(&node.state.phase)) key += failure_key(gone->failure);
   const auto& deadlines = node.state.deadlines;
-  add(node.state.services_ended), add(deadlines.is_stopping());
+  add(node.state.services_ended), add(node.state.has_run), add(deadlines.is_stopping());
   passed([&](double time) { return deadlines.grace_is_over(time); });
   passed([&](double time) { return deadlines.patience_is_over(time); });
   passed([&](double time) { return deadlines.vm_is_nearly_over(time); });
@@ -202,10 +203,10 @@ class Explorer {
     // The work is here, but only work that the ledger calls home may be removed from the machine.
     if (const auto* fetching = std::get_if<phase::Fetching>(&before.phase))
       if (std::holds_alternative<input::HomeNoted>(input) && fetching->is_here) seen.holds_work = false;
-    // The far side reports that it has no work.
+    // The far side reports that it has no work. Once it has said that the agent runs, that is no longer believed.
     if (const auto* failed = std::get_if<input::FarFailed>(&input))
       if (in(phase::Starting{}) ||
-          ((in(phase::Asking{}) || in(phase::Running{})) && failed->error.code == Code::not_found))
+          ((in(phase::Asking{}) || (in(phase::Running{}) && !before.has_run)) && failed->error.code == Code::not_found))
         seen.holds_work = false;
     // The VM is already gone.
     if (const auto* failed = std::get_if<input::LinkFailed>(&input))

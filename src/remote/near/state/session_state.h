@@ -34,6 +34,7 @@ enum class Why {
   launcher_gone,  // the launcher exited before the agent ran
   far_failed,     // the machine reported a failure, in its own words
   never_ran,      // the connection broke, and the machine says that it has no such session
+  unknown_there,  // the agent ran, and the machine says that it has no such session
   not_known,      // the connection broke, and it is unknown whether the agent runs
   unreachable,    // the session should stop, but its machine cannot be reached
   vm_gone,        // the VM was destroyed, with the work that was not fetched
@@ -102,6 +103,7 @@ struct State {
   Phase phase;
   Deadlines deadlines;
   bool services_ended = false;
+  bool has_run = false;  // the machine has said that the agent runs
 };
 
 // These are the inputs. Each reports what happened.
@@ -114,6 +116,7 @@ struct VmLife {
 struct Opened {
   std::optional<VmLife> vm = {};  // set for an adopted session
   bool home = false;              // an earlier near side brought the work home
+  bool ran = false;               // the machine told an earlier near side that the agent runs
 };
 // The record could not be made or taken over.
 struct OpenFailed {

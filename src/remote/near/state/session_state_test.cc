@@ -160,11 +160,31 @@ TEST(SessionState, Runs) {
       {"nothing new", kKnown, phase::Running{}, input::Checkpointed{}, "Running", ""},
       {"ended", kKnown, phase::Running{}, input::FarEnded{}, "Fetching",
        "end_delivery note_ended tell:collecting fetch:0"},
-      {"unknown there", kKnown, phase::Running{}, input::FarFailed{gone}, "Forgetting",
+      {"unknown there before it ran", kAdopted, phase::Running{}, input::FarFailed{gone}, "Forgetting",
        "close_link end_delivery forget_there"},
       {"failed", kKnown, phase::Running{}, input::FarFailed{kBroken}, "Over",
        "close_link end_delivery failed:far_failed:nothing"},
   });
+}
+
+// The machine looks for its sessions in another place than before. Its answer proves nothing.
+TEST(SessionState, KeepsTheRecordOfAnAgentThatItsMachineNoLongerKnows) {
+  const input::FarFailed unknown{{Code::not_found, "there is no such session"}};
+  auto after = [&](const SessionKind& kind, State state, const std::vector<Input>& inputs) {
+    std::vector<Action> actions;
+    for (const auto& input : inputs) {
+      auto next = step(kind, std::move(state), input, {100, 100});
+      state = std::move(next.state);
+      actions = std::move(next.actions);
+    }
+    return name_of(state.phase) + ": " + text_of(actions);
+  };
+  const std::string kept = "Over: close_link end_delivery note_may_run show_unattended failed:unknown_there:nothing";
+  const input::FarRuns runs{}, attached{true};
+  EXPECT_EQ(after(kKnown, {phase::Starting{}}, {runs, input::LinkLost{kBroken}, input::LinkBack{}, unknown}), kept);
+  EXPECT_EQ(after(kAdopted, {}, {input::Opened{.ran = true}, input::LinkBack{}, unknown}), kept);
+  EXPECT_EQ(after(kAdoptedVm, {}, {input::Opened{}, input::LinkBack{}, attached, unknown}), kept);
+  EXPECT_EQ(after(kAdopted, {}, {input::Opened{}, input::LinkBack{}, attached}), "Running: note_running");
 }
 
 TEST(SessionState, StopsImmediatelyBeforeTheValuesAreSent) {

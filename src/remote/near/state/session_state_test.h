@@ -51,10 +51,10 @@ inline std::string name_of(Notice notice) {
 }
 
 inline std::string name_of(Why why) {
-  static const char* const kNames[] = {"cannot_open",        "vm_failed",   "job_failed",    "not_admitted",
-                                       "not_recorded",       "false_start", "no_workspace",  "delivery_failed",
-                                       "lost_before_values", "stopped",     "launcher_gone", "far_failed",
-                                       "never_ran",          "not_known",   "unreachable",   "vm_gone"};
+  static const char* const kNames[] = {
+      "cannot_open",  "vm_failed",       "job_failed",         "not_admitted", "not_recorded",  "false_start",
+      "no_workspace", "delivery_failed", "lost_before_values", "stopped",      "launcher_gone", "far_failed",
+      "never_ran",    "unknown_there",   "not_known",          "unreachable",  "vm_gone"};
   static_assert(std::size(kNames) == static_cast<size_t>(Why::vm_gone) + 1);
   return kNames[static_cast<size_t>(why)];
 }
