@@ -38,7 +38,7 @@ constexpr size_t kMostInFlight = 1024 * 1024;
 }  // namespace
 
 Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& there, const std::string& directory,
-                                                         Send send, Record record) {
+                                                         Send send, Record record, Program program) {
   bool may_broker = !job.remote || job.remote->may_broker;
   bool has_secrets = may_broker && job.near_share.secrets_stay && !job.values.secrets.empty();
   if (job.near_share.secrets_stay) there.values.known.clear();  // in this case, only the broker looks for them
@@ -46,7 +46,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   if (!brokers && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
   if (brokers) {
-    services->program_ = job.path_to_self;
+    services->program_ = std::move(program);
     auto networks = TRY(session::host_networks());
     BrokerSettings settings{job.ca_bundle,
                             job.extra_ca,
@@ -113,7 +113,7 @@ Result<> NearServices::start_broker() {
   auto config = *config_;
   // A restarted broker would otherwise count from zero, and limits could be used up again.
   config.used = usage_.all();
-  broker_ = TRY(Broker::start(program_, config, *root_));
+  broker_ = TRY(Broker::start(program_(), config, *root_));
   return {};
 }
 

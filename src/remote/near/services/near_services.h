@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/os/poller.h"
+#include "base/os/this_program.h"
 #include "base/unique_fd.h"
 #include "remote/near/services/broker.h"
 #include "session/credentials/ssh_agent_link.h"
@@ -32,12 +33,15 @@ class NearServices {
  public:
   using Send = std::function<void(const wire::ToFarGuard& message)>;
   using Record = std::function<void(const wire::Decision& decision)>;
+  using Program = std::function<std::string()>;
 
   // Returns null if the session needs no services. `there` is the job that the other machine will get; what stays on
   // this machine is removed from it. The broker continues to count what earlier near sides left in `directory`, the
-  // session's directory.
+  // session's directory. `program` returns the program that can run as the broker, and is asked before each start of
+  // one: an upgrade may have replaced the file that the session began with, and an old near side cannot talk to a new
+  // broker.
   static Result<std::unique_ptr<NearServices>> make(const Job& job, Job& there, const std::string& directory, Send send,
-                                                    Record record);
+                                                    Record record, Program program = path_to_self);
   // Ends the broker, and records its last decisions. Blocks for at most a few seconds.
   ~NearServices();
 
@@ -82,7 +86,7 @@ class NearServices {
   void update_networks();
 
   Send send_;
-  std::string program_;  // the program that runs as the broker
+  Program program_;
   Record record_;
   std::optional<wire::GuardConfig> config_;  // the broker's configuration; nullopt if no broker is needed
   session::UsageBook usage_;                 // of the broker

@@ -25,6 +25,9 @@ namespace {
 
 using nlohmann::json;
 
+// This program can run as the broker, like bottle.
+std::string broker_program() { return GUARD_PROGRAM; }
+
 class NearServicesTest : public ::testing::Test {
  protected:
   ~NearServicesTest() override { std::filesystem::remove_all(directory_); }
@@ -37,7 +40,7 @@ class NearServicesTest : public ::testing::Test {
     char path[] = "/tmp/near_services_test_XXXXXX";
     directory_ = ::mkdtemp(path);
     job_.plan.session = "test";
-    job_.path_to_self = GUARD_PROGRAM;  // this program can run as the broker, like bottle
+    job_.path_to_self = "/nonexistent/bottle";  // an upgrade has removed the file since the session began
     job_.plan.egress.lan.push_back(
         {"tracker.bottle", "127.0.0.1:" + std::to_string(ntohs(a.sin_port)), {"GET"}, {"/issues/**"}});
     make();
@@ -49,7 +52,7 @@ class NearServicesTest : public ::testing::Test {
     auto made = NearServices::make(
         job_, there_, directory_,
         [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
-        [this](const wire::Decision& decision) { audit_.push_back(decision); });
+        [this](const wire::Decision& decision) { audit_.push_back(decision); }, broker_program);
     EXPECT_TRUE(made) << made.error().what;
     services_ = std::move(*made);
   }
@@ -297,8 +300,8 @@ TEST_F(NearServicesTest, UsageCountsSurviveTheDeathOfTheNearSide) {
   EXPECT_NE(answer(2).find("limit_reached"), std::string::npos);
   ASSERT_TRUE(write_file_atomically(kept, "{"));
   there_ = job_;
-  EXPECT_FALSE(
-      NearServices::make(job_, there_, directory_, [](const wire::ToFarGuard&) {}, [](const wire::Decision&) {}));
+  EXPECT_FALSE(NearServices::make(
+      job_, there_, directory_, [](const wire::ToFarGuard&) {}, [](const wire::Decision&) {}, broker_program));
 }
 
 // `bottle deny` applies on this side whether or not the other machine obeys. `bottle allow` affects only what is served
@@ -430,7 +433,7 @@ TEST_F(NearServicesTest, WithoutAFarNetworkTheWholePolicyIsCheckedAgain) {
   auto made = NearServices::make(
       job_, there_, "/nonexistent",
       [this](const wire::ToFarGuard& message) { told_.push_back(json::parse(wire::encode(message))); },
-      [this](const wire::Decision& decision) { audit_.push_back(decision); });
+      [this](const wire::Decision& decision) { audit_.push_back(decision); }, broker_program);
   ASSERT_TRUE(made) << made.error().what;
   services_ = std::move(*made);
   uint64_t stream = 1;
