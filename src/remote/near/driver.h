@@ -91,6 +91,8 @@ class Driver {
   void attach();
   void answer_guard();
   void pass_to_clients();
+  void remove_unused_results();
+  void remove_record();
   void save_result();
   void account_for_vm();
   Result<> make_services(Job& there);

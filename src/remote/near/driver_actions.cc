@@ -77,7 +77,7 @@ void Driver::perform(Do action) {
     case Do::hold_vm:
       return conclusion().hold_vm();
     case Do::remove_record:
-      return remove_session_directory(record_.directory);
+      return remove_record();
     case Do::save_result:
       return save_result();
     case Do::account_for_vm:
@@ -132,9 +132,20 @@ void Driver::perform(const FetchWork& how) {
 }
 
 void Driver::perform(const TellFailure& failed) {
-  ::rmdir(job_.directories.results_of(session_).c_str());  // succeeds if the agent never ran
+  if (ledger_) remove_unused_results();
   Error error = error_of(failed, names(), conclusion_ ? conclusion_->where_work_is() : "");
   clients_.send(FrameType::failure, wire::encode(error));
+}
+
+// Call it only while this near side has the ledger. Without it, the name and the results belong to another session.
+void Driver::remove_unused_results() {
+  ::rmdir(job_.directories.results_of(session_).c_str());  // meant to fail if the agent ran
+}
+
+void Driver::remove_record() {
+  remove_unused_results();
+  remove_session_directory(record_.directory);
+  ledger_.reset();
 }
 
 Result<> Driver::note(const wire::LedgerRecord& record) { return ledger_ ? ledger_->note(record) : Result<>(); }

@@ -121,6 +121,16 @@ TEST_F(Vms, AStartThatCannotBeOpenedDoesNotAskForAVm) {
   EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
 }
 
+// Its broker would refuse everything, because it could not record anything.
+TEST_F(Vms, AStartThatFindsItsNameTakenLeavesTheResultsOfTheOtherSession) {
+  auto other = Ledger::create(job_.directories.session("one"), session::Owner::self());
+  ASSERT_TRUE(other) << other.error().what;
+  ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
+  std::string told = told_until_over();
+  EXPECT_NE(told.find("already exists"), std::string::npos) << told;
+  EXPECT_TRUE(std::filesystem::exists(job_.directories.results_of("one")));
+}
+
 // The ledger is removed, so only the results can say that work was lost.
 TEST_F(Vms, TheResultTellsThatTheVmWasDestroyedWhileTheConnectionWasDown) {
   abandon_without_vm({});
