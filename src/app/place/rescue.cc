@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "app/output/output.h"
@@ -26,6 +27,7 @@
 #include "session/ledger/files.h"
 #include "session/ledger/info.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/ledger_file.h"
 #include "session/sweep/sweep.h"
 
 namespace bottle::app {
@@ -83,6 +85,18 @@ bool account_for_vm(const session::LedgerView& view, const std::string& session,
   return written.has_value();
 }
 
+// Returns the ledger of a session whose owner is dead and whose VM is gone or was never made. Returns nothing for any
+// other session.
+std::optional<session::LedgerView> ledger_without_vm(const std::string& session) {
+  auto view = session::read_ledger(directories(), session);
+  if (!view || !view->machine || !view->owner.is_gone()) return std::nullopt;
+  bool nowhere = view->machine->target.host.empty();  // a VM was still to be made
+  if (!view->vm && !nowhere) return std::nullopt;
+  // A record is removed only after the provider has confirmed that the VM is gone.
+  if (view->vm && machine::is_recorded(view->vm->name, directories())) return std::nullopt;
+  return std::move(*view);
+}
+
 }  // namespace
 
 int reap_vm(const std::string& name) {
@@ -110,16 +124,14 @@ std::string tell_held(const Record& record) {
 }
 
 bool forget_session_without_vm(const std::string& session, const Progress& progress) {
-  std::string directory = directory_of(session);
-  auto view = session::read_ledger(directories(), session);
-  if (!view || !view->machine || !view->owner.is_gone()) return false;
-  std::string vm = view->vm ? view->vm->name : "";
-  bool nowhere = view->machine->target.host.empty();  // a VM was still to be made
-  if (vm.empty() && !nowhere) return false;
-  // A record is removed only after the provider has confirmed that the VM is gone.
-  if (!vm.empty() && machine::is_recorded(vm, directories())) return false;
-  std::string results = directories().results_of(session);
-  if (!vm.empty() && view->running) {
+  if (!ledger_without_vm(session)) return false;
+  std::string directory = directory_of(session), results = directories().results_of(session);
+  // A start, a cleanup and a reaper may find the session at the same time. One of them accounts for it and removes it;
+  // then the name is free, and a new session may have it.
+  auto lock = session::LedgerFile::take(directory, Deadline::in_ms(0));
+  auto view = lock ? ledger_without_vm(session) : std::nullopt;
+  if (!view) return false;
+  if (view->vm && view->running) {
     if (!account_for_vm(*view, session, progress)) return false;
   } else if (auto earlier = session::read_result(results); !earlier && earlier.error().code == Code::not_found) {
     (void)seals(results, {});  // even without a result, a record must not look as if its end was cut off

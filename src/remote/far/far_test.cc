@@ -15,6 +15,7 @@
 #include "docker/fake/fake_engine.h"
 #include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
 #include "session/ledger/scratch_test.h"
 #include "transfer/delivery.h"
@@ -246,6 +247,20 @@ TEST_F(FarEngines, ASessionIsForgottenOnTheEngineThatTheLedgerNames) {
   first_answers_ = true;
   EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
   EXPECT_FALSE(has_container());
+  EXPECT_FALSE(std::filesystem::exists(session_));
+}
+
+// Otherwise, a sweep could remove the record meanwhile, and a new session of that name would lose its own.
+TEST_F(FarEngines, NobodyElseHandlesASessionWhileItIsForgotten) {
+  auto lock = [&] { return session::LedgerFile::take(session_, Deadline::in_ms(0)); };
+  bool is_asked = false;
+  first_.set_fault([&](const docker::FakeCall&) {
+    EXPECT_FALSE(lock());
+    is_asked = true;
+    return docker::Fault::none;
+  });
+  EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
+  EXPECT_TRUE(is_asked);
   EXPECT_FALSE(std::filesystem::exists(session_));
 }
 

@@ -20,6 +20,7 @@
 #include "session/console/client.h"
 #include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 #include "session/ledger/teardown.h"
@@ -31,8 +32,8 @@
 namespace bottle::remote {
 
 using session::are_results_of, transfer::DeliveryWriter, session::Names, transfer::apply_delta, session::connect_to,
-    transfer::kHeld, session::read_ledger, session::remove_results, session::remove_session_directory,
-    session::tear_down;
+    transfer::kHeld, session::LedgerFile, session::read_ledger, session::remove_results,
+    session::remove_session_directory, session::tear_down;
 
 namespace {
 
@@ -122,6 +123,28 @@ Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const Sessi
   return {};
 }
 
+// Removes what a session has on its engine, and then its record. Returns nothing if another process has done that
+// meanwhile.
+Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, const SessionId& which, bool is_home) {
+  const std::string& session = which.name;
+  std::string directory = world.directories.session(session);
+  // Without the lock, a sweep could remove the record meanwhile, and the name could belong to a new session by then.
+  auto lock = LedgerFile::take(directory, Deadline::in(std::chrono::seconds(10)));
+  if (!lock && lock.error().code == Code::not_found) return std::nullopt;
+  if (!lock) return std::unexpected(std::move(lock.error()));
+  auto view = TRY(read_ledger(world.directories, session));
+  if (view.id != which.id) return std::nullopt;
+  if (view.work && view.running && !is_home)
+    return fail(Code::conflict, "the work of session " + session + " was not fetched and is still in its container");
+  auto engine = TRY(engine_of(world, view));
+  // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
+  // have died at any point.
+  wire::Receipt gone = tear_down(*engine, {session, view.owner, Names(session).things()});
+  // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
+  if (gone.confirmed) remove_session_directory(directory);
+  return gone;
+}
+
 }  // namespace
 
 Result<> deliver(const FarWorld& world, const SessionId& which) {
@@ -185,7 +208,6 @@ Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::st
 
 Result<> forget(const FarWorld& world, const SessionId& which, bool is_home) {
   const std::string& session = which.name;
-  std::string directory = world.directories.session(session);
   wire::Forgotten answer{.session = session};
   // The near side has ended the session, or given it up before its agent ran. Its supervisor may still be tearing it
   // down.
@@ -194,19 +216,7 @@ Result<> forget(const FarWorld& world, const SessionId& which, bool is_home) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   // Without a ledger, everything is gone, and the engine need not be asked.
-  auto view = read_ledger(world.directories, session);
-  if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
-  if (view && view->id == which.id) {
-    if (view->work && view->running && !is_home)
-      return fail(Code::conflict, "the work of session " + session + " was not fetched and is still in its container");
-    auto engine = TRY(engine_of(world, *view));
-    // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
-    // have died at any point.
-    wire::Receipt gone = tear_down(*engine, {session, view->owner, Names(session).things()});
-    // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
-    if (gone.confirmed) remove_session_directory(directory);
-    answer.receipt = gone;
-  }
+  if (TRY(is_there(world, which))) answer.receipt = TRY(tear_down_recorded(world, which, is_home));
   // The results are removed last, because a near side can still fetch them if this command fails before that.
   std::string results = world.directories.results_of(session);
   if (TRY(are_results_of(results, which.id))) TRY(remove_results(results));
