@@ -91,9 +91,9 @@ EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& 
 
 // Copies those parts of the far side's receipt that the far side can confirm. Without a result, the receipt starts as
 // confirmed, because a session that failed may have left nothing on which an engine could report.
-Conclusion::Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
+Conclusion::Conclusion(const Job& job, const NearRecord& record, Progress progress, const FarSide* side,
                        std::optional<wire::SessionResult> far_result)
-    : job_(job), record_(record), clients_(clients), far_result_(std::move(far_result)) {
+    : job_(job), record_(record), progress_(std::move(progress)), far_result_(std::move(far_result)) {
   if (side) side_ = *side;
   receipt_.session = job_.plan.session;
   receipt_.confirmed = !far_result_ || far_result_->receipt.confirmed;
@@ -130,15 +130,13 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     side_->drop_dead();
     side_.reset();
   }
-  // Nothing else is left to do on this thread: the agent has ended, and the clients only wait for the result.
   std::this_thread::sleep_for(std::chrono::milliseconds(how.wait_ms));
   auto is_gone = [&] { return vm_is_gone(job_, record_); };
   // If the work is held or cannot be written, a new connection does not help.
   bool reconnecting_helps = true;
   auto here = [&]() -> Result<> {
     FarSide side = side_ ? *side_ : TRY(reach_again());
-    auto fetched =
-        TRY(fetcher.fetch(side, is_gone, [&](const std::string& line) { clients_.event(wire::Step{line}); }));
+    auto fetched = TRY(fetcher.fetch(side, is_gone, progress_));
     // The steps that follow use this connection, too.
     side_ = std::move(side);
     reconnecting_helps = false;
@@ -207,8 +205,8 @@ input::Forgotten Conclusion::forget_there() {
 input::VmDestroyed Conclusion::destroy_vm() {
   // The connections would otherwise wait for a machine that no longer exists.
   if (side_) side_->drop();
-  auto destroyed = destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->vm.provider : "", job_,
-                                      [&](const std::string& line) { clients_.event(wire::Step{line}); });
+  auto destroyed =
+      destroy_session_vm(record_.vm_name, job_.remote->vm ? job_.remote->vm->vm.provider : "", job_, progress_);
   std::string name = "VM " + record_.vm_name;
   receipt_.confirmed = destroyed && destroyed->confirmed;
   if (destroyed) receipt_.vm = receipt_of(*destroyed);

@@ -5,12 +5,12 @@
 #include <optional>
 #include <string>
 
+#include "base/progress.h"
 #include "remote/link/far_side.h"
 #include "remote/near/near_audit.h"
 #include "remote/near/near_record.h"
 #include "remote/near/state/session_state.h"
 #include "remote/near/transfers/work_fetcher.h"
-#include "session/console/clients.h"
 #include "session/ledger/ledger.h"
 #include "wire/result.h"
 
@@ -32,15 +32,14 @@ struct EndWithoutVm {
 EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& session, const std::string& results,
                             const std::string& why, std::optional<wire::SessionResult> known = {});
 
-using session::Clients;
-
 // Takes the last steps of one session, and collects for the result what they found. It is made when the first of them
-// is due.
+// is due. One thread at a time may use it.
 class Conclusion {
  public:
   // `side` is how the machine was last reached, or null if it never was. `far_result` is the far side's result, and
-  // empty if the session failed. `job`, `record` and `clients` must outlive this object.
-  Conclusion(const Job& job, const NearRecord& record, Clients& clients, const FarSide* side,
+  // empty if the session failed. `progress` is called on the thread that performs a step. `job` and `record` must
+  // outlive this object.
+  Conclusion(const Job& job, const NearRecord& record, Progress progress, const FarSide* side,
              std::optional<wire::SessionResult> far_result);
 
   // Says that an earlier near side brought the work home, and how the session ended. The machine need not know the
@@ -87,7 +86,7 @@ class Conclusion {
 
   const Job& job_;
   const NearRecord& record_;
-  Clients& clients_;
+  Progress progress_;
   std::optional<FarSide> side_;
   std::optional<ssh::Target> moved_;  // see moved()
   std::optional<wire::SessionResult> far_result_;

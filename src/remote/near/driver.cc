@@ -134,8 +134,8 @@ int Driver::add_to(Poller& poller) {
   // A client that sends much waits while the connection is slow or the agent does not read.
   clients_.add_to(poller, !input_pause_.update(link_.is_behind(), std::chrono::steady_clock::now()));
   if (services_) services_->add_to(poller, link_.is_behind());
-  // While the link reconnects, the loop must poll for the outcome, because a future has no descriptor.
-  return link_.is_coming() ? 20 : 250;
+  // The loop must poll for the outcome of a future, which has no descriptor.
+  return link_.is_coming() || last_step_.is_under_way() ? 20 : 250;
 }
 
 void Driver::handle(const Poller& poller) {
@@ -152,6 +152,7 @@ void Driver::handle(const Poller& poller) {
   poll_delivery();
   if (agent_runs(state_)) link_.keep_alive();
   poll_checkpoint();
+  poll_last_step();
   feed(input::Tick{});
   // This comes last, because the frames of a launcher that has exited since then must be handled first.
   if (needs_launcher(kind_, state_) && clients_.launcher_is_gone()) feed(input::LauncherGone{});
@@ -200,6 +201,14 @@ void Driver::poll_checkpoint() {
   if (!done) return;
   if (*done) feed(input::Checkpointed{**done});
   else feed(input::CheckpointFailed{std::move(done->error())});
+}
+
+void Driver::poll_last_step() {
+  for (const auto& line : last_step_.said()) clients_.event(wire::Step{line});
+  auto led_to = last_step_.result();
+  if (!led_to) return;
+  if (const auto& moved = conclusion().moved()) note_address(*moved);
+  feed(std::move(*led_to));
 }
 
 void Driver::take_from_client(const Frame& frame) {

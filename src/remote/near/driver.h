@@ -13,6 +13,7 @@
 #include "remote/near/clients/input_pause.h"
 #include "remote/near/clients/kept_frames.h"
 #include "remote/near/conclusion.h"
+#include "remote/near/last_step.h"
 #include "remote/near/near_audit.h"
 #include "remote/near/near_record.h"
 #include "remote/near/services/near_services.h"
@@ -41,8 +42,7 @@ class Driver {
   void stop() { feed(input::StopRequested{}); }
   // Adds the descriptors that the poller should watch, and returns how long it may wait, in milliseconds.
   int add_to(Poller& poller);
-  // Handles what happened. Call it after each wait of the poller. Blocks while the session ends, for a few minutes at
-  // most.
+  // Handles what happened. Call it after each wait of the poller. Blocks for a minute at most.
   void handle(const Poller& poller);
 
  private:
@@ -101,6 +101,10 @@ class Driver {
   void send_kept();
   Result<> note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
+  // Takes a last step of the session on another thread. Nothing else may use the conclusion until poll_last_step() has
+  // its outcome, so this is the last action of a step of the state machine.
+  void begin_last_step(std::function<Input(Conclusion&)> take);
+  void poll_last_step();
   SessionNames names() const {
     return {session_, record_.address.target.to_string(), record_.vm_name, record_.directory};
   }
@@ -134,6 +138,7 @@ class Driver {
   std::optional<wire::Hello> hello_;           // the far side's hello; empty if it has not come or was not valid
   std::optional<wire::SessionResult> result_;  // the far side's result; empty until the agent has ended
   std::optional<Conclusion> conclusion_;
+  LastStep last_step_;
 };
 
 }  // namespace bottle::remote

@@ -69,11 +69,11 @@ void Driver::perform(Do action) {
     case Do::end_delivery:
       return transfers_.end_delivery();
     case Do::stop_there:
-      return lead_to(conclusion().stop_there());
+      return begin_last_step([](Conclusion& c) { return Input(c.stop_there()); });
     case Do::forget_there:
-      return lead_to(conclusion().forget_there());
+      return begin_last_step([](Conclusion& c) { return Input(c.forget_there()); });
     case Do::destroy_vm:
-      return lead_to(conclusion().destroy_vm());
+      return begin_last_step([](Conclusion& c) { return Input(c.destroy_vm()); });
     case Do::hold_vm:
       return conclusion().hold_vm();
     case Do::remove_record:
@@ -127,8 +127,7 @@ void Driver::perform(Show state) {
 void Driver::perform(const Tell& tell) { clients_.event(event_of(tell, names())); }
 
 void Driver::perform(const FetchWork& how) {
-  lead_to(conclusion().fetch(how, transfers_.idle_fetcher()));
-  if (const auto& moved = conclusion().moved()) note_address(*moved);
+  begin_last_step([how, &fetcher = transfers_.idle_fetcher()](Conclusion& c) { return c.fetch(how, fetcher); });
 }
 
 void Driver::perform(const TellFailure& failed) {
@@ -177,7 +176,13 @@ void Driver::account_for_vm() {
 }
 
 Conclusion& Driver::conclusion() {
-  return conclusion_ ? *conclusion_ : conclusion_.emplace(job_, record_, clients_, link_.side(), result_);
+  if (conclusion_) return *conclusion_;
+  auto say = [this](const std::string& line) { last_step_.say(line); };
+  return conclusion_.emplace(job_, record_, say, link_.side(), result_);
+}
+
+void Driver::begin_last_step(std::function<Input(Conclusion&)> take) {
+  last_step_.begin([take = std::move(take), &last = conclusion()] { return take(last); });
 }
 
 // -- the start

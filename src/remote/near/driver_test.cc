@@ -11,6 +11,8 @@
 #include <filesystem>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
+#include "session/console/client.h"
 #include "session/ledger/files.h"
 #include "session/ledger/info.h"
 #include "ssh/stand_in_test.h"
@@ -19,6 +21,8 @@
 
 namespace bottle::remote {
 namespace {
+
+const Progress kSilent = [](const std::string&) {};
 
 // Provides the job of a session on a VM, and a provider of scripts that note their calls.
 class Vms : public ::testing::Test {
@@ -266,7 +270,7 @@ TEST_F(Vms, TheFarSidesResultStaysWhenTheWorkIsLost) {
   far.audit = {{.file = session::kAudit, .lines = 7, .head = std::string(64, 'a')}};
   ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
   NearAudit audit(job_.directories.results_of("one") + "/" + session::kNearAudit, clients);
-  Conclusion conclusion(job_, record, clients, nullptr, far);
+  Conclusion conclusion(job_, record, kSilent, nullptr, far);
   auto accounted = conclusion.account_for_vm(audit);
   EXPECT_TRUE(accounted.written) << accounted.written.error().what;
   EXPECT_FALSE(accounted.home);
@@ -293,10 +297,10 @@ TEST_F(Vms, TheRecordedRulesAreWrittenOnThisMachine) {
   ASSERT_TRUE(make_directories(results));
   NearAudit audit(results + "/" + session::kNearAudit, clients);
   auto written = [&] { return read_file(results + "/allow.yaml").value_or(""); };
-  Conclusion(job_, record, clients, nullptr, far).save_result(audit);
+  Conclusion(job_, record, kSilent, nullptr, far).save_result(audit);
   EXPECT_EQ(written(), "") << "the operator did not ask for it";
   job_.plan.record = true;
-  Conclusion(job_, record, clients, nullptr, far).save_result(audit);
+  Conclusion(job_, record, kSilent, nullptr, far).save_result(audit);
   EXPECT_TRUE(
       written().ends_with("in bottle web. Read these rules before you use them.\nallow:\n  - allowed.example.org\n"))
       << written();
@@ -311,7 +315,7 @@ TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   NearRecord record{
       .address = {.target = {.host = "machine"}}, .vm_name = "", .directory = job_.directories.session("one")};
-  Conclusion conclusion(job_, record, clients, &*side, std::nullopt);
+  Conclusion conclusion(job_, record, kSilent, &*side, std::nullopt);
   EXPECT_FALSE(conclusion.forget_there().confirmed);
   ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
   NearAudit audit(job_.directories.results_of("one") + "/" + session::kNearAudit, clients);
@@ -331,9 +335,8 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ssh.does("exit 0", "cat " + root_ + "/delivery");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
-  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
-  Conclusion conclusion(job_, record, clients, &*side, std::nullopt);
+  Conclusion conclusion(job_, record, kSilent, &*side, std::nullopt);
   WorkFetcher fetcher(job_, "");
   auto fetch = [&] {
     Input input = conclusion.fetch({}, fetcher);
@@ -362,12 +365,11 @@ TEST_F(Vms, HeldWorkIsNotLostBecauseAMachineSendsNothing) {
   ssh.does("exit 0", "cat " + root_ + "/delivery");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
-  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
   wire::SessionResult far{.session = "one"};
   auto fetch = [&] {
     WorkFetcher fetcher(job_, "");
-    return Conclusion(job_, record, clients, &*side, far).fetch({}, fetcher);
+    return Conclusion(job_, record, kSilent, &*side, far).fetch({}, fetcher);
   };
   far.back = wire::WorkResult{.error = "no engine answered", .held = true};
   auto input = fetch();
@@ -385,11 +387,10 @@ TEST_F(Vms, AnAgentCountsAsStoppedOnlyIfItsMachineSaysSo) {
   ssh.does("exit 0", "exit $(cat " + root_ + "/status)");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
-  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
   for (int status : {0, 1, 125, 255}) {
     ASSERT_TRUE(write_file_atomically(root_ + "/status", std::to_string(status)));
-    EXPECT_EQ(Conclusion(job_, record, clients, &*side, std::nullopt).stop_there().stopped, status == 0) << status;
+    EXPECT_EQ(Conclusion(job_, record, kSilent, &*side, std::nullopt).stop_there().stopped, status == 0) << status;
   }
 }
 
@@ -480,6 +481,24 @@ TEST_F(Adopted, TheRecordStaysIfTheMachineDoesNotKnowASessionThatRan) {
   auto view = session::read_ledger(job_.directories, "one");
   ASSERT_TRUE(view) << view.error().what;
   EXPECT_TRUE(view->running && view->ran);
+}
+
+// Fetching may take hours, and `bottle stop` waits only for two minutes for a sign of life.
+TEST_F(Adopted, ClientsAreServedDuringTheFetch) {
+  wire::SessionResult ended{.session = "one"};
+  ASSERT_TRUE(write_file_atomically(
+      root() + "/hello", wire::encode(wire::Hello{}) + "\n" + wire::encode(FrameType::result, wire::encode(ended))));
+  ssh_.does("exit 0", "case \"$*\" in\n*fetch*) for i in $(seq 100); do [ -e " + root() +
+                          "/go ] && exit 1; sleep 0.1; done; touch " + root() + "/waited; exit 1 ;;\nesac\ncat " +
+                          root() + "/hello; exec cat 3>&1 >/dev/null");
+  driver_->open();
+  ASSERT_TRUE(comes_true([&] { return told_.contains("collecting"); })) << told_;
+  auto client = session::connect_to(job_.directories.session("one") + "/" + session::kSocket);
+  ASSERT_TRUE(client) << client.error().what;
+  ASSERT_TRUE(wire::send_frame(client->get(), FrameType::attach, wire::encode(wire::Attach{})));
+  EXPECT_TRUE(comes_true([&] { return wait_readable(client->get(), 0); }));
+  EXPECT_FALSE(std::filesystem::exists(root() + "/waited")) << "the answer came only after the fetch";
+  ASSERT_TRUE(write_file_atomically(root() + "/go", ""));
 }
 
 // A later near side, and programs that connect to the VM themselves, read the address in the ledger.

@@ -8,6 +8,7 @@ namespace {
 
 constexpr double kFetchPatience = 300;   // in seconds
 constexpr double kHeldPatience = 20;     // in seconds; enough for an engine to restart; other reasons need a person
+constexpr int kLongestWait = 5;          // from this attempt on, the waits do not become longer
 constexpr double kStoppedPatience = 20;  // in seconds; the person who stopped a start is waiting
 
 }  // namespace
@@ -49,11 +50,13 @@ void Stepper::on(const input::FetchFailed& failed) {
   if (failed.vm_gone) return end_without_vm(std::move(fetching->failure));
   if (now_.awake - fetching->since > fetch_patience(failed.held, fetching->failure.has_value()))
     return leave_unfetched();
-  if (fetching->attempt == 0) perform(Tell{Notice::not_fetched_yet, failed.error});
+  // Whoever waits for the end learns about every twenty seconds that it still comes.
+  if (fetching->attempt == 0 || (fetching->attempt == kLongestWait && !failed.held))
+    perform(Tell{Notice::not_fetched_yet, failed.error});
   // A machine that answers and holds the work needs no new connection, only time for its engine.
   int wait_ms = failed.held ? 1000 : std::min(500 << fetching->attempt, 15000);
   perform(FetchWork{wait_ms, !failed.held});
-  fetching->attempt = std::min(fetching->attempt + 1, 5);
+  fetching->attempt = std::min(fetching->attempt + 1, kLongestWait);
 }
 
 void Stepper::leave_unfetched() {
