@@ -136,14 +136,14 @@ void FarLink::read(std::vector<News>& news) {
     note(LinkEvent::hello_came);
     auto greeting = wire::decode_greeting(std::exchange(greeting_, {}));
     auto* hello = greeting ? std::get_if<wire::Hello>(&*greeting) : nullptr;
-    news.push_back({News::Kind::hello, {}, hello ? std::optional(std::move(*hello)) : std::nullopt, {}});
+    news.emplace_back(HelloRead{hello ? std::optional(std::move(*hello)) : std::nullopt});
     // Bytes that follow the hello in the same read belong to a frame.
     bytes.remove_prefix(end + 1);
   }
   frames_.feed(bytes);
   for (;;) {
     auto frame = frames_.next();
-    if (frame) news.push_back({News::Kind::frame, std::move(*frame), {}, {}});
+    if (frame) news.emplace_back(FrameCame{std::move(*frame)});
     else if (frame.error().code == Code::unavailable) return;
     // After a frame over the limit, the beginning of the next one cannot be found.
     else return lose("the remote machine sent invalid data");
@@ -161,7 +161,7 @@ std::vector<FarLink::News> FarLink::read_news(bool readable) {
   // The loss is reported after the frames that were read above, so that a result that came last is still taken.
   if (state_ == LinkState::lost) {
     note(LinkEvent::loss_told);
-    news.push_back({News::Kind::lost, {}, {}, {Code::closed, broken_, ""}});
+    news.emplace_back(Lost{{Code::closed, broken_, ""}});
   }
   if (is_ready(attempt_)) take_attempt(news);
   return news;
@@ -171,10 +171,10 @@ void FarLink::take_attempt(std::vector<News>& news) {
   auto back = attempt_.get();
   if (back) {
     use(std::move(back->first), std::move(back->second));
-    news.push_back({News::Kind::back, {}, {}, {}});
+    news.emplace_back(Back{});
   } else {
     note(LinkEvent::attempt_failed);
-    news.push_back({News::Kind::failed, {}, {}, std::move(back.error())});
+    news.emplace_back(Failed{std::move(back.error())});
   }
 }
 

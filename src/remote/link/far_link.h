@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "remote/link/far_side.h"
@@ -24,19 +25,27 @@ using wire::Frame, wire::FrameReader, wire::FrameType;
 // the thread of the near side's loop.
 class FarLink {
  public:
-  // Reports something that happened to the connection. The frame is hostile.
-  struct News {
-    enum class Kind { hello, frame, lost, failed, back } kind;  // `failed` is one failed attempt to reconnect
-    Frame frame{};
-    std::optional<wire::Hello> hello{};  // for Kind::hello; empty if the machine's answer was not a hello
-    Error error{};                       // for Kind::lost and Kind::failed
+  // These report what happened to the connection.
+  struct HelloRead {
+    std::optional<wire::Hello> hello;  // empty if the machine's answer was not a hello
   };
+  struct FrameCame {
+    Frame frame;  // hostile
+  };
+  struct Lost {
+    Error why;
+  };
+  struct Failed {  // one attempt to reconnect
+    Error why;
+  };
+  struct Back {};
+  using News = std::variant<HelloRead, FrameCame, Lost, Failed, Back>;
 
   // Uses the connection with which a start began. If its hello has not been read yet, the hello is the first news, and
   // the connection is lost if it does not come within `patience`.
   void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
   // Connects again, immediately the first time, and after increasingly long waits from then on. Works in a separate
-  // thread. read_news() reports the outcome as Kind::back or Kind::failed. If the machine cannot be reached, `find` may
+  // thread. read_news() reports the outcome as Back or Failed. If the machine cannot be reached, `find` may
   // say in that thread where it is now; side() then has its new address.
   void reconnect(const MachineAddress& address, std::function<std::optional<MachineAddress>()> find = {});
 

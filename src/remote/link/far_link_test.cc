@@ -121,7 +121,8 @@ TEST_F(FarLinkTest, AMachineIsReachedWhereItIsFound) {
   auto attempt = [&](std::function<std::optional<MachineAddress>()> find) {
     link.reconnect({.target = {.host = "machine"}}, std::move(find));
     while (link.is_coming())
-      if (auto news = link.read_news(false); !news.empty()) EXPECT_EQ(news[0].kind, FarLink::News::Kind::failed);
+      if (auto news = link.read_news(false); !news.empty())
+        EXPECT_TRUE(std::holds_alternative<FarLink::Failed>(news[0]));
     return read_file(ssh.root() + "/tried").value_or("");
   };
   EXPECT_FALSE(attempt([] { return std::nullopt; }).contains(" moved\n"));
@@ -136,10 +137,10 @@ TEST_F(FarLinkTest, ALossIsToldOnceAndAfterTheLastFrame) {
   while (link.is_up())
     for (auto& each : link.read_news(true)) all.push_back(std::move(each));
   ASSERT_EQ(all.size(), 2u);
-  EXPECT_EQ(all[0].kind, FarLink::News::Kind::frame);
-  EXPECT_EQ(all[0].frame.bytes, "last");
-  EXPECT_EQ(all[1].kind, FarLink::News::Kind::lost);
-  EXPECT_EQ(all[1].error.what, "the connection broke");
+  ASSERT_TRUE(std::holds_alternative<FarLink::FrameCame>(all[0]));
+  EXPECT_EQ(std::get<FarLink::FrameCame>(all[0]).frame.bytes, "last");
+  ASSERT_TRUE(std::holds_alternative<FarLink::Lost>(all[1]));
+  EXPECT_EQ(std::get<FarLink::Lost>(all[1]).why.what, "the connection broke");
   EXPECT_TRUE(link.read_news(false).empty());
 }
 
@@ -164,10 +165,10 @@ TEST_F(NewFarLinkTest, TheHelloIsTheFirstNewsAndComesOnce) {
   write("\n" + wire::encode(FrameType::output, "first"));
   auto news = link.read_news(true);
   ASSERT_EQ(news.size(), 2u);
-  EXPECT_EQ(news[0].kind, FarLink::News::Kind::hello);
-  EXPECT_FALSE(news[0].hello);
-  EXPECT_EQ(news[1].kind, FarLink::News::Kind::frame);
-  EXPECT_EQ(news[1].frame.bytes, "first");
+  ASSERT_TRUE(std::holds_alternative<FarLink::HelloRead>(news[0]));
+  EXPECT_FALSE(std::get<FarLink::HelloRead>(news[0]).hello);
+  ASSERT_TRUE(std::holds_alternative<FarLink::FrameCame>(news[1]));
+  EXPECT_EQ(std::get<FarLink::FrameCame>(news[1]).frame.bytes, "first");
   EXPECT_TRUE(link.is_up());
 }
 

@@ -140,7 +140,7 @@ int Driver::add_to(Poller& poller) {
 
 void Driver::handle(const Poller& poller) {
   for (auto& news : link_.read_news(poller.readable(link_.fd()))) {
-    take_news(news);
+    std::visit([this](auto& each) { take(each); }, news);
     if (is_over()) return;
   }
   clients_.handle(poller, [&](const Frame& frame) { take_from_client(frame); });
@@ -227,32 +227,31 @@ void Driver::take_from_client(const Frame& frame) {
 
 // -- the connection
 
-void Driver::take_news(FarLink::News& news) {
-  using Kind = FarLink::News::Kind;
-  switch (news.kind) {
-    case Kind::hello:
-      return take_hello(std::move(news.hello));
-    case Kind::frame:
-      frame_ = &news.frame;
-      take_from_far(news.frame);
-      frame_ = nullptr;
-      return;
-    case Kind::lost:
-      // Streams belong to one connection, and the far guard ends them, too.
-      if (services_) services_->link_is_gone();
-      input_pause_.reset();
-      return feed(input::LinkLost{std::move(news.error)});
-    case Kind::failed:
-      return feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(news.error)});
-    case Kind::back:
-      if (const auto* side = link_.side()) note_address(side->connection().target());
-      tell_lost_input();
-      return feed(input::LinkBack{});
-  }
+void Driver::take(FarLink::FrameCame& came) {
+  frame_ = &came.frame;
+  take_from_far(came.frame);
+  frame_ = nullptr;
 }
 
-void Driver::take_hello(std::optional<wire::Hello> hello) {
-  hello_ = std::move(hello);
+void Driver::take(FarLink::Lost& lost) {
+  // Streams belong to one connection, and the far guard ends them, too.
+  if (services_) services_->link_is_gone();
+  input_pause_.reset();
+  feed(input::LinkLost{std::move(lost.why)});
+}
+
+void Driver::take(FarLink::Failed& failed) {
+  feed(input::LinkFailed{link_.attempts(), vm_is_gone(job_, record_), std::move(failed.why)});
+}
+
+void Driver::take(FarLink::Back&) {
+  if (const auto* side = link_.side()) note_address(side->connection().target());
+  tell_lost_input();
+  feed(input::LinkBack{});
+}
+
+void Driver::take(FarLink::HelloRead& read) {
+  hello_ = std::move(read.hello);
   // The launcher judges by the hello itself, which Do::pass_hello gives to it.
   input::Hello heard;
   if (kind_.judge == SessionKind::Judge::near_side)

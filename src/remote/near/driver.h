@@ -21,11 +21,12 @@
 #include "remote/near/transfers/transfers.h"
 #include "remote/near/vm.h"
 #include "remote/near/words.h"
+#include "session/console/clients.h"
 #include "session/ledger/ledger.h"
 
 namespace bottle::remote {
 
-using session::Ledger, wire::Values;
+using session::Clients, session::Ledger, wire::Values;
 
 // Holds the parts of one near side that have effects: the connection, the clients, the ledger, the VM and the
 // transfers.
@@ -54,8 +55,11 @@ class Driver {
   Result<input::Opened> adopt_record();
   std::optional<input::VmLife> take_over_vm();
   Result<> make_record();
-  void take_news(FarLink::News& news);
-  void take_hello(std::optional<wire::Hello> hello);
+  void take(FarLink::HelloRead& read);
+  void take(FarLink::FrameCame& came);
+  void take(FarLink::Lost& lost);
+  void take(FarLink::Failed& failed);
+  void take(FarLink::Back&);
   void take_from_far(const Frame& frame);
   void take_event();
   void tell_lost_input();
