@@ -145,7 +145,9 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   }();
   if (here) return input::Fetched{};
   fetch_error_ = here.error().what;
-  return input::FetchFailed{.held = !reconnecting_helps, .vm_gone = is_gone(), .error = std::move(here.error())};
+  using Obstacle = input::FetchFailed::Obstacle;
+  auto obstacle = is_gone() ? Obstacle::vm_gone : reconnecting_helps ? Obstacle::connection : Obstacle::held;
+  return input::FetchFailed{obstacle, std::move(here.error())};
 }
 
 // Takes what the machine sent as the work, and writes the result with it. Fails if the work must stay on the machine.
@@ -196,10 +198,11 @@ input::Forgotten Conclusion::forget_there() {
   }
   if (!answer) receipt_.left.push_back("results on " + record_.address.target.to_string() + ": " + answer.error().what);
   receipt_.confirmed = receipt_.confirmed && answer;
-  return {.reached = asked.has_value(),
-          .confirmed = receipt_.confirmed,
-          // Without a name, no VM was asked for.
-          .vm_gone = record_.vm_name.empty() || !machine::is_recorded(record_.vm_name, job_.directories)};
+  using Left = input::Forgotten::Left;
+  if (asked) return {receipt_.confirmed ? Left::nothing : Left::something};
+  // Without a name, no VM was asked for.
+  bool has_vm = !record_.vm_name.empty() && machine::is_recorded(record_.vm_name, job_.directories);
+  return {has_vm ? Left::unknown : Left::no_vm};
 }
 
 input::VmDestroyed Conclusion::destroy_vm() {

@@ -189,7 +189,6 @@ void Driver::poll_delivery() {
   if (!delivered) return;
   if (!delivered->taken) return feed(input::DeliveryFailed{std::move(delivered->taken.error())});
   tell_warnings(*delivered);
-  feed(input::Delivered{});
 }
 
 void Driver::tell_warnings(const Delivered& delivered) {
@@ -306,7 +305,8 @@ void Driver::take_event() {
   const auto* attached = std::get_if<wire::Attached>(&*event_);
   if (!attached && !std::holds_alternative<wire::AgentRuns>(*event_)) return feed(input::FarNotice{});
   const bool ran = agent_runs(state_);
-  feed(input::FarRuns{attached != nullptr, !may_run(state_) || finish_delivery()});
+  if (may_run(state_) && !finish_delivery()) feed(input::FarRunsWithoutWork{});
+  else feed(attached ? Input(input::FarAttached{}) : input::FarRuns{});
   // attach() has sent this already.
   if (!attached && !ran && agent_runs(state_)) send_kept();
   if (!attached || !agent_runs(state_)) return;

@@ -22,6 +22,8 @@
 namespace bottle::remote {
 namespace {
 
+using Obstacle = input::FetchFailed::Obstacle;
+
 const Progress kSilent = [](const std::string&) {};
 
 // Provides the job of a session on a VM, and a provider of scripts that note their calls.
@@ -316,7 +318,7 @@ TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
   NearRecord record{
       .address = {.target = {.host = "machine"}}, .vm_name = "", .directory = job_.directories.session("one")};
   Conclusion conclusion(job_, record, kSilent, &*side, std::nullopt);
-  EXPECT_FALSE(conclusion.forget_there().confirmed);
+  EXPECT_EQ(conclusion.forget_there().left, input::Forgotten::Left::something);
   ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
   NearAudit audit(job_.directories.results_of("one") + "/" + session::kNearAudit, clients);
   auto left = conclusion.save_result(audit).receipt.left;
@@ -344,11 +346,11 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
     return std::get<input::FetchFailed>(input);
   };
   auto held = fetch();
-  EXPECT_TRUE(held.held) << held.error.what;
+  EXPECT_EQ(held.obstacle, Obstacle::held) << held.error.what;
   EXPECT_NE(held.error.what.find("no engine answers"), std::string::npos) << held.error.what;
   ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery.substr(0, delivery.size() / 2)));
   auto broken = fetch();
-  EXPECT_FALSE(broken.held) << broken.error.what;
+  EXPECT_EQ(broken.obstacle, Obstacle::connection) << broken.error.what;
   // The far side could not even begin.
   ssh.does("exit 0", "echo 'the state directory belongs to another machine' >&2; exit 125");
   EXPECT_NE(fetch().error.what.find("belongs to another machine"), std::string::npos) << fetch().error.what;
@@ -374,7 +376,7 @@ TEST_F(Vms, HeldWorkIsNotLostBecauseAMachineSendsNothing) {
   far.back = wire::WorkResult{.error = "no engine answered", .held = true};
   auto input = fetch();
   ASSERT_TRUE(std::holds_alternative<input::FetchFailed>(input));
-  EXPECT_TRUE(std::get<input::FetchFailed>(input).held);
+  EXPECT_EQ(std::get<input::FetchFailed>(input).obstacle, Obstacle::held);
   EXPECT_NE(std::get<input::FetchFailed>(input).error.what.find("no engine answered"), std::string::npos);
   far.back = wire::WorkResult();
   EXPECT_TRUE(std::holds_alternative<input::Fetched>(fetch())) << "there was nothing to hold";

@@ -14,6 +14,8 @@ constexpr double kStoppedPatience = 20;  // in seconds; the person who stopped a
 }  // namespace
 
 using Machine = SessionKind::Machine;
+using Obstacle = input::FetchFailed::Obstacle;
+using Left = input::Forgotten::Left;
 
 // -- the end of a session that ran
 
@@ -47,15 +49,15 @@ double Stepper::fetch_patience(bool held, bool failed) const {
 void Stepper::on(const input::FetchFailed& failed) {
   auto* fetching = in<phase::Fetching>();
   if (!fetching) return;
-  if (failed.vm_gone) return end_without_vm(std::move(fetching->failure));
-  if (now_.awake - fetching->since > fetch_patience(failed.held, fetching->failure.has_value()))
-    return leave_unfetched();
+  if (failed.obstacle == Obstacle::vm_gone) return end_without_vm(std::move(fetching->failure));
+  const bool held = failed.obstacle == Obstacle::held;
+  if (now_.awake - fetching->since > fetch_patience(held, fetching->failure.has_value())) return leave_unfetched();
   // Whoever waits for the end learns about every twenty seconds that it still comes.
-  if (fetching->attempt == 0 || (fetching->attempt == kLongestWait && !failed.held))
+  if (fetching->attempt == 0 || (fetching->attempt == kLongestWait && !held))
     perform(Tell{Notice::not_fetched_yet, failed.error});
   // A machine that answers and holds the work needs no new connection, only time for its engine.
-  int wait_ms = failed.held ? 1000 : std::min(500 << fetching->attempt, 15000);
-  perform(FetchWork{wait_ms, !failed.held});
+  int wait_ms = held ? 1000 : std::min(500 << fetching->attempt, 15000);
+  perform(FetchWork{wait_ms, !held});
   fetching->attempt = std::min(fetching->attempt + 1, kLongestWait);
 }
 
@@ -120,12 +122,12 @@ void Stepper::on(const input::Forgotten& forgotten) {
   if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
     // A VM's record is written before the VM is created, and removed only once its provider confirms that the VM is
     // gone.
-    if (!forgotten.reached && forgotten.vm_gone) return end(std::move(failure), Remains::nothing);
+    if (forgotten.left == Left::no_vm) return end(std::move(failure), Remains::nothing);
     perform(Tell{Notice::destroying}, Do::destroy_vm);
     return become(phase::DestroyingVm{std::move(failure)});
   }
   // A far side that lost its launcher before the agent ran removes by itself what it has made.
-  bool clean = forgotten.confirmed || (failure && !forgotten.reached);
+  bool clean = forgotten.left == Left::nothing || (failure && forgotten.left != Left::something);
   end(std::move(failure), clean ? Remains::nothing : Remains::something);
 }
 

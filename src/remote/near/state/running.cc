@@ -75,7 +75,7 @@ void Stepper::ask_again(int losses, const Error& lost) {
   if (losses > kMostLosses)
     return leave_unknown({Why::not_known, {Code::closed, "the connection keeps breaking"}, lost}, Remains::nothing);
   perform(Do::connect);
-  become(phase::Asking{losses, false, lost});
+  become(phase::Asking{losses, lost});
 }
 
 void Stepper::on(const input::LinkFailed& failed) {
@@ -96,8 +96,7 @@ void Stepper::on(const input::LinkFailed& failed) {
 }
 
 void Stepper::on(const input::LinkBack&) {
-  if (auto* asking = in<phase::Asking>()) {
-    asking->connected = true;
+  if (in<phase::Asking>()) {
     perform(Tell{Notice::connected_again}, Do::attach);
   } else if (auto* reconnecting = in<phase::Reconnecting>()) {
     perform(Do::attach, Tell{Notice::link_back});
@@ -121,19 +120,23 @@ void Stepper::on(const input::FarGuardAsked&) {
   if (may_run() || runs()) perform(Do::answer_guard);
 }
 
-void Stepper::on(const input::FarRuns& told) {
+void Stepper::on(const input::FarRuns&) { begin_running(Do::pass_to_clients); }
+
+// The frame is the answer to an attach, which the clients did not ask for.
+void Stepper::on(const input::FarAttached&) { begin_running(Tell{Notice::agent_runs}); }
+
+void Stepper::on(const input::FarRunsWithoutWork&) {
+  if (may_run()) abandon({Why::no_workspace});
+}
+
+// Takes the machine's word that the agent runs. `told` is what the clients learn if this is news.
+void Stepper::begin_running(Action told) {
   // Without the values the agent cannot run, so the machine does not do what it should.
   if (keeps_values()) return abandon({Why::false_start});
   // An earlier near side may have died before it heard that.
   if (in<phase::Running>() && !std::exchange(state_.has_run, true)) perform(Note::running);
-  if (in<phase::Running>() && !told.attached) return perform(Do::pass_to_clients);
-  // The message changes nothing if it comes twice or after the end.
   if (!may_run()) return;
-  if (!told.delivered) return abandon({Why::no_workspace});
-  perform(Show::running, Note::running, Do::begin_checkpoints);
-  // The frame is the answer to an attach, which the clients did not ask for.
-  if (told.attached) perform(Tell{Notice::agent_runs});
-  else perform(Do::pass_to_clients);
+  perform(Show::running, Note::running, Do::begin_checkpoints, std::move(told));
   state_.has_run = true;
   become(phase::Running{});
 }
@@ -163,8 +166,6 @@ void Stepper::on(const input::FarFailed& failed) {
 }
 
 // -- transfers
-
-void Stepper::on(const input::Delivered&) {}
 
 // In Asking, the connection broke too, and the far side will report what happened to the session.
 void Stepper::on(const input::DeliveryFailed& failed) {

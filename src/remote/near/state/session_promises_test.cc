@@ -18,6 +18,8 @@ namespace {
 
 using Machine = SessionKind::Machine;
 using Judge = SessionKind::Judge;
+using Obstacle = input::FetchFailed::Obstacle;
+using Left = input::Forgotten::Left;
 
 // One of the deadlines (20 s, 300 s, 600 s) passes between each two of these times. At the last but one, the VM's time
 // is nearly up.
@@ -59,10 +61,12 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
                             input::FarSpoke{},
                             input::FarNotice{},
                             input::FarGuardAsked{},
+                            input::FarRuns{},
+                            input::FarAttached{},
+                            input::FarRunsWithoutWork{},
                             input::FarEnded{},
                             input::FarFailed{error},
                             input::FarFailed{unknown},
-                            input::Delivered{},
                             input::DeliveryFailed{error},
                             input::Checkpointed{true},
                             input::CheckpointFailed{error},
@@ -74,14 +78,12 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
                             input::Accounted{true},
                             input::Accounted{false},
                             input::NotAccounted{error}};
-  for (bool attached : {false, true})
-    for (bool delivered : {false, true}) all.push_back(input::FarRuns{attached, delivered});
-  for (bool gone : {false, true}) {
-    if (gone && !vm) continue;
-    for (int attempts : {1, 5, 7}) all.push_back(input::LinkFailed{attempts, gone, error});
-    for (bool held : {false, true}) all.push_back(input::FetchFailed{.held = held, .vm_gone = gone, .error = error});
-    for (bool reached : {false, true})
-      for (bool confirmed : {false, true}) all.push_back(input::Forgotten{reached, confirmed, gone});
+  for (int attempts : {1, 5, 7}) all.push_back(input::LinkFailed{attempts, false, error});
+  for (auto obstacle : {Obstacle::connection, Obstacle::held}) all.push_back(input::FetchFailed{obstacle, error});
+  for (auto left : {Left::nothing, Left::something, Left::unknown, Left::no_vm}) all.push_back(input::Forgotten{left});
+  if (vm) {
+    all.push_back(input::LinkFailed{1, true, error});
+    all.push_back(input::FetchFailed{Obstacle::vm_gone, error});
   }
   return all;
 }
@@ -111,7 +113,7 @@ std::string state_key(const Node& node) {
   std::string key(1, static_cast<char>('A' + node.state.phase.index()));
   auto add = [&](int value) { key += static_cast<char>('0' + value); };
   auto passed = [&](auto has_passed) { add(static_cast<int>(std::ranges::count_if(kTimes, has_passed))); };
-  if (auto* asking = std::get_if<phase::Asking>(&node.state.phase)) add(asking->losses), add(asking->connected);
+  if (auto* asking = std::get_if<phase::Asking>(&node.state.phase)) add(asking->losses);
   if (auto* running = std::get_if<phase::Running>(&node.state.phase))
     add(running->stop_sent), add(running->missed_checkpoints);
   if (auto* back = std::get_if<phase::Reconnecting>(&node.state.phase)) add(back->missed_checkpoints);
@@ -212,7 +214,7 @@ class Explorer {
     if (const auto* failed = std::get_if<input::LinkFailed>(&input))
       if (failed->vm_gone && in(phase::Reconnecting{})) lose(seen);
     if (const auto* failed = std::get_if<input::FetchFailed>(&input))
-      if (failed->vm_gone && in(phase::Fetching{})) lose(seen);
+      if (failed->obstacle == Obstacle::vm_gone && in(phase::Fetching{})) lose(seen);
     // Writing the result may fail, so the action alone tells nobody.
     if (std::holds_alternative<input::Accounted>(input) && in(phase::AccountingForVm{})) seen.lost_untold = false;
   }
@@ -277,14 +279,13 @@ Input good_answer(const Phase& phase) {
   if (std::holds_alternative<phase::AwaitingLauncher>(phase)) return input::Admitted{};
   if (std::holds_alternative<phase::Recording>(phase)) return input::MayRunNoted{};
   if (std::holds_alternative<phase::Starting>(phase)) return input::FarRuns{};
-  if (const auto* asking = std::get_if<phase::Asking>(&phase))
-    return asking->connected ? Input(input::FarRuns{true}) : Input(input::LinkBack{});
+  if (std::holds_alternative<phase::Asking>(phase)) return input::FarAttached{};
   if (std::holds_alternative<phase::Running>(phase)) return input::FarEnded{};
   if (std::holds_alternative<phase::Reconnecting>(phase)) return input::LinkBack{};
   if (std::holds_alternative<phase::StoppingThere>(phase)) return input::StopAnswered{true};
   if (const auto* fetching = std::get_if<phase::Fetching>(&phase))
     return fetching->is_here ? Input(input::HomeNoted{}) : Input(input::Fetched{});
-  if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{true, true};
+  if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{Left::nothing};
   if (std::holds_alternative<phase::AccountingForVm>(phase)) return input::Accounted{};
   return input::VmDestroyed{true};
 }
@@ -297,7 +298,7 @@ Input bad_answer(const Phase& phase, int attempts) {
     return input::LinkFailed{attempts, false, error};
   if (std::holds_alternative<phase::StoppingThere>(phase)) return input::StopAnswered{false};
   if (std::holds_alternative<phase::Fetching>(phase)) return input::FetchFailed{.error = error};
-  if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{false, false};
+  if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{Left::unknown};
   if (std::holds_alternative<phase::DestroyingVm>(phase)) return input::VmDestroyed{false};
   if (std::holds_alternative<phase::AccountingForVm>(phase)) return input::NotAccounted{error};
   return input::Tick{};
@@ -333,6 +334,27 @@ std::string find_cycle(const Explorer& explorer, const std::function<bool(const 
   for (const auto& [key, node] : explorer.nodes())
     if (found.empty() && counts(node) && color[key] == 0) visit(key);
   return found;
+}
+
+// An input that does nothing anywhere is dead code, and misleads whoever reads the driver.
+TEST(SessionInputs, EachDoesSomethingInSomeState) {
+  std::set<size_t> idle;
+  for (size_t i = 0; i < std::variant_size_v<Input>; ++i) idle.insert(i);
+  for (const auto& kind : all_kinds()) {
+    std::deque<Node> queue(1);
+    std::set<std::string> seen;
+    auto follow = [&](const State& state, const Input& input, double time) {
+      Node next{step(kind, state, input, {time, time}).state, {}, 0};
+      auto actions = step(kind, state, input, {time, time}).actions;
+      if (!actions.empty() || next.state.phase.index() != state.phase.index()) idle.erase(input.index());
+      if (seen.insert(state_key(next)).second) queue.push_back(std::move(next));
+    };
+    for (; !queue.empty(); queue.pop_front()) {
+      for (const auto& input : all_inputs(kind)) follow(queue.front().state, input, 0);
+      follow(queue.front().state, input::Tick{}, kTimes[kLastTime]);
+    }
+  }
+  for (size_t number : idle) ADD_FAILURE() << "input number " << number << " does nothing in any state";
 }
 
 class SessionPromises : public ::testing::TestWithParam<SessionKind> {};

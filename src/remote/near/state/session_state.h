@@ -12,7 +12,7 @@
 
 namespace bottle::remote {
 
-// Holds the facts that do not change during a session.
+// Says what a session is. It does not change once the session's record is open.
 struct SessionKind {
   enum class Machine { standing, vm, kept_vm } machine = Machine::standing;  // vm and kept_vm are made for the session
   enum class Judge { earlier, launcher, near_side } judge = Judge::earlier;
@@ -57,7 +57,6 @@ struct Recording {};
 struct Starting {};
 struct Asking {
   int losses = 1;
-  bool connected = false;
   Error lost;  // how the connection broke
 };
 // Running and Reconnecting both count failed checkpoints, because the count goes on across a broken connection.
@@ -166,16 +165,15 @@ struct LinkBack {};
 struct FarSpoke {};       // the agent's output came
 struct FarNotice {};      // progress was reported
 struct FarGuardAsked {};  // the far guard asked for something that stays on this machine
-struct FarRuns {          // the agent runs
-  bool attached = false;  // this is the answer to an attach
-  bool delivered = true;  // as far as this side knows, the machine has taken the workspace
-};
+struct FarRuns {};        // the agent runs
+struct FarAttached {};    // the same, in the answer to an attach
+// The machine says that the agent runs, but as far as this side knows, it has not taken the workspace.
+struct FarRunsWithoutWork {};
 struct FarEnded {};  // the agent has ended, and the machine has sent its result
 // The machine reports that the session failed, or that it has none.
 struct FarFailed {
   Error error;  // Code::not_found means that the machine has no such session
 };
-struct Delivered {};
 // The workspace did not arrive, or it is not known to have arrived.
 struct DeliveryFailed {
   Error error;
@@ -194,14 +192,21 @@ struct StopAnswered {    // the answer to Do::stop_there
 struct Fetched {};
 // The work could not be fetched.
 struct FetchFailed {
-  bool held = false;  // the machine answers, but cannot reach the work itself
-  bool vm_gone = false;
+  enum class Obstacle {
+    connection,  // a new connection may help
+    held,        // only time helps: the machine cannot reach the work, or this one cannot write it
+    vm_gone,     // the VM is gone, and the work with it
+  } obstacle = Obstacle::connection;
   Error error;
 };
-// The answer to Do::forget_there. `confirmed` is what that machine's engine confirms.
+// The answer to Do::forget_there: what is left of the session on that machine.
 struct Forgotten {
-  bool reached = false, confirmed = false;
-  bool vm_gone = false;
+  enum class Left {
+    nothing,    // its engine confirms that
+    something,  // it answered, and something is or may be left
+    unknown,    // it could not be reached
+    no_vm,      // likewise, and no VM of the session is recorded
+  } left = Left::unknown;
 };
 // The answer to Do::destroy_vm. `confirmed` is what the provider confirms.
 struct VmDestroyed {
@@ -217,21 +222,21 @@ struct NotAccounted {
 };
 }  // namespace input
 
-using Input =
-    std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent, input::JobFailed,
-                 input::Hello, input::MayRunNoted, input::HomeNoted, input::NoteFailed, input::Tick,
-                 input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame, input::LinkLost,
-                 input::LinkFailed, input::LinkBack, input::FarSpoke, input::FarNotice, input::FarGuardAsked,
-                 input::FarRuns, input::FarEnded, input::FarFailed, input::Delivered, input::DeliveryFailed,
-                 input::Checkpointed, input::CheckpointFailed, input::StopAnswered, input::Fetched, input::FetchFailed,
-                 input::Forgotten, input::VmDestroyed, input::Accounted, input::NotAccounted>;
+using Input = std::variant<input::Opened, input::OpenFailed, input::VmMade, input::VmFailed, input::JobSent,
+                           input::JobFailed, input::Hello, input::MayRunNoted, input::HomeNoted, input::NoteFailed,
+                           input::Tick, input::StopRequested, input::LauncherGone, input::Admitted, input::ClientFrame,
+                           input::LinkLost, input::LinkFailed, input::LinkBack, input::FarSpoke, input::FarNotice,
+                           input::FarGuardAsked, input::FarRuns, input::FarAttached, input::FarRunsWithoutWork,
+                           input::FarEnded, input::FarFailed, input::DeliveryFailed, input::Checkpointed,
+                           input::CheckpointFailed, input::StopAnswered, input::Fetched, input::FetchFailed,
+                           input::Forgotten, input::VmDestroyed, input::Accounted, input::NotAccounted>;
 
 // These are the actions that the driver must perform. An action with an arrow leads to one of the inputs after the
 // arrow.
 enum class Do {
   make_vm,        // → VmMade, VmFailed
   send_job,       // all except the values → JobSent, JobFailed
-  send_work,      // the workspace and the skills → Delivered, DeliveryFailed
+  send_work,      // the workspace and the skills → DeliveryFailed, or nothing
   send_values,    // also tells the far guard that this side answers
   open_services,  // so that the far side can use what stays on this machine
   end_services,

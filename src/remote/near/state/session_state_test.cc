@@ -9,6 +9,8 @@ namespace {
 
 using Machine = SessionKind::Machine;
 using Judge = SessionKind::Judge;
+using Obstacle = input::FetchFailed::Obstacle;
+using Left = input::Forgotten::Left;
 
 const SessionKind kKnown{};                                     // a machine whose hello was judged before
 const SessionKind kUnseen{Machine::standing, Judge::launcher};  // a machine that the launcher judges in the meantime
@@ -104,7 +106,7 @@ TEST(SessionState, StartsTheAgent) {
   check({
       {"runs", kKnown, phase::Starting{}, input::FarRuns{}, "Running",
        "show_running note_running begin_checkpoints pass_to_clients"},
-      {"without its work", kKnown, phase::Starting{}, input::FarRuns{false, false}, "StoppingThere",
+      {"without its work", kKnown, phase::Starting{}, input::FarRunsWithoutWork{}, "StoppingThere",
        "close_link end_delivery stop_there"},
       {"ended at once", kKnown, phase::Starting{}, input::FarEnded{}, "Fetching",
        "end_delivery note_ended tell:collecting fetch:0"},
@@ -119,24 +121,23 @@ TEST(SessionState, StartsTheAgent) {
 }
 
 TEST(SessionState, AsksWhetherTheAgentRuns) {
-  auto asking = [](int losses, bool connected) { return phase::Asking{losses, connected, kBroken}; };
+  auto asking = [](int losses) { return phase::Asking{losses, kBroken}; };
   check({
       {"lost", kKnown, phase::Starting{}, input::LinkLost{kBroken}, "Asking", "connect"},
-      {"back", kKnown, asking(1, false), input::LinkBack{}, "Asking", "tell:connected_again attach"},
-      {"lost again", kKnown, asking(3, true), input::LinkLost{kBroken}, "Over",
+      {"back", kKnown, asking(1), input::LinkBack{}, "Asking", "tell:connected_again attach"},
+      {"lost again", kKnown, asking(3), input::LinkLost{kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:not_known:nothing"},
-      {"not yet back", kKnown, asking(1, false), input::LinkFailed{4, false, kBroken}, "Asking", "connect"},
-      {"not back", kKnown, asking(1, false), input::LinkFailed{5, false, kBroken}, "Over",
+      {"not yet back", kKnown, asking(1), input::LinkFailed{4, false, kBroken}, "Asking", "connect"},
+      {"not back", kKnown, asking(1), input::LinkFailed{5, false, kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:not_known:nothing"},
-      {"it runs", kKnown, asking(1, true), input::FarRuns{true}, "Running",
+      {"it runs", kKnown, asking(1), input::FarAttached{}, "Running",
        "show_running note_running begin_checkpoints tell:agent_runs"},
-      {"it ended", kKnown, asking(1, true), input::FarEnded{}, "Fetching",
-       "end_delivery note_ended tell:collecting fetch:0"},
-      {"it never ran", kKnown, asking(1, true), input::FarFailed{{Code::not_found, "no such session"}}, "Forgetting",
+      {"it ended", kKnown, asking(1), input::FarEnded{}, "Fetching", "end_delivery note_ended tell:collecting fetch:0"},
+      {"it never ran", kKnown, asking(1), input::FarFailed{{Code::not_found, "no such session"}}, "Forgetting",
        "note_never_ran close_link end_delivery forget_there"},
-      {"it does not know", kKnown, asking(1, true), input::FarFailed{kBroken}, "Over",
+      {"it does not know", kKnown, asking(1), input::FarFailed{kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:not_known:nothing"},
-      {"both broke", kKnown, asking(1, false), input::DeliveryFailed{kBroken}, "Asking", ""},
+      {"both broke", kKnown, asking(1), input::DeliveryFailed{kBroken}, "Asking", ""},
   });
 }
 
@@ -180,7 +181,8 @@ TEST(SessionState, KeepsTheRecordOfAnAgentThatItsMachineNoLongerKnows) {
     return name_of(state.phase) + ": " + text_of(actions);
   };
   const std::string kept = "Over: close_link end_delivery note_may_run show_unattended failed:unknown_there:nothing";
-  const input::FarRuns runs{}, attached{true};
+  const input::FarRuns runs{};
+  const input::FarAttached attached{};
   EXPECT_EQ(after(kKnown, {phase::Starting{}}, {runs, input::LinkLost{kBroken}, input::LinkBack{}, unknown}), kept);
   EXPECT_EQ(after(kAdopted, {}, {input::Opened{.ran = true}, input::LinkBack{}, unknown}), kept);
   EXPECT_EQ(after(kAdoptedVm, {}, {input::Opened{}, input::LinkBack{}, attached, unknown}), kept);
@@ -196,7 +198,7 @@ TEST(SessionState, StopsImmediatelyBeforeTheValuesAreSent) {
 
 // The agent may have begun, so its work is fetched before anything is removed.
 TEST(SessionState, FetchesWorkAfterAStoppedStart) {
-  for (Phase before : {Phase(phase::Starting{}), Phase(phase::Asking{1, true, kBroken})})
+  for (Phase before : {Phase(phase::Starting{}), Phase(phase::Asking{1, kBroken})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
       check({{"stop", kVm, before, input, "StoppingThere", "close_link end_delivery stop_there"}});
   phase::Fetching fetching{99, 0, kStopped};
@@ -209,7 +211,7 @@ TEST(SessionState, FetchesWorkAfterAStoppedStart) {
        "tell:not_fetched_yet fetch:500:again"},
       {"not fetched", kVm, phase::Fetching{79, 3, kStopped}, input::FetchFailed{.error = kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
-      {"gone", kVm, fetching, input::FetchFailed{.vm_gone = true, .error = kBroken}, "AccountingForVm",
+      {"gone", kVm, fetching, input::FetchFailed{Obstacle::vm_gone, kBroken}, "AccountingForVm",
        "close_link end_delivery account_for_vm"},
   });
 }
@@ -246,7 +248,7 @@ TEST(SessionState, EndsASessionBeforeTheTimeOfItsVmIsUp) {
 TEST(SessionState, BringsTheWorkHomeBeforeAnythingIsRemoved) {
   phase::Fetching recent{99}, old{-201, 4}, held{79, 4}, here = recent;
   here.is_here = true;
-  input::FetchFailed unreachable{false, false, kBroken}, in_container{true, false, kBroken};
+  input::FetchFailed unreachable{Obstacle::connection, kBroken}, in_container{Obstacle::held, kBroken};
   check({
       {"here", kVm, recent, input::Fetched{}, "Fetching", "note_home"},
       {"home", kVm, here, input::HomeNoted{}, "Forgetting", "forget_there"},
@@ -264,7 +266,7 @@ TEST(SessionState, BringsTheWorkHomeBeforeAnythingIsRemoved) {
        "tell:not_fetched_yet fetch:1000"},
       {"not reached for long", kVm, old, unreachable, "Over", "hold_vm save_result show_unfetched tell_result"},
       {"no VM", kKnown, old, unreachable, "Over", "save_result show_unfetched tell_result"},
-      {"the VM is gone", kVm, recent, input::FetchFailed{.vm_gone = true, .error = kBroken}, "AccountingForVm",
+      {"the VM is gone", kVm, recent, input::FetchFailed{Obstacle::vm_gone, kBroken}, "AccountingForVm",
        "close_link end_delivery account_for_vm"},
   });
 }
@@ -287,28 +289,27 @@ TEST(SessionState, LeavesNothing) {
   phase::Forgetting ran{}, failed{kStopped};
   phase::DestroyingVm destroying{}, destroying_failed{kStopped};
   check({
-      {"forgotten", kKnown, ran, input::Forgotten{true, true}, "Over", "save_result remove_record tell_result"},
-      {"not confirmed", kKnown, ran, input::Forgotten{true, false}, "Over", "save_result show_left_behind tell_result"},
-      {"not reached", kKnown, ran, input::Forgotten{false, false}, "Over", "save_result show_left_behind tell_result"},
-      {"VM", kVm, ran, input::Forgotten{true, true}, "DestroyingVm", "tell:destroying destroy_vm"},
-      {"kept VM", kKeptVm, ran, input::Forgotten{true, true}, "Over", "save_result remove_record tell_result"},
+      {"forgotten", kKnown, ran, input::Forgotten{Left::nothing}, "Over", "save_result remove_record tell_result"},
+      {"not confirmed", kKnown, ran, input::Forgotten{Left::something}, "Over",
+       "save_result show_left_behind tell_result"},
+      {"not reached", kKnown, ran, input::Forgotten{Left::unknown}, "Over", "save_result show_left_behind tell_result"},
+      {"VM", kVm, ran, input::Forgotten{Left::nothing}, "DestroyingVm", "tell:destroying destroy_vm"},
+      {"kept VM", kKeptVm, ran, input::Forgotten{Left::nothing}, "Over", "save_result remove_record tell_result"},
       {"destroyed", kVm, destroying, input::VmDestroyed{true}, "Over", "save_result remove_record tell_result"},
       {"perhaps destroyed", kVm, destroying, input::VmDestroyed{false}, "Over",
        "save_result show_left_behind tell_result"},
       // These are the ends of a session that failed.
-      {"forgotten", kKnown, failed, input::Forgotten{true, true}, "Over", "remove_record failed:stopped:nothing"},
-      {"not confirmed", kKnown, failed, input::Forgotten{true, false}, "Over",
+      {"forgotten", kKnown, failed, input::Forgotten{Left::nothing}, "Over", "remove_record failed:stopped:nothing"},
+      {"not confirmed", kKnown, failed, input::Forgotten{Left::something}, "Over",
        "show_left_behind failed:stopped:something"},
-      {"never reached", kKnown, failed, input::Forgotten{false, false}, "Over", "remove_record failed:stopped:nothing"},
-      {"VM", kVm, failed, input::Forgotten{true, true}, "DestroyingVm", "tell:destroying destroy_vm"},
-      {"kept VM that was not used", kKeptVm, failed, input::Forgotten{true, true}, "DestroyingVm",
-       "tell:destroying destroy_vm"},
-      {"VM that was gone", kVm, ran, input::Forgotten{false, false, true}, "Over",
-       "save_result remove_record tell_result"},
-      {"VM that is there", kVm, failed, input::Forgotten{false, false, false}, "DestroyingVm",
-       "tell:destroying destroy_vm"},
-      {"VM that is gone", kVm, failed, input::Forgotten{false, false, true}, "Over",
+      {"never reached", kKnown, failed, input::Forgotten{Left::unknown}, "Over",
        "remove_record failed:stopped:nothing"},
+      {"VM", kVm, failed, input::Forgotten{Left::nothing}, "DestroyingVm", "tell:destroying destroy_vm"},
+      {"kept VM that was not used", kKeptVm, failed, input::Forgotten{Left::nothing}, "DestroyingVm",
+       "tell:destroying destroy_vm"},
+      {"VM that was gone", kVm, ran, input::Forgotten{Left::no_vm}, "Over", "save_result remove_record tell_result"},
+      {"VM that is there", kVm, failed, input::Forgotten{Left::unknown}, "DestroyingVm", "tell:destroying destroy_vm"},
+      {"VM that is gone", kVm, failed, input::Forgotten{Left::no_vm}, "Over", "remove_record failed:stopped:nothing"},
       {"destroyed", kVm, destroying_failed, input::VmDestroyed{true}, "Over", "remove_record failed:stopped:nothing"},
       {"perhaps destroyed", kVm, destroying_failed, input::VmDestroyed{false}, "Over",
        "show_left_behind failed:stopped:vm"},

@@ -77,13 +77,15 @@ class Stepper {
   void on(const input::FarSpoke&);
   void on(const input::FarNotice&);
   void on(const input::FarGuardAsked&);
-  void on(const input::FarRuns& told);
+  void on(const input::FarRuns&);
+  void on(const input::FarAttached&);
+  void on(const input::FarRunsWithoutWork&);
+  void begin_running(Action told);
   void on(const input::FarEnded&);
   void on(const input::FarFailed& failed);
 
   // -- transfers
 
-  void on(const input::Delivered&);
   void on(const input::DeliveryFailed& failed);
   int* missed_checkpoints();
   void on(const input::Checkpointed& done);
