@@ -9,6 +9,10 @@ namespace bottle {
 // system can do that. Returns "bottle" if the path is unknown.
 std::string path_to_self();
 
+// Returns whether this program's file was replaced or removed, as far as the system can tell. path_to_self() then has a
+// meaning only in this process and in programs that it starts itself.
+bool is_file_replaced();
+
 // Returns the directory of the program's file, or an empty string if it is unknown.
 std::string directory_of_self();
 

@@ -2,14 +2,31 @@
 // itself, and which passes on a line of the stdin that it inherits from ssh-add.
 #include "session/credentials/askpass.h"
 
+#include <fcntl.h>
 #include <unistd.h>
+
+#include <string>
 
 #include "base/os/this_program.h"
 
 namespace bottle::session {
+namespace {
 
-std::map<std::string, std::string> askpass_environment() {
-  return {{"SSH_ASKPASS", path_to_self()}, {"SSH_ASKPASS_REQUIRE", "force"}, {kAskpassVariable, "1"}};
+constexpr int kSelf = 9;  // the descriptor of this program in ssh-add
+
+}  // namespace
+
+UniqueFd ask_this_program(Command& command) {
+  UniqueFd self;
+  std::string path = path_to_self();
+  // After an upgrade, only a descriptor leads from ssh-add to the program that runs.
+  if (is_file_replaced()) self.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (self) {
+    command.passed.emplace_back(self.get(), kSelf);
+    path = "/dev/fd/" + std::to_string(kSelf);
+  }
+  command.env.insert({{"SSH_ASKPASS", path}, {"SSH_ASKPASS_REQUIRE", "force"}, {kAskpassVariable, "1"}});
+  return self;
 }
 
 int askpass() {

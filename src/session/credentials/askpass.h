@@ -3,16 +3,16 @@
 // environment or file.
 #pragma once
 
-#include <map>
-#include <string>
+#include "base/os/process.h"
+#include "base/unique_fd.h"
 
 namespace bottle::session {
 
 // This variable tells main() to run askpass() and nothing else.
 inline constexpr const char* kAskpassVariable = "BOTTLE_ASKPASS";
-// Returns the variables that make ssh-add and ssh-keygen ask this program for a passphrase, even if they have a
-// terminal.
-std::map<std::string, std::string> askpass_environment();
+// Makes ssh-add or ssh-keygen, which the command runs, ask this program for a passphrase, even if it has a terminal.
+// Keep what it returns until the command was started.
+UniqueFd ask_this_program(Command& command);
 
 // Runs this program as SSH_ASKPASS. Returns its exit status.
 int askpass();

@@ -8,7 +8,10 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/process.h"
+#include "base/os/this_program.h"
 #include "base/text/path_parts.h"
+#include "session/credentials/askpass.h"
 #include "session/credentials/known_values.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/credentials/token.h"
@@ -355,6 +358,36 @@ TEST_F(Credentials, OnlyThePublicHalfOfAKeyGoesIntoTheBottle) {
   EXPECT_GT(run_advice(refused.error()), 0) << "it says that this is no key";
   ::unlink(key.c_str());
   EXPECT_FALSE(find_ssh_keys(plan, {}, answer));
+}
+
+// This program runs as SSH_ASKPASS, like bottle.
+[[maybe_unused]] const bool kAsked = [] {
+  if (std::getenv(kAskpassVariable)) ::_exit(askpass());
+  return true;
+}();
+
+// The next test runs it in a copy of this program.
+TEST(Askpass, DISABLED_AsksAProgramWhoseFileWasRemoved) {
+  std::string copy = path_to_self();
+  ASSERT_EQ(::unlink(copy.c_str()), 0);
+  ASSERT_TRUE(is_file_replaced());
+  Command ssh_add{.argv = {parent_of(copy) + "/ssh-add"}};
+  UniqueFd self = ask_this_program(ssh_add);
+  auto asked = capture(ssh_add, {.input = "passphrase\n"});
+  ASSERT_TRUE(asked) << asked.error().what;
+  EXPECT_EQ(asked->out, "passphrase\n") << asked->err;
+}
+
+// A near side may start its ssh-agent after an upgrade. The link to its own file then leads to ssh-add in ssh-add.
+TEST_F(Credentials, APassphraseIsAskedForAfterAnUpgrade) {
+  if (!can_be_far_side()) GTEST_SKIP() << "POSIX does not tell that a file was replaced";
+  std::string copy = path + "/program";
+  std::filesystem::copy_file(path_to_self(), copy);
+  ASSERT_TRUE(write_file_atomically(path + "/ssh-add", "#!/bin/sh\nexec \"$SSH_ASKPASS\" question\n", 0755));
+  auto done = capture({.argv = {copy, "--gtest_also_run_disabled_tests", "--gtest_filter=Askpass.*"}}, {});
+  ASSERT_TRUE(done) << done.error().what;
+  EXPECT_EQ(done->status, 0) << done->out << done->err;
+  EXPECT_FALSE(std::filesystem::exists(copy)) << "the test in it has run";
 }
 
 }  // namespace

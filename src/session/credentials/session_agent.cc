@@ -47,8 +47,8 @@ Result<> add_key(const std::string& socket, const std::string& hosts_file, const
     if (host.identity_file == key.file)
       argv.insert(argv.end(), {"-h", (host.user.empty() ? "" : host.user + "@") + host.host});
   argv.push_back(key.file);
-  Command command{.argv = argv, .env = askpass_environment()};
-  command.env["SSH_AUTH_SOCK"] = socket;
+  Command command{.argv = argv, .env = {{"SSH_AUTH_SOCK", socket}}};
+  UniqueFd self = ask_this_program(command);
   auto done = TRY(capture(command, {.input = key.passphrase + "\n", .timeout_ms = kPatience}));
   if (done.status != 0)
     return fail(

@@ -38,8 +38,9 @@ std::string public_beside(const std::string& file) {
 // Returns the key's public half if the passphrase opens it. ssh-keygen gets the passphrase from this program
 // (SSH_ASKPASS), which reads it from its stdin.
 Result<std::string> unlock(const std::string& file, const std::string& passphrase) {
-  auto done = TRY(capture({.argv = {"ssh-keygen", "-y", "-f", file}, .env = askpass_environment()},
-                          {.input = passphrase + "\n", .timeout_ms = kPatience}));
+  Command command{.argv = {"ssh-keygen", "-y", "-f", file}};
+  UniqueFd self = ask_this_program(command);
+  auto done = TRY(capture(command, {.input = passphrase + "\n", .timeout_ms = kPatience}));
   if (done.status != 0) return fail(Code::denied, "this passphrase does not open " + file);
   std::string blob = sshagent::blob_of(done.out);
   if (blob.empty()) return fail(Code::invalid, "ssh-keygen prints no public key for " + file);

@@ -8,6 +8,8 @@
 #include <link.h>
 #include <unistd.h>
 
+#include <string_view>
+
 #include "base/ids.h"
 #include "base/text/path_parts.h"
 
@@ -15,6 +17,7 @@ namespace bottle {
 namespace {
 
 constexpr const char* kLink = "/proc/self/exe";
+constexpr std::string_view kDeleted = " (deleted)";
 
 // Returns the target of the kernel's link, or an empty string. It ends with " (deleted)" if the file was replaced.
 std::string own_path() {
@@ -29,8 +32,10 @@ std::string path_to_self() {
   std::string self = own_path();
   if (self.empty()) return "bottle";
   // The path no longer exists, but the link still refers to the running program.
-  return self.ends_with(" (deleted)") ? kLink : self;
+  return self.ends_with(kDeleted) ? kLink : self;
 }
+
+bool is_file_replaced() { return own_path().ends_with(kDeleted); }
 
 std::string directory_of_self() { return parent_of(own_path()); }
 

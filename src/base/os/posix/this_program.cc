@@ -46,6 +46,8 @@ void remember_own_path(const char* argv0) {
 
 std::string path_to_self() { return own_path().empty() ? "bottle" : own_path(); }
 
+bool is_file_replaced() { return false; }
+
 std::string directory_of_self() { return parent_of(own_path()); }
 
 std::string build_id() { return ""; }
