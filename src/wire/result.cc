@@ -69,18 +69,10 @@ void fields(Object& o, WorkResult& back) {
   o.number("skipped", sorted.skipped);
 }
 
-void fields(Object& o, VmReceipt& vm) {
-  o.text("name", vm.name, kName);
-  if (o.optional("kept", vm.kept)) {
-    o.flag("kept", vm.kept);
-    return o.words("why", vm.why, kReason);
-  }
-  o.flag("confirmed", vm.confirmed);
-  if (o.optional("error", !vm.error.empty())) o.words("error", vm.error, 64 << 10);
-  if (o.optional("confirmed_by", !vm.confirmed_by.empty())) o.words("confirmed_by", vm.confirmed_by, kReason);
-  // The keys of a destruction are also beside the others, and "kind" shows that they are present.
-  if (!o.optional("kind", vm.destruction.has_value())) return;
-  auto& destruction = vm.destruction ? *vm.destruction : vm.destruction.emplace();
+// The keys of a destruction are beside those of the receipt, and "kind" shows that they are present.
+static void fields_of(Object& o, std::optional<VmDestruction>& how) {
+  if (!o.optional("kind", how.has_value())) return;
+  auto& destruction = how ? *how : how.emplace();
   o.constant("kind", "vm");
   o.text("provider", destruction.provider, kName);
   o.text("id", destruction.id, kPath);
@@ -89,6 +81,32 @@ void fields(Object& o, VmReceipt& vm) {
   o.number("made", destruction.made);
   o.number("at", destruction.at);
   o.words("left", destruction.left, kFew);
+}
+
+void fields(Object& o, VmReceipt& vm) {
+  o.text("name", vm.name, kName);
+  bool kept = std::holds_alternative<VmKept>(vm.end);
+  if (o.optional("kept", kept)) {
+    auto& end = kept ? std::get<VmKept>(vm.end) : vm.end.emplace<VmKept>();
+    kept = true;
+    o.flag("kept", kept);
+    return o.words("why", end.why, kReason);
+  }
+  bool confirmed = vm.is_gone();
+  o.flag("confirmed", confirmed);
+  if (o.is_read()) {
+    if (confirmed) vm.end.emplace<VmGone>();
+    else vm.end.emplace<VmUncertain>();
+  }
+  // Receipts of earlier versions may have a text that does not belong to this end.
+  std::string unused;
+  auto* gone = std::get_if<VmGone>(&vm.end);
+  auto* uncertain = std::get_if<VmUncertain>(&vm.end);
+  auto& error = uncertain ? uncertain->error : unused;
+  auto& confirmed_by = gone ? gone->confirmed_by : unused;
+  if (o.optional("error", !error.empty())) o.words("error", error, 64 << 10);
+  if (o.optional("confirmed_by", !confirmed_by.empty())) o.words("confirmed_by", confirmed_by, kReason);
+  fields_of(o, gone ? gone->how : uncertain->how);
 }
 
 void fields(Object& o, Receipt& receipt) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "wire/codec/codec.h"
@@ -86,6 +87,9 @@ struct WorkResult {
   std::string error;    // why the work is not sorted or not on this machine
   std::string archive;  // path of an archive with the workspace as the agent left it
   bool held = false;    // the work is still in its container
+
+  bool has_work() const { return sorted || !archive.empty(); }
+  bool is_empty() const { return text.empty() && !has_work(); }
 };
 void fields(Object& o, WorkResult& back);
 
@@ -98,15 +102,25 @@ struct VmDestruction {
   std::vector<std::string> left;
 };
 
-// Says what happened to a VM that was made for a session.
+// These are the ends of a VM that was made for a session. It is kept:
+struct VmKept {
+  std::string why;
+};
+// Its provider has confirmed that it is destroyed.
+struct VmGone {
+  std::string confirmed_by;               // which answers did, or who else says so
+  std::optional<VmDestruction> how = {};  // empty if another command destroyed it
+};
+// It may still exist.
+struct VmUncertain {
+  std::string error = {};                 // why its provider could not be asked
+  std::optional<VmDestruction> how = {};  // what the provider answered
+};
 struct VmReceipt {
   std::string name;
-  bool kept = false;
-  std::string why = {};    // why it is kept, if it is
-  bool confirmed = false;  // whether the provider confirmed that it is destroyed
-  std::string confirmed_by = {};
-  std::string error = {};  // why its provider could not be asked
-  std::optional<VmDestruction> destruction = {};
+  std::variant<VmUncertain, VmKept, VmGone> end = {};
+
+  bool is_gone() const { return std::holds_alternative<VmGone>(end); }
 };
 void fields(Object& o, VmReceipt& vm);
 

@@ -171,11 +171,8 @@ Hello hello() {
 }
 
 VmReceipt destroyed() {
-  return {.name = "bottle-s1",
-          .confirmed = true,
-          .confirmed_by = "status and list",
-          .error = "slow",
-          .destruction = {{"qemu", "i-1", 2, 1.5, 1'800'000'000, 1'800'000'100, {"disk d-1"}}}};
+  VmDestruction how{"qemu", "i-1", 2, 1.5, 1'800'000'000, 1'800'000'100, {"disk d-1"}};
+  return {"bottle-s1", VmGone{"status and list", how}};
 }
 
 Receipt receipt() {
@@ -461,6 +458,12 @@ std::vector<Sample> samples() {
   all.push_back(sample("wanted-decisions", WantedDecisions{7}));
   all.push_back(foreign("latest-decisions", LatestDecisions{7, 8, {decision()}}));
   all.push_back(foreign("hello-refused", Refused{"it belongs to another machine", "use another one"}));
+  Receipt other_end = receipt();
+  other_end.vm->end = VmKept{"--keep"};
+  all.push_back(sample("vm-kept", other_end));
+  VmDestruction how{"qemu", "i-1", 2, 1.5, 1'800'000'000, 0, {"disk d-1"}};
+  other_end.vm->end = VmUncertain{"slow", how};
+  all.push_back(sample("vm-uncertain", other_end));
   return all;
 }
 

@@ -127,6 +127,22 @@ TEST(Result, AnUnknownNumberOfCommitsIsNull) {
   EXPECT_EQ(json::parse(encode(result))["back"]["commits"], 0);
 }
 
+// Earlier versions could write a text that does not belong to the VM's end.
+TEST(Result, AVmHasOneEnd) {
+  auto end_of = [](const std::string& vm) {
+    auto read = decode<Receipt>(
+        R"({"session":"s","removed":[],"left":[],"confirmed":true,"vm":{"name":"v",)" + vm + "}}", From::ours);
+    EXPECT_TRUE(read && read->vm) << vm;
+    return read && read->vm ? read->vm->end : VmReceipt().end;
+  };
+  auto gone = end_of(R"("confirmed":true,"confirmed_by":"status","error":"slow")");
+  ASSERT_TRUE(std::holds_alternative<VmGone>(gone));
+  EXPECT_EQ(std::get<VmGone>(gone).confirmed_by, "status");
+  auto uncertain = end_of(R"("confirmed":false,"confirmed_by":"status","error":"slow")");
+  ASSERT_TRUE(std::holds_alternative<VmUncertain>(uncertain));
+  EXPECT_EQ(std::get<VmUncertain>(uncertain).error, "slow");
+}
+
 // Returns whether one of these sizes is refused. It is the smallest that must be, so that the test is fast.
 bool is_bounded(const std::vector<size_t>& sizes, const std::function<bool(size_t)>& accepts) {
   return std::ranges::any_of(sizes, [&](size_t size) { return !accepts(size); });

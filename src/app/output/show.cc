@@ -91,13 +91,13 @@ void show_recorded(const std::string& bottle, const std::vector<std::string>& re
 }
 
 void show_vm(const wire::VmReceipt& vm) {
-  if (vm.kept) say("bottle: the VM " + vm.name + " was not destroyed (" + vm.why + "); see `bottle vm list`");
   // A VM whose end was not confirmed is listed among the leftovers.
-  if (vm.kept || !vm.confirmed) return;
-  auto destruction = vm.destruction.value_or(wire::VmDestruction());
-  say(dim("VM " + vm.name + when("created", destruction.made) + when("destroyed", destruction.at) +
-          ", is gone with everything on it, confirmed by " +
-          (vm.confirmed_by.empty() ? "its provider" : vm.confirmed_by)));
+  if (const auto* kept = std::get_if<wire::VmKept>(&vm.end))
+    say("bottle: the VM " + vm.name + " was not destroyed (" + kept->why + "); see `bottle vm list`");
+  if (const auto* gone = std::get_if<wire::VmGone>(&vm.end))
+    say(dim("VM " + vm.name + (gone->how ? when("created", gone->how->made) + when("destroyed", gone->how->at) : "") +
+            ", is gone with everything on it, confirmed by " +
+            (gone->confirmed_by.empty() ? "its provider" : gone->confirmed_by)));
 }
 
 // Shows whether everything is gone. `fetched` is false if the work could not be brought home; that error says more.

@@ -32,7 +32,7 @@ TEST(Show, TextOfStrangersIsShownAsLines) {
   result.back = wire::WorkResult{.text = "ours\n", .sorted = wire::ReceivedWork{.flagged = {evil}}, .error = evil};
   result.egress = wire::EgressResult{{{evil, evil, 1, evil}}, {{evil, "secret_to_model", evil}}, 0, {{evil}}};
   result.receipt.left = {evil};
-  result.receipt.vm = wire::VmReceipt{.name = evil, .kept = true, .why = evil};
+  result.receipt.vm = wire::VmReceipt{evil, wire::VmKept{evil}};
   std::string text = shown(result);
   EXPECT_EQ(text.find("\nTake it"), std::string::npos) << text;
   EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;

@@ -40,15 +40,10 @@ wire::WorkResult lost_with_vm(const std::string& vm, const std::string& session,
           .error = why};
 }
 
-// Returns whether a result has work.
-bool has_work(const wire::SessionResult& result) {
-  return result.back && (result.back->sorted || !result.back->archive.empty());
-}
-
 // Returns whether the work is home. A near side may have brought it home and died before the ledger said so. If there
 // was nothing to bring, its result has no error either.
 bool is_home_before(const session::LedgerView& view, const Result<wire::SessionResult>& earlier) {
-  return view.home || (earlier && (has_work(*earlier) || (earlier->back && earlier->back->error.empty())));
+  return view.home || (earlier && earlier->back && (earlier->back->has_work() || earlier->back->error.empty()));
 }
 
 }  // namespace
@@ -83,9 +78,8 @@ EndWithoutVm end_without_vm(const session::LedgerView& view, const std::string& 
   receipt.confirmed = true;
   receipt.left.clear();
   // The provider's own statement says more.
-  if (!receipt.vm || !receipt.vm->confirmed)
-    receipt.vm =
-        wire::VmReceipt{.name = view.vm->name, .confirmed = true, .confirmed_by = "the command that destroyed it"};
+  if (!receipt.vm || !receipt.vm->is_gone())
+    receipt.vm = wire::VmReceipt{view.vm->name, wire::VmGone{"the command that destroyed it"}};
   return end;
 }
 
@@ -152,7 +146,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
 
 // Takes what the machine sent as the work, and writes the result with it. Fails if the work must stay on the machine.
 Result<> Conclusion::keep(wire::WorkResult work) {
-  if (work.text.empty() && work.archive.empty() && !work.sorted) {
+  if (work.is_empty()) {
     // An earlier near side may have brought the work home and died before the ledger said so.
     if (auto before = came_before()) work = std::move(*before);
     // It said at the end of the session that it holds the work. Whatever the reason is that it sends none, for example
@@ -213,7 +207,7 @@ input::VmDestroyed Conclusion::destroy_vm() {
   std::string name = "VM " + record_.vm_name;
   receipt_.confirmed = destroyed && destroyed->confirmed;
   if (destroyed) receipt_.vm = receipt_of(*destroyed);
-  else receipt_.vm = wire::VmReceipt{.name = record_.vm_name, .error = destroyed.error().what};
+  else receipt_.vm = wire::VmReceipt{record_.vm_name, wire::VmUncertain{destroyed.error().what}};
   // The VM's disk is gone, with everything that could not be removed from it.
   if (receipt_.confirmed) receipt_.left.clear();
   else receipt_.left.push_back(destroyed ? name : name + ": " + destroyed.error().what);
@@ -250,11 +244,9 @@ wire::WorkResult Conclusion::back() const {
 // Says what happened to the VM: destroy_vm() has recorded what its provider confirmed, or it stays.
 void Conclusion::add_vm_to_receipt() {
   if (receipt_.vm) return;
-  receipt_.vm =
-      wire::VmReceipt{.name = record_.vm_name,
-                      .kept = true,
-                      .why = is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
-  if (!hold_error_.empty()) receipt_.vm->why += "; its record on this machine could not be written: " + hold_error_;
+  wire::VmKept kept{is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
+  if (!hold_error_.empty()) kept.why += "; its record on this machine could not be written: " + hold_error_;
+  receipt_.vm = wire::VmReceipt{record_.vm_name, std::move(kept)};
 }
 
 // Seals the far guard's record in the state in which it came home, unless the far side said how it ended.
@@ -275,7 +267,7 @@ std::vector<wire::AuditSeal> Conclusion::seals(NearAudit& near_audit) const {
 // Returns what an earlier near side brought home.
 std::optional<wire::WorkResult> Conclusion::came_before() const {
   auto before = result_before();
-  if (!before || !has_work(*before)) return std::nullopt;
+  if (!before || !before->back || !before->back->has_work()) return std::nullopt;
   return std::move(before->back);
 }
 
@@ -307,7 +299,7 @@ wire::SessionResult Conclusion::partial_result() {
 wire::SessionResult Conclusion::save_result(NearAudit& near_audit) {
   // Since the last step, the VM's time may have run out, or someone may have destroyed the VM. If the work was lost
   // with it, the record stays, so a later command accounts for it.
-  if (!receipt_.vm && vm_is_gone(job_, record_)) return account_for_vm(near_audit).result;
+  if (!receipt_.vm && vm_is_gone(job_, record_)) return account_for_vm(near_audit).end.result;
   wire::SessionResult result = partial_result();
   result.audit = seals(near_audit);
   // While work is on that machine, something is left on it, whatever its engine says.
@@ -327,19 +319,20 @@ Conclusion::Accounted Conclusion::account_for_vm(NearAudit& near_audit) {
   session::LedgerView view = ledger.value_or(session::LedgerView());
   view.vm.emplace().name = record_.vm_name;
   view.machine = record_.address;
-  auto [result, home] = end_without_vm(view, job_.plan.session, results(), fetch_error_, std::move(known));
+  auto end = end_without_vm(view, job_.plan.session, results(), fetch_error_, std::move(known));
+  auto& result = end.result;
   if (result.bottle.empty()) result.bottle = job_.plan.bottle;
   // The session cannot continue, so the broker's record ends. The far guard's record has ended already.
   auto near_seals = near_audit.close(result.audit);
-  if (far_result_ && !home) result.audit = far_result_->audit;
+  if (far_result_ && !end.home) result.audit = far_result_->audit;
   std::erase_if(result.audit, [](const wire::AuditSeal& seal) { return seal.file == session::kNearAudit; });
   std::ranges::move(near_seals, std::back_inserter(result.audit));
   auto written = session::write_result(results(), result);
   session::write_recorded(job_, result);
-  if (home) written = {};  // the earlier result has the work already
+  if (end.home) written = {};  // the earlier result has the work already
   // Without the ledger, it is not known whether the work is lost.
   else if (!ledger) written = std::unexpected(std::move(ledger.error()));
-  return {std::move(result), home, std::move(written)};
+  return {std::move(end), std::move(written)};
 }
 
 }  // namespace bottle::remote

@@ -63,8 +63,7 @@ class Conclusion {
   // Does that for a session whose VM is gone. `written` fails if the work is lost and the result that says so would not
   // survive a power failure.
   struct Accounted {
-    wire::SessionResult result;
-    bool home = false;  // the work came home before
+    EndWithoutVm end;
     Result<> written = {};
   };
   Accounted account_for_vm(NearAudit& near_audit);

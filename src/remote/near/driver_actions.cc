@@ -170,8 +170,8 @@ void Driver::save_result() {
 void Driver::account_for_vm() {
   services_.reset();  // as in save_result()
   auto accounted = conclusion().account_for_vm(audit_);
-  result_ = std::move(accounted.result);
-  if (accounted.written) lead_to(input::Accounted{accounted.home});
+  result_ = std::move(accounted.end.result);
+  if (accounted.written) lead_to(input::Accounted{accounted.end.home});
   else lead_to(input::NotAccounted{std::move(accounted.written.error())});
 }
 

@@ -151,7 +151,7 @@ TEST_F(Vms, TheResultTellsThatTheVmWasDestroyedWhileTheConnectionWasDown) {
   EXPECT_EQ(saved->exit, 125);
   EXPECT_EQ(saved->what, "the VM was gone before the session's end was known");
   ASSERT_TRUE(saved->receipt.vm);
-  EXPECT_TRUE(saved->receipt.vm->confirmed);
+  EXPECT_TRUE(saved->receipt.vm->is_gone());
 }
 
 // The near side died after the work was home, and its reaper destroyed the VM.
@@ -210,7 +210,7 @@ TEST_F(Vms, ASessionWhoseWorkIsHomeEndsAsItDidAndWithoutItsVm) {
   ASSERT_TRUE(saved->back && saved->receipt.vm && saved->receipt.forgotten);
   EXPECT_EQ(saved->back->text, "Nothing changed.");
   EXPECT_TRUE(*saved->receipt.forgotten);
-  EXPECT_TRUE(saved->receipt.vm->confirmed) << saved->receipt.vm->error;
+  EXPECT_TRUE(saved->receipt.vm->is_gone());
   EXPECT_TRUE(saved->receipt.confirmed);
 }
 
@@ -275,7 +275,7 @@ TEST_F(Vms, TheFarSidesResultStaysWhenTheWorkIsLost) {
   Conclusion conclusion(job_, record, kSilent, nullptr, far);
   auto accounted = conclusion.account_for_vm(audit);
   EXPECT_TRUE(accounted.written) << accounted.written.error().what;
-  EXPECT_FALSE(accounted.home);
+  EXPECT_FALSE(accounted.end.home);
   auto saved = result();
   ASSERT_TRUE(saved && saved->back);
   EXPECT_EQ(saved->exit, 4);

@@ -250,10 +250,9 @@ Result<std::string> bake_vm(const BakeJob& bake, const Progress& progress) {
 }
 
 wire::VmReceipt receipt_of(const machine::Destroyed& d) {
-  return {.name = d.name,
-          .confirmed = d.confirmed,
-          .confirmed_by = d.confirmed_by,
-          .destruction = wire::VmDestruction{d.provider, d.id, d.calls, d.seconds, d.made, d.at, d.left}};
+  wire::VmDestruction how{d.provider, d.id, d.calls, d.seconds, d.made, d.at, d.left};
+  if (d.confirmed) return {d.name, wire::VmGone{d.confirmed_by, std::move(how)}};
+  return {d.name, wire::VmUncertain{.how = std::move(how)}};
 }
 
 Result<machine::Destroyed> destroy_session_vm(const std::string& vm_name, const std::string& provider, const Job& job,
