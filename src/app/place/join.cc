@@ -136,7 +136,7 @@ Result<std::vector<std::string>> unattended(const Directories& d) {
     auto view = session::read_ledger(d, name);
     bool on_vm = view && view->vm;
     // A VM on which no agent ran has no work, and its reaper destroys it.
-    if (view && view->machine && view->owner.is_gone() && (view->running || !on_vm) &&
+    if (view && view->machine && view->owner.is_gone() && (view->may_have_run() || !on_vm) &&
         !view->machine->target.host.empty())
       names.push_back(name);
   }

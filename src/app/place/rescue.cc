@@ -43,7 +43,7 @@ bool has_work(const Record& record) {
   auto view = session::read_ledger(directories(), record.vm.session);
   // A ledger that cannot be trusted does not prove that there is no work.
   if (!view) return view.error().code != Code::not_found;
-  return view->running && !view->home && view->vm;
+  return view->may_have_run() && !view->home && view->vm;
 }
 
 // Starts a new supervisor, which takes the session over, ends the agent, fetches its work and destroys the VM. Blocks
@@ -131,7 +131,7 @@ bool forget_session_without_vm(const std::string& session, const Progress& progr
   auto lock = session::LedgerFile::take(directory, Deadline::in_ms(0));
   auto view = lock ? ledger_without_vm(session) : std::nullopt;
   if (!view) return false;
-  if (view->vm && view->running) {
+  if (view->vm && view->may_have_run()) {
     if (!account_for_vm(*view, session, progress)) return false;
   } else if (auto earlier = session::read_result(results); !earlier && earlier.error().code == Code::not_found) {
     (void)seals(results, {});  // even without a result, a record must not look as if its end was cut off

@@ -134,7 +134,7 @@ Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, c
   if (!lock) return std::unexpected(std::move(lock.error()));
   auto view = TRY(read_ledger(world.directories, session));
   if (view.id != which.id) return std::nullopt;
-  if (view.work && view.running && !is_home)
+  if (view.work && view.may_have_run() && !is_home)
     return fail(Code::conflict, "the work of session " + session + " was not fetched and is still in its container");
   auto engine = TRY(engine_of(world, view));
   // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may

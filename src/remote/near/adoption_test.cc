@@ -110,7 +110,7 @@ TEST_F(Adopted, TheRecordStaysIfTheMachineDoesNotKnowASessionThatRan) {
   EXPECT_TRUE(told_.contains("machine knows no session one")) << told_;
   auto view = session::read_ledger(job_.directories, "one");
   ASSERT_TRUE(view) << view.error().what;
-  EXPECT_TRUE(view->running && view->ran);
+  EXPECT_EQ(view->ran, session::LedgerView::Ran::yes);
 }
 
 // Fetching may take hours, and `bottle stop` waits only for two minutes for a sign of life.

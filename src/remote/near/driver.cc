@@ -102,7 +102,7 @@ Result<input::Opened> Driver::adopt_record() {
     (void)note({.machine = record_.address});
   // The far side may have forgotten such a session, so it is not asked how the session ended.
   auto earlier = result_of_home(view, job_.directories.results_of(session_));
-  input::Opened opened{.home = earlier.has_value(), .ran = view.ran || view.exit};
+  input::Opened opened{.home = earlier.has_value(), .ran = view.ran == session::LedgerView::Ran::yes || view.exit};
   if (record_.vm_name.empty()) kind_.machine = SessionKind::Machine::standing;
   else opened.vm = take_over_vm();
   if (earlier) conclusion().was_home(std::move(*earlier));

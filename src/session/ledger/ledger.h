@@ -84,10 +84,10 @@ struct LedgerView {
   // A later version wrote the plan, and this is the first key that this version does not know. Such a plan is enough to
   // end the session and to fetch its work, but not to serve the session's secrets and egress. Usually empty.
   std::string unknown_in_plan;
-  std::string base;                          // remote sessions: the commit that was sent
-  wire::NearShare near_share;                // for remote sessions
-  bool running = false;                      // the agent was started, or, in a remote session, may have been started
-  bool ran = false;                          // remote sessions: the machine has said that the agent runs
+  std::string base;            // remote sessions: the commit that was sent
+  wire::NearShare near_share;  // for remote sessions
+  // Whether the agent was started. On a remote machine, it may have been, until the machine says that it was.
+  enum class Ran { no, perhaps, yes } ran = Ran::no;
   bool home = false;                         // its work was brought home
   bool foreign = false;                      // another session may own a volume with a name of this session
   std::vector<uint64_t> create_connections;  // the connections over which create requests went
@@ -95,9 +95,10 @@ struct LedgerView {
   std::optional<int> exit;                   // the agent's exit status, if it ended before its supervisor
 
   // Returns whether the agent began.
-  bool worked() const { return running || exit; }
+  bool worked() const { return may_have_run() || exit; }
+  bool may_have_run() const { return ran != Ran::no; }
   // Returns whether the launch ended while the engine may have been making things (Belongings::cut_short).
-  bool cut_short() const { return !create_connections.empty() && !work && !home && !running && !foreign; }
+  bool cut_short() const { return !create_connections.empty() && !work && !home && !may_have_run() && !foreign; }
 };
 
 // Reads the ledger of a session under `directories.sessions`, or of one that was swept and still has this grave

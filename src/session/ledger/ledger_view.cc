@@ -98,8 +98,11 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.id, record.id);
   replace(view.near_share.secrets_stay, record.secrets_stay);
   replace(view.near_share.offline, record.offline);
-  replace(view.running, record.running);
-  replace(view.ran, record.ran);
+  // A later record may only repeat that it may have run.
+  using Ran = LedgerView::Ran;
+  if (record.running == false) view.ran = Ran::no;
+  else if (record.ran == true) view.ran = Ran::yes;
+  else if (record.running == true && view.ran == Ran::no) view.ran = Ran::perhaps;
   replace(view.home, record.home);
   replace(view.foreign, record.foreign);
   replace(view.exit, record.ended);
