@@ -73,21 +73,28 @@ bool is_hopeless(const Result<Destroyed>& gone) {
 
 constexpr int64_t kLateSeconds = 600;
 
-// Returns the time of day at which this process began, advanced by the boot clock. Setting the clock in the meantime,
-// as NTP does if it was a day behind, therefore neither ends a VM early nor extends its life.
+// Tells how much time a VM has left, by the time of day at which this process began, advanced by the boot clock.
+// Setting the clock in the meantime, as NTP does if it was a day behind, therefore neither ends a VM early nor extends
+// its life.
 class SteadyTime {
  public:
   explicit SteadyTime(const std::function<int64_t()>& clock)
       : clock_(clock), begun_(boot()), ahead_(clock_() - begun_) {}
-  int64_t now() const { return boot() + ahead_; }
 
-  // Returns when a VM's time is up. If it was up before this process began, the clock may be wrong: a machine that has
-  // just started sets it only once it has a network. Nobody may have tried to fetch the work of a dead owner, so that
-  // gets ten minutes, in which the clock is read again.
-  int64_t end_of(const Record& record) {
-    auto is_late = [&] { return record.owner.dead() && record.until <= begun_ + ahead_; };
-    if (is_late()) ahead_ = clock_() - boot();
-    return is_late() ? begun_ + ahead_ + kLateSeconds : record.until;
+  // Returns whether a VM's time was up before this process began. If so, the clock may be wrong, because a machine that
+  // has just started sets it only once it has a network. So each call reads it again, whoever the owner is: what
+  // fetches the work has taken the VM over.
+  bool is_late(const Record& record) {
+    auto was_up = [&] { return record.until <= begun_ + ahead_; };
+    if (was_up()) ahead_ = clock_() - boot();
+    return was_up();
+  }
+
+  // Returns the seconds until a VM's time is up. Nobody may have tried to fetch the work on a VM that is late, so it
+  // gets ten minutes.
+  int64_t left(const Record& record) {
+    int64_t end = is_late(record) ? begun_ + ahead_ + kLateSeconds : record.until;
+    return end - (boot() + ahead_);
   }
 
  private:
@@ -98,18 +105,25 @@ class SteadyTime {
   int64_t ahead_;
 };
 
+// Holds what this reaper has done about the work on its VM.
+struct Handled {
+  std::string settled;      // the last owner whose work was handled
+  bool tried_late = false;  // it has tried to fetch the work after the VM's time was up
+};
+
 // Returns whether a VM needs its reaper now: it is abandoned, or it is kept and may have the work of an owner that
-// died. `settled` is the last owner whose work was handled.
-bool needs_reaper(const Record& record, SteadyTime& time, const std::string& settled) {
-  bool unsettled = record.keep && !record.held && record.owner.dead() && text_of(record.owner) != settled;
-  return unsettled || (!record.held && ownerless(record)) || time.now() >= time.end_of(record);
+// died, or it is held and late, so that this is the last chance to fetch its work.
+bool needs_reaper(const Record& record, SteadyTime& time, const Handled& handled) {
+  bool unsettled = record.keep && !record.held && record.owner.dead() && text_of(record.owner) != handled.settled;
+  bool last_chance = record.held && record.owner.dead() && !handled.tried_late && time.is_late(record);
+  return unsettled || last_chance || (!record.held && ownerless(record)) || time.left(record) <= 0;
 }
 
 // Waits until the VM needs its reaper, and returns the record that says so. Returns nothing if the record is gone, so
 // that nothing is left to do. Nothing may read the record a second time to decide on the destruction: if that failed, a
 // VM whose work is not home would look like one of which nothing is known.
 std::optional<Record> wait_for_the_end(const std::string& name, const Directories& directories, SteadyTime& time,
-                                       const std::string& settled, const Loader& load_record) {
+                                       const Handled& handled, const Loader& load_record) {
   UniqueFd owner;
   int watched = 0;
   for (;;) {
@@ -121,7 +135,7 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
       std::this_thread::sleep_for(std::chrono::seconds(5));
       continue;
     }
-    if (needs_reaper(*record, time, settled)) return std::move(*record);
+    if (needs_reaper(*record, time, handled)) return std::move(*record);
     // The descriptor of a dead owner whose VM is kept or held would wake us again and again.
     if (int pid = record->owner.dead() ? 0 : record->owner.pid; pid != std::exchange(watched, pid))
       // The identity was checked first, so the descriptor is of the owner and not of a later process with its id.
@@ -129,23 +143,28 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
     Poller poller;
     poller.watch(owner.get());
     // The wait is at most 5 s, because a record can change without an event.
-    poller.wait(static_cast<int>(std::clamp<int64_t>(time.end_of(*record) - time.now(), 1, 5) * 1000));
+    poller.wait(static_cast<int>(std::clamp<int64_t>(time.left(*record), 1, 5) * 1000));
     // If the owner has ended and the next turn cannot tell, this descriptor would wake us again and again, too.
     if (owner && poller.readable(owner.get())) owner = UniqueFd();
   }
 }
 
-// Calls `before`, and waits for it as long as time is `left`. A machine that answers forever, a byte at a time, must
-// not delay its destruction.
-bool before_its_time_is_up(const std::function<bool(const Record&)>& before, const Record& record,
-                           std::chrono::seconds left) {
+// Calls `before`, and waits for it as long as the VM has time left. A machine that answers forever, a byte at a time,
+// must not delay its destruction.
+bool before_its_time_is_up(const std::function<bool(const Record&)>& before, Record record, SteadyTime& time,
+                           const Loader& load_record, const Directories& directories) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
   // The thread is detached and has copies: after the time is up, nothing waits for it, and it may outlive this
   // function.
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
-  bool told = ended.wait_for(left) == std::future_status::ready;
-  return !told || ended.get();
+  // The wait is at most 5 s, because the clock may be corrected in the meantime.
+  while (ended.wait_for(std::chrono::seconds(std::clamp<int64_t>(time.left(record), 0, 5))) !=
+         std::future_status::ready) {
+    if (auto now = load_record(record.vm.name, directories)) record = std::move(*now);
+    if (time.left(record) <= 0) return true;
+  }
+  return ended.get();
 }
 
 }  // namespace
@@ -196,28 +215,27 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   claim(*lock);
 
   SteadyTime time(clock);
-  std::string settled;
+  Handled handled;
   // The owner may change while the work is fetched, for example because the operator attaches to the session.
   DestroyOptions options{.environment = environment,
-                         .only_if = [&](const Record& now) { return needs_reaper(now, time, settled); }};
-  for (int pause = 5; auto record = wait_for_the_end(name, directories, time, settled, load_record);
+                         .only_if = [&](const Record& now) { return needs_reaper(now, time, handled); }};
+  for (int pause = 5; auto record = wait_for_the_end(name, directories, time, handled, load_record);
        pause = std::min(pause * 2, 300)) {
-    int64_t left = time.end_of(*record) - time.now();
     // The work is fetched only while time is left.
-    if (left > 0 && !before_its_time_is_up(session.before, *record, std::chrono::seconds(left))) {
+    if (time.left(*record) > 0 && !before_its_time_is_up(session.before, *record, time, load_record, directories)) {
+      handled.tried_late = handled.tried_late || time.is_late(*record);
       // A VM that still needs its reaper could not be held, perhaps because this machine's disk is full, so this turn
       // would begin again at once.
       auto now = load(name, directories);
-      bool held = now && !needs_reaper(*now, time, settled);
+      bool held = now && !needs_reaper(*now, time, handled);
       if (held) pause = 1;
-      std::this_thread::sleep_for(
-          std::chrono::seconds(std::clamp<int64_t>(time.end_of(*record) - time.now(), 1, pause)));
+      std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(time.left(*record), 1, pause)));
       continue;
     }
     // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
     // and the session must learn that now.
-    if (record->keep && time.now() < record->until && !has_ended(*record, directories, options)) {
-      settled = text_of(record->owner);
+    if (record->keep && time.left(*record) > 0 && !has_ended(*record, directories, options)) {
+      handled = {.settled = text_of(record->owner), .tried_late = true};
       pause = 1;
       continue;
     }

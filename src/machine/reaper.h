@@ -21,9 +21,9 @@ bool reaper_alive(const std::string& name, const Directories& directories);
 
 // Holds the callbacks with which the code for sessions helps the reaper.
 struct Reaping {
-  // Called when the owner is dead and the time is not up, or was up when the reaper began. It may fetch what is on the
-  // VM, hold it, or destroy it. Returns true if nothing on the VM is needed any longer. The reaper then destroys the
-  // VM, unless it is kept. After false, the reaper calls this again later.
+  // Called when the owner is dead and the time is not up, or was up when the reaper began; for a held VM, only then and
+  // once. It may fetch what is on the VM, hold it, or destroy it. Returns true if nothing on the VM is needed any
+  // longer. The reaper then destroys the VM, unless it is kept. After false, the reaper calls this again later.
   std::function<bool(const Record&)> before;
   std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };
@@ -32,8 +32,8 @@ struct Reaping {
 // another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. If the
 // provider refuses the credentials in `environment`, it gives up the lock during the pauses, so that another process
 // can start a reaper with other credentials, and ends if one has started. `clock` is read only at the beginning, so
-// that setting the clock later has no effect; only if the time of a VM with a dead owner was up by then, `before` is
-// called for ten more minutes, and the clock is read again. `load_record` reads the record.
+// that setting the clock later has no effect; only if the time of a VM was up by then, the VM gets ten more minutes, in
+// which `before` is called and the clock is read again and again. `load_record` reads the record.
 using Loader = std::function<Result<Record>(const std::string& name, const Directories& directories)>;
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock = now_seconds, const Loader& load_record = load);

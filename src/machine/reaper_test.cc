@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -151,61 +151,6 @@ TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
   EXPECT_FALSE(still_orphan(found, directories_)) << "somebody looks after it again";
   forget("vm-1", directories_);
   EXPECT_FALSE(still_orphan(found, directories_)) << "its reaper was quicker";
-}
-
-// Otherwise a VM in use would look like one that nothing here knows, and be destroyed.
-TEST_F(Machine, ThereIsNoInventoryWithoutTheRecords) {
-  good();
-  auto vm = prepare_vm(spec());
-  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  std::string away = directories_.vms + "-away";
-  std::filesystem::rename(directories_.vms, away);
-  ASSERT_TRUE(write_file_atomically(directories_.vms, ""));
-  auto inventory = take_inventory(directories_, environment_, {{vm->record.vm.wanted.provider, {}, true}}, limits_, {});
-  ASSERT_FALSE(inventory);
-  EXPECT_EQ(inventory.error().what, "reading " + directories_.vms + ": Not a directory");
-  std::filesystem::remove(directories_.vms);
-  std::filesystem::rename(away, directories_.vms);
-  EXPECT_TRUE(take_inventory(directories_, environment_, {}, limits_, {}));
-}
-
-// Its owner may be alive, or it may hold work.
-TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
-  good();
-  auto vm = prepare_vm(spec());
-  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  for (const char* name : {"disk-9", "lost"})
-    ASSERT_TRUE(write_file_atomically(cloud() + "/" + name,
-                                      "id-" + std::string(name) + "|s1|" + owner_label(directories_) + "|running\n"));
-  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
-  Found lost{.provider = "fake", .listed = {.id = "id-vm-1", .name = "vm-1"}, .belongs = Belongs::to_my_sweep};
-  auto expect_none = [&](const std::string& when) {
-    auto inventory = take_inventory(directories_, environment_, {{"fake", {}, true}}, limits_, {});
-    ASSERT_TRUE(inventory) << when;
-    EXPECT_EQ(inventory->all.size(), 3u) << when;
-    for (const auto& found : inventory->all) EXPECT_FALSE(found.orphan()) << found.listed.name << ": " << when;
-    EXPECT_TRUE(inventory->unread.contains("vm-1")) << when;
-    EXPECT_FALSE(still_orphan(lost, directories_)) << when;
-    EXPECT_TRUE(is_recorded("vm-1", directories_)) << when;
-    forget_unfinished("vm-1", directories_);
-  };
-  std::filesystem::permissions(directory, std::filesystem::perms::all);
-  expect_none("others can write to it");
-  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
-  std::filesystem::rename(directory, away);
-  for (const std::string& to : {away, directory}) {
-    std::filesystem::create_symlink(to, directory);
-    expect_none("it is a link to " + to);
-    std::filesystem::remove(directory);
-  }
-  std::filesystem::rename(away, directory);
-  std::string record = directory + "/vm.json", text = *read_file(record);
-  ASSERT_TRUE(write_file_atomically(record, "{"));
-  expect_none("it is malformed");
-  ASSERT_TRUE(write_file_atomically(record, text));
-  auto inventory = *take_inventory(directories_, environment_, {}, limits_, {});
-  EXPECT_TRUE(inventory.unread.empty());
-  EXPECT_FALSE(std::ranges::any_of(inventory.all, &Found::orphan)) << "vm-1 and its session are in use";
 }
 
 TEST_F(Machine, AVmThatHasGotAnOwnerInTheMeantimeIsNotDestroyed) {
@@ -471,6 +416,68 @@ TEST_F(Machine, AReaperThatBeginsWhenTheTimeIsUpTriesToFetchTheWork) {
     // It is held, and its time is not up by the corrected clock.
     EXPECT_EQ(reap_while_the_clock_is_set(2 * kDay, environment_, session, std::chrono::milliseconds(300)), -1);
   }
+}
+
+// What fetches the work on a VM takes the VM over. That must not hide that the clock has been corrected.
+TEST_F(Machine, AVmHasTheTimeOfTheCorrectedClockOnceItsWorkIsBeingFetched) {
+  good();
+  constexpr int kCorrectedMeanwhile = 42, kAskedAgain = 43;
+  for (bool lasts : {true, false}) {
+    auto vm = prepare_vm(spec());
+    ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+    vm->record.until = now_seconds() + 3600;
+    vm->record.owner.start_time = "1";
+    ASSERT_TRUE(save(vm->record, directories_));
+    pid_t child = ::fork();
+    if (child == 0) {
+      std::atomic<bool> taken = false, corrected = false;
+      auto clock = [&, reads = 0]() mutable {
+        if (!taken || ++reads < 3) return now_seconds() + 2 * 86400;
+        // If the fetch is over, its owner dies, so that the reaper has something to do.
+        if (!lasts && !corrected) (void)save(vm->record, directories_);
+        corrected = true;
+        return now_seconds();
+      };
+      auto fetch = [&](const Record&) {
+        if (taken) ::_exit(kAskedAgain);
+        (void)take_over("vm-1", directories_);
+        taken = true;
+        for (int turn = 0; lasts && turn < 6000 && !corrected; ++turn)
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        if (lasts) ::_exit(corrected ? kCorrectedMeanwhile : 0);
+        return false;
+      };
+      ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, clock));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), lasts ? kCorrectedMeanwhile : kAskedAgain);
+    EXPECT_EQ(calls(), 0);
+    EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+    forget("vm-1", directories_);
+  }
+}
+
+// The clock may be right, and then nobody else tries before the VM is destroyed.
+TEST_F(Machine, AReaperThatBeginsWhenTheTimeOfAHeldVmIsUpTriesOnceToFetchTheWork) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - 3600;
+  vm->record.owner.start_time = "1";
+  vm->record.held = true;
+  ASSERT_TRUE(save(vm->record, directories_));
+  std::string asked = root_ / "asked";
+  Reaping cannot{[&](const Record&) {
+                   if (std::filesystem::exists(asked)) ::_exit(1);
+                   return !write_file_atomically(asked, "");
+                 },
+                 [](const Record&) {}};
+  EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, cannot, std::chrono::seconds(3)), -1) << "asked twice";
+  EXPECT_TRUE(std::filesystem::remove(asked));
+  Reaping can{[](const Record&) { return true; }, [](const Record&) {}};
+  EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, can, std::chrono::seconds(60)), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -380,6 +381,61 @@ TEST_F(Machine, OnlyAMissingRecordMeansThatTheVmIsGone) {
   std::filesystem::remove(record);
   forget("vm-1", directories_);
   EXPECT_TRUE(is_gone(load("vm-1", directories_)));
+}
+
+// Otherwise a VM in use would look like one that nothing here knows, and be destroyed.
+TEST_F(Machine, ThereIsNoInventoryWithoutTheRecords) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  std::string away = directories_.vms + "-away";
+  std::filesystem::rename(directories_.vms, away);
+  ASSERT_TRUE(write_file_atomically(directories_.vms, ""));
+  auto inventory = take_inventory(directories_, environment_, {{vm->record.vm.wanted.provider, {}, true}}, limits_, {});
+  ASSERT_FALSE(inventory);
+  EXPECT_EQ(inventory.error().what, "reading " + directories_.vms + ": Not a directory");
+  std::filesystem::remove(directories_.vms);
+  std::filesystem::rename(away, directories_.vms);
+  EXPECT_TRUE(take_inventory(directories_, environment_, {}, limits_, {}));
+}
+
+// Its owner may be alive, or it may hold work.
+TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  for (const char* name : {"disk-9", "lost"})
+    ASSERT_TRUE(write_file_atomically(cloud() + "/" + name,
+                                      "id-" + std::string(name) + "|s1|" + owner_label(directories_) + "|running\n"));
+  std::string directory = directories_.vm("vm-1"), away = root_ / "away";
+  Found lost{.provider = "fake", .listed = {.id = "id-vm-1", .name = "vm-1"}, .belongs = Belongs::to_my_sweep};
+  auto expect_none = [&](const std::string& when) {
+    auto inventory = take_inventory(directories_, environment_, {{"fake", {}, true}}, limits_, {});
+    ASSERT_TRUE(inventory) << when;
+    EXPECT_EQ(inventory->all.size(), 3u) << when;
+    for (const auto& found : inventory->all) EXPECT_FALSE(found.orphan()) << found.listed.name << ": " << when;
+    EXPECT_TRUE(inventory->unread.contains("vm-1")) << when;
+    EXPECT_FALSE(still_orphan(lost, directories_)) << when;
+    EXPECT_TRUE(is_recorded("vm-1", directories_)) << when;
+    forget_unfinished("vm-1", directories_);
+  };
+  std::filesystem::permissions(directory, std::filesystem::perms::all);
+  expect_none("others can write to it");
+  std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+  std::filesystem::rename(directory, away);
+  for (const std::string& to : {away, directory}) {
+    std::filesystem::create_symlink(to, directory);
+    expect_none("it is a link to " + to);
+    std::filesystem::remove(directory);
+  }
+  std::filesystem::rename(away, directory);
+  std::string record = directory + "/vm.json", text = *read_file(record);
+  ASSERT_TRUE(write_file_atomically(record, "{"));
+  expect_none("it is malformed");
+  ASSERT_TRUE(write_file_atomically(record, text));
+  auto inventory = *take_inventory(directories_, environment_, {}, limits_, {});
+  EXPECT_TRUE(inventory.unread.empty());
+  EXPECT_FALSE(std::ranges::any_of(inventory.all, &Found::orphan)) << "vm-1 and its session are in use";
 }
 
 }  // namespace
