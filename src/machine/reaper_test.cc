@@ -334,7 +334,8 @@ TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
   }
 }
 
-// A read can fail for a passing reason, such as descriptors that are used up.
+// A read can fail for a passing reason, such as descriptors that are used up. The first one fails here, and so does any
+// after the second one.
 TEST_F(Machine, ARecordThatCannotBeReadForAMomentDoesNotMeanThatTheVmMayBeDestroyed) {
   good();
   auto vm = prepare_vm(spec());
@@ -344,9 +345,13 @@ TEST_F(Machine, ARecordThatCannotBeReadForAMomentDoesNotMeanThatTheVmMayBeDestro
   constexpr int kAsked = 42;
   pid_t child = ::fork();
   if (child == 0) {
+    ::alarm(60);
     int reads = 0;
     auto load_record = [&](const std::string& name, const Directories& directories) -> Result<Record> {
-      return ++reads == 2 ? fail(Code::limit, "too many open files") : load(name, directories);
+      if (++reads == 1) return fail(Code::limit, "too many open files");
+      auto record = load(name, directories);
+      (void)write_file_atomically(directories.vm(name) + "/vm.json", "{");
+      return record;
     };
     auto fetch = [](const Record&) { return ::_exit(kAsked), false; };
     ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, now_seconds, load_record));
