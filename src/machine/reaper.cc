@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -47,21 +48,36 @@ std::string text_of(const ProcessIdentity& process) {
   return std::to_string(process.pid) + " " + process.start_time + " " + process.boot_id;
 }
 
-// Writes into the file of a lock that this process has it.
+// Writes into the file of a lock that this process has it. This may fail, for example on a full disk; has_newer() then
+// knows nothing of this process.
 void claim(const FileLock& lock) {
   std::string self = text_of(ProcessIdentity::self());
   if (::ftruncate(lock.fd(), 0) == 0) (void)!::pwrite(lock.fd(), self.data(), self.size(), 0);
 }
 
-// Lets another process be the VM's reaper for `seconds`. Returns the lock, or nothing if another one has come.
-Result<FileLock> give_way(FileLock lock, const std::string& name, const Directories& directories, int seconds) {
+// Returns whether another process was the VM's reaper after this one, and lives. Only then may this one end: a claim
+// may not have been written, and its writer may have been killed.
+bool has_newer(const std::string& name, const Directories& directories) {
+  auto text = read_file(lock_path(name, directories), 4096);
+  if (!text || *text == text_of(ProcessIdentity::self())) return false;
+  int pid = 0;
+  std::from_chars(text->data(), text->data() + text->size(), pid);
+  return pid > 0 && *text == text_of(ProcessIdentity::of(pid));
+}
+
+// Lets another process be the VM's reaper for `seconds`. Returns the lock, or nothing if another one has come or the VM
+// is gone. An error that may pass, such as descriptors that are used up, must not leave the VM without a reaper, so
+// this tries again.
+std::optional<FileLock> give_way(FileLock lock, const std::string& name, const Directories& directories, int seconds) {
   (void)std::move(lock).release();
-  std::this_thread::sleep_for(std::chrono::seconds(seconds));
-  auto again = TRY(take_lock(name, directories));
-  // The other one may have given way, too. It is newer, and so is its environment.
-  if (TRY(read_file(lock_path(name, directories), 4096)) != text_of(ProcessIdentity::self()))
-    return fail(Code::conflict, "VM " + name + " has a newer reaper");
-  return again;
+  for (;;) {
+    std::this_thread::sleep_for(std::chrono::seconds(seconds));
+    auto again = take_lock(name, directories);
+    // The other one may have given way, too. It is newer, and so is its environment.
+    if (again && has_newer(name, directories)) return std::nullopt;
+    if (again) return std::move(*again);
+    if (again.error().code == Code::timed_out || !is_recorded(name, directories)) return std::nullopt;
+  }
 }
 
 // Returns whether another try in the same environment would end like this one.
@@ -206,12 +222,13 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   Directories directories = Directories::from(environment);
   if (!is_session_name(name)) return 125;
   // If the VM's directory is gone, this fails, and nothing is left to watch.
-  auto lock = take_lock(name, directories);
-  if (!lock && lock.error().code != Code::timed_out) return 125;
+  auto taken = take_lock(name, directories);
+  if (!taken && taken.error().code != Code::timed_out) return 125;
   (void)!::write(1, "r", 1);
   // Nothing may wait for the end of this process's output.
   if (int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) ::dup2(null, 1);
-  if (!lock) return 0;
+  if (!taken) return 0;
+  std::optional<FileLock> lock = std::move(*taken);
   claim(*lock);
 
   SteadyTime time(clock);

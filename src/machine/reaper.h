@@ -31,9 +31,9 @@ struct Reaping {
 // Runs the reaper. Ends when the VM is confirmed gone, no matter which process destroyed it, or if the VM already has
 // another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. If the
 // provider refuses the credentials in `environment`, it gives up the lock during the pauses, so that another process
-// can start a reaper with other credentials, and ends if one has started. `clock` is read only at the beginning, so
-// that setting the clock later has no effect; only if the time of a VM was up by then, the VM gets ten more minutes, in
-// which `before` is called and the clock is read again and again. `load_record` reads the record.
+// can start a reaper with other credentials, and ends if one has started and lives. `clock` is read only at the
+// beginning, so that setting the clock later has no effect; only if the time of a VM was up by then, the VM gets ten
+// more minutes, in which `before` is called and the clock is read again and again. `load_record` reads the record.
 using Loader = std::function<Result<Record>(const std::string& name, const Directories& directories)>;
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const std::function<int64_t()>& clock = now_seconds, const Loader& load_record = load);

@@ -438,5 +438,34 @@ TEST_F(Machine, AVmWhoseRecordCannotBeReadIsNoOrphan) {
   EXPECT_FALSE(std::ranges::any_of(inventory.all, &Found::orphan)) << "vm-1 and its session are in use";
 }
 
+TEST_F(Machine, AVmThatWasStartedAgainIsFoundAtItsNewAddress) {
+  good();
+  ASSERT_TRUE(prepare_vm(spec()));
+  auto at = [&] { return ask_address("vm-1", directories_, destroying().environment); };
+  EXPECT_EQ(at()->host, "198.51.100.7");
+  hook("ssh-info", R"sh(echo '{"host": "198.51.100.9", "port": 2222, "user": "bottle"}')sh");
+  EXPECT_EQ(at()->host, "198.51.100.9");
+  EXPECT_EQ(at()->port, 2222);
+  hook("ssh-info", "exit 75");
+  EXPECT_EQ(at().error().code, Code::unavailable);
+  EXPECT_FALSE(ask_address("vm-2", directories_, destroying().environment));
+}
+
+TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.owner.start_time = "1";
+  ASSERT_TRUE(save(vm->record, directories_));
+  auto inventory = *take_inventory(directories_, environment_, {}, limits_, {});
+  ASSERT_EQ(inventory.all.size(), 1u);
+  const Found& found = inventory.all[0];
+  EXPECT_TRUE(found.orphan() && still_orphan(found, directories_));
+  ASSERT_TRUE(take_over("vm-1", directories_));
+  EXPECT_FALSE(still_orphan(found, directories_)) << "somebody looks after it again";
+  forget("vm-1", directories_);
+  EXPECT_FALSE(still_orphan(found, directories_)) << "its reaper was quicker";
+}
+
 }  // namespace
 }  // namespace bottle::machine
