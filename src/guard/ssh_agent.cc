@@ -4,8 +4,6 @@
 // taken over.
 #include "guard/ssh_agent.h"
 
-#include "base/text/base64.h"
-
 namespace bottle::guard {
 namespace {
 
@@ -61,7 +59,7 @@ Task<void> serve_ssh_agent(Connection& c) {
   bool going = co_await flush_all(c);
   while (going && co_await whole_message(c)) {
     size_t length = length_of(c.client.in);
-    tell(context, number, base64(std::string_view(c.client.in).substr(4, length)));
+    tell(context, number, c.client.in.substr(4, length));
     c.client.in.erase(0, 4 + length);
     call.answered = false;
     int64_t deadline = c.now() + kAnswer;
@@ -87,9 +85,8 @@ void end_agent_calls(Context& context) {
 void take_agent_answer(Context& context, const wire::AgentAnswer& message) {
   auto call = context.agent_calls.find(message.connection);
   if (call == context.agent_calls.end()) return;  // the client left in the meantime
-  auto decoded = from_base64(message.answer.value_or(""));
-  if (!decoded || decoded->empty()) call->second->over = true;
-  else call->second->answer = std::move(*decoded);
+  if (!message.answer || message.answer->empty()) call->second->over = true;
+  else call->second->answer = *message.answer;
   call->second->answered = true;
   call->second->waker->wake();
 }

@@ -343,7 +343,7 @@ void add_guard(std::vector<Sample>& all) {
   all.back().tables = {"names", "hosts", "on_secret_for"};
   all.back().elsewhere = "/config/";
   all.push_back(sample("guard-certificate", ToGuard(Certificate{"-----BEGIN CERTIFICATE-----\n"})));
-  all.push_back(sample("guard-answer", ToGuard(AgentAnswer{7, "AAAA"})));
+  all.push_back(sample("guard-answer", ToGuard(AgentAnswer{7, std::string(3, '\0')})));
   all.push_back(sample("guard-near-side", ToGuard(NearSideUp{true})));
   all.push_back(sample("guard-shutdown", ToGuard(Shutdown{})));
   all.push_back(sample("guard-ready", FromGuard(Ready{"10.0.0.2:3128", "-----BEGIN CERTIFICATE REQUEST-----\n"})));
@@ -352,11 +352,9 @@ void add_guard(std::vector<Sample>& all) {
   all.push_back(sample("guard-limit", FromGuard(LimitHit{"*.example.org", Quantity::tokens, 1000})));
   all.push_back(sample("guard-error", FromGuard(GuardComplaint{"no resolver"})));
   all.push_back(foreign("far-guard-here", ToNearSide(FarGuardHere{})));
-  all.push_back(foreign("far-guard-request", ToNearSide(AgentRequest{7, "AAAA"})));
+  all.push_back(foreign("far-guard-request", ToNearSide(AgentRequest{7, std::string(3, '\0')})));
   all.push_back(foreign("far-guard-closed", ToNearSide(AgentRequest{7, {}})));
-  all.push_back(foreign(
-      "far-guard-stream",
-      ToNearSide(StreamPart{.stream = 7, .open = true, .data = "AAAA", .taken = 4, .end = true, .closed = true})));
+  all.push_back(foreign("far-guard-stream", ToNearSide(StreamPart{7, StreamPart::Data{std::string(3, '\0')}})));
   all.push_back(sample("near-side-here", ToFarGuard(NearSideHere{"-----BEGIN CERTIFICATE-----\n"})));
 }
 
@@ -465,6 +463,10 @@ std::vector<Sample> samples() {
   VmDestruction how{"qemu", "i-1", 2, 1.5, 1'800'000'000, 0, {"disk d-1"}};
   other_end.vm->end = VmUncertain{"slow", how};
   all.push_back(sample("vm-uncertain", other_end));
+  all.push_back(foreign("far-guard-stream-open", ToNearSide(StreamPart{7, StreamPart::Open{}})));
+  all.push_back(foreign("far-guard-stream-taken", ToNearSide(StreamPart{7, StreamPart::Taken{4}})));
+  all.push_back(foreign("far-guard-stream-end", ToNearSide(StreamPart{7, StreamPart::End{}})));
+  all.push_back(foreign("far-guard-stream-closed", ToNearSide(StreamPart{7, StreamPart::Closed{}})));
   return all;
 }
 

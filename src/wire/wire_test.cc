@@ -215,6 +215,28 @@ INSTANTIATE_TEST_SUITE_P(All, Messages, ::testing::ValuesIn(samples()), [](const
   return name;
 });
 
+TEST(StreamPart, IsOneThing) {
+  auto error = [](const char* rest) {
+    auto part = decode<ToNearSide>(R"({"type":"stream","stream":7)" + std::string(rest) + "}", From::foreign);
+    return part ? "" : part.error().what;
+  };
+  EXPECT_EQ(error(R"(,"data":"")"), "") << "a part may have no bytes";
+  for (const char* rest : {"", R"(,"open":true,"closed":true)", R"(,"data":"AAAA","taken":3)"})
+    EXPECT_NE(error(rest).find("exactly one of the keys open, data, taken, end, closed"), std::string::npos) << rest;
+  EXPECT_NE(error(R"(,"end":false)").find("end is not true"), std::string::npos);
+  for (const char* digits : {"%%", "AAA", "AA==AA=="})
+    EXPECT_NE(error((",\"data\":\"" + std::string(digits) + "\"").c_str()).find("data is not Base64"),
+              std::string::npos);
+}
+
+TEST(AgentAnswer, MayHaveNoBytes) {
+  for (const std::optional<std::string>& answer : {std::optional<std::string>(), std::optional<std::string>("")}) {
+    auto read = decode<ToGuard>(encode(ToGuard(AgentAnswer{7, answer})), From::ours);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(std::get<AgentAnswer>(*read).answer, answer);
+  }
+}
+
 // The configuration that ARCHITECTURE.md shows must be valid for a guard.
 TEST(GuardConfig, AcceptsTheExampleInTheArchitecturePage) {
   auto page = read_file("ARCHITECTURE.md");

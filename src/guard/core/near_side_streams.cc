@@ -14,7 +14,6 @@
 #include <cstdlib>
 
 #include "base/os/descriptors.h"
-#include "base/text/base64.h"
 #include "guard/core/config.h"
 #include "guard/net/task.h"
 #include "wire/guard/stream_window.h"
@@ -28,6 +27,8 @@ constexpr int64_t kForever = 24 * 3600 * 1000;
 
 }  // namespace
 
+using Part = wire::StreamPart;
+
 struct NearSideStreams::Flow {
   Flow(Loop& loop, uint32_t given) : number(given), waker(loop) {}
   uint32_t number;
@@ -40,8 +41,8 @@ struct NearSideStreams::Flow {
 
 // Carries a stream in a coroutine that frees itself.
 struct Pump {
-  static void say(NearSideStreams& streams, wire::StreamPart part) {
-    streams.audit_.raw(wire::encode(wire::FromGuard(std::move(part))) + "\n");
+  static void say(NearSideStreams& streams, uint32_t stream, decltype(wire::StreamPart::what) what) {
+    streams.audit_.raw(wire::encode(wire::FromGuard(wire::StreamPart{stream, std::move(what)})) + "\n");
   }
 
   static Detached run(NearSideStreams& streams, std::shared_ptr<NearSideStreams::Flow> flow) {
@@ -57,11 +58,11 @@ struct Pump {
         ssize_t n = f.source.recv(scratch, std::min(kPiece, f.window.room()));
         if (n > 0) {
           f.window.sent(static_cast<size_t>(n));
-          say(streams, {.stream = f.number, .data = base64({scratch, static_cast<size_t>(n)})});
+          say(streams, f.number, Part::Data{{scratch, static_cast<size_t>(n)}});
           progress = true;
         } else if (n == 0) {
           read_all = progress = true;
-          say(streams, {.stream = f.number, .end = true});
+          say(streams, f.number, Part::End{});
         } else if (errno != EAGAIN) {
           broken = true;
         }
@@ -75,7 +76,7 @@ struct Pump {
           broken = true;
         }
       }
-      if (auto taken = f.window.to_acknowledge()) say(streams, {.stream = f.number, .taken = taken});
+      if (auto taken = f.window.to_acknowledge()) say(streams, f.number, Part::Taken{*taken});
       if (f.window.is_complete() && !shut) {
         // The connection has all bytes before the end, so it may see the end now.
         ::shutdown(f.source.fd(), SHUT_WR);
@@ -89,7 +90,7 @@ struct Pump {
     }
     f.source.close();
     // The other side has dropped the stream already if it said so or if the connection to it broke.
-    if (!f.closed && streams.up_) say(streams, {.stream = f.number, .closed = true});
+    if (!f.closed && streams.up_) say(streams, f.number, Part::Closed{});
     streams.flows_.erase(f.number);
   }
 };
@@ -114,23 +115,26 @@ Result<UniqueFd> NearSideStreams::open() {
   auto flow = std::make_shared<Flow>(loop_, next_++);
   flow->source.open(pair.ours.release(), &flow->waker);
   flows_[flow->number] = flow;
-  Pump::say(*this, {.stream = flow->number, .open = true});
+  Pump::say(*this, flow->number, Part::Open{});
   Pump::run(*this, flow);
   return std::move(pair.theirs);
 }
 
+namespace {
+
+void take(NearSideStreams::Flow&, const Part::Open&) {}  // only a guard opens streams
+void take(NearSideStreams::Flow& flow, const Part::Data& data) { flow.over |= !flow.window.accept(data.bytes); }
+void take(NearSideStreams::Flow& flow, const Part::Taken& taken) { flow.window.acknowledged(taken.bytes); }
+void take(NearSideStreams::Flow& flow, const Part::End&) { flow.window.end(); }
+void take(NearSideStreams::Flow& flow, const Part::Closed&) { flow.closed = true; }
+
+}  // namespace
+
 void NearSideStreams::take(const wire::StreamPart& part) {
   auto found = flows_.find(part.stream);
   if (found == flows_.end()) return;  // the stream ended in the meantime
-  Flow& f = *found->second;
-  if (part.data) {
-    auto bytes = from_base64(*part.data);
-    if (!bytes || !f.window.accept(*bytes)) f.over = true;
-  }
-  if (part.taken) f.window.acknowledged(*part.taken);
-  if (part.end) f.window.end();
-  if (part.closed) f.closed = true;
-  f.waker.wake();
+  std::visit([&](const auto& what) { guard::take(*found->second, what); }, part.what);
+  found->second->waker.wake();
 }
 
 }  // namespace bottle::guard

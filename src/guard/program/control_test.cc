@@ -206,10 +206,9 @@ TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {
   say({{"type", "stream"}, {"stream", number}, {"data", base64("ok")}});
   say({{"type", "stream"}, {"stream", number}, {"closed", true}});
   EXPECT_TRUE(wire.message().ends_with("ok"));
-  // If the data exceeds the window or is not Base64, or the other side is gone, the stream ends, and so does the
-  // request.
-  for (const json& bad : {json{{"type", "stream"}, {"data", base64(std::string(300000, 'x'))}},
-                          json{{"type", "stream"}, {"data", "%%%"}}, json{{"type", "relay"}, {"up", false}}}) {
+  // If the data exceeds the window, or the other side is gone, the stream ends, and so does the request.
+  for (const json& bad :
+       {json{{"type", "stream"}, {"data", base64(std::string(300000, 'x'))}}, json{{"type", "relay"}, {"up", false}}}) {
     TestPeer other{dial_loopback(port_), {}, {}};
     json message = bad, its = begin(other);
     if (message["type"] == "stream") message["stream"] = its;

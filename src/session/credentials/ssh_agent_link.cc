@@ -17,7 +17,6 @@
 #include <set>
 #include <system_error>
 
-#include "base/text/base64.h"
 #include "base/timestamp.h"
 #include "sshagent/wire.h"
 
@@ -137,7 +136,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
     conversations_.erase(found);
     return;
   }
-  auto reply = [&](const std::string& answer) { send({id, base64(answer)}); };
+  auto reply = [&](const std::string& answer) { send({id, answer}); };
   if (found == conversations_.end()) {
     // Conversations that are leaving count too, because their threads still run.
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
@@ -145,7 +144,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   }
   auto& conversation = *found->second;
   if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
-  std::string request = from_base64(*message.request).value_or("");   // the filter refuses an empty one
+  std::string request = *message.request;                             // the filter refuses an empty one
   if (!within_rate()) {
     // Writes one line to the audit for a flood, so that refused requests cannot fill the operator's disk.
     if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
@@ -205,7 +204,7 @@ void SshAgentLink::take_answers(const Send& send) {
     const auto& verdict = conversation->verdict;
     if (!reason.empty()) note("deny", verdict, reason);
     else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
-    send({id, base64(answer)});
+    send({id, answer});
   }
   // Their answers are dropped, because the bottle closed the connection. A thread that is ready has only to return.
   std::erase_if(leaving_, [](auto& each) { return each->ready.load(); });

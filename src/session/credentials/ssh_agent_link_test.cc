@@ -16,7 +16,6 @@
 #include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
-#include "base/text/base64.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {
@@ -88,13 +87,11 @@ class AgentLink : public ::testing::Test {
     link.emplace(plan::Plan{}, std::vector<wire::SshKey>{{.blob = "a key", .agent = socket}}, "", nullptr,
                  [](const wire::Decision&) {});
   }
-  void list() { link->take_request({1, base64(sshagent::list_request())}, send); }
+  void list() { link->take_request({1, sshagent::list_request()}, send); }
   void close() { link->take_request({1, std::nullopt}, send); }
 
   std::vector<std::string> answers;
-  SshAgentLink::Send send = [this](const wire::AgentAnswer& answer) {
-    answers.push_back(from_base64(answer.answer.value_or("")).value_or(""));
-  };
+  SshAgentLink::Send send = [this](const wire::AgentAnswer& answer) { answers.push_back(answer.answer.value_or("")); };
   std::optional<SshAgentLink> link;
 };
 

@@ -1,4 +1,5 @@
-// Encodes and decodes a message that is one of several: a variant of messages, each with its own word in kType.
+// Encodes and decodes a message that is one of several: a variant of messages, each with its own word in kType, or its
+// own key in kKey.
 #pragma once
 
 #include <string>
@@ -42,6 +43,20 @@ void alternatives(Object& o, const char* key, std::variant<Each...>& message) {
   o.text(key, word, kName);
   if (o.is_read() && !detail::become(message, word)) return o.refuse(key, "has an unknown value");
   std::visit([&](auto& each) { fields(o, each); }, message);
+}
+
+// Reads or writes a variant of which each alternative has a key of its own, kKey, in the same object. Refuses an object
+// that has none of these keys, or several. `field(o, key, alternative)` reads or writes the value of a key.
+template <class... Each>
+void one_of_keys(Object& o, std::variant<Each...>& message) {
+  if (o.is_read()) {
+    size_t found = 0;
+    ((o.optional(Each::kKey, false) ? (void)(++found, message.template emplace<Each>()) : void()), ...);
+    std::string keys;
+    ((keys += (keys.empty() ? "" : ", ") + std::string(Each::kKey)), ...);
+    if (found != 1) return o.refuse(nullptr, "does not have exactly one of the keys " + keys);
+  }
+  std::visit([&](auto& each) { field(o, each.kKey, each); }, message);
 }
 
 }  // namespace bottle::wire

@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text/base64.h"
 #include "base/text/line.h"
 #include "wire/codec/document.h"
 
@@ -115,6 +116,16 @@ bool Object::take_text(const char* key, const json& from, std::string& to, size_
 void Object::text(const char* key, std::string& value, size_t most) {
   if (!is_read()) return put_text(key, (*json_)[key], value, most);
   if (auto* from = find(key)) take_text(key, *from, value, most, For::programs);
+}
+
+void Object::bytes(const char* key, std::string& value, size_t most) {
+  const size_t most_digits = (most + 2) / 3 * 4;
+  std::string digits = is_read() ? std::string() : base64(value);
+  text(key, digits, most_digits);
+  if (!is_read() || document_.state_->error) return;
+  auto decoded = digits.empty() ? Result<std::string>(std::string()) : from_base64(digits);
+  if (decoded) value = std::move(*decoded);
+  else refuse(key, "is not Base64");
 }
 
 void Object::words(const char* key, std::string& value, size_t most) {

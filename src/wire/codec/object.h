@@ -52,6 +52,8 @@ class Object {
 
   // Reads or writes text that a program uses, at most `most` bytes.
   void text(const char* key, std::string& value, size_t most);
+  // Reads or writes bytes, at most `most`, as Base64. Refuses text that is not Base64. No bytes are an empty text.
+  void bytes(const char* key, std::string& value, size_t most);
   // Reads or writes text for people. Longer text is cut when it is written, and refused when it is read.
   void words(const char* key, std::string& value, size_t most = kWords);
   // Read or write a value of that type. A number that is not finite is written as 0. A whole number must be within the
@@ -132,6 +134,9 @@ class Object {
   void text(const char* key, std::optional<std::string>& value, size_t most) {
     if (enters(key, value)) text(key, *value, most);
   }
+  void bytes(const char* key, std::optional<std::string>& value, size_t most) {
+    if (enters(key, value)) bytes(key, *value, most);
+  }
   void words(const char* key, std::optional<std::string>& value, size_t most = kWords) {
     if (enters(key, value)) words(key, *value, most);
   }
@@ -167,7 +172,7 @@ class Object {
   void version(const char* key, unsigned ours);
   // Ignores unknown keys. This is for records on disk, which a later version may have written.
   void passes_over_unknown_keys() { is_open_ = true; }
-  // Reports that fields() found a value that makes no sense.
+  // Reports that fields() found a value that makes no sense. `key` may be null, for the object itself.
   void refuse(const char* key, const std::string& what);
 
  private:

@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kPem = 256 << 10;
 // This is more than a side may send, so that too much data ends only the stream and not the channel.
-constexpr size_t kBase64 = 512 << 10;
+constexpr size_t kBytes = 384 << 10;
 
 }  // namespace
 
@@ -19,18 +19,26 @@ static void fields(Object& o, Certificate& message) { o.text("pem", message.pem,
 
 static void fields(Object& o, AgentAnswer& message) {
   o.number("connection", message.connection);
-  o.text("answer", message.answer, kBase64);
+  o.bytes("answer", message.answer, kBytes);
 }
 
 static void fields(Object& o, NearSideUp& message) { o.flag("up", message.up); }
 
+template <class T>
+  requires std::is_empty_v<T>
+static void field(Object& o, const char* key, T&) {
+  bool is = true;
+  o.flag(key, is);
+  if (!is) o.refuse(key, "is not true");
+}
+
+static void field(Object& o, const char* key, StreamPart::Data& data) { o.bytes(key, data.bytes, kBytes); }
+
+static void field(Object& o, const char* key, StreamPart::Taken& taken) { o.number(key, taken.bytes); }
+
 static void fields(Object& o, StreamPart& part) {
   o.number("stream", part.stream);
-  o.flag("open", part.open);
-  o.text("data", part.data, kBase64);
-  o.number("taken", part.taken);
-  o.flag("end", part.end);
-  o.flag("closed", part.closed);
+  one_of_keys(o, part.what);
 }
 
 static void fields(Object& o, Ready& message) {
@@ -41,7 +49,7 @@ static void fields(Object& o, Ready& message) {
 // Writes "closed" if there is no request.
 static void fields(Object& o, AgentRequest& message) {
   o.number("connection", message.connection);
-  o.text("request", message.request, kBase64);
+  o.bytes("request", message.request, kBytes);
   bool closed = !message.request;
   if (o.optional("closed", closed)) o.flag("closed", closed);
 }

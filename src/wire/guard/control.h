@@ -34,7 +34,7 @@ struct Certificate {
 struct AgentAnswer {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
-  std::optional<std::string> answer;  // base64; if absent, the guard closes the connection
+  std::optional<std::string> answer;  // bytes; if absent, the guard closes the connection
 };
 // Says whether the near side can be reached. If not, everything that goes through it ends.
 struct NearSideUp {
@@ -48,14 +48,32 @@ struct Shutdown {
 
 // -- in both directions
 
-// Carries a part of a connection that goes over the control channel. Exactly one of the optional fields is set.
+// Carries a part of a connection that goes over the control channel.
 struct StreamPart {
   static constexpr const char* kType = "stream";
+  // Opens a new stream. Only the guard sends it.
+  struct Open {
+    static constexpr const char* kKey = "open";
+  };
+  struct Data {
+    static constexpr const char* kKey = "data";
+    std::string bytes;
+  };
+  // Says how many bytes were taken since the last such message.
+  struct Taken {
+    static constexpr const char* kKey = "taken";
+    uint64_t bytes = 0;
+  };
+  // No more data follows.
+  struct End {
+    static constexpr const char* kKey = "end";
+  };
+  // The stream is gone.
+  struct Closed {
+    static constexpr const char* kKey = "closed";
+  };
   uint32_t stream = 0;
-  std::optional<bool> open = {};              // opens a new stream; only the guard sends it
-  std::optional<std::string> data = {};       // base64
-  std::optional<uint64_t> taken = {};         // number of bytes taken since the last such message
-  std::optional<bool> end = {}, closed = {};  // `end`: no more data follows; `closed`: the stream is gone
+  std::variant<Open, Data, Taken, End, Closed> what;
 };
 
 // -- from the guard
@@ -69,7 +87,7 @@ struct Ready {
 struct AgentRequest {
   static constexpr const char* kType = "ssh-agent";
   uint32_t connection = 0;
-  std::optional<std::string> request;  // base64; if absent, the connection is closed
+  std::optional<std::string> request;  // bytes; if absent, the connection is closed
 };
 // Reports a problem in words, such as a configuration that the guard refuses.
 struct GuardComplaint {

@@ -14,7 +14,6 @@
 
 #include "base/files/file.h"
 #include "base/os/deadline.h"
-#include "base/text/base64.h"
 #include "session/box/host_routes.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/guard_link/guard_link.h"
@@ -232,24 +231,25 @@ void NearServices::open_stream(uint32_t number) {
   bool can = !flows_.contains(number) && config_ && flows_.size() < kMostStreams && (broker_ || start_broker());
   auto fd = can ? broker_->connect() : Result<UniqueFd>(fail(Code::limit, "no more streams"));
   if (fd) flows_[number].fd = std::move(*fd);
-  else say({.stream = number, .closed = true});
+  else say(number, Part::Closed{});
 }
 
-void NearServices::take_stream(const wire::StreamPart& part) {
-  if (part.open) return open_stream(part.stream);
+void NearServices::take(uint32_t stream, Flow& flow, const Part::Data& data) {
+  if (!flow.over && flow.window.accept(data.bytes)) return;
+  flow.over = true;
+  say(stream, Part::Closed{});
+}
+
+void NearServices::take(uint32_t, Flow& flow, const Part::Taken& taken) {
+  in_flight_ -= flow.window.acknowledged(taken.bytes);
+}
+
+void NearServices::take_stream(const Part& part) {
+  if (std::holds_alternative<Part::Open>(part.what)) return open_stream(part.stream);
   auto found = flows_.find(part.stream);
   if (found == flows_.end()) return;
   Flow& flow = found->second;
-  if (part.data) {
-    auto bytes = from_base64(*part.data);
-    if (!bytes || flow.over || !flow.window.accept(*bytes)) {
-      flow.over = true;
-      return say({.stream = part.stream, .closed = true});
-    }
-  }
-  if (part.taken) in_flight_ -= flow.window.acknowledged(*part.taken);
-  if (part.end) flow.window.end();    // pass_on() passes it on after everything before it
-  if (part.closed) flow.over = true;  // the far guard's connection is gone, so no answer is needed
+  std::visit([&](const auto& what) { take(part.stream, flow, what); }, part.what);
   // Reads nothing of the broker's here. Otherwise, a far guard that claims to have taken what was not even sent yet
   // could fill the memory within one turn.
   pass_on(part.stream, flow);
@@ -269,7 +269,7 @@ void NearServices::pass_on(uint32_t number, Flow& flow) {
     }
     flow.window.passed(static_cast<size_t>(n));
   }
-  if (auto taken = flow.window.to_acknowledge()) say({.stream = number, .taken = taken});
+  if (auto taken = flow.window.to_acknowledge()) say(number, Part::Taken{*taken});
   if (flow.window.is_complete() && !flow.shut) {
     // This tells the broker that the request is complete. The broker may still answer.
     ::shutdown(flow.fd.get(), SHUT_WR);
@@ -282,7 +282,7 @@ void NearServices::pump(uint32_t number, Flow& flow) {
   if (flow.over) return;
   auto end_both = [&] {
     flow.over = true;
-    say({.stream = number, .closed = true});
+    say(number, Part::Closed{});
   };
   char buffer[kPiece];
   // Only one piece is sent per turn, so that streams, keystrokes and the agent's output take turns.
@@ -292,9 +292,9 @@ void NearServices::pump(uint32_t number, Flow& flow) {
     if (n > 0) {
       flow.window.sent(static_cast<size_t>(n));
       in_flight_ += static_cast<size_t>(n);
-      say({.stream = number, .data = base64({buffer, static_cast<size_t>(n)})});
+      say(number, Part::Data{{buffer, static_cast<size_t>(n)}});
     } else if (n == 0) {
-      say({.stream = number, .end = true});
+      say(number, Part::End{});
       end_both();  // the broker closes connections in both directions together
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       end_both();

@@ -72,9 +72,18 @@ class NearServices {
     bool over = false;          // to be removed
   };
   NearServices(Send send, Record record) : send_(std::move(send)), record_(std::move(record)) {}
-  void take_stream(const wire::StreamPart& part);
+  using Part = wire::StreamPart;
+  void take_stream(const Part& part);
   void open_stream(uint32_t number);
-  void say(wire::StreamPart part) { send_(std::move(part)); }
+  // Each takes a part of a stream that is open.
+  void take(uint32_t, Flow&, const Part::Open&) {}
+  void take(uint32_t stream, Flow& flow, const Part::Data& data);
+  void take(uint32_t stream, Flow& flow, const Part::Taken& taken);
+  // What came before the end is passed on first.
+  void take(uint32_t, Flow& flow, const Part::End&) { flow.window.end(); }
+  // The far guard's connection is gone, so no answer is needed.
+  void take(uint32_t, Flow& flow, const Part::Closed&) { flow.over = true; }
+  void say(uint32_t stream, decltype(Part::what) what) { send_(Part{stream, std::move(what)}); }
   void pass_on(uint32_t number, Flow& flow);
   void pump(uint32_t number, Flow& flow);
   Result<> start_broker();
