@@ -118,7 +118,7 @@ Job job() {
   j.id = "00ff";
   j.values = {{{"STAGE", "dev"}}, {{"github", "value"}}, {{"prod.env:KEY", "value"}}};
   j.own_rules = {"[acme]\n", "00ff"};
-  j.ssh_keys = {{"/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
+  j.ssh_keys = {{SshKey::Holder::other, "/home/me/.ssh/id", "blob", "/run/agent", "passphrase"}};
   j.engine = "/run/docker.sock";
   j.storage = {"overlay2", "xfs", "/var/lib/docker", "6.1.0", "6CXF:BQ4D"};
   j.ca_bundle = "-----BEGIN CERTIFICATE-----\n";

@@ -298,14 +298,12 @@ TEST(ChangedRepositories, TheFormatOfEarlierVersionsIsRead) {
   EXPECT_FALSE(decode_repositories("[7]"));
 }
 
-TEST(Jobs, ARemoteTaskThatMeansNothingIsRefused) {
+TEST(Jobs, AnUnknownRemoteTaskIsRefused) {
   json job = json::parse(*read_file("tests/golden/wire/job.json"));
-  job["remote"]["adopt"] = false;
-  EXPECT_FALSE(decode<Job>(job.dump(), From::ours)) << "it stops what it does not adopt";
-  job["remote"]["stop"] = false;
+  job["remote"]["task"] = "begin_unseen";
   EXPECT_TRUE(decode<Job>(job.dump(), From::ours));
-  job["remote"]["unseen"] = job["remote"]["adopt"] = true;
-  EXPECT_FALSE(decode<Job>(job.dump(), From::ours)) << "nothing is sent to a session that runs";
+  job["remote"]["task"] = "stop";
+  EXPECT_FALSE(decode<Job>(job.dump(), From::ours));
 }
 
 TEST(Jobs, SayOnWhichSideOfASessionTheyAre) {

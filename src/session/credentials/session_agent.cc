@@ -101,7 +101,7 @@ Result<std::unique_ptr<SessionAgent>> SessionAgent::start(const std::string& dir
   }
   for (const auto& key : keys)
     // The other keys are in the operator's own ssh-agent.
-    if (key.agent.empty()) TRY(add_key(socket, hosts_file, plan, key));
+    if (key.holder == SshKey::Holder::session) TRY(add_key(socket, hosts_file, plan, key));
   return agent;
 }
 

@@ -92,7 +92,7 @@ struct SshAgentLink::Conversation {
 SshAgentLink::SshAgentLink(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
                            std::unique_ptr<SessionAgent> own, Audit audit)
     : keys_(filter_keys(plan, keys)), own_(std::move(own)), audit_(std::move(audit)) {
-  for (const auto& key : keys) agent_of_[key.blob] = key.agent.empty() ? own_socket : key.agent;
+  for (const auto& key : keys) agent_of_[key.blob] = key.holder == SshKey::Holder::other ? key.socket : own_socket;
 }
 
 SshAgentLink::~SshAgentLink() {

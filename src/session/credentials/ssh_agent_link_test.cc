@@ -84,8 +84,9 @@ class AgentLink : public ::testing::Test {
  protected:
   // Makes a link to the ssh-agent at `socket`.
   void make(const std::string& socket) {
-    link.emplace(plan::Plan{}, std::vector<wire::SshKey>{{.blob = "a key", .agent = socket}}, "", nullptr,
-                 [](const wire::Decision&) {});
+    link.emplace(plan::Plan{},
+                 std::vector<wire::SshKey>{{.holder = wire::SshKey::Holder::other, .blob = "a key", .socket = socket}},
+                 "", nullptr, [](const wire::Decision&) {});
   }
   void list() { link->take_request({1, sshagent::list_request()}, send); }
   void close() { link->take_request({1, std::nullopt}, send); }

@@ -55,7 +55,8 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
   if (!key.blob.empty() && !operators_agent.empty()) {
     auto held = list_agent_keys(operators_agent);
     if (held && std::ranges::any_of(*held, [&](const auto& each) { return each.blob == key.blob; })) {
-      key.agent = operators_agent;
+      key.holder = SshKey::Holder::other;
+      key.socket = operators_agent;
       return key;
     }
   }
@@ -100,7 +101,7 @@ Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map
 }
 
 bool needs_own_agent(const std::vector<SshKey>& keys) {
-  return std::ranges::any_of(keys, [](const SshKey& key) { return key.agent.empty(); });
+  return std::ranges::any_of(keys, [](const SshKey& key) { return key.holder == SshKey::Holder::session; });
 }
 
 std::vector<sshagent::Key> filter_keys(const plan::Plan& plan, const std::vector<SshKey>& keys) {

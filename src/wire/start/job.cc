@@ -5,7 +5,6 @@
 
 #include <array>
 
-#include "base/text/base64.h"
 #include "wire/start/plan.h"
 #include "wire/start/version.h"
 
@@ -26,15 +25,12 @@ static void fields(Object& o, Token& token) {
 }
 
 static void fields(Object& o, SshKey& key) {
-  // A blob is bytes, which JSON cannot carry.
-  std::string blob = base64(key.blob);
+  static constexpr std::array kHolders = {"session", "other", "near_side"};
+  o.choice("holder", key.holder, kHolders);
   o.text("file", key.file, kPath);
-  o.text("blob", blob, 64 << 10);
-  o.text("agent", key.agent, kPath);
+  o.bytes("blob", key.blob, 48 << 10);
+  o.text("socket", key.socket, kPath);
   o.text("passphrase", key.passphrase, kPath);
-  if (!o.is_read() || blob.empty()) return;
-  if (auto bytes = from_base64(blob)) key.blob = std::move(*bytes);
-  else o.refuse("blob", "is not Base64");
 }
 
 void fields(Object& o, MachineAddress& address) {
@@ -67,21 +63,13 @@ void fields(Object& o, VmJob& job) {
 }
 
 static void fields(Object& o, RemoteJob& remote) {
-  using Task = RemoteJob::Task;
+  static constexpr std::array kTasks = {"begin", "begin_unseen", "adopt", "adopt_and_stop"};
   o.object("far", remote.address);
   o.object("vm", remote.vm);
-  bool adopt = remote.adopts(), stop = remote.task == Task::adopt_and_stop, unseen = remote.task == Task::begin_unseen;
-  o.flag("adopt", adopt);
-  o.flag("stop", stop);
+  o.choice("task", remote.task, kTasks);
   o.text("image", remote.image, kPath);
   o.text("roots", remote.roots, kName);
-  o.flag("unseen", unseen);
   o.flag("may_broker", remote.may_broker);
-  if (!o.is_read()) return;
-  if (stop && !adopt) return o.refuse("stop", "needs adopt");
-  if (unseen && adopt) return o.refuse("unseen", "excludes adopt");
-  if (adopt) remote.task = stop ? Task::adopt_and_stop : Task::adopt;
-  else remote.task = unseen ? Task::begin_unseen : Task::begin;
 }
 
 static void fields(Object& o, Directories& directories) {

@@ -40,13 +40,15 @@ struct Token {
 
 // Describes a key for the ssh hosts of the plan. An ssh-agent outside the bottle holds the key.
 struct SshKey {
+  enum class Holder : uint8_t {
+    session,    // the session's own
+    other,      // the one at `socket`
+    near_side,  // one on the near side, in the job of a far side
+  } holder = Holder::session;
   std::string file;        // the private key on this host
   std::string blob;        // its public half
-  std::string agent;       // socket of another ssh-agent that holds the key; empty if the session's own holds it
-  std::string passphrase;  // of `file`, for the session's own ssh-agent
-
-  // Stands for an ssh-agent on the near side, in the job of a far side.
-  static constexpr const char* kNearSide = "near";
+  std::string socket;      // for Holder::other
+  std::string passphrase;  // of `file`, for Holder::session
 };
 
 // Says how to reach the remote machine. It is kept in the ledger, so nothing in it may be secret.

@@ -89,7 +89,8 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
                            services->record_);
     for (auto& key : there.ssh_keys) {
       // The far side starts no ssh-agent for a key that another one holds.
-      key.agent = wire::SshKey::kNearSide;
+      key.holder = wire::SshKey::Holder::near_side;
+      key.socket.clear();
       key.passphrase.clear();
     }
   }

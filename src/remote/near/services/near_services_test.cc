@@ -184,7 +184,7 @@ TEST_F(NearServicesTest, WithoutABrokerOnlyKeysAreServed) {
   job_.remote = wire::RemoteJob{.may_broker = false};
   make();
   EXPECT_FALSE(services_);
-  job_.ssh_keys = {{.file = "/home/me/.ssh/id", .agent = "/run/agent"}};
+  job_.ssh_keys = {{.holder = wire::SshKey::Holder::other, .file = "/home/me/.ssh/id", .socket = "/run/agent"}};
   make();
   ASSERT_TRUE(services_);
   EXPECT_EQ(services_->root_pem(), "");
