@@ -33,9 +33,12 @@ constexpr uint64_t kInode = 4096;
 
 // Returns whether a count failed because of the agent or because of our own mistake. In all other cases, the agent
 // has ended, the engine cannot be reached, or the meter cannot be recorded, because the disk with the ledger is full.
-bool is_failure(const Error& error) {
-  return !LedgerFile::caused(error) && error.code != Code::not_found && error.code != Code::conflict &&
-         error.code != Code::unavailable && error.code != Code::closed;
+// That disk may be the engine's, filled by the agent, so it is no excuse if nothing shows how full the engine's disk
+// is.
+bool is_failure(const Error& error, bool shows_disk) {
+  if (LedgerFile::caused(error)) return !shows_disk;
+  return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&
+         error.code != Code::closed;
 }
 
 // Returns whether a directory's entry, such as volumes/, is a link, which may lead to another disk. Only root can read
@@ -129,7 +132,7 @@ Result<DiskWatch::Count> DiskWatch::count(std::chrono::seconds behind) const {
 std::string DiskWatch::judge(const Result<Count>& count) {
   uint64_t limit = job_.plan.resources.disk;
   // If the agent has just ended, a count fails as well, but that does not matter here.
-  bool failed = count ? !count->written.complete : is_failure(count.error());
+  bool failed = count ? !count->written.complete : is_failure(count.error(), state().has_value());
   trigger_.counted(failed || !count ? std::nullopt : std::optional(count->written.bytes), count ? count->took : 0s,
                    clock_());
   if (count && count->written.bytes > limit)
