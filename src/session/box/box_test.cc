@@ -1,12 +1,14 @@
 // Makes networks and trials on an engine in memory.
 #include <gtest/gtest.h>
 
+#include "base/files/entries.h"
 #include "docker/fake/fake_engine.h"
 #include "session/box/containers.h"
 #include "session/box/network.h"
 #include "session/box/runtime_trial.h"
 #include "session/images/guard_image.h"
 #include "session/images/programs.h"
+#include "session/ledger/ledger.h"
 #include "session/ledger/names.h"
 #include "session/ledger/scratch_test.h"
 
@@ -168,6 +170,8 @@ TEST_F(Trial, AContainerThatMayStillAppearStaysOnRecord) {
     docker.catch_up();
     EXPECT_EQ(docker.world().containers.size(), fault == Fault::late ? 1u : 0u);
     EXPECT_EQ(has_grave(), fault != Fault::refused) << "only a refusal proves that nothing will appear";
+    for (const auto& grave : *names_in(scratch.path + "/graves"))
+      EXPECT_EQ(read_grave(scratch.directories, grave)->engine_id, "fake") << "another engine may get the socket";
     docker.with_world([](FakeWorld& world) { world.containers.clear(); });
     std::filesystem::remove_all(scratch.path + "/graves");
   }

@@ -71,7 +71,8 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
   auto begun = std::chrono::steady_clock::now();
   bool may_appear = false;
   auto tried = [&]() -> Result<int> {
-    TRY(write_grave(directories, session, engine.socket(), {{ThingKind::container, name}}));
+    std::string engine_id = text_of(TRY(engine.info()), "ID");
+    TRY(write_grave(directories, session, engine.socket(), engine_id, {{ThingKind::container, name}}));
     auto made = engine.create_container(name, config);
     may_appear = !made && may_still_be_done(made.error());
     TRY(std::move(made));

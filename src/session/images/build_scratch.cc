@@ -8,6 +8,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/unique_fd.h"
+#include "docker/answers.h"
 #include "session/ledger/graves.h"
 #include "session/seccomp/seccomp.h"
 
@@ -68,7 +69,8 @@ Result<T> BuildScratch::noted(Result<T> made) {
 
 Result<> BuildScratch::take(const std::string& archive) {
   // If the build is killed, this record remains, and a sweep finds and removes both.
-  TRY(write_grave(directories_, session_, engine_.socket(),
+  std::string engine_id = docker::text_of(TRY(engine_.info()), "ID");
+  TRY(write_grave(directories_, session_, engine_.socket(), engine_id,
                   {{ThingKind::image, names_.unfinished}, {ThingKind::container, names_.build}}));
   std::vector<std::string> changes;
   for (const auto& [key, value] : labels(session_, Owner::self(), "", "build"))

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/defer.h"
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "docker/fake/fake_engine.h"
@@ -17,6 +18,7 @@
 #include "session/images/programs.h"
 #include "session/images/ready_image.h"
 #include "session/ledger/graves.h"
+#include "session/ledger/ledger.h"
 #include "session/ledger/scratch_test.h"
 
 namespace bottle::session {
@@ -256,6 +258,8 @@ TEST_F(ImagesOfAnEngine, WhatABuildMayStillMakeStaysOnRecord) {
       EXPECT_EQ(world.images.size() + world.containers.size(), appears ? 1u : 0u) << method;
       EXPECT_EQ(std::filesystem::is_empty(graves), fault != Fault::late) << method;
       EXPECT_TRUE(are_graves_new(graves)) << "otherwise, the next sweep drops it while the engine still works";
+      for (const auto& grave : *names_in(graves))
+        EXPECT_EQ(read_grave(scratch.directories, grave)->engine_id, "fake") << "another engine may get the socket";
       docker.with_world([](FakeWorld& left) { left = {}; });
       std::filesystem::remove_all(graves);
     }

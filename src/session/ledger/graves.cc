@@ -28,14 +28,15 @@ Result<std::vector<std::string>> graves_of(const Directories& directories, const
 }
 
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
-                     const std::vector<Thing>& things) {
+                     const std::string& engine_id, const std::vector<Thing>& things) {
   std::string graves = graves_in(directories);
   TRY(make_directories(graves));
   (void)TRY(open_own_directory(graves));
   auto unfinished = TRY(UnfinishedDirectory::make(graves, session));
+  LedgerRecord uses{.engine = engine};
+  if (!engine_id.empty()) uses.engine_id = engine_id;
   std::string text;
-  for (const LedgerRecord& record :
-       {LedgerRecord{.owner = Owner::self().to_label()}, {.engine = engine}, {.make = things}})
+  for (const LedgerRecord& record : {LedgerRecord{.owner = Owner::self().to_label()}, uses, {.make = things}})
     text += TRY(wire::encode_exactly(record)) + "\n";
   // All records are written together, so that no reader finds a grave that names nothing.
   TRY(write_file_atomically(unfinished.path() + "/" + kLedger, text));

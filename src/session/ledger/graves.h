@@ -21,9 +21,10 @@ std::string session_of_grave(const std::string& grave);
 Result<std::vector<std::string>> graves_of(const Directories& directories, const std::string& session);
 
 // Records in a grave what this process is about to make and will remove within one command. Blocks until the record
-// would survive a power failure. remove_grave() removes the record, once nothing is left.
+// would survive a power failure. `engine_id` is what the engine at the socket `engine` calls itself, so that no later
+// sweep takes the word of another one; it may be empty. remove_grave() removes the record, once nothing is left.
 Result<> write_grave(const Directories& directories, const std::string& session, const std::string& engine,
-                     const std::vector<Thing>& things);
+                     const std::string& engine_id, const std::vector<Thing>& things);
 // keep_grave() keeps it because something may still appear; the age of the grave then counts from now.
 void keep_grave(const Directories& directories, const std::string& session);
 void remove_grave(const Directories& directories, const std::string& session);

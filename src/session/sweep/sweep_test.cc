@@ -259,7 +259,7 @@ TEST(Sweep, ADirectoryWithoutALedgerIsRemovedButNotASessionThatGotItsNameMeanwhi
 
 TEST(Sweep, AGraveOfALivingOwnerIsNotSwept) {
   Scratch scratch;
-  ASSERT_TRUE(write_grave(scratch.directories, "trial-1", "/nonexistent/engine.sock",
+  ASSERT_TRUE(write_grave(scratch.directories, "trial-1", "/nonexistent/engine.sock", "",
                           {{ThingKind::container, "bottle-trial-1-trial"}}));
   EXPECT_TRUE(read_grave(scratch.directories, "trial-1"));
   EXPECT_TRUE(find_orphans(scratch.directories).empty());
