@@ -149,10 +149,12 @@ Result<> Conclusion::keep(wire::WorkResult work) {
   if (work.is_empty()) {
     // An earlier near side may have brought the work home and died before the ledger said so.
     if (auto before = came_before()) work = std::move(*before);
-    // It said at the end of the session that it holds the work. Whatever the reason is that it sends none, for example
+    // It said at the end of the session that it has the work. Whatever the reason is that it sends none, for example
     // that it looked for it in the wrong place, nothing says that the work is gone.
     else if (far_result_ && far_result_->back && far_result_->back->held)
       return fail(Code::unavailable, "the machine holds the work, but has sent none: " + far_result_->back->error);
+    else if (far_result_ && far_result_->back && !far_result_->back->archive.empty())
+      return fail(Code::unavailable, "the machine has saved the work, but has sent none");
     else if (job_.plan.workspace_mode != manifest::WorkspaceMode::none) work = nothing_came();
   }
   back_ = std::move(work);

@@ -356,7 +356,7 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
 }
 
 // Otherwise, a machine that looks for the work in the wrong place would be told to forget it.
-TEST_F(Vms, HeldWorkIsNotLostBecauseAMachineSendsNothing) {
+TEST_F(Vms, WorkThatAMachineHasIsNotLostBecauseItSendsNothing) {
   ssh::StandIn ssh;
   std::string delivery;
   ASSERT_TRUE(transfer::DeliveryWriter(sink_to(delivery)).finish());
@@ -375,6 +375,10 @@ TEST_F(Vms, HeldWorkIsNotLostBecauseAMachineSendsNothing) {
   ASSERT_TRUE(std::holds_alternative<input::FetchFailed>(input));
   EXPECT_EQ(std::get<input::FetchFailed>(input).obstacle, Obstacle::held);
   EXPECT_NE(std::get<input::FetchFailed>(input).error.what.find("no engine answered"), std::string::npos);
+  far.back = wire::WorkResult{.archive = "/results/one/workspace.tar"};
+  auto saved = fetch();
+  ASSERT_TRUE(std::holds_alternative<input::FetchFailed>(saved));
+  EXPECT_EQ(std::get<input::FetchFailed>(saved).obstacle, Obstacle::held);
   far.back = wire::WorkResult();
   EXPECT_TRUE(std::holds_alternative<input::Fetched>(fetch())) << "there was nothing to hold";
 }
