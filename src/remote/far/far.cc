@@ -85,6 +85,8 @@ Result<> run(const FarWorld& world, const std::string& name, const Words& words)
 
 }  // namespace
 
+std::string with_advice(const Error& why) { return why.what + (why.todo.empty() ? "" : " (" + why.todo + ")"); }
+
 std::string refusal(const Error& why) { return wire::encode(wire::Refused{why.what, why.todo}); }
 
 void far_refuse(const Error& why, const std::vector<std::string>& words) {
@@ -101,7 +103,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
   }
   auto done = run(world, verb, {word(1), word(2), word(3)});
   if (done) return 0;
-  std::fprintf(stderr, "%s\n", one_line(done.error().what).c_str());
+  std::fprintf(stderr, "%s\n", one_line(with_advice(done.error())).c_str());
   return 1;
 }
 

@@ -273,6 +273,19 @@ TEST_F(FarEngines, WorkOfAnAgentThatRanIsForgottenOnlyIfTheNearSideHasIt) {
   EXPECT_FALSE(has_container());
 }
 
+// A near side that gets no advice cannot know that there is something to do on this machine.
+TEST_F(FarEngines, AReasonComesWithItsAdvice) {
+  note(R"({"engine_id":"an engine that is gone"})");
+  testing::internal::CaptureStderr();
+  EXPECT_NE(far({"forget", "nightly", "0b"}), 0);
+  std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("another engine answers"), std::string::npos) << said;
+  EXPECT_NE(said.find("remove the session's directory"), std::string::npos) << said;
+  hold_work();
+  auto held = fetched()[transfer::kHeld];
+  EXPECT_NE(held.find("remove the session's directory"), std::string::npos) << held;
+}
+
 TEST_F(Far, AMachineThatMayNotRunItSaysWhyInPlaceOfAHello) {
   testing::internal::CaptureStdout();
   far_refuse({Code::conflict, "it belongs to another machine", "use another one"}, {"serve"});

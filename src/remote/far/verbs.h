@@ -15,6 +15,9 @@ namespace bottle::remote {
 
 // -- far.cc
 
+// Returns the error and what to do about it. The near side shows it as the reason of this machine.
+std::string with_advice(const Error& why);
+
 // Returns what the near side gets in place of a hello, without a line end.
 std::string refusal(const Error& why);
 

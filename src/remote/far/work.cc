@@ -107,7 +107,7 @@ Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const Sessi
   auto there = in_container(world, which);
   if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
     TRY(writer.begin(kHeld));
-    TRY(writer.data(there.error().what));
+    TRY(writer.data(with_advice(there.error())));
     return writer.end_archive();
   }
   if (*there) {
