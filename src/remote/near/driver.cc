@@ -244,7 +244,8 @@ void Driver::take(FarLink::Failed& failed) {
 }
 
 void Driver::take(FarLink::Back&) {
-  if (const auto* side = link_.side()) note_address(side->connection().target());
+  // A step on another thread reads the address, and nothing uses a connection that comes as late as that.
+  if (const auto* side = link_.side(); side && !last_step_.is_under_way()) note_address(side->connection().target());
   tell_lost_input();
   feed(input::LinkBack{});
 }

@@ -182,6 +182,8 @@ Conclusion& Driver::conclusion() {
 }
 
 void Driver::begin_last_step(std::function<Input(Conclusion&)> take) {
+  // The step reads the record and may destroy the VM, so nothing takes over a VM that becomes ready from now on.
+  pending_vm_.reset();
   last_step_.begin([take = std::move(take), &last = conclusion()] { return take(last); });
 }
 

@@ -46,7 +46,13 @@ class Vms : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
-  // Drives the session to its end, and returns everything that its launcher was told.
+  void set_hook(const std::string& name, const std::string& commands) {
+    ASSERT_TRUE(write_file_atomically(root_ + "/.config/bottle/providers/fake/" + name,
+                                      "#!/bin/sh\ncd " + root_ + " || exit 1\n" + commands + "\n", 0755));
+  }
+
+  // Drives the session to its end, and returns everything that its launcher was told. Once the file `stop` exists, the
+  // session is told to stop.
   std::string told_until_over() {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -61,6 +67,7 @@ class Vms : public ::testing::Test {
         Poller poller;
         poller.wait(driver.add_to(poller));
         driver.handle(poller);
+        if (std::filesystem::remove(root_ + "/stop")) driver.stop();
       }
     }
     std::string told;
@@ -122,6 +129,21 @@ TEST_F(Vms, AStartThatCannotBeOpenedDoesNotAskForAVm) {
   EXPECT_EQ(told.find("destroying"), std::string::npos) << told;
   EXPECT_EQ(calls(), "");
   EXPECT_FALSE(std::filesystem::exists(job_.directories.session("one")));
+}
+
+// It would write into a record that another thread reads, and tell about a VM that is being destroyed.
+TEST_F(Vms, AVmThatBecomesReadyWhileItIsDestroyedIsNotTakenOver) {
+  job_.remote->task = wire::RemoteJob::Task::begin_unseen;
+  set_hook("create", "echo '{\"id\": \"late-1\"}'");
+  // The news comes while the VM is being destroyed, and the second call shows that it has been read.
+  set_hook("ssh-info",
+           "[ -e news ] && { touch again; exit 1; }\ntouch stop\n"
+           "until [ -e destroying ]; do sleep 0.01; done\ntouch news; echo 'late news' >&2; exit 75");
+  set_hook("destroy", "touch destroying\nuntil [ -e again ]; do sleep 0.01; done\necho '{\"status\": \"gone\"}'");
+  std::string told = told_until_over();
+  EXPECT_TRUE(std::filesystem::exists(root_ + "/again")) << told;
+  EXPECT_NE(told.find("destroying"), std::string::npos) << told;
+  EXPECT_EQ(told.find("late news"), std::string::npos) << told;
 }
 
 // Its broker would refuse everything, because it could not record anything.
