@@ -145,7 +145,7 @@ struct Forgotten {
   static constexpr const char* kName = "answer";
   static constexpr size_t kMost = 1 << 20;
   std::string session;
-  bool forgotten = true;
+  bool forgotten = true;           // false if the machine keeps the session, because only it has the work
   std::optional<Receipt> receipt;  // absent if there is no engine and nothing that an engine would have to remove
 };
 void fields(Object& o, Forgotten& forgotten);

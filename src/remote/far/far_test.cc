@@ -21,6 +21,7 @@
 #include "transfer/delivery.h"
 #include "wire/frames/frames.h"
 #include "wire/request.h"
+#include "wire/result.h"
 
 namespace bottle::remote {
 
@@ -69,13 +70,28 @@ TEST_F(Far, ForgetsOnlyTheResultsOfTheSameSession) {
   EXPECT_EQ(far({"forget", "nightly", "0a"}), 0) << "it has no such session, so nothing is left of it";
   EXPECT_EQ(far({"forget", "nightly"}), 0);
   EXPECT_TRUE(has_work());
-  EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
+  EXPECT_EQ(far({"forget", "nightly", "0b", "home"}), 0);
   EXPECT_FALSE(std::filesystem::exists(results()));
   end_session("");
   EXPECT_EQ(far({"forget", "nightly", "0a"}), 0);
   EXPECT_TRUE(has_work());
-  EXPECT_EQ(far({"forget", "nightly"}), 0) << "an earlier version began it";
+  EXPECT_EQ(far({"forget", "nightly", "", "home"}), 0) << "an earlier version began it";
   EXPECT_FALSE(has_work());
+}
+
+TEST_F(Far, SavedWorkIsForgottenOnlyIfTheNearSideHasIt) {
+  end_session("0b");
+  testing::internal::CaptureStdout();
+  EXPECT_NE(far({"forget", "nightly", "0b"}), 0);
+  auto answer = wire::decode<wire::Forgotten>(testing::internal::GetCapturedStdout(), wire::From::foreign);
+  EXPECT_TRUE(has_work());
+  ASSERT_TRUE(answer) << answer.error().what;
+  EXPECT_FALSE(answer->forgotten);
+  EXPECT_EQ(far({"forget", "nightly", "0b", "home"}), 0);
+  EXPECT_FALSE(std::filesystem::exists(results()));
+  end_session("0b");
+  std::filesystem::remove(results() + "/workspace.tar");
+  EXPECT_EQ(far({"forget", "nightly", "0b"}), 0) << "it has no work";
 }
 
 TEST_F(Far, ForgetsOnlyTheRecordOfTheSameSession) {

@@ -40,8 +40,8 @@ Result<> fetch(const FarWorld& world, const SessionId& which);
 Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known);
 
 // Removes everything that this machine still has of a session: its results, and what its supervisor may have left.
-// `is_home` says that the near side has the work. Without that, fails with Code::conflict if the agent ran and its work
-// is still in its container: the near side believes that it did not run.
+// `is_home` says that the near side has the work. Without that, answers `forgotten: false` and fails with
+// Code::conflict if this machine still has work of the session: the near side believes that its agent did not run.
 Result<> forget(const FarWorld& world, const SessionId& which, bool is_home);
 
 // -- prepare.cc: what the first session on this machine would have to wait for

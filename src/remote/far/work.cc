@@ -123,6 +123,12 @@ Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const Sessi
   return {};
 }
 
+// Refuses to forget a session whose work only this machine has, and tells the near side so.
+std::unexpected<Error> keep_unfetched(const std::string& session, const std::string& where) {
+  (void)write_all(1, wire::encode(wire::Forgotten{.session = session, .forgotten = false}) + "\n");
+  return fail(Code::conflict, "the work of session " + session + " was not fetched and is still " + where);
+}
+
 // Removes what a session has on its engine, and then its record. Returns nothing if another process has done that
 // meanwhile.
 Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, const SessionId& which, bool is_home) {
@@ -134,8 +140,7 @@ Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, c
   if (!lock) return std::unexpected(std::move(lock.error()));
   auto view = TRY(read_ledger(world.directories, session));
   if (view.id != which.id) return std::nullopt;
-  if (view.work && view.may_have_run() && !is_home)
-    return fail(Code::conflict, "the work of session " + session + " was not fetched and is still in its container");
+  if (view.work && view.may_have_run() && !is_home) return keep_unfetched(session, "in its container");
   auto engine = TRY(engine_of(world, view));
   // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
   // have died at any point.
@@ -219,7 +224,13 @@ Result<> forget(const FarWorld& world, const SessionId& which, bool is_home) {
   if (TRY(is_there(world, which))) answer.receipt = TRY(tear_down_recorded(world, which, is_home));
   // The results are removed last, because a near side can still fetch them if this command fails before that.
   std::string results = world.directories.results_of(session);
-  if (TRY(are_results_of(results, which.id))) TRY(remove_results(results));
+  if (TRY(are_results_of(results, which.id))) {
+    // Its supervisor or a sweep has saved the work, and the container is gone.
+    std::string archive = results + "/" + session::kArchive;
+    const bool may_exist = ::access(archive.c_str(), F_OK) == 0 || errno != ENOENT;
+    if (!is_home && may_exist) return keep_unfetched(session, "in its results");
+    TRY(remove_results(results));
+  }
   return write_all(1, wire::encode(answer) + "\n");
 }
 

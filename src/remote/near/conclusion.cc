@@ -25,6 +25,12 @@ Result<wire::Forgotten> read_forgotten(const Captured& answer) {
   return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
 }
 
+// Returns whether the answer to `forget` says that only that machine has the session's work.
+bool has_unfetched_work(const Captured& answer) {
+  auto kept = wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
+  return kept && !kept->forgotten;
+}
+
 // Returns a sentence about the part of a workspace that arrived, or nothing if there is none.
 std::string about_part(const std::string& results) {
   std::string part = part_in(results);
@@ -195,6 +201,8 @@ input::Forgotten Conclusion::forget_there() {
   if (!answer) receipt_.left.push_back("results on " + record_.address.target.to_string() + ": " + answer.error().what);
   receipt_.confirmed = receipt_.confirmed && answer;
   using Left = input::Forgotten::Left;
+  // What it says about work does not count once the work is here.
+  if (asked && !is_home() && has_unfetched_work(*asked)) return {Left::work};
   if (asked) return {receipt_.confirmed ? Left::nothing : Left::something};
   // Without a name, no VM was asked for.
   bool has_vm = !record_.vm_name.empty() && machine::is_recorded(record_.vm_name, job_.directories);

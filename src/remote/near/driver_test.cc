@@ -345,6 +345,19 @@ TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
   EXPECT_TRUE(left[0].starts_with("results on machine: ") && left[0].ends_with("no engine answers")) << left[0];
 }
 
+// Otherwise, a VM would be destroyed with the only copy.
+TEST_F(Vms, AMachineThatAloneHasTheWorkIsHeard) {
+  ssh::StandIn ssh;
+  ssh.does("exit 0", "echo '{\"session\":\"one\",\"forgotten\":false}'; echo 'still in its results' >&2; exit 1");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
+  Conclusion conclusion(job_, record, kSilent, &*side, std::nullopt);
+  EXPECT_EQ(conclusion.forget_there().left, input::Forgotten::Left::work);
+  conclusion.was_home({.session = "one"});
+  EXPECT_EQ(conclusion.forget_there().left, input::Forgotten::Left::something);
+}
+
 // A near side waits 20 seconds for work that is held, and 5 minutes for a connection.
 TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ssh::StandIn ssh;

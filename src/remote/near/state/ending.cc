@@ -118,6 +118,8 @@ void Stepper::on(const input::Forgotten& forgotten) {
   auto* forgetting = in<phase::Forgetting>();
   if (!forgetting) return;
   auto& failure = forgetting->failure;
+  // A later near side fetches it. Until then, a VM is as little to be removed as the record.
+  if (forgotten.left == Left::work && failure) return leave_unknown(std::move(*failure), Remains::agent);
   // --keep applies only to a VM that was used.
   if (kind_.machine == Machine::vm || (kind_.machine == Machine::kept_vm && failure)) {
     // A VM's record is written before the VM is created, and removed only once its provider confirms that the VM is

@@ -80,7 +80,8 @@ std::vector<Input> all_inputs(const SessionKind& kind) {
                             input::NotAccounted{error}};
   for (int attempts : {1, 5, 7}) all.push_back(input::LinkFailed{attempts, false, error});
   for (auto obstacle : {Obstacle::connection, Obstacle::held}) all.push_back(input::FetchFailed{obstacle, error});
-  for (auto left : {Left::nothing, Left::something, Left::unknown, Left::no_vm}) all.push_back(input::Forgotten{left});
+  for (auto left : {Left::nothing, Left::something, Left::work, Left::unknown, Left::no_vm})
+    all.push_back(input::Forgotten{left});
   if (vm) {
     all.push_back(input::LinkFailed{1, true, error});
     all.push_back(input::FetchFailed{Obstacle::vm_gone, error});
@@ -210,6 +211,10 @@ class Explorer {
       if (in(phase::Starting{}) ||
           ((in(phase::Asking{}) || (in(phase::Running{}) && !before.has_run)) && failed->error.code == Code::not_found))
         seen.holds_work = false;
+    // A near side that fetched the work does not ask whether the machine has it.
+    if (const auto* forgotten = std::get_if<input::Forgotten>(&input))
+      if (const auto* forgetting = std::get_if<phase::Forgetting>(&before.phase))
+        if (forgotten->left == Left::work && forgetting->failure) seen.holds_work = true;
     // The VM is already gone.
     if (const auto* failed = std::get_if<input::LinkFailed>(&input))
       if (failed->vm_gone && in(phase::Reconnecting{})) lose(seen);
@@ -232,6 +237,8 @@ class Explorer {
       EXPECT_TRUE(seen.values_sent || kind_.adopted) << "a machine that was not judged uses this one";
     for (Do loses : {Do::forget_there, Do::destroy_vm, Do::remove_record})
       if (does(action, loses)) EXPECT_FALSE(seen.holds_work) << name_of(loses) << " while there is work";
+    // Noted again, because the machine still has work.
+    if (does(action, Note::may_run) && seen.holds_work) seen.may_run_noted = true;
     if (does(action, Note::never_ran)) EXPECT_FALSE(seen.holds_work) << "note_never_ran while there is work";
     if (does(action, Do::destroy_vm)) EXPECT_NE(kind_.machine, Machine::standing);
     if (does(action, Do::remove_record)) {

@@ -204,6 +204,7 @@ struct Forgotten {
   enum class Left {
     nothing,    // its engine confirms that
     something,  // it answered, and something is or may be left
+    work,       // it answered that only it has the work of an agent that was thought not to have run
     unknown,    // it could not be reached
     no_vm,      // likewise, and no VM of the session is recorded
   } left = Left::unknown;

@@ -300,6 +300,10 @@ TEST(SessionState, LeavesNothing) {
        "save_result show_left_behind tell_result"},
       // These are the ends of a session that failed.
       {"forgotten", kKnown, failed, input::Forgotten{Left::nothing}, "Over", "remove_record failed:stopped:nothing"},
+      {"has work", kKnown, failed, input::Forgotten{Left::work}, "Over",
+       "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
+      {"VM that has work", kVm, failed, input::Forgotten{Left::work}, "Over",
+       "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
       {"not confirmed", kKnown, failed, input::Forgotten{Left::something}, "Over",
        "show_left_behind failed:stopped:something"},
       {"never reached", kKnown, failed, input::Forgotten{Left::unknown}, "Over",
