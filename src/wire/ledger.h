@@ -66,7 +66,7 @@ struct LedgerRecord {
   std::optional<bool> secrets_stay = {}, offline = {};  // of NearShare
   std::optional<std::string> base = {};                 // the commit that was sent
   std::optional<std::string> id = {};                   // Job::id, on both machines
-  std::optional<bool> ran = {};                         // the remote machine has said that the agent runs
+  std::optional<bool> ran = {};      // false while the remote machine has not said that the agent runs
   std::string unknown_in_plan = {};  // the first key of the plan that this version does not know; not written
 };
 void fields(Object& o, LedgerRecord& record);

@@ -113,6 +113,19 @@ TEST_F(Adopted, TheRecordStaysIfTheMachineDoesNotKnowASessionThatRan) {
   EXPECT_EQ(view->ran, session::LedgerView::Ran::yes);
 }
 
+// The near side that died may have been about to hear that the agent runs.
+TEST_F(Adopted, TheRecordSaysThatTheAgentMayHaveRunIfTheMachineHasItsWork) {
+  const Error unknown{Code::not_found, "there is no session one on the remote machine"};
+  answers_attach(wire::encode(FrameType::failure, wire::encode(unknown)),
+                 "exit 1 ;; *forget*) echo '{\"session\":\"one\",\"forgotten\":false}'; exit 1");
+  driver_->open();
+  EXPECT_TRUE(comes_true([&] { return driver_->is_over(); }));
+  EXPECT_TRUE(told_.contains("its work may still be on that machine")) << told_;
+  auto view = session::read_ledger(job_.directories, "one");
+  ASSERT_TRUE(view) << view.error().what;
+  EXPECT_EQ(view->ran, session::LedgerView::Ran::perhaps);
+}
+
 // Fetching may take hours, and `bottle stop` waits only for two minutes for a sign of life.
 TEST_F(Adopted, ClientsAreServedDuringTheFetch) {
   wire::SessionResult ended{.session = "one"};

@@ -92,7 +92,8 @@ void Driver::perform(Do action) {
 void Driver::perform(Note what) {
   switch (what) {
     case Note::may_run:
-      if (auto noted = note({.running = true}); !noted) return lead_to(input::NoteFailed{std::move(noted.error())});
+      if (auto noted = note({.running = true, .ran = false}); !noted)
+        return lead_to(input::NoteFailed{std::move(noted.error())});
       return lead_to(input::MayRunNoted{});
     case Note::running:
       return (void)note({.running = true, .ran = true});

@@ -119,6 +119,27 @@ TEST(Ledger, OfARemoteSessionThatCannotBeReadShouldNotBeRemoved) {
   }
 }
 
+// An earlier version noted only `running`, also when the machine had said that the agent runs. What may be left of such
+// a session must not be taken for nothing.
+TEST(Ledger, SaysThatTheAgentRanUnlessItIsNotKnown) {
+  using Ran = LedgerView::Ran;
+  auto ran_after = [](const std::vector<std::string>& records) {
+    Scratch scratch;
+    scratch.dead("x1", records);
+    auto view = read_ledger(scratch.directories, "x1");
+    EXPECT_TRUE(view) << view.error().what;
+    return view ? view->ran : Ran::no;
+  };
+  const std::string perhaps = R"({"running":true,"ran":false})", yes = R"({"running":true,"ran":true})",
+                    never = R"({"running":false,"ran":false})", earlier = R"({"running":true})";
+  EXPECT_EQ(ran_after({earlier, earlier}), Ran::yes);
+  EXPECT_EQ(ran_after({perhaps}), Ran::perhaps);
+  EXPECT_EQ(ran_after({perhaps, yes}), Ran::yes);
+  EXPECT_EQ(ran_after({yes, perhaps}), Ran::yes);
+  EXPECT_EQ(ran_after({perhaps, never}), Ran::no);
+  EXPECT_EQ(ran_after({perhaps, never, perhaps}), Ran::perhaps);
+}
+
 TEST(Ledger, RecordsTheWorkUntilItIsHome) {
   Scratch scratch;
   std::string dir = scratch.directories.sessions + "/x1";

@@ -98,10 +98,10 @@ Result<> take_record(LedgerRecord record, const LedgerFrame& frame, LedgerView& 
   replace(view.id, record.id);
   replace(view.near_share.secrets_stay, record.secrets_stay);
   replace(view.near_share.offline, record.offline);
-  // A later record may only repeat that it may have run.
+  // A later record may only repeat that it may have run. Earlier versions did not note the difference.
   using Ran = LedgerView::Ran;
   if (record.running == false) view.ran = Ran::no;
-  else if (record.ran == true) view.ran = Ran::yes;
+  else if (record.ran.value_or(record.running == true)) view.ran = Ran::yes;
   else if (record.running == true && view.ran == Ran::no) view.ran = Ran::perhaps;
   replace(view.home, record.home);
   replace(view.foreign, record.foreign);
