@@ -20,6 +20,9 @@ namespace bottle::transfer {
 // The name under which the far side sends the reason if it cannot read the workspace, which then stays in its
 // container.
 constexpr const char* kHeld = "held";
+// The name that it sends if the engine of the session says that neither the container nor the volume with the work
+// exists.
+constexpr const char* kGone = "gone";
 
 // Limits a sender that we do not trust. Times count only while we wait for it, except for `whole`.
 struct Bounds {

@@ -238,6 +238,19 @@ TEST_F(FarEngines, WorkIsHeldWhileTheEngineThatTheLedgerNamesIsSilent) {
   EXPECT_NE(far({"checkpoint", "nightly", "0b"}), 0);
 }
 
+// The near side holds the work until the engine that had it says so.
+TEST_F(FarEngines, WorkThatSomethingElseRemovedIsReportedAsGone) {
+  hold_work();
+  EXPECT_FALSE(fetched().contains(transfer::kGone));
+  first_.with_world([](docker::FakeWorld& world) {
+    (void)world.remove_container("bottle-nightly-agent");
+    world.volumes.clear();
+  });
+  auto archives = fetched();
+  EXPECT_TRUE(archives.contains(transfer::kGone));
+  EXPECT_FALSE(archives.contains(transfer::kHeld) || archives.contains(session::kArchive));
+}
+
 // Otherwise, the near side would conclude that there is none, and would let this machine forget it.
 TEST_F(FarEngines, WorkThatAnotherProcessSavesDuringTheFetchIsSent) {
   hold_work();

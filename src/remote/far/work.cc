@@ -52,13 +52,19 @@ Result<UniqueFd> await_session(const FarWorld& world, const SessionId& which) {
   return fail(Code::timed_out, "the session did not start");
 }
 
+// Says where the work is that is not among the results.
+struct Whereabouts {
+  std::unique_ptr<docker::Engine> engine;  // has it in a container; null if there is none
+  bool is_gone = false;                    // there was work, and its engine does not have it any more
+};
+
 // Returns the engine that has the session's work, and makes sure that a container shows it and that the agent does not
-// run. Returns nothing if there is no work. Fails if this cannot be known or done, in which case there may be some.
-Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, const SessionId& which) {
+// run. Fails if this cannot be known or done, in which case there may be some.
+Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which) {
   const std::string& session = which.name;
   auto view = read_ledger(world.directories, session);
-  if (view && view->id != which.id) return nullptr;
-  if (!view && view.error().code == Code::not_found) return nullptr;
+  if (view && view->id != which.id) return Whereabouts();
+  if (!view && view.error().code == Code::not_found) return Whereabouts();
   if (!view) return std::unexpected(std::move(view.error()));
   auto engine = engine_of(world, *view);
   auto found = [&]() -> Result<std::optional<std::string>> {
@@ -73,10 +79,10 @@ Result<std::unique_ptr<docker::Engine>> in_container(const FarWorld& world, cons
   if (container && *container) {
     // If the supervisor died, its agent may still run. What the agent writes after the fetch would be lost.
     TRY(session::stop_container_with_work(**engine, **container));
-    return std::move(*engine);
+    return Whereabouts{std::move(*engine)};
   }
   // The engine says that there is no container, or the ledger says that there was never any work.
-  if (container || !view->work) return nullptr;
+  if (container || !view->work) return Whereabouts{nullptr, container && view->work};
   return std::unexpected(std::move(container.error()));
 }
 
@@ -110,17 +116,19 @@ Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const Sessi
     TRY(writer.data(with_advice(there.error())));
     return writer.end_archive();
   }
-  if (*there) {
+  if (there->engine) {
     TRY(writer.begin(session::kArchive));
-    TRY((*there)->get_archive(Names(which.name).agent, "/workspace",
-                              [&](std::string_view bytes) { return writer.data(bytes); }));
+    TRY(there->engine->get_archive(Names(which.name).agent, "/workspace",
+                                   [&](std::string_view bytes) { return writer.data(bytes); }));
     return writer.end_archive();
   }
   // Another process may have saved it since. Whoever does that removes the container and the record only when the
   // archive is among the results.
   std::string results = world.directories.results_of(which.name);
-  if (TRY(are_results_of(results, which.id))) (void)TRY(send_result(writer, results, session::kArchive));
-  return {};
+  bool saved = TRY(are_results_of(results, which.id)) && TRY(send_result(writer, results, session::kArchive));
+  if (saved || !there->is_gone) return {};
+  TRY(writer.begin(transfer::kGone));
+  return writer.end_archive();
 }
 
 // Refuses to forget a session whose work only this machine has, and tells the near side so.

@@ -141,7 +141,8 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
     side_ = std::move(side);
     reconnecting_helps = false;
     if (auto* held = std::get_if<Held>(&fetched)) return fail(Code::unavailable, std::move(held->why));
-    return keep(std::move(std::get<wire::WorkResult>(fetched)));
+    if (std::holds_alternative<Gone>(fetched)) return keep({}, true);
+    return keep(std::move(std::get<wire::WorkResult>(fetched)), false);
   }();
   if (here) return input::Fetched{};
   fetch_error_ = here.error().what;
@@ -151,15 +152,16 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
 }
 
 // Takes what the machine sent as the work, and writes the result with it. Fails if the work must stay on the machine.
-Result<> Conclusion::keep(wire::WorkResult work) {
+// `is_gone` says that the engine does not have it any more.
+Result<> Conclusion::keep(wire::WorkResult work, bool is_gone) {
   if (work.is_empty()) {
     // An earlier near side may have brought the work home and died before the ledger said so.
     if (auto before = came_before()) work = std::move(*before);
     // It said at the end of the session that it has the work. Whatever the reason is that it sends none, for example
     // that it looked for it in the wrong place, nothing says that the work is gone.
-    else if (far_result_ && far_result_->back && far_result_->back->held)
+    else if (!is_gone && far_result_ && far_result_->back && far_result_->back->held)
       return fail(Code::unavailable, "the machine holds the work, but has sent none: " + far_result_->back->error);
-    else if (far_result_ && far_result_->back && !far_result_->back->archive.empty())
+    else if (!is_gone && far_result_ && far_result_->back && !far_result_->back->archive.empty())
       return fail(Code::unavailable, "the machine has saved the work, but has sent none");
     else if (job_.plan.workspace_mode != manifest::WorkspaceMode::none) work = nothing_came();
   }

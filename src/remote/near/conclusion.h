@@ -72,7 +72,7 @@ class Conclusion {
 
  private:
   bool is_home() const { return back_.has_value(); }
-  Result<> keep(wire::WorkResult work);
+  Result<> keep(wire::WorkResult work, bool is_gone);
   wire::WorkResult nothing_came() const;
   wire::WorkResult back() const;
   Result<FarSide> reach_again();

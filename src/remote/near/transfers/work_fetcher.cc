@@ -142,7 +142,7 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) 
   std::string kept = results + "/" + session::kArchive, arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
   keep_larger(arriving, part);  // an earlier attempt did not end
-  bool came = false;
+  bool came = false, gone = false;
   std::optional<Held> held;
   TRY(from({"fetch", job_.plan.session, job_.id}, [&](const std::string& name, const Source& source) -> Result<> {
     if (name == session::kAudit) TRY(save_egress(source));
@@ -158,10 +158,12 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) 
       TRY(std::move(whole));
     }
     if (name == kHeld) held = Held{TRY(why_held(source))};
+    if (name == transfer::kGone) gone = true;
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, results));
     return drain(source);
   }));
   if (held) return std::move(*held);
+  if (gone && !came) return Gone();
   // The far side had no workspace, as with `workspace: none`. A file with this name is from an earlier fetch.
   if (!came) return wire::WorkResult();
   // The work is saved to this disk before it is sorted, so that it is not lost if it cannot be sorted.

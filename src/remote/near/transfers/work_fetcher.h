@@ -27,7 +27,9 @@ inline std::string part_in(const std::string& results) { return results + "/work
 struct Held {
   std::string why;
 };
-using Fetched = std::variant<wire::WorkResult, Held>;
+// Says that the work does not exist any more, according to the engine that had it.
+struct Gone {};
+using Fetched = std::variant<wire::WorkResult, Held, Gone>;
 
 // Fetches the work of one session. Not safe for use by two threads at the same time.
 class WorkFetcher {

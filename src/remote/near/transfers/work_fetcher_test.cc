@@ -15,6 +15,7 @@
 #include "base/files/unreadable_test.h"
 #include "base/os/process.h"
 #include "docker/tar/tar.h"
+#include "transfer/delivery.h"
 
 namespace bottle::remote {
 namespace {
@@ -164,6 +165,8 @@ TEST_F(WorkFetcherTest, AFileThatCannotBeOpenedIsNotTakenForMissing) {
   ASSERT_TRUE(none);
   const auto& nothing = std::get<wire::WorkResult>(*none);
   EXPECT_TRUE(nothing.archive.empty() && nothing.error.empty()) << "a part of an earlier fetch is not the work";
+  auto gone = home.fetch([](const auto&, const auto& put) { return put(transfer::kGone, source_of("")); });
+  EXPECT_TRUE(gone && std::holds_alternative<Gone>(*gone));
 
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
