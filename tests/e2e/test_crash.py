@@ -40,8 +40,12 @@ def launch(operator, script, **variables):
 
 @pytest.fixture
 def before(world, operator):
-    """Returns what the engine has without a session. Creates the shared network first."""
+    """Returns what the engine has without a session. Creates the shared network and the ready image first, because making
+    the image adds a record to the ledger."""
     assert operator.bottle("engine", "prepare").returncode == 0
+    done = launch(operator, "true")
+    out, err = done.communicate(timeout=360)
+    assert done.returncode == 0, (out, err)
     return everything(world)
 
 
