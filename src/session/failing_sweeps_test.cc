@@ -214,7 +214,9 @@ TEST_F(DeadSession, ARequestThatCannotBeRecordedIsNotSent) {
   auto is_held = with_failing(SYS_write, ENOSPC, [&] {
     auto swept = session.sweep_all(docker);
     auto makes = [](const FakeCall& call) { return call.method == "create container"; };
-    return swept.size() == 1 && swept[0].back && swept[0].back->held && std::ranges::none_of(docker.calls(), makes);
+    // Where ps tells whether the owner lives, it cannot write its answer either, and the session may count as living.
+    bool is_kept = swept.empty() || (swept[0].back && swept[0].back->held);
+    return is_kept && std::ranges::none_of(docker.calls(), makes);
   });
   if (!is_held) GTEST_SKIP() << "this system cannot inject errors";
   EXPECT_TRUE(*is_held);
