@@ -145,17 +145,22 @@ std::set<std::string> ready_images(FakeDocker& docker) {
   return found;
 }
 
+// Lets the agent check that it has the workspace and the inside helper before it works.
+void expect_files(TestSession& session) {
+  session.agent = [&session](docker::FakeProcess& process, const wire::Go&) {
+    EXPECT_EQ(process.file("/workspace/a.txt"), "one\n");
+    EXPECT_TRUE(process.file("/.bottle/inside"));
+    session.work(process);
+    return 7;
+  };
+}
+
 TEST(FailingCalls, OnlyTheFirstStartMakesTheReadyImage) {
   for (Side side : {Side::local, Side::far}) {
     TestSession session(side);
     FakeDocker docker;
     session.furnish(docker);
-    session.agent = [&](docker::FakeProcess& process, const wire::Go&) {
-      EXPECT_EQ(process.file("/workspace/a.txt"), "one\n");
-      EXPECT_TRUE(process.file("/.bottle/inside"));
-      session.work(process);
-      return 7;
-    };
+    expect_files(session);
     auto first = calls_of(session, docker);
     EXPECT_EQ(std::ranges::count(first, kPut), 1) << "the one for the image";
     ASSERT_EQ(ready_images(docker).size(), 1u);
@@ -203,12 +208,7 @@ TEST(FailingCalls, TheEngineUnpacksWhatTheHelperCannot) {
     TestSession session;
     FakeDocker docker;
     session.furnish(docker);
-    session.agent = [&](docker::FakeProcess& process, const wire::Go&) {
-      EXPECT_EQ(process.file("/workspace/a.txt"), "one\n");
-      EXPECT_TRUE(process.file("/.bottle/inside"));
-      session.work(process);
-      return 7;
-    };
+    expect_files(session);
     each.change(session, docker);
     EXPECT_EQ(std::ranges::count(calls_of(session, docker), kPut), each.puts);
     EXPECT_EQ(ready_images(docker).size(), each.ready);
