@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/files/directories.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/ids.h"
 #include "base/keyed_hash.h"
 #include "base/os/descriptors.h"
@@ -54,6 +55,19 @@ TEST(Result, DuringPrefixesOnlyAnError) {
   EXPECT_EQ(failed.error().what, "halving 3: odd");
   EXPECT_EQ(failed.error().code, Code::invalid);
   EXPECT_TRUE(during("doing nothing", Result<>()));
+}
+
+// What a remote machine or a program says may contain the words of any error.
+TEST(Error, AFullDiskIsKnownByItsCodeAndNotByItsWords) {
+  for (int number : {ENOSPC, EDQUOT}) {
+    Result<> failed = fail_errno("writing", number);
+    EXPECT_EQ(failed.error().code, Code::no_space);
+    failed.error().what += "; keeping the file failed too";
+    EXPECT_FALSE(check_room(failed)) << "words that follow hid it";
+    EXPECT_TRUE(check_room(Result<>(fail(Code::limit, fail_errno("writing", number).error().what))));
+  }
+  for (int number : {EMFILE, ENFILE, ENOMEM}) EXPECT_EQ(fail_errno("opening", number).error().code, Code::limit);
+  EXPECT_EQ(to_string(Code::no_space), "no_space");
 }
 
 TEST(Result, ThenContinuesOnlyWithAValue) {

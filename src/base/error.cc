@@ -28,6 +28,8 @@ std::string_view to_string(Code code) {
       return "closed";
     case Code::limit:
       return "limit";
+    case Code::no_space:
+      return "no_space";
     case Code::protocol:
       return "protocol";
     case Code::internal:
@@ -64,10 +66,11 @@ std::unexpected<Error> fail_errno(std::string_view doing, int number) {
     case ECONNRESET:
       code = Code::closed;
       break;
-    // Descriptors, memory and disk space have one thing in common: the call may succeed later, when some were
-    // released.
     case ENOSPC:
     case EDQUOT:
+      code = Code::no_space;
+      break;
+    // Descriptors and memory have one thing in common: the call may succeed later, when some were released.
     case EMFILE:
     case ENFILE:
     case ENOMEM:

@@ -22,6 +22,7 @@ enum class Code {
   canceled,     // the operator or another part of this program stopped it
   closed,       // the other side has ended the connection
   limit,        // a limit in size or number was reached
+  no_space,     // a disk or a quota is full: the same call works once there is room
   protocol,     // the other side breaks its protocol
   internal      // all other failures
 };

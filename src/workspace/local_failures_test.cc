@@ -1,6 +1,5 @@
 // Tests that a failure of git that this machine caused is not taken for broken data. What git would have said is then
 // unknown, so nothing may count as brought home or as left behind.
-#include "base/files/full_disk.h"
 #include "git/formats/modes.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"
@@ -64,7 +63,7 @@ TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
     // The other ways in which git says this are in the tests of Complaint.
     auto back = take_with(verb, "echo 'fatal: sha1 file write error: No space left on device' >&2; exit 128");
     ASSERT_FALSE(back) << back->text;
-    EXPECT_TRUE(is_full_disk(back.error())) << back.error().what;
+    EXPECT_EQ(back.error().code, Code::no_space) << back.error().what;
   }
   EXPECT_TRUE(take_with("", ""));
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:b"), "b");

@@ -1,13 +1,11 @@
-// Finds out how much room a disk has, and whether a full disk caused an error.
+// Finds out how much room a disk has, and singles out the errors of a full one.
 #pragma once
 
 #include <sys/statvfs.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <system_error>
 
 #include "base/error.h"
 #include "base/text/path_parts.h"
@@ -25,17 +23,11 @@ inline std::optional<uint64_t> free_bytes(std::string path) {
   return static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
 }
 
-// Returns whether the cause of the error is a full disk or quota. If so, the same call works once the operator has
-// freed space. Such an error has Code::limit and ends with the system's words, as those of fail_errno() do.
-inline bool is_full_disk(const Error& error) {
-  return error.code == Code::limit && (error.what.ends_with(std::generic_category().message(ENOSPC)) ||
-                                       error.what.ends_with(std::generic_category().message(EDQUOT)));
-}
-
-// Fails as the call did if the cause was a full disk. Callers use it if they need no result after other errors.
+// Fails as the call did if the cause was a full disk (Code::no_space). Callers use it if they need no result after
+// other errors.
 template <typename T>
 Result<> check_room(const Result<T>& done) {
-  if (!done && is_full_disk(done.error())) return std::unexpected(done.error());
+  if (!done && done.error().code == Code::no_space) return std::unexpected(done.error());
   return {};
 }
 

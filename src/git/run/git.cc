@@ -112,7 +112,7 @@ Result<> was_let_finish(const Captured& ended, const Limits& limits, const Runne
     return fail(Code::limit, "git writes more than " + megabytes(o.most_written));
   for (int each : {ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, EAGAIN})
     if (error == each)
-      return fail(error == ENOSPC || error == EDQUOT ? Code::limit : Code::internal,
+      return fail(error == ENOSPC || error == EDQUOT ? Code::no_space : Code::internal,
                   std::generic_category().message(error));
   // A kernel that runs out of memory kills processes, and so may the operator. A crash may be due to the objects.
   for (int signal : {SIGKILL, SIGTERM, SIGINT, SIGHUP})

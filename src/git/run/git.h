@@ -64,7 +64,7 @@ class Runner {
 
   // Runs git. Fails only if the answer says nothing about the repository: if git cannot be run at all, does not end in
   // time (Code::timed_out), exceeds its limits on output, memory or written bytes (Code::limit), needs more room than a
-  // disk has (base/files/full_disk.h), or fails because of this machine in another way (Code::internal).
+  // disk has (Code::no_space), or fails because of this machine in another way (Code::internal).
   Result<Answer> run(const std::vector<std::string>& arguments, const Options& options) const;
   // Returns the output without the final newline. A status other than 0 is an error with git's message
   // (Code::unavailable).

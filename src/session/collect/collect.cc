@@ -18,7 +18,6 @@
 #include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/file.h"
-#include "base/files/full_disk.h"
 #include "base/stream.h"
 #include "base/text/line.h"
 #include "base/unique_fd.h"
@@ -96,7 +95,7 @@ wire::WorkResult collect_sorted(docker::Engine& engine, const std::string& sessi
         return {};
       });
   // The operator can free space on a full disk. The work then comes home sorted, from the container.
-  if (!done && is_full_disk(done.error())) return held_result(session, done.error().what);
+  if (!done && done.error().code == Code::no_space) return held_result(session, done.error().what);
   if (done && !back.is_incomplete) return sorted(back);
   // The container is removed next, so what cannot be sorted is kept as an archive.
   auto kept = keep_archive(engine, session, work);

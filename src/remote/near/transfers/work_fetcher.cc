@@ -12,7 +12,6 @@
 
 #include "base/files/durable.h"
 #include "base/files/file.h"
-#include "base/files/full_disk.h"
 #include "base/text/json_lines.h"
 #include "base/text/line.h"
 #include "base/text/path_parts.h"
@@ -38,18 +37,16 @@ Result<> drain(const Source& source) {
   return {};
 }
 
-// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes. Sets `is_full` if this disk has no more
-// room; an error of the source may look like that, because the machine can choose its words.
-Result<> keep(const Source& source, const std::string& path, uint64_t most, bool& is_full) {
+// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes, and with Code::no_space if this disk has
+// no more room.
+Result<> keep(const Source& source, const std::string& path, uint64_t most) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
   char buffer[256 << 10];
   for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
     if (n > most) return fail(Code::limit, "the workspace is too large to keep");
     most -= n;
-    auto written = write_all(fd.get(), {buffer, n});
-    is_full = !written && is_full_disk(written.error());
-    TRY(std::move(written));
+    TRY(write_all(fd.get(), {buffer, n}));
   }
   return {};
 }
@@ -148,11 +145,10 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) 
     if (name == session::kAudit) TRY(save_egress(source));
     if (name == session::kArchive) {
       TRY(only_once(came));
-      bool is_full = false;
-      auto whole = keep(with_progress(source, "fetching the work", progress), arriving, workspace::Incoming().max_bytes,
-                        is_full);
+      auto whole =
+          keep(with_progress(source, "fetching the work", progress), arriving, workspace::Incoming().max_bytes);
       // The machine was sending, so it still has all of the work, and the next attempt needs the room of the parts.
-      if (is_full)
+      if (!whole && whole.error().code == Code::no_space)
         for (const auto& path : {arriving, part}) ::unlink(path.c_str());
       else if (!whole) keep_larger(arriving, part);
       TRY(std::move(whole));
