@@ -36,16 +36,12 @@ if(NOT APPLE)
     add_custom_command(OUTPUT ${bare_${program}} DEPENDS ${program}
                        COMMAND ${CMAKE_STRIP} -o ${bare_${program}} $<TARGET_FILE:${program}>)
   endforeach()
-  # The names of images contain their digests, which every start needs.
-  foreach(program guard inside)
-    set(digest_${program} ${CMAKE_BINARY_DIR}/embedded/${program}.sha256)
-    add_custom_command(OUTPUT ${digest_${program}} DEPENDS ${bare_${program}}
-      COMMAND ${CMAKE_COMMAND} -DFILE=${bare_${program}} -DDIGEST=${digest_${program}}
-              -P ${CMAKE_SOURCE_DIR}/cmake/digest.cmake)
-  endforeach()
+  # The name of the guard's image contains its digest, which every start needs.
+  set(digest ${CMAKE_BINARY_DIR}/embedded/guard.sha256)
+  add_custom_command(OUTPUT ${digest} DEPENDS ${bare_guard}
+    COMMAND ${CMAKE_COMMAND} -DFILE=${bare_guard} -DDIGEST=${digest} -P ${CMAKE_SOURCE_DIR}/cmake/digest.cmake)
   embed(LIBRARY bottle_embedded
-        SYMBOLS bottle_guard_digest=${digest_guard}
-                bottle_inside_digest=${digest_inside}
+        SYMBOLS bottle_guard_digest=${digest}
                 bottle_guard=${bare_guard}
                 bottle_inside=${bare_inside}
                 bottle_bootstrap=${CMAKE_SOURCE_DIR}/images/bootstrap.sh)

@@ -8,7 +8,6 @@
 
 #include <cstdio>
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "base/files/file.h"
@@ -19,7 +18,6 @@
 #include "inside/probes/exchange.h"
 #include "inside/probes/probes.h"
 #include "inside/through_guard.h"
-#include "inside/unpack.h"
 
 namespace {
 
@@ -68,17 +66,8 @@ int main(int argc, char** argv) {
     ::cfmakeraw(&raw);
     ::tcsetattr(0, TCSANOW, &raw);
   }
-  // Only now do bytes reach this program unchanged.
-  if (auto r = write_all(1, wire::kAtGate); !r) return refuse(r.error());
-  std::optional<Unpacker> files;
-  auto asked = read_ask(0, kAskWait, [&](std::string_view bytes) {
-    if (!files) files.emplace("");  // paths begin with a slash
-    files->take(bytes);
-  });
-  if (!asked) return refuse(asked.error());
-  auto unpacked = files ? files->finish() : Result<>();
+  if (auto asked = read_ask(0, kAskWait); !asked) return refuse(asked.error());
   auto report = wire::report_of(self_test());
-  if (!unpacked) report.files = unpacked.error().what;
   if (auto r = write_all(1, frame_report(report)); !r) return refuse(r.error());
   if (!wire::is_clean(report)) return kRefused;  // the gate stays shut, whatever else arrives
 

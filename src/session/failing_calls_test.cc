@@ -1,14 +1,12 @@
 // Runs whole sessions on an engine in memory and checks what is left in its world, whatever fails.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <future>
 #include <mutex>
 
 #include "base/files/file.h"
 #include "session/images/guard_image.h"
-#include "session/images/ready_image.h"
 #include "session/launch.h"
 #include "session/session_world_test.h"
 
@@ -121,98 +119,6 @@ TEST(FailingCalls, AStartLooksForTheGuardsImageOnlyIfItIsMissing) {
   ASSERT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
   EXPECT_EQ(outcome.result->exit, 7);
   EXPECT_TRUE(docker.connect()->image_exists(guard_reference()).value_or(false));
-}
-
-// Returns the calls of a session of which nothing is left but its result.
-std::vector<std::string> calls_of(TestSession& session, FakeDocker& docker) {
-  size_t before = docker.calls().size();
-  auto outcome = session.run(docker);
-  EXPECT_TRUE(outcome.result) << outcome.failure.value_or(Error()).what;
-  if (outcome.result) EXPECT_EQ(outcome.result->exit, 7);
-  session.check_end(docker, "a session");
-  std::vector<std::string> calls;
-  for (const auto& call : docker.calls()) calls.push_back(call.method + " " + call.object);
-  calls.erase(calls.begin(), calls.begin() + static_cast<long>(before));
-  return calls;
-}
-
-constexpr const char* kPut = "put archive bottle-x1-agent/";
-
-std::set<std::string> ready_images(FakeDocker& docker) {
-  std::set<std::string> found;
-  for (const auto& name : docker.world().names())
-    if (name.starts_with("image bottle-ready:")) found.insert(name.substr(6));
-  return found;
-}
-
-// Lets the agent check that it has the workspace and the inside helper before it works.
-void expect_files(TestSession& session) {
-  session.agent = [&session](docker::FakeProcess& process, const wire::Go&) {
-    EXPECT_EQ(process.file("/workspace/a.txt"), "one\n");
-    EXPECT_TRUE(process.file("/.bottle/inside"));
-    session.work(process);
-    return 7;
-  };
-}
-
-TEST(FailingCalls, OnlyTheFirstStartMakesTheReadyImage) {
-  for (Side side : {Side::local, Side::far}) {
-    TestSession session(side);
-    FakeDocker docker;
-    session.furnish(docker);
-    expect_files(session);
-    auto first = calls_of(session, docker);
-    EXPECT_EQ(std::ranges::count(first, kPut), 1) << "the one for the image";
-    ASSERT_EQ(ready_images(docker).size(), 1u);
-    std::string reference = *ready_images(docker).begin();
-    EXPECT_EQ(std::ranges::count(first, "commit container " + reference), 1);
-    for (const auto& [key, value] : (*docker.world().image(reference))->labels)
-      EXPECT_EQ(value.empty(), key != kReadyOf) << key;
-    std::filesystem::remove_all(session.scratch.directories.results + "/x1");
-    auto second = calls_of(session, docker);
-    EXPECT_EQ(std::ranges::count(second, kPut), 0);
-    EXPECT_EQ(std::ranges::count(second, "create container bottle-x1-agent"), 1);
-    EXPECT_EQ(ready_images(docker), std::set{reference});
-  }
-}
-
-// Each has the files, whoever unpacks them.
-TEST(FailingCalls, TheEngineUnpacksWhatTheHelperCannot) {
-  using Change = std::function<void(TestSession&, FakeDocker&)>;
-  struct Case {
-    std::string what;
-    Change change;
-    size_t ready, puts;  // how many images are left, and how many archives the engine unpacked
-  } cases[] = {
-      {"refused files", [](TestSession& session, FakeDocker&) { session.report.files = "not mine"; }, 1, 2},
-      {"large files",
-       [](TestSession& session, FakeDocker&) {
-         EXPECT_TRUE(write_file_atomically(session.job.plan.workspace + "/b", std::string(wire::kMostFiles, 'x')));
-       },
-       1, 2},
-      {"a machine that does not last", [](TestSession& session, FakeDocker&) { session.job.machine_lasts = false; }, 0,
-       1},
-      {"an image with a volume",
-       [](TestSession&, FakeDocker& docker) {
-         docker.with_world([](docker::FakeWorld& world) { (*world.image("agent:1"))->volumes = {"/workspace/x"}; });
-       },
-       0, 1},
-      {"an engine without room for the image",
-       [](TestSession&, FakeDocker& docker) {
-         docker.set_fault(
-             [](const FakeCall& call) { return call.method == "commit container" ? Fault::refused : Fault::none; });
-       },
-       0, 2}};
-  for (const auto& each : cases) {
-    SCOPED_TRACE(each.what);
-    TestSession session;
-    FakeDocker docker;
-    session.furnish(docker);
-    expect_files(session);
-    each.change(session, docker);
-    EXPECT_EQ(std::ranges::count(calls_of(session, docker), kPut), each.puts);
-    EXPECT_EQ(ready_images(docker).size(), each.ready);
-  }
 }
 
 // Another near side's session of the same name has ended, and that near side has not fetched its work yet.

@@ -169,9 +169,8 @@ TEST(HostileEngine, LongListsOfForgedThingsAreNotOurs) {
 // Runs a session whose work cannot be fetched and whose things cannot be removed, and kills its owner.
 void leave_everything(TestSession& session, FakeDocker& docker) {
   session.furnish(docker);
-  docker.set_fault([&](const FakeCall& call) {
-    bool is_refused = call.method.starts_with("remove") || call.method == "get archive";
-    return session.worked && is_refused ? Fault::refused : Fault::none;
+  docker.set_fault([](const FakeCall& call) {
+    return call.method.starts_with("remove") || call.method == "get archive" ? Fault::refused : Fault::none;
   });
   (void)session.run(docker);
   docker.set_fault({});

@@ -4,10 +4,10 @@
 // is visible where it is used, and there is no list of phases to maintain.
 //
 // Three points have a fixed order. The ledger names everything before the first thing is made. The self-test is
-// requested only when the guard serves and the inside helper has its files. The gate opens last, after both containers
-// have started, the report was clean and the gate was claimed (launch_control.h). After an error, run() returns early,
-// but the destructors of the futures wait for the threads. So when launch() returns, no thread creates anything any
-// more, and the caller can tear down.
+// requested only when the guard serves. The gate opens last, after both containers have started, the report was clean
+// and the gate was claimed (launch_control.h). After an error, run() returns early, but the destructors of the
+// futures wait for the threads. So when launch() returns, no thread creates anything any more, and the caller can
+// tear down.
 #include "session/launch.h"
 
 #include <sys/socket.h>
@@ -20,8 +20,6 @@
 #include "base/os/system_facts.h"
 #include "base/os/this_program.h"
 #include "base/shutdown_on_stop.h"
-#include "base/stream.h"
-#include "base/text/line.h"
 #include "docker/answers.h"
 #include "session/agent/agent_files.h"
 #include "session/agent/gate.h"
@@ -45,9 +43,6 @@ using transfer::DeliveryPoint, wire::Job, wire::Values;
 
 // The longest time until the self-test reports. It takes a fraction of a second, but this machine may be very busy.
 constexpr int kReportMs = 60000;
-// The longest time until the inside helper runs and can take files. The call that starts its container may take as long
-// as any other, and the helper itself waits for longer.
-constexpr int kFilesMs = 120000;
 
 // Limits each send to five seconds, so that a peer that does not read cannot block the supervisor.
 void limit_sending(int socket) {
@@ -88,17 +83,13 @@ class Launch {
   Result<Subnet> create_offline_guard(const std::string& image);
 
   Result<Gate> prepare_agent();
-  Result<> start_agent(const Gate& gate);
-  Result<Filled> make_agent(const Subnet& at, const std::string& host);
-  Result<MadeFrom> create_agent(const Subnet& at, const std::string& host);
-  Result<> create_limited(json config);
-  Result<> make_ready_image();
+  Result<> start_agent();
+  Result<workspace::Summary> make_agent(const Subnet& at, const std::string& host);
+  Result<> create_agent(const Subnet& at, const std::string& host);
   Result<> check_volumes();
 
-  Result<> hand_over_files(Gate& gate);
   Result<> ask_for_self_test(Gate& gate);
   Result<wire::Report> await_self_test(Gate& gate);
-  Result<> unpack_refused_files(const std::string& reason);
   Result<std::shared_ptr<const pki::Root>> open_gate(Gate& gate);
 
   docker::Engine& engine_;
@@ -111,9 +102,7 @@ class Launch {
   Belongings own_{job_.plan.session, owner_, {}};
   workspace::Summary sent_;
   uint64_t image_size_ = 0;  // bytes
-  ReadyParts parts_;
-  bool may_be_ready_ = false;  // whether the agent's container may be made from a ready image
-  std::string files_;          // for the inside helper to unpack
+  std::string_view inside_;  // the inside helper for the processor of the agent's image
 
   Subnet guess_ = likely_subnet();
   std::shared_future<Result<Subnet>> network_;
@@ -121,7 +110,7 @@ class Launch {
   std::shared_future<Result<std::shared_ptr<const pki::Root>>> root_;
   std::future<Result<std::unique_ptr<SessionAgent>>> ssh_agent_;
   std::future<Result<Guard>> guard_;
-  std::future<Result<>> agent_starts_, files_sent_;
+  std::future<Result<>> agent_starts_;
 };
 
 // Starts the independent steps, and waits for each when its result is needed.
@@ -129,15 +118,10 @@ Result<Running> Launch::run() {
   TRY(progress("creating networks"));
   begin_independent_steps();
   auto gate = prepare_agent();
-  if (gate) {
-    agent_starts_ = std::async(std::launch::async, [&] { return start_agent(*gate); });
-    files_sent_ = std::async(std::launch::async, [&] { return hand_over_files(*gate); });
-  }
+  if (gate) agent_starts_ = std::async(std::launch::async, [this] { return start_agent(); });
   auto made = guard_.get();
-  if (gate && !made) gate->abandon();  // so that nothing waits for the helper
-  auto sent = gate ? files_sent_.get() : Result<>();
   // The helper may already run although the engine has not finished the call that starts its container.
-  auto asked = gate && made && sent ? ask_for_self_test(*gate) : Result<>();
+  auto asked = gate && made ? ask_for_self_test(*gate) : Result<>();
   auto started = then(gate, [this](const auto&) { return agent_starts_.get(); });
   TRY(control_.check());
   Subnet subnet = TRY(network_.get());  // if the network failed, its error explains the others
@@ -146,7 +130,6 @@ Result<Running> Launch::run() {
   TRY(during("starting the agent's container", std::move(started)));
   auto keys = TRY(ssh_agent_.get());
 
-  TRY(sent);
   TRY(asked);
   auto report = TRY(await_self_test(*gate));
   auto disk = std::make_unique<DiskWatch>(engine_, job_, directories_of(job_.storage, mount_list()), labelled("meter"));
@@ -239,12 +222,8 @@ Result<Gate> Launch::prepare_agent() {
   json image = TRY(engine_.inspect_image(plan.image.reference));
   TRY(refuse_forged_labels(image, plan.image.reference));
   if (const auto& size = docker::member(image, "Size"); size.is_number_unsigned()) image_size_ = size.get<uint64_t>();
-  auto inside = TRY(program_for(
-      Program::inside, docker::text_of(image, "Architecture", std::string(own_architecture())), directory_of_self()));
-  parts_ = ready_parts(plan, inside, docker::text_of(image, "Id"));
-  // The engine's help is needed for each session that has ssh hosts, and nothing is kept on a machine that does not
-  // last.
-  may_be_ready_ = job_.machine_lasts && plan.ssh.empty() && can_be_ready(image, parts_);
+  inside_ = TRY(program_for(Program::inside, docker::text_of(image, "Architecture", std::string(own_architecture())),
+                            directory_of_self()));
   std::string host = TRY(host_.get());
   auto made = make_agent(guess_, host);
   Subnet subnet = TRY(network_.get());
@@ -253,9 +232,7 @@ Result<Gate> Launch::prepare_agent() {
     (void)remove_own(engine_, own_, {ThingKind::container, names_.agent});  // if it stays, the next create says so
     made = make_agent(subnet, host);
   }
-  Filled filled = TRY(std::move(made));
-  sent_ = std::move(filled.sent);
-  files_ = std::move(filled.files);
+  sent_ = TRY(std::move(made));
   TRY(check_volumes());
   docker::Attached attached = TRY(engine_.attach(names_.agent));
   limit_sending(attached.fd());
@@ -264,10 +241,8 @@ Result<Gate> Launch::prepare_agent() {
 
 // Starts the agent's container. This runs at the same time as the start of the guard; the inside helper waits for the
 // request.
-Result<> Launch::start_agent(const Gate& gate) {
-  auto started = engine_.start_container(names_.agent);
-  if (!started) gate.abandon();  // so that nothing waits for the helper
-  TRY(started);
+Result<> Launch::start_agent() {
+  TRY(engine_.start_container(names_.agent));
   // The engine has followed the path to the workspace by now, and the gate is still shut, so this check comes at the
   // right time.
   if (job_.plan.workspace_mode == manifest::WorkspaceMode::bind) return workspace::check_unmoved(job_.plan.workspace);
@@ -275,7 +250,7 @@ Result<> Launch::start_agent(const Gate& gate) {
 }
 
 // Creates and fills the agent's container with the addresses of the subnet `at`, which may be a guess.
-Result<Filled> Launch::make_agent(const Subnet& at, const std::string& host) {
+Result<workspace::Summary> Launch::make_agent(const Subnet& at, const std::string& host) {
   auto put_rest = [&](const Sink& sink, const std::function<bool()>& is_over) -> Result<workspace::Summary> {
     if (!delivery_) return put_workspace(job_, sink, control_.stop());
     // A delivery comes only once, so it must not go into a container that will have to be made again.
@@ -284,45 +259,18 @@ Result<Filled> Launch::make_agent(const Subnet& at, const std::string& host) {
   };
   return fill_agent(engine_, job_,
                     {.container = names_.agent,
-                     .parts = parts_,
+                     .inside = inside_,
                      .create = [&] { return create_agent(at, host); },
                      .put_rest = put_rest,
                      .progress = [this](const std::string& step) { control_.show(step); },
                      .stop = control_.stop()});
 }
 
-// Creates the agent's container, from the ready image if there is one or if it can be made. Whatever fails, the agent's
-// own image remains.
-Result<MadeFrom> Launch::create_agent(const Subnet& at, const std::string& host) {
-  json config = agent_container(job_, at, host, labelled("agent"));
-  if (may_be_ready_) {
-    json ready = config;
-    ready["Image"] = ready_reference(parts_);
-    auto created = create_limited(ready);
-    if (!created && created.error().code != Code::not_found) return std::unexpected(std::move(created.error()));
-    // Only the first start with this image has to make the ready one.
-    if (!created && make_ready_image()) created = create_limited(ready);
-    if (created) return MadeFrom::ready_image;
-    may_be_ready_ = false;
-  }
-  TRY(create_limited(std::move(config)));
-  return MadeFrom::agent_image;
-}
-
-// Makes the ready image from a container that has the name of the agent's, which the ledger already contains.
-Result<> Launch::make_ready_image() {
-  control_.show("preparing the image for this and later starts");
-  auto made = session::make_ready_image(engine_, names_.agent, labelled("agent"), parts_);
-  auto removed = remove_own(engine_, own_, {ThingKind::container, names_.agent});
-  if (made && removed) return {};
-  control_.show("the image cannot be prepared: " + one_line((made ? removed : made).error().what, 200));
-  return made ? removed : made;
-}
-
 // Creates the agent's container. An engine may refuse the request because it does not support a limit for the layer
 // on this disk or because the network does not exist yet, and the error does not reliably say which. The request is
 // therefore repeated without the limit, and then once the network exists.
-Result<> Launch::create_limited(json config) {
+Result<> Launch::create_agent(const Subnet& at, const std::string& host) {
+  json config = agent_container(job_, at, host, labelled("agent"));
   bool is_limited = limit_layer(config, job_.storage, job_.plan.resources.disk, image_size_);
   if (engine_.create_container(names_.agent, config)) return {};
   // The disk has no project quotas. The watch limits the layer, as it does the volumes.
@@ -351,12 +299,6 @@ Result<> Launch::check_volumes() {
 
 // -- the gate
 
-// Sends the inside helper the files that it has to unpack, if there are any.
-Result<> Launch::hand_over_files(Gate& gate) {
-  if (files_.empty()) return {};
-  return during("sending files to the agent's container", gate.send_files(files_, kFilesMs, control_.stop()));
-}
-
 // Asks the inside helper to run the self-test. The helper then waits for at most 30 s for the guard.
 Result<> Launch::ask_for_self_test(Gate& gate) {
   TRY(progress("running the self-test"));
@@ -377,15 +319,7 @@ Result<wire::Report> Launch::await_self_test(Gate& gate) {
   if (!wire::is_clean(report))
     return fail(Code::denied, "the self-test from inside the bottle found a way out: " + wire::surprises(report),
                 "the agent was not started; " + remedy_for(report));
-  if (!report.files.empty()) TRY(unpack_refused_files(report.files));
   return report;
-}
-
-// Has the engine unpack the files that the inside helper could not. The helper is not root: the image may have a
-// directory in the workspace that belongs to another user. If the disk is full, this fails as well.
-Result<> Launch::unpack_refused_files(const std::string& reason) {
-  TRY(progress("copying files, because the inside helper could not: " + one_line(reason, 200)));
-  return engine_.put_archive(names_.agent, "/", source_of(files_));
 }
 
 // Opens the gate. Everything that waits or can fail comes before the claim, because after the claim a stop no longer

@@ -135,13 +135,8 @@ void TestSession::furnish(docker::FakeDocker& docker) {
   docker.set_program(guard_reference(),
                      [this](docker::FakeProcess& process) { return serve_as_guard(process, guard, guard_end); });
   docker.set_program(kImage, [this](docker::FakeProcess& process) {
-    process.write(wire::kAtGate);
-    wire::Report now = report;
-    for (std::string next = process.read(1); !next.empty() && next != "\n"; next = process.read(1)) {
-      std::string archive = process.read(std::strtoul(process.read(8).c_str(), nullptr, 16));
-      if (now.files.empty()) (void)process.unpack(archive);
-    }
-    process.write("\x1b]bottle;" + wire::encode(now) + "\x07");
+    process.read_line();
+    process.write("\x1b]bottle;" + wire::encode(report) + "\x07");
     auto go =
         wire::decode<wire::Go>(process.read(std::strtoul(process.read(8).c_str(), nullptr, 16)), wire::From::ours);
     return go ? agent(process, *go) : 126;

@@ -136,7 +136,6 @@ Job job() {
       address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", RemoteJob::Task::adopt_and_stop,
       false};
   j.near_share = {.secrets_stay = true, .offline = true};
-  j.machine_lasts = false;
   j.token = {Token::Via::provider, "token", "/run/token", "cat /run/token"};
   return j;
 }
@@ -430,7 +429,7 @@ std::vector<Sample> samples() {
                                            {{"a.example.org", 1, 2, 3, 4}},
                                            {{"api.example.org", 3, 4, 5, 6, 0.25}}}));
   all.push_back(foreign("forgotten", Forgotten{"s1", true, receipt()}));
-  all.push_back(foreign("report", Report{true, {{"metadata", true, "no route"}}, "unpacking /workspace/a: no space"}));
+  all.push_back(foreign("report", Report{true, {{"metadata", true, "no route"}}}));
   all.push_back(sample("go", Go{{{"HOME", "/home/agent"}},
                                 {{"LANG", "de_DE.UTF-8"}},
                                 {"claude"},

@@ -69,9 +69,7 @@ def test_ctrl_c_ends_a_launch(world, operator, until, moment, way):
 def test_ctrl_c_ends_a_launch_while_the_workspace_is_copied(world, operator, until):
     """The terminal is in raw mode at that point, so the key arrives as a byte."""
     gate = os.path.join(operator.home, "gate.sock")
-    config = operator.config(workspace="copy")
-    with open(os.path.join(operator.workspace, "large"), "wb") as file:
-        file.write(os.urandom(2 << 20))  # more than the inside helper unpacks
+    config = operator.config()
     with GatedEngine(gate, world.socket, MOMENTS["workspace"]) as engine:
         command = world.command("start", "a", "--yes")
         env = {**world.environment(config, operator.home), "DOCKER_HOST": "unix://" + gate, **LATE}

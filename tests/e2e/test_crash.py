@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -41,14 +40,8 @@ def launch(operator, script, **variables):
 
 @pytest.fixture
 def before(world, operator):
-    """Returns what the engine has without a session. Creates the shared network and the ready image first, because making
-    the image adds a record to the ledger."""
+    """Returns what the engine has without a session. Creates the shared network first."""
     assert operator.bottle("engine", "prepare").returncode == 0
-    with tempfile.TemporaryDirectory() as home:  # so that the session leaves nothing in the operator's
-        env = world.environment(operator.config(workspace="none"), home)
-        done = subprocess.run(world.command("start", "a", "--yes", "--headless", "-p", "true"), cwd=home, env=env, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=360)
-    assert done.returncode == 0, done
     return everything(world)
 
 

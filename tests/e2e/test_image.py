@@ -36,22 +36,6 @@ def test_old_images_are_removed_and_current_ones_stay(world, operator):
     assert current <= set(listed(operator))
 
 
-def test_a_start_leaves_a_ready_image_for_later_ones(world, operator):
-    def ready():
-        return {name for name, image in listed(operator).items() if name.startswith("bottle-ready:") and image["agent"].endswith("(ready)") and image["current"]}
-    assert operator.start("true").status == 0
-    made = ready()
-    assert len(made) >= 1
-    again = operator.start("true")
-    assert again.status == 0 and "preparing the image" not in again.err and ready() == made, again.explain()
-    assert operator.bottle("image", "prune").returncode == 0
-    assert ready() == made
-    for name in made:
-        world.docker("rmi", name)
-    third = operator.start("true")
-    assert third.status == 0 and "preparing the image" in third.err and len(ready()) == 1, third.explain()
-
-
 def test_an_image_in_use_stays(world, operator):
     make_old(world)
     container = world.docker("create", OLD, "/x").stdout.strip()

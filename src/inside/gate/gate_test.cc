@@ -57,40 +57,6 @@ TEST(Gate, ReadsExactlyTheGoMessage) {
   EXPECT_EQ(::read(in.get(), rest, sizeof rest), 4);
 }
 
-// Returns what read_ask() takes of these bytes, and sets the files that came before it.
-Result<> ask_from(const std::string& bytes, std::string& files, std::string* rest = nullptr) {
-  int p[2];
-  EXPECT_EQ(::pipe2(p, O_CLOEXEC), 0);
-  UniqueFd in(p[0]), out(p[1]);
-  EXPECT_TRUE(write_all(out.get(), bytes));
-  out.reset();
-  auto asked = read_ask(in.get(), 100, [&](std::string_view piece) { files += piece; });
-  if (rest) *rest = read_all(in.get(), "a pipe", 100).value_or("");
-  return asked;
-}
-
-TEST(Gate, FilesComeBeforeTheAsk) {
-  std::string files, rest;
-  ASSERT_TRUE(ask_from("\nrest", files, &rest));
-  EXPECT_EQ(files, "");
-  EXPECT_EQ(rest, "rest");
-  std::string bytes("a\0\n\xff", 4);
-  ASSERT_TRUE(ask_from("f" + framed(bytes) + "\nrest", files, &rest));
-  EXPECT_EQ(files, bytes);
-  EXPECT_EQ(rest, "rest");
-}
-
-TEST(Gate, RefusesAnythingElseBeforeTheAsk) {
-  std::string files;
-  for (const char* bytes : {"x", "f0000000x", "f00000001a", "f00000001af00000001a\n"}) {
-    auto asked = ask_from(bytes, files);
-    EXPECT_FALSE(asked) << bytes;
-  }
-  EXPECT_EQ(ask_from("f00000001aa", files).error().code, Code::protocol);
-  EXPECT_EQ(ask_from("f00100001", files).error().code, Code::limit);
-  EXPECT_EQ(ask_from("f00000005ab", files).error().code, Code::closed);
-}
-
 // Returns a go message that is valid except for one field, so that each case shows that its own check works.
 std::string go_with(const std::string& key, const json& value) {
   json go = {{"argv", {"sh"}}, {"env", json::object()}, {"cwd", ""}, {"ca", ""}, {"files", json::array()}};

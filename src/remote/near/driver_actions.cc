@@ -213,7 +213,6 @@ Job Driver::job_for_far_side() const {
   Job there = job_;
   there.remote.reset();
   there.from_near_side = true;
-  there.machine_lasts = !job_.remote->vm;
   there.near_share.offline = offline_;
   if (token_) {
     there.token = *token_;

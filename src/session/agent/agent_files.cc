@@ -1,11 +1,8 @@
 // Everything that goes into the agent's container is one archive, because the engine starts a process for each
-// archive that it unpacks. It is a stream and not a file on the disk. One thread writes the archive (the home
-// directory, then the workspace from git or from the near side), and another creates the container and sends the
-// archive. The writer may run ahead, so git works while the engine is still busy creating the container.
-//
-// A container that was made from a ready image has everything else. Then a small archive is left to the inside helper,
-// and the engine starts no process. Only the size of the archive decides, so that the same files always take the same
-// way.
+// archive that it unpacks. It is a stream and not a file on the disk. One thread writes the archive (bottle's own
+// files, the home directory, then the workspace from git or from the near side), and another creates the container
+// and sends the archive. The writer may run ahead, so git works while the engine is still busy creating the
+// container.
 //
 // The one exception is /etc/passwd, which must first be read from the container's image.
 #include "session/agent/agent_files.h"
@@ -18,15 +15,12 @@
 #include "session/agent/agent_home.h"
 #include "session/box/containers.h"
 #include "session/collect/collect.h"
-#include "wire/gate/gate.h"
 #include "workspace/unmoved.h"
 
 namespace bottle::session {
 namespace {
 
 using transfer::DeliveryPoint, wire::Job;
-
-constexpr const char* kHome = "home/agent";
 
 // Returns the image's /etc/passwd with a line for `uid` added, or an empty string if it already has one. The agent runs
 // with the operator's uid, and ssh and other programs need a name for it. The image is not trusted, so only one entry
@@ -62,59 +56,21 @@ bool sends_workspace(manifest::WorkspaceMode mode) {
   return mode == manifest::WorkspaceMode::copy || mode == manifest::WorkspaceMode::clone;
 }
 
-// Writes the directories that are mounted, and bottle's own files in them. A volume has the owner that its directory
-// has in the image, but an engine need not copy that.
-Result<> put_ours(docker::TarWriter& tar, const Job& job) {
+// Writes bottle's own files, which are the first part of the archive for the container's root. Everything goes into one
+// archive, because each archive costs the engine a process.
+Result<> put_ours(docker::TarWriter& tar, const Job& job, std::string_view inside) {
   const auto& plan = job.plan;
-  TRY(tar.directory(kHome, 0700, plan.uid, plan.gid));
+  TRY(tar.directory(".bottle", 0755, 0, 0));
+  TRY(tar.file(".bottle/inside", 0755, 0, 0, inside));
+  TRY(tar.directory("home/agent", 0700, plan.uid, plan.gid));
+  // The inside helper runs as the agent's user, and it adds the session's authority to the system's store.
+  TRY(tar.directory("etc/ssl/certs", 0755, plan.uid, plan.gid));
   if (plan.workspace_mode != manifest::WorkspaceMode::bind)
     TRY(tar.directory(plan.workdir.substr(1), 0755, plan.uid, plan.gid));
   return put_home(tar, job);
 }
 
-// Returns the beginning of the archive for a container that was made from the agent's image.
-Result<std::string> beginning_with(const ReadyParts& parts) {
-  std::string beginning;
-  docker::TarWriter tar(sink_to(beginning), static_cast<uint64_t>(std::time(nullptr)));
-  TRY(put_ready_parts(tar, parts));
-  return beginning;
-}
-
-// Returns a source that first reads `first`, which must outlive it.
-Source one_after_the_other(std::string_view first, const Source& then) {
-  return [first = source_of(first), then](char* to, size_t size) -> Result<size_t> {
-    size_t n = TRY(first(to, size));
-    return n > 0 ? n : then(to, size);
-  };
-}
-
-// Reads up to the end of the source, or a little more than `most` bytes.
-Result<std::string> read_beginning(const Source& source, size_t most) {
-  std::string bytes, piece(64 << 10, '\0');
-  while (bytes.size() <= most) {
-    size_t n = TRY(source(piece.data(), piece.size()));
-    if (n == 0) break;
-    bytes.append(piece, 0, n);
-  }
-  return bytes;
-}
-
 }  // namespace
-
-// The inside helper runs as the agent's user, and it adds the session's authority to the system's store of
-// certificates.
-ReadyParts ready_parts(const plan::Plan& plan, std::string_view inside, std::string image_id) {
-  ReadyParts parts{.base = plan.image.reference,
-                   .base_id = std::move(image_id),
-                   .inside = inside,
-                   .uid = plan.uid,
-                   .gid = plan.gid,
-                   .directories = {{kHome, 0700}, {"etc/ssl/certs", 0755}}};
-  // An image may have this directory, with another owner.
-  if (plan.provider == "claude") parts.directories.push_back({std::string(kHome) + "/.claude", 0700});
-  if (plan.workspace_mode != manifest::WorkspaceMode::bind) parts.directories.push_back({plan.workdir.substr(1), 0755});
-  return parts;
-}
 
 // Writes git's settings in every mode, because the agent may use git even without a workspace. Checks a mounted
 // workspace once more just before the engine follows the path to it.
@@ -155,32 +111,28 @@ Result<workspace::Summary> put_delivery(DeliveryPoint& delivery, const Sink& sin
 
 // If the container cannot be made or filled, `over` tells the writer, which may be waiting for a delivery that is no
 // longer needed.
-Result<Filled> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling) {
-  Filled filled;
+Result<workspace::Summary> fill_agent(docker::Engine& engine, const Job& job, const Filling& filling) {
+  workspace::Summary sent;
   std::atomic<bool> over = false;
   TRY(pipe_through(
       [&](const Sink& sink) -> Result<> {
         docker::TarWriter tar(sink, static_cast<uint64_t>(std::time(nullptr)));
-        TRY(put_ours(tar, job));
-        filled.sent = TRY(filling.put_rest(sink, [&] { return over.load(); }));
+        TRY(put_ours(tar, job, filling.inside));
+        sent = TRY(filling.put_rest(sink, [&] { return over.load(); }));
         return {};
       },
-      [&](const Source& whole) -> Result<> {
-        auto source = with_progress(whole, "copying the workspace into the bottle", filling.progress);
-        auto done = [&]() -> Result<> {
-          bool is_ready = TRY(filling.create()) == MadeFrom::ready_image;
-          auto first = TRY(is_ready ? read_beginning(source, wire::kMostFiles) : beginning_with(filling.parts));
-          if (!is_ready || first.size() > wire::kMostFiles)
-            return engine.put_archive(filling.container, "/", one_after_the_other(first, source));
-          filled.files = std::move(first);
-          return {};
+      [&](const Source& source) -> Result<> {
+        auto filled = [&]() -> Result<> {
+          TRY(filling.create());
+          return engine.put_archive(filling.container, "/",
+                                    with_progress(source, "copying the workspace into the bottle", filling.progress));
         }();
-        if (!done) over = true;
-        return done;
+        if (!filled) over = true;
+        return filled;
       },
       filling.stop));
   if (!job.plan.ssh.empty()) TRY(put_users(engine, job, filling.container));
-  return filled;
+  return sent;
 }
 
 }  // namespace bottle::session

@@ -4,12 +4,12 @@
 // before a deadline. If a container prints something else, that becomes part of the error.
 #include "session/agent/gate.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "base/files/file.h"
+#include "base/os/poller.h"
 #include "base/text/line.h"
 
 namespace bottle::session {
@@ -20,63 +20,47 @@ constexpr int kLookForStopMs = 100;
 
 }  // namespace
 
-void Gate::abandon() const { ::shutdown(attached_.fd(), SHUT_RDWR); }
-
 Result<> Gate::ask() { return write_all(attached_.fd(), "\n"); }
-
-// Waits for output of the container, and adds it to what has come so far. Fails with the text `late` if the deadline
-// is over.
-Result<> Gate::read_more(Deadline deadline, const std::stop_token& stop, const std::string& late) {
-  std::string bytes = attached_.take_early();
-  while (bytes.empty()) {
-    bool ready = !deadline.is_over() && wait_readable(attached_.fd(), deadline.ms_left(kLookForStopMs));
-    if (stop.stop_requested()) return fail(Code::canceled, "the self-test was stopped");
-    if (!ready && deadline.is_over()) return fail(Code::timed_out, late);
-    if (!ready) continue;
-    char buffer[65536];
-    ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      if (size_t mark = text_.find(wire::kAtGate); mark != std::string::npos) text_.erase(mark, wire::kAtGate.size());
-      std::string said = folded(text_ + complaint_, 2000);
-      return fail(Code::closed, "the agent's container ended before its self-test" + (said.empty() ? "" : ": " + said));
-    }
-    bytes.assign(buffer, static_cast<size_t>(n));
-  }
-  if (text_.size() + complaint_.size() > wire::Report::kMost)
-    return fail(Code::limit, "the self-test's report is too long");
-  if (!terminal_)
-    return demux_.feed(bytes,
-                       [&](int stream, std::string_view chunk) { (stream == 1 ? text_ : complaint_).append(chunk); });
-  text_ += bytes;
-  return {};
-}
-
-Result<> Gate::send_files(std::string_view archive, int timeout_ms, const std::stop_token& stop) {
-  auto deadline = Deadline::in_ms(timeout_ms);
-  while (text_.find(wire::kAtGate) == std::string::npos)
-    TRY(read_more(deadline, stop, "the inside helper did not start within " + std::to_string(timeout_ms) + " ms"));
-  char head[10];
-  (void)std::snprintf(head, sizeof head, "%c%08zx", wire::kFilesFollow, archive.size());
-  TRY(write_all(attached_.fd(), head));
-  return write_all(attached_.fd(), archive);
-}
 
 // Reads until the report is complete. Bytes after it are the agent's first output and are kept in `early_`. A
 // terminal adds a line end to the report, which is dropped.
 Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& stop) {
   auto deadline = Deadline::in_ms(timeout_ms);
+  docker::Demux demux;
+  std::string text, complaint;
   for (;;) {
-    size_t begin = text_.find(wire::kReportBegins);
-    size_t end = begin == std::string::npos ? begin : text_.find(wire::kReportEnds, begin);
+    size_t begin = text.find(wire::kReportBegins);
+    size_t end = begin == std::string::npos ? begin : text.find(wire::kReportEnds, begin);
     if (end != std::string::npos) {
-      size_t at = begin + wire::kReportBegins.size();
-      auto report = TRY(wire::decode<wire::Report>(std::string_view(text_).substr(at, end - at), wire::From::foreign));
-      early_ = text_.substr(end + 1);
+      auto report_text =
+          std::string_view(text).substr(begin + wire::kReportBegins.size(), end - begin - wire::kReportBegins.size());
+      auto report = TRY(wire::decode<wire::Report>(report_text, wire::From::foreign));
+      early_ = text.substr(end + 1);
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;
     }
-    TRY(read_more(deadline, stop, "the self-test did not report within " + std::to_string(timeout_ms) + " ms"));
+    if (text.size() > wire::Report::kMost) return fail(Code::limit, "the self-test's report is too long");
+    std::string bytes = attached_.take_early();
+    if (bytes.empty()) {
+      bool ready = !deadline.is_over() && wait_readable(attached_.fd(), deadline.ms_left(kLookForStopMs));
+      if (stop.stop_requested()) return fail(Code::canceled, "the self-test was stopped");
+      if (!ready && !deadline.is_over()) continue;
+      if (!ready)
+        return fail(Code::timed_out, "the self-test did not report within " + std::to_string(timeout_ms) + " ms");
+      char buffer[65536];
+      ssize_t n = ::read(attached_.fd(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        std::string said = folded(text + complaint, 2000);
+        return fail(Code::closed,
+                    "the agent's container ended before its self-test" + (said.empty() ? "" : ": " + said));
+      }
+      bytes.assign(buffer, static_cast<size_t>(n));
+    }
+    if (terminal_) text += bytes;
+    else
+      TRY(demux.feed(bytes,
+                     [&](int stream, std::string_view chunk) { (stream == 1 ? text : complaint).append(chunk); }));
   }
 }
 

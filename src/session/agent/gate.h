@@ -3,9 +3,7 @@
 
 #include <stop_token>
 #include <string>
-#include <string_view>
 
-#include "base/os/poller.h"
 #include "docker/engine.h"
 #include "wire/gate/gate.h"
 
@@ -15,19 +13,11 @@ namespace bottle::session {
 // report are untrusted, so an unknown one gets general advice.
 std::string remedy_for(const wire::Report& report);
 
-// Owns the stream of the agent's container until the agent runs. Call send_files() if there are any, ask(),
-// await_report(), open() and then take_attached(). Only one thread may use it at a time, apart from abandon().
+// Owns the stream of the agent's container until the agent runs. Call ask(), await_report(), open() and then
+// take_attached(). Only one thread may use it at a time.
 class Gate {
  public:
   Gate(docker::Attached attached, bool terminal) : attached_(std::move(attached)), terminal_(terminal) {}
-
-  // Waits until the helper can take files, and sends it an archive of at most wire::kMostFiles bytes, which it unpacks.
-  // The report says whether it could. Blocks. A stop or abandon() ends the wait. Fails with Code::closed, and with what
-  // the container printed, if the container ended first.
-  Result<> send_files(std::string_view archive, int timeout_ms, const std::stop_token& stop = {});
-
-  // Ends every use of the stream, because the launch has failed.
-  void abandon() const;
 
   // Requests the self-test. Do not call it before the guard serves, because the helper's first packet to a neighbor
   // that does not exist yet costs a second.
@@ -46,12 +36,8 @@ class Gate {
   docker::Attached take_attached() { return std::move(attached_); }
 
  private:
-  Result<> read_more(Deadline deadline, const std::stop_token& stop, const std::string& late);
-
   docker::Attached attached_;
   bool terminal_;
-  docker::Demux demux_;
-  std::string text_, complaint_;  // what the container has written to stdout and stderr, as far as it was not used
   std::string early_;
 };
 

@@ -16,7 +16,6 @@
 #include "session/images/guard_image.h"
 #include "session/images/own_images.h"
 #include "session/images/programs.h"
-#include "session/images/ready_image.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/scratch_test.h"
@@ -70,90 +69,6 @@ TEST_F(ImagesOfAnEngine, OurImagesAreListedWithTheContainersThatUseThem) {
   EXPECT_EQ(agent.agent, "claude 2");
   EXPECT_EQ(agent.used_by, std::vector<std::string>({"bottle-x1-agent"}));
   EXPECT_TRUE(agent.current);
-}
-
-// Returns the parts of a ready image of the agent's image.
-ReadyParts parts_of(const std::string& base, const std::string& id) {
-  return {.base = base,
-          .base_id = id,
-          .inside = "the helper",
-          .uid = 1000,
-          .gid = 100,
-          .directories = {{"home/agent", 0700}, {"workspace", 0755}}};
-}
-
-TEST_F(ImagesOfAnEngine, TheNameOfAReadyImageChangesWithEachOfItsParts) {
-  ReadyParts parts = parts_of("a:1", "sha256:1");
-  std::string name = ready_reference(parts);
-  EXPECT_TRUE(is_ready_image(name)) << name;
-  std::string beginning = name.substr(0, name.find('-', std::string("bottle-ready:").size()) + 1);
-  EXPECT_EQ(ready_reference(parts_of("a:1", "sha256:1")), name);
-  EXPECT_TRUE(ready_reference(parts_of("a:1", "sha256:2")).starts_with(beginning));
-  std::set<std::string> names = {name, ready_reference(parts_of("a:1", "sha256:2"))};
-  auto differs = [&](const std::function<void(ReadyParts&)>& change) {
-    ReadyParts other = parts;
-    change(other);
-    return names.insert(ready_reference(other)).second;
-  };
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.inside = "another helper"; }));
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.base = "a:2"; }));
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.uid = 1001; }));
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.gid = 1000; }));
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.directories[1].path = "work"; }));
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.directories[1].mode = 0700; }));
-  EXPECT_TRUE(differs([](ReadyParts& p) { p.directories.pop_back(); }));
-}
-
-TEST_F(ImagesOfAnEngine, AVolumeOfTheImageMustNotBeWhereAReadyPartIs) {
-  ReadyParts parts = parts_of("a:1", "sha256:1");
-  auto can_be = [&](const std::string& path) {
-    return can_be_ready({{"RepoTags", {"a:1"}}, {"Config", {{"Volumes", {{path, nlohmann::json::object()}}}}}}, parts);
-  };
-  for (const char* path : {"/", "/home", "/home/agent", "/home/agent/", "/home/agent/.cache", "/workspace", "/.bottle"})
-    EXPECT_FALSE(can_be(path)) << path;
-  for (const char* path : {"/var/tmp", "/home/agents", "/work", "/workspaces"}) EXPECT_TRUE(can_be(path)) << path;
-  nlohmann::json named = {{"RepoTags", {"a:1"}}, {"Config", {{"Volumes", nullptr}}}};
-  EXPECT_TRUE(can_be_ready(named, parts));
-  EXPECT_TRUE(can_be_ready({{"RepoTags", nlohmann::json::array()}, {"RepoDigests", {"a@sha256:2"}}}, parts));
-  EXPECT_FALSE(can_be_ready({{"RepoTags", nlohmann::json::array()}}, parts)) << "the engine would no longer list it";
-  EXPECT_FALSE(can_be_ready(named, parts_of("a:1", ""))) << "an engine that does not say which image it is";
-}
-
-TEST_F(ImagesOfAnEngine, AReadyImageReplacesEarlierOnesAndIsListed) {
-  constexpr auto kBase = "bottle-agent-claude:1";
-  std::string id = docker.with_world([](FakeWorld& world) {
-    return world.add_image(kBase, {{"bottle.agent", "claude 2"}, {"bottle.package", "p"}}).id;
-  });
-  auto make = [&](const ReadyParts& parts) {
-    EXPECT_TRUE(make_ready_image(*engine, "x", {{"bottle.session", "s1"}}, parts));
-    EXPECT_TRUE(engine->remove_container("x"));
-    return ready_reference(parts);
-  };
-  ReadyParts old = parts_of(kBase, id), other = old;
-  old.inside = "the helper of an earlier version";
-  other.uid = 7;
-  std::string before = make(old), of_other = make(other), now = make(parts_of(kBase, id));
-  EXPECT_FALSE(*engine->image_exists(before));
-  EXPECT_TRUE(*engine->image_exists(of_other)) << "it is for another user";
-  auto world = docker.world();
-  const auto& made = **world.image(now);
-  EXPECT_EQ(*made.files.at("/.bottle/inside").text, "the helper");
-  EXPECT_EQ(made.files.at("/home/agent").mode, 0700);
-  EXPECT_EQ(made.labels.at("bottle.session"), "") << "it would not be true";
-  docker.with_world([&](FakeWorld& world) { (void)world.create_container("c", {{"Image", now}}); });
-  for (bool current : {true, false}) {
-    auto images = *own_images(*engine, current ? std::set<std::string>{kBase} : std::set<std::string>{});
-    ASSERT_EQ(images.size(), 3u);
-    for (const auto& image : images) {
-      EXPECT_EQ(image.current, current) << image.reference;
-      EXPECT_EQ(image.agent, image.reference == kBase ? "claude 2" : "claude 2 (ready)");
-      EXPECT_EQ(image.package, image.reference == kBase ? "p" : "");
-      EXPECT_EQ(image.used_by.empty(), image.reference == of_other) << image.reference;
-    }
-  }
-  // A start would make another one once the name belongs to another image.
-  docker.with_world([](FakeWorld& world) { world.add_image(kBase); });
-  for (const auto& image : *own_images(*engine, {kBase})) EXPECT_EQ(image.current, image.reference == kBase);
 }
 
 // Another engine has loaded the archive of an image, which has its tags at most.

@@ -4,12 +4,10 @@
 #include "session/images/own_images.h"
 
 #include <algorithm>
-#include <iterator>
 #include <map>
 #include <sstream>
 
 #include "docker/answers.h"
-#include "session/images/ready_image.h"
 
 namespace bottle::session {
 
@@ -90,14 +88,9 @@ bool has_identity(const std::vector<std::string>& there, const std::string& iden
   });
 }
 
-namespace {
-
-// By the id of an image, the names of the containers that use it.
-using Users = std::map<std::string, std::vector<std::string>>;
-
-Users users_of_images(const nlohmann::json& containers) {
-  Users users;
-  for (const auto& container : containers) {
+Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current) {
+  std::map<std::string, std::vector<std::string>> users;
+  for (const auto& container : TRY(engine.containers())) {
     // A container without a name is listed by the start of its id, as `docker ps` does.
     std::string name = text_of(container, "Id").substr(0, 12);
     for (const auto& given : member(container, "Names"))
@@ -105,56 +98,25 @@ Users users_of_images(const nlohmann::json& containers) {
     // Containers are matched by the id, because the name of their image may have moved to a newer one.
     users[text_of(container, "ImageID")].push_back(name);
   }
-  return users;
-}
-
-bool is_ready(const nlohmann::json& image) { return std::ranges::any_of(names_in(image, "RepoTags"), is_ready_image); }
-
-// Returns the agent's image that a ready image was made from.
-Identity base_of(const nlohmann::json& image) { return Identity(text_of(member(image, "Labels"), kReadyOf)); }
-
-// Returns what bottle knows about an image apart from its name. Labels only describe the image here.
-OwnImage described(const nlohmann::json& image) {
-  const auto& labels = member(image, "Labels");
-  OwnImage own;
-  own.id = text_of(image, "Id");
-  own.agent = text_of(labels, "bottle.agent", text_of(labels, "bottle.image"));
-  if (const auto& size = member(image, "Size"); size.is_number()) own.size = size.get<uint64_t>();
-  if (const auto& created = member(image, "Created"); created.is_number()) own.created = created.get<int64_t>();
-  if (is_ready(image)) {
-    // It is newer than the agent in it.
-    own.agent = (own.agent.empty() ? base_of(image).name : own.agent) + " (ready)";
-    return own;
-  }
-  own.package = text_of(labels, "bottle.package");
-  own.integrity = text_of(labels, "bottle.integrity");
-  return own;
-}
-
-}  // namespace
-
-Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current) {
-  Users users = users_of_images(TRY(engine.containers()));
-  const auto images = TRY(engine.images());
-  std::map<std::string, std::string> ids;  // by name
-  for (const auto& image : images) {
-    for (const auto& name : names_in(image, "RepoTags")) ids[name] = text_of(image, "Id");
-    if (!is_ready(image)) continue;
-    auto too = users[text_of(image, "Id")];
-    std::ranges::copy(too, std::back_inserter(users[base_of(image).id]));
-  }
   std::vector<OwnImage> found;
-  for (const auto& image : images) {
-    OwnImage own = described(image);
+  for (const auto& image : TRY(engine.images())) {
+    const auto& labels = member(image, "Labels");
+    OwnImage own;
+    own.id = text_of(image, "Id");
+    // Labels only describe the image here. The name decides below whether it is bottle's.
+    own.agent = text_of(labels, "bottle.agent", text_of(labels, "bottle.image"));
+    own.package = text_of(labels, "bottle.package");
+    own.integrity = text_of(labels, "bottle.integrity");
+    if (const auto& size = member(image, "Size"); size.is_number()) own.size = size.get<uint64_t>();
+    if (const auto& created = member(image, "Created"); created.is_number()) own.created = created.get<int64_t>();
     own.used_by = users[own.id];
-    // An image with several names is listed once for each. Its name decides whether it is bottle's.
-    for (const auto& name : names_in(image, "RepoTags")) {
-      bool guard = name.starts_with("bottle-guard:"), ready = is_ready_image(name);
-      if (!guard && !ready && !is_ours(name)) continue;
-      own.reference = name;
-      // A start would make another ready image if the name of the agent's image has moved.
-      Identity base = base_of(image);
-      own.current = ready ? current.contains(base.name) && ids[base.name] == base.id : current.contains(name);
+    // An image with several names is listed once for each.
+    for (const auto& tag : member(image, "RepoTags")) {
+      if (!tag.is_string()) continue;
+      own.reference = tag.get<std::string>();
+      bool guard = own.reference.starts_with("bottle-guard:");
+      if (!guard && !is_ours(own.reference)) continue;
+      own.current = current.contains(own.reference);
       if (own.agent.empty()) own.agent = guard ? "guard" : "agent";
       found.push_back(own);
     }

@@ -37,13 +37,12 @@ inline std::string reference_of(const std::string& identity) { return identity.s
 
 // Describes an image that bottle made on this engine.
 struct OwnImage {
-  std::string reference;  // bottle-agent-…:replaced-… if a refresh gave the name to another image
-  std::string id, agent;  // agent is "claude 2.1.3", "guard", "claude 2.1.3 (ready)" and so on
-  // Of the npm package with the agent's program. Empty if unknown, and for a ready image.
-  std::string package, integrity;
+  std::string reference;             // bottle-agent-…:replaced-… if a refresh gave the name to another image
+  std::string id, agent;             // agent is "claude 2.1.3", "guard" and so on
+  std::string package, integrity;    // of the npm package with the agent's program; empty if unknown
   uint64_t size = 0;                 // in bytes
   int64_t created = 0;               // in seconds since 1970
-  std::vector<std::string> used_by;  // names of containers, also of those of a ready image that was made from this one
+  std::vector<std::string> used_by;  // names of containers
   bool current = false;              // a start would use it today
 };
 

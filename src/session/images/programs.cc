@@ -20,7 +20,6 @@
 extern "C" {
 extern const char bottle_guard_begin[], bottle_guard_end[], bottle_inside_begin[], bottle_inside_end[];
 extern const char bottle_guard_digest_begin[], bottle_guard_digest_end[];
-extern const char bottle_inside_digest_begin[], bottle_inside_digest_end[];
 }
 
 namespace bottle::session {
@@ -97,8 +96,6 @@ Result<std::string_view> program_for(Program program, std::string_view architect
 std::string digest_of(std::string_view program) {
   if (program.data() == bottle_guard_begin)
     return std::string(between(bottle_guard_digest_begin, bottle_guard_digest_end));
-  if (program.data() == bottle_inside_begin)
-    return std::string(between(bottle_inside_digest_begin, bottle_inside_digest_end));
   return to_hex(pki::digest(program));
 }
 

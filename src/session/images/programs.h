@@ -30,7 +30,7 @@ Result<std::string> read_program(const std::string& path);
 // unknown. May read a file.
 Result<std::string_view> program_for(Program program, std::string_view architecture, const std::string& directory);
 
-// Returns the SHA-256 of a program that program_for() returned, in hexadecimal. For the programs that `bottle` carries,
+// Returns the SHA-256 of a program that program_for() returned, in hexadecimal. For the guard that `bottle` carries,
 // the build has computed it.
 std::string digest_of(std::string_view program);
 

@@ -1,4 +1,4 @@
-// Defines the messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper writes
+// Defines the two messages at the gate in front of the agent (ARCHITECTURE.md, "The gate"). The inside helper writes
 // the report and reads the go message; the supervisor does the opposite. They have their own room because the helper,
 // which must stay small, needs nothing else of `wire`.
 #pragma once
@@ -31,7 +31,6 @@ struct Report {
   static constexpr size_t kMost = 1 << 20;
   bool ok = false;  // what the report claims; use is_clean() to decide
   std::vector<Probe> probes;
-  std::string files;  // why the helper could not unpack the files that it was sent; empty if it could, or had none
 };
 void fields(Object& o, Report& report);
 
@@ -39,15 +38,6 @@ void fields(Object& o, Report& report);
 // cannot contain them, because it is encoded as ASCII and JSON escapes control characters.
 inline constexpr std::string_view kReportBegins = "\x1b]bottle;";
 inline constexpr char kReportEnds = '\x07';
-
-// The helper writes this mark, which is also a control sequence, as soon as its terminal passes on bytes unchanged.
-inline constexpr std::string_view kAtGate = "\x1b]bottle-at-gate\x07";
-
-// After the mark, the helper takes at most one archive of files: this byte, eight hexadecimal digits with the length,
-// and the archive.
-inline constexpr char kFilesFollow = 'f';
-// The size of the largest such archive, in bytes. An engine unpacks a larger one faster than it passes it on.
-inline constexpr size_t kMostFiles = 1 << 20;
 
 // Returns the report about these probes. It claims to be clean only if there are probes and each of them passed.
 Report report_of(std::vector<Probe> probes);

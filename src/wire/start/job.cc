@@ -106,7 +106,6 @@ void fields(Object& o, Job& job) {
   o.object("directories", job.directories);
   o.text("self", job.path_to_self, kPath);
   o.flag("far", job.from_near_side);
-  o.flag("machine_lasts", job.machine_lasts);
   o.object("remote", job.remote);
   if (o.is_read() && job.from_near_side && job.remote) o.refuse("far", "excludes remote");
   o.flag("tunnel", job.near_share.secrets_stay);

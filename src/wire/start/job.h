@@ -137,7 +137,6 @@ struct Job {
   Directories directories;
   std::string path_to_self;
   bool from_near_side = false;  // excludes `remote`
-  bool machine_lasts = true;    // false if the machine of the bottle is a VM made for this session
   std::optional<RemoteJob> remote;
   Side side() const { return from_near_side ? Side::far : remote ? Side::near : Side::local; }
   NearShare near_share;
