@@ -43,6 +43,10 @@ class Far : public ::testing::Test {
   }
   bool has_work() const { return std::filesystem::exists(results() + "/workspace.tar"); }
   int far(const std::vector<std::string>& words) { return far_main(world_, words); }
+  void use_engine() {
+    world_.engine_socket = "/run/docker.sock";
+    world_.connect = [this](const docker::Endpoint&) { return docker_.connect(); };
+  }
   // Attaches as a near side does that has lost its connection, and returns the last frame of the answer.
   wire::Frame attached(const std::string& id) {
     int ends[2];
@@ -61,6 +65,7 @@ class Far : public ::testing::Test {
     return last;
   }
 
+  docker::FakeDocker docker_;
   session::Scratch scratch_;
   FarWorld world_;
 };
@@ -119,6 +124,7 @@ TEST_F(Far, StopsAndReadsOnlyTheSameSession) {
 
 // The near side takes one of these answers for the end of the agent and the other one for proof that there is no work.
 TEST_F(Far, AnAttachIsAnsweredOnlyWithWhatIsKnown) {
+  use_engine();
   auto unknown = attached("0b");
   EXPECT_EQ(unknown.type, FrameType::failure);
   EXPECT_NE(unknown.bytes.find("not_found"), std::string::npos) << unknown.bytes;
@@ -130,6 +136,30 @@ TEST_F(Far, AnAttachIsAnsweredOnlyWithWhatIsKnown) {
   auto unreadable = attached("0b");
   EXPECT_EQ(unreadable.type, FrameType::failure);
   EXPECT_NE(unreadable.bytes.find("unavailable"), std::string::npos) << unreadable.bytes;
+}
+
+// The machine may have restarted without the disk that has its state directory. The near side would forget the session,
+// and destroy a VM with its work.
+TEST_F(Far, ASessionIsUnknownOnlyIfTheEngineHasNothingOfIt) {
+  use_engine();
+  for (const char* role : {"work", "agent"}) {
+    auto labels = session::labels("nightly", session::Owner::self(), "/elsewhere/nightly", role);
+    docker_.with_world([&](docker::FakeWorld& world) {
+      world.volumes.clear();
+      world.add_image("image");
+      if (std::string(role) == "work")
+        world.volumes["bottle-nightly-work"] = {.name = "bottle-nightly-work", .labels = labels};
+      else ASSERT_TRUE(world.create_container("bottle-nightly-agent", {{"Image", "image"}, {"Labels", labels}}));
+    });
+    auto answer = attached("0b");
+    EXPECT_EQ(answer.type, FrameType::failure);
+    EXPECT_NE(answer.bytes.find("unavailable"), std::string::npos) << answer.bytes;
+    EXPECT_NE(answer.bytes.find(std::string("bottle-nightly-") + role), std::string::npos) << answer.bytes;
+  }
+  world_.connect = [](const docker::Endpoint&) -> Result<std::unique_ptr<docker::Engine>> {
+    return fail(Code::unavailable, "no engine answers");
+  };
+  EXPECT_NE(attached("0b").bytes.find("no engine answers"), std::string::npos) << "it may have the work";
 }
 
 TEST_F(Far, AnAgentWhoseSupervisorDoesNotListenHasNotEnded) {

@@ -8,6 +8,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/poller.h"
+#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "remote/far/verbs.h"
 #include "session/box/runtime_trial.h"
@@ -15,7 +16,9 @@
 #include "session/credentials/token.h"
 #include "session/disk/disk_watch.h"
 #include "session/ledger/files.h"
+#include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
+#include "session/ledger/teardown.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
 #include "wire/failure.h"
@@ -107,13 +110,28 @@ Result<bool> tell_result(const FarWorld& world, const wire::Attach& attach) {
   return true;
 }
 
+// Fails if the engine may have an agent's container or a volume of a session that this machine does not know. The
+// machine may have restarted without the disk that has its state directory, for example.
+Result<> check_engine_has_none(const FarWorld& world, const std::string& session) {
+  auto engine = TRY(engine_of(world));
+  for (auto kind : {session::ThingKind::container, session::ThingKind::volume}) {
+    auto found = TRY(session::list_labeled(*engine, kind, "bottle.session=" + session));
+    if (!found.empty())
+      return fail(Code::unavailable, "the remote machine has no record of session " + session +
+                                         ", but its engine has the " + word_of(kind) + " " +
+                                         one_line(found[0].thing.name, 100));
+  }
+  return {};
+}
+
 // Answers the attach to a session that has no supervisor. Returns the exit status.
 int tell_end(const FarWorld& world, const wire::Attach& attach) {
   sweep_and_pong(world, attach.session);
   auto told = tell_result(world, attach);
-  if (!told) return refuse_untold(std::move(told.error())), 1;
-  if (!*told) return refuse_unknown(attach.session), 1;
-  return 0;
+  if (told && *told) return 0;
+  auto none = then(told, [&](bool) { return check_engine_has_none(world, attach.session); });
+  if (!none) return refuse_untold(std::move(none.error())), 1;
+  return refuse_unknown(attach.session), 1;
 }
 
 // Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
