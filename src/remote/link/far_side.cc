@@ -205,12 +205,14 @@ void FarSide::drop() {
 
 std::string FarSide::line_for(const std::vector<std::string>& words) const {
   // If the program is missing, sh prints the machine's system and architecture, so that the right program can be
-  // sent. The time of the file says when the program was last used; it is set first, so that the program is not
-  // removed now.
+  // sent, and its status says that the command did not run. The time of the file says when the program was last used;
+  // it is set first, so that the program is not removed now.
   std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + address_.program +
                      "\"; touch -c \"$b\" 2>/dev/null; "
                      "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
-                     "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit 0; }; "
+                     "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit " +
+                     std::to_string(kAbsentStatus) +
+                     "; }; "
                      "exec \"$b\" far";
   for (const auto& word : words) line += " " + ssh::quoted(word);
   return line;
@@ -289,9 +291,19 @@ Result<Channel> FarSide::serve(const Serving& serving) {
   }
 }
 
+Result<> FarSide::ship_to_absent(const std::string& answer) {
+  auto greeting = wire::decode_greeting(answer);
+  if (auto* absent = greeting ? std::get_if<wire::Absent>(&*greeting) : nullptr) return ship_program(absent->machine);
+  return fail(Code::unavailable, main_.target().to_string() + " has no bottle, and did not say which one it needs");
+}
+
 Result<Captured> FarSide::ask(const std::vector<std::string>& words, int timeout_ms) {
   auto connection = TRY(bulk());
   auto answer = TRY(connection.capture(line_for(words), {.timeout_ms = timeout_ms}));
+  if (answer.status == kAbsentStatus) {
+    TRY(ship_to_absent(answer.out));
+    answer = TRY(connection.capture(line_for(words), {.timeout_ms = timeout_ms}));
+  }
   // ssh itself exits with 255.
   if (answer.status == 255)
     return fail(Code::unavailable,
@@ -343,9 +355,14 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::pipe()));
   // A silence of two minutes ends it: the far side may wait that long for its engine.
   auto done = read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
-  if (done || done.error().code != Code::closed) return done;
+  if (done || (done.error().code != Code::closed && done.error().code != Code::protocol)) return done;
   // The far side has ended. Its error output, which comes with its end, says why.
   std::string why = folded(read_to_end(child.err(), stop_, Deadline::in(std::chrono::seconds(2))), 500);
+  if (child.wait(2000).value_or(0) == kAbsentStatus) {
+    (void)TRY(ask({"hello"}));  // sends the program
+    return fail(Code::unavailable,
+                words[0] + " on " + main_.target().to_string() + " failed: its bottle was missing, and was sent again");
+  }
   if (why.empty()) return done;
   return fail(Code::closed, words[0] + " on " + main_.target().to_string() + " failed: " + why);
 }

@@ -61,7 +61,8 @@ class FarSide {
   Result<Channel> begin_serve() { return begin_serve({}); }
 
   // Runs `bottle far WORDS` over the connection for bulk data, which is made at its first use. Fails with
-  // Code::unavailable if ssh itself failed, because then the machine may have done nothing.
+  // Code::unavailable if ssh itself failed, because then the machine may have done nothing. Sends the program first if
+  // the machine lacks it.
   Result<Captured> ask(const std::vector<std::string>& words, int timeout_ms = 60000);
   // Does the same and streams bytes to its stdin. Its answer must be "ok". `stop` ends it immediately; without one, the
   // stop of reach() does.
@@ -72,7 +73,8 @@ class FarSide {
   Result<Taken> offer(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                       std::stop_token stop = {});
   // Does the same and reads a delivery that comes back, with limits on its bytes and its time. Fails with Code::limit
-  // or Code::timed_out if it exceeds them. `is_gone` returns true if nothing more will come.
+  // or Code::timed_out if it exceeds them. `is_gone` returns true if nothing more will come. If the machine lacks the
+  // program, sends it and fails with Code::unavailable, so that the next attempt succeeds.
   Result<> fetch(
       const std::vector<std::string>& words,
       const std::function<Result<>(const std::string& name, const Source& source)>& put,
@@ -81,8 +83,10 @@ class FarSide {
   // Returns the connection for the session. bulk() returns the one for bulk data and makes it if needed; it blocks
   // meanwhile.
   const ssh::Connection& connection() const { return main_; }
-  // Returns the line for the far side's sh that runs `bottle far WORDS`.
+  // Returns the line for the far side's sh that runs `bottle far WORDS`. If the machine lacks the program, it prints
+  // wire::Absent and exits with kAbsentStatus.
   std::string line_for(const std::vector<std::string>& words) const;
+  static constexpr int kAbsentStatus = 3;  // `bottle far` itself exits with 0 or 1
   Result<ssh::Connection> bulk();
   // Drop the connections. drop_dead() keeps those over which the machine answers, and blocks for 10 s at most. Call it
   // after the network may have changed, because a connection may then be dead although ssh has not noticed. drop() also
@@ -94,6 +98,8 @@ class FarSide {
   FarSide(MachineAddress address, ssh::Connection main) : address_(std::move(address)), main_(std::move(main)) {}
   ssh::Options bulk_options() const;
   Result<> ship_program(const std::string& machine);
+  // Ships the program that the answer of line_for() asks for.
+  Result<> ship_to_absent(const std::string& answer);
   MachineAddress address_;
   ssh::Connection main_;
   Progress progress_;

@@ -89,6 +89,37 @@ TEST(FarSide, DropMakesNoConnection) {
   EXPECT_EQ(read_file(starts).value_or(""), main);
 }
 
+// A near side of an earlier version does not say that it uses its program, so a later one removes it after 90 days. A
+// status of 0 would say, for example, that the session was stopped.
+TEST(FarSide, SendsARemovedProgramAgain) {
+  ssh::StandIn ssh;
+  std::string cache = ssh.root() + "/cache";
+  ASSERT_TRUE(make_directories(cache));
+  // Runs the command, which is the last word, as sshd does. The program that is sent is replaced by a smaller one.
+  ssh.does("exit 0", "for line; do :; done; export XDG_CACHE_HOME=" + cache +
+                         "; case $line in *'gzip -dc'*) cat >/dev/null; mkdir -p " + cache +
+                         "/bottle; printf '#!/bin/sh\\necho \"$*\"\\n' >" + cache + "/bottle/p; chmod 700 " + cache +
+                         "/bottle/p; echo sent >>" + ssh.root() +
+                         "/sent; echo ok; exit 0;; esac; exec sh -c \"$line\"");
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  ASSERT_TRUE(side) << side.error().what;
+  auto direct = capture({.argv = {"sh", "-c", "XDG_CACHE_HOME=" + cache + "; " + side->line_for({"stop"})}},
+                        {.timeout_ms = 10000});
+  ASSERT_TRUE(direct);
+  EXPECT_EQ(direct->status, FarSide::kAbsentStatus);
+
+  auto answer = side->ask({"stop", "nightly", "0b"});
+  ASSERT_TRUE(answer) << answer.error().what;
+  EXPECT_EQ(answer->out, "far stop nightly 0b\n");
+  EXPECT_EQ(read_file(ssh.root() + "/sent").value_or(""), "sent\n");
+
+  std::filesystem::remove_all(cache + "/bottle");
+  auto fetched = side->fetch({"fetch"}, [](const std::string&, const Source&) -> Result<> { return {}; });
+  ASSERT_FALSE(fetched);
+  EXPECT_EQ(fetched.error().code, Code::unavailable) << fetched.error().what;
+  EXPECT_EQ(read_file(ssh.root() + "/sent").value_or(""), "sent\nsent\n") << "so that the next attempt succeeds";
+}
+
 // Makes a file that was used last so many days ago. Returns its path.
 std::string file_of_age(const std::string& path, int days) {
   EXPECT_TRUE(write_file_atomically(path, "#!/bin/sh\necho \"$0\"\n"));
