@@ -146,6 +146,7 @@ void Driver::remove_record() {
   remove_unused_results();
   remove_session_directory(record_.directory);
   ledger_.reset();
+  ::rmdir(record_.directory.c_str());  // on NFS, the open ledger kept it; fails if another session has it already
 }
 
 Result<> Driver::note(const wire::LedgerRecord& record) { return ledger_ ? ledger_->note(record) : Result<>(); }
