@@ -5,7 +5,6 @@
 #include "app/world/policy_request.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -18,10 +17,10 @@
 #include "base/files/durable.h"
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/lock/file_lock.h"
 #include "base/text/parse.h"
 #include "base/text/path_parts.h"
 #include "base/text/words.h"
-#include "base/unique_fd.h"
 #include "manifest/edit.h"
 #include "manifest/format/kinds.h"
 #include "session/guard_link/guard_link.h"
@@ -137,14 +136,14 @@ namespace {
 
 constexpr size_t kLargest = 1 << 20;  // bytes of a file of the operator's
 
-// Lets one process at a time edit files of a directory. Without that, one of two changes at the same time would be
-// lost.
-Result<UniqueFd> lock_directory(const std::string& path) {
-  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return fail_errno("opening " + path);
-  while (::flock(directory.get(), LOCK_EX) != 0)
-    if (errno != EINTR) return fail_errno("locking " + path);
-  return directory;
+// Lets one process at a time edit the operator's files. Without that, one of two changes at the same time would be
+// lost. The lock is a file of its own, because NFS locks only what is open for writing, and the edited file is
+// replaced.
+Result<FileLock> lock_edits(const Directories& directories) {
+  std::string state = parent_of(directories.runtimes);
+  TRY(make_directories(state));
+  auto lock = FileLock::take(state + "/edit-lock", {O_RDWR | O_CREAT}, Deadline::in(std::chrono::seconds(10)));
+  return during("waiting for another command that edits your files", std::move(lock));
 }
 
 // Edits the operator's file that defines the bottle. `what` names what is saved. `todo` says how to write it by hand,
@@ -152,6 +151,7 @@ Result<UniqueFd> lock_directory(const std::string& path) {
 Result<Saved> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
                         const std::function<Result<std::string>(const manifest::File&)>& edit) {
   auto d = directories();
+  auto lock = TRY(lock_edits(d));
   for (const std::string& named :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
     char real[PATH_MAX];
@@ -159,7 +159,6 @@ Result<Saved> edit_file(const std::string& bottle, const std::string& what, cons
     if (!::realpath(named.c_str(), real))
       return fail(Code::invalid, what + " not saved: " + named + " cannot be read", todo);
     // The given name decides the format. The file is written at its real path, because dotfiles are often links.
-    auto lock = TRY(lock_directory(parent_of(real)));
     std::string before = TRY(read_file(real, kLargest));
     auto edited = edit({named, before});
     // The bottle is defined in another file.

@@ -1,6 +1,6 @@
 // A build keeps everything in one directory, even what mmdebstrap unpacks, so that one removal is enough. A directory
-// belongs to a living build as long as it is locked. Whoever wants to remove one takes the lock first, and a build that
-// finds its new directory locked or gone makes another one.
+// belongs to a living build as long as the file `lock` in it is locked. A process that wants to remove one takes the
+// lock first, and a build that finds its new directory locked or gone makes another one.
 #include "session/images/build_place.h"
 
 #include <fcntl.h>
@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/ids.h"
-#include "base/lock/file_lock.h"
 #include "base/os/process.h"
 
 namespace bottle::session {
@@ -28,13 +28,14 @@ std::string base_directory() {
   return temporary && *temporary == '/' ? temporary : "/var/tmp";
 }
 
-// Returns a locked descriptor of the directory, or nothing if there is no such directory of this user, or if another
-// process has the lock.
-UniqueFd lock(const std::string& path) {
-  struct stat mine{};
-  auto lock = FileLock::try_take(path, {O_RDONLY | O_DIRECTORY});
-  if (!lock || ::fstat(lock->fd(), &mine) != 0 || mine.st_uid != ::geteuid()) return {};
-  return std::move(*lock).release();
+// Returns the lock of a directory, or nothing if there is no such directory of this user, or if another process has the
+// lock. NFS locks only a file that is open for writing, which a directory cannot be.
+std::optional<FileLock> lock(const std::string& path) {
+  struct stat st{};
+  if (::lstat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) return {};
+  auto lock = FileLock::try_take(path + "/lock", {O_RDWR | O_CREAT});
+  if (!lock) return {};
+  return std::move(*lock);
 }
 
 // Removes the tree. Mounts in it stay, and so do the directories above them.
@@ -63,14 +64,14 @@ Result<BuildPlace> BuildPlace::make() {
     auto claim = lock(path);
     if (!claim) continue;
     // mmdebstrap and apt may work as other users. Their directories have names that cannot be guessed.
-    if (::fchmod(claim.get(), 0711) != 0) return fail_errno("setting the mode of " + path);
-    return BuildPlace(std::move(path), std::move(claim));
+    if (::chmod(path.c_str(), 0711) != 0) return fail_errno("setting the mode of " + path);
+    return BuildPlace(std::move(path), *std::move(claim));
   }
   return fail(Code::internal, "another process takes the directories for builds in " + base);
 }
 
 BuildPlace::~BuildPlace() {
-  if (lock_) remove_tree(path_);
+  if (lock_.fd() >= 0) remove_tree(path_);  // otherwise, it was moved from
 }
 
 std::vector<std::string> abandoned_builds() {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/unique_fd.h"
+#include "base/lock/file_lock.h"
 
 namespace bottle::session {
 
@@ -21,10 +21,10 @@ class BuildPlace {
   const std::string& path() const { return path_; }
 
  private:
-  BuildPlace(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  BuildPlace(std::string path, FileLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
-  UniqueFd lock_;
+  FileLock lock_;
 };
 
 // Returns the directories of this user's builds that have ended without removing them.
