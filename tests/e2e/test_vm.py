@@ -133,18 +133,31 @@ def test_kill_of_owner_and_reaper_leaves_it_to_the_next_command(lab):
     assert wait_for(lab.nothing_left, 60), lab.left()
 
 
+def write_hooks(env, provider, scripts):
+    hooks = os.path.join(env["XDG_CONFIG_HOME"], "bottle", "providers", provider)
+    os.makedirs(hooks, exist_ok=True)
+    for name, script in scripts.items():
+        with open(os.path.join(hooks, name), "w") as f:
+            f.write("#!/bin/sh\n%s\n" % script)
+        os.chmod(f.name, 0o700)
+
+
+def test_cleanup_fails_if_a_provider_does_not_answer(world):
+    """A VM that cannot be seen may still cost money."""
+    env = world.environment(config={"vms": {"mute": {"provider": "mute"}}}, home=world.path("mutehome"), token=False)
+    write_hooks(env, "mute", dict.fromkeys(("create", "destroy", "status", "ssh-info", "list"), "echo 'no answer' >&2; exit 1"))
+    for words in (("cleanup", "--dry-run"), ("cleanup",)):
+        done = subprocess.run(world.command(*words), env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=world.dir, timeout=180)
+        assert done.returncode == 125 and "provider mute could not be asked" in done.stderr, done
+
+
 @pytest.mark.parametrize("words", [("vm", "create", "slow"), ("provider", "test", "slow", "--no-ssh")])
 def test_an_interrupt_while_a_vm_is_made_destroys_it(world, words):
     home, machine = world.path("slowhome"), world.path("slow-machine")
     env = world.environment(config={"vms": {"slow": {"provider": "slow"}}}, home=home, token=False)
-    hooks = os.path.join(env["XDG_CONFIG_HOME"], "bottle", "providers", "slow")
-    os.makedirs(hooks, exist_ok=True)
     status = "test -e %s && echo '{\"status\": \"running\"}' || echo '{\"status\": \"gone\"}'" % machine
-    for name, script in {"create": ": >%s; exec sleep 600" % machine, "destroy": "rm -f %s; echo '{\"status\": \"gone\"}'" % machine,
-                         "status": status, "ssh-info": "exit 75", "list": "echo '{\"machines\": []}'"}.items():
-        with open(os.path.join(hooks, name), "w") as f:
-            f.write("#!/bin/sh\n%s\n" % script)
-        os.chmod(f.name, 0o700)
+    write_hooks(env, "slow", {"create": ": >%s; exec sleep 600" % machine, "destroy": "rm -f %s; echo '{\"status\": \"gone\"}'" % machine,
+                              "status": status, "ssh-info": "exit 75", "list": "echo '{\"machines\": []}'"})
     maker = subprocess.Popen(world.command(*words), env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=world.dir)
     try:
         assert wait_for(lambda: os.path.exists(machine) or maker.poll() is not None, 60) and maker.poll() is None, maker.communicate()

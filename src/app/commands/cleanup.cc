@@ -197,7 +197,7 @@ Result<> list_vms(const Output& output, Report& report) {
     report.add(entry_of(found, found.name()), true);
     if (!output.json) print("would destroy " + found.listed.kind + " " + found.name() + " at " + found.provider);
   }
-  (void)report_gaps(inventory);
+  if (!report_gaps(inventory)) report.note_gap();
   return {};
 }
 
