@@ -30,7 +30,7 @@
 #include "session/console/stop_signal.h"
 #include "session/credentials/ssh_agent_link.h"
 #include "session/disk/disk_trigger.h"
-#include "session/guard_keeper.h"
+#include "session/guard_link/guard_keeper.h"
 #include "session/ledger/files.h"
 #include "session/ledger/names.h"
 #include "session/policy/policy_change.h"

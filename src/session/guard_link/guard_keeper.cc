@@ -1,7 +1,7 @@
 // Restarts a guard that died. A start may block for seconds, so it runs in a thread, and the supervisor's loop polls
 // for its outcome. The pauses between failed attempts double, so that a guard that can never start costs little, and
 // a guard that died by accident is back immediately.
-#include "session/guard_keeper.h"
+#include "session/guard_link/guard_keeper.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "session/guard_keeper.h"
+#include "session/guard_link/guard_keeper.h"
 
 #include <gtest/gtest.h>
 
