@@ -4,18 +4,10 @@
 #include <sys/socket.h>
 
 #include "base/files/file.h"
+#include "session/guard_link/framed_test.h"
 
 namespace bottle::session {
 namespace {
-
-// Frames a line of the guard as an engine's attach stream does.
-std::string framed(const wire::FromGuard& message) {
-  std::string line = wire::encode(message) + "\n";
-  std::string header{1, 0, 0, 0, 0, 0, 0, 0};
-  header[6] = static_cast<char>(line.size() >> 8);
-  header[7] = static_cast<char>(line.size());
-  return header + line;
-}
 
 // The new guard serves as soon as it is ready, so a decision may arrive together with Ready.
 TEST(GuardLink, KeepsTheDecisionsThatArriveTogetherWithReady) {
