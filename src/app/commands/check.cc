@@ -48,7 +48,7 @@ struct Problem {
   std::string what, todo;
 };
 
-json to_json(const Problem& problem) {
+json as_json(const Problem& problem) {
   return {{"file", problem.file},
           {"line", problem.line},
           {"column", problem.column},
@@ -95,7 +95,7 @@ int check(const CheckOptions& options) {
   if (examined)
     for (auto& each : examined->manifest.unusable) mistakes.push_back(std::move(each.why));
   for (const auto& mistake : mistakes) {
-    errors.push_back(to_json(placed(mistake)));
+    errors.push_back(as_json(placed(mistake)));
     if (!options.as_json) report(mistake);
   }
   if (mistakes.empty()) {

@@ -40,7 +40,7 @@ Result<Known> known_images() {
   return Known{std::move(engine), std::move(images)};
 }
 
-json to_json(const session::OwnImage& image) {
+json as_json(const session::OwnImage& image) {
   return {{"reference", image.reference}, {"id", image.id},           {"agent", image.agent},
           {"size", image.size},           {"created", image.created}, {"used_by", image.used_by},
           {"current", image.current},     {"package", image.package}, {"integrity", image.integrity}};
@@ -99,7 +99,7 @@ Result<int> list(const ImageOptions& o) {
   json all = json::array();
   std::vector<std::vector<Line>> rows = {{"IMAGE", "AGENT", "SIZE", "AGE", "USE"}};
   for (const auto& image : known.images) {
-    all.push_back(to_json(image));
+    all.push_back(as_json(image));
     std::string use = image.current ? "current" : "old";
     if (!image.used_by.empty()) use += ", used by " + std::to_string(image.used_by.size());
     rows.push_back(
@@ -124,7 +124,7 @@ Result<int> prune(const ImageOptions& o) {
     if (!image.used_by.empty() || (image.current && !o.everything)) continue;
     auto gone = o.dry_run ? Result<>{} : known.engine->remove_image(image.reference);
     if (!gone) left.push_back({{"image", image.reference}, {"why", gone.error().what}});
-    else removed.push_back(to_json(image));
+    else removed.push_back(as_json(image));
     if (o.output.json) continue;
     if (!gone) say("bottle: " + gone.error().what);
     else print((o.dry_run ? "would remove " : "removed ") + image.reference + "  " + decimal_size(image.size));

@@ -29,7 +29,7 @@ void show(const json& all, const Rows& rows, const Output& output) {
   else print(table(rows));
 }
 
-std::string or_none(const std::string& text) { return text.empty() ? "-" : text; }
+std::string text_or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 Result<> list_agents(const Output& output) {
   auto manifest = TRY(load_manifest(current_directory()));
@@ -42,7 +42,7 @@ Result<> list_agents(const Output& output) {
                    {"description", agent.description},
                    {"from_repository", agent.from_repository}});
     rows.push_back(
-        {name, agent.bottle, agent.provider, or_none(one_line(manifest::described(agent), kLongestDescription))});
+        {name, agent.bottle, agent.provider, text_or_dash(one_line(manifest::described(agent), kLongestDescription))});
   }
   show(all, rows, output);
   for (const auto& each : manifest.unusable)
@@ -54,7 +54,8 @@ Result<> list_agents(const Output& output) {
 void add(const std::vector<EndedSession>& ended, json& all, Rows& rows) {
   for (const auto& each : ended) {
     rows.push_back({each.session, "ended", age(std::time(nullptr) - each.ended), "-",
-                    each.exit && each.machine.empty() ? "local" : or_none(each.machine), or_none(each.workspace)});
+                    each.exit && each.machine.empty() ? "local" : text_or_dash(each.machine),
+                    text_or_dash(each.workspace)});
     json item = {{"session", each.session}, {"state", "ended"}, {"ended", each.ended}};
     if (each.exit) item["exit"] = *each.exit;
     if (!each.bottle.empty()) item["bottle"] = each.bottle;
@@ -71,7 +72,7 @@ Result<> list_sessions(bool ended, const Output& output) {
     // Without a start time, the session's record is not complete yet, and its machine is not known.
     if (info.machine.empty() && info.started) info.machine = "local";
     rows.push_back({info.session, word_of(info.state), info.started ? age(std::time(nullptr) - *info.started) : "-",
-                    or_none(info.agent), or_none(info.machine), or_none(info.workspace)});
+                    text_or_dash(info.agent), text_or_dash(info.machine), text_or_dash(info.workspace)});
     all.push_back(to_json(info));
   }
   if (ended) add(TRY(ended_sessions()), all, rows);

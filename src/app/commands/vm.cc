@@ -27,7 +27,7 @@ namespace {
 
 using nlohmann::json;
 
-struct VmOptions {
+struct VmListOptions {
   std::string name;
   std::vector<std::string> agents;
   bool all = false, keep = false;
@@ -40,7 +40,7 @@ void show_progress(const std::string& line) { say(dim("· " + line)); }
 Line or_none(const std::string& text) { return text.empty() ? "-" : text; }
 Line or_none(const std::optional<int64_t>& seconds) { return seconds ? age(*seconds) : "-"; }
 
-Result<int> list_vms(const VmOptions& o) {
+Result<int> list_vms(const VmListOptions& o) {
   auto env = hook_environment();
   auto places = Directories::from(env);
   auto inventory =
@@ -62,7 +62,7 @@ Result<int> list_vms(const VmOptions& o) {
 
 // Asks whether to destroy things that have another owner's label: another machine, another user or a colleague made
 // them, and they may be in use there. With --owner, the operator has named the owner and is not asked.
-Result<> check_others(const VmOptions& o, const std::vector<const machine::Found*>& others) {
+Result<> check_others(const VmListOptions& o, const std::vector<const machine::Found*>& others) {
   const machine::Found& first = *others.front();
   for (const auto* other : others)
     if (other->listed.owner != first.listed.owner)
@@ -87,7 +87,7 @@ Result<> check_others(const VmOptions& o, const std::vector<const machine::Found
 
 // Returns what the command names: the operator's own things, or those of the owner that --owner names. Another owner's
 // things are meant only by their whole name or id, and only if the operator has nothing of that name.
-Result<std::vector<const machine::Found*>> named_vms(const VmOptions& o, const machine::Inventory& inventory) {
+Result<std::vector<const machine::Found*>> named_vms(const VmListOptions& o, const machine::Inventory& inventory) {
   std::vector<const machine::Found*> own, others;
   for (const auto& found : inventory.all) {
     bool named = o.all || found.listed.name == o.name || found.listed.id == o.name;
@@ -100,7 +100,7 @@ Result<std::vector<const machine::Found*>> named_vms(const VmOptions& o, const m
 }
 
 // Destroys one VM or all, whether their owners are alive or not: the operator has named them.
-Result<int> destroy_vms(const VmOptions& o) {
+Result<int> destroy_vms(const VmListOptions& o) {
   // Exactly one of the two must be given.
   if (o.all == !o.name.empty())
     return fail(Code::invalid, "vm destroy needs either a name or --all",
@@ -136,7 +136,7 @@ Result<int> destroy_vms(const VmOptions& o) {
   return clean ? 0 : 125;
 }
 
-Result<int> bake_image(const VmOptions& o) {
+Result<int> bake_image(const VmListOptions& o) {
   // A disk that the provider keeps without a record would stay, so a second signal does not end this.
   Interruption interruption(
       "if a VM was made, it is destroyed in the background, and the provider's bake hook is ended; if that hook has "
@@ -183,7 +183,7 @@ Result<uint64_t> seconds_of(const std::string& flag, const std::string& text) {
   return manifest::to_duration(text);
 }
 
-Result<int> create_vm(const VmOptions& o) {
+Result<int> create_vm(const VmListOptions& o) {
   auto manifest = TRY(load_own_manifest());
   auto spec = TRY(vm_spec(manifest, o.name, "vm" + random_hex(4)));
   spec.keep = o.keep;
@@ -222,9 +222,9 @@ Result<int> create_vm(const VmOptions& o) {
 }  // namespace
 
 void add_vm(Command app) {
-  auto o = std::make_shared<VmOptions>();
+  auto o = std::make_shared<VmListOptions>();
   Command group = app.group("vm");
-  auto does = [o](Result<int> (*what)(const VmOptions&)) {
+  auto does = [o](Result<int> (*what)(const VmListOptions&)) {
     return [o, what] {
       leave_directory();
       return exit_status(what(*o), o->output.json);

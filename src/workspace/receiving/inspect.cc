@@ -14,7 +14,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kLongestTarget = 4096, kLargestPackage = 1 << 20;
+constexpr size_t kLongestLink = 4096, kLargestPackage = 1 << 20;
 
 // Reads blobs. A failure that the agent's data can cause counts as a file that is too large: it is a reason to look,
 // and it does not stop the work from coming home.
@@ -36,7 +36,7 @@ Result<Inspection> Inspection::make(const Quarantine& q, const git::Runner& git)
   std::map<std::string, std::string> links;
   for (const auto& [path, entry] : q.base)
     if (entry.mode == git::kSymlink) ids.push_back(entry.object);
-  auto targets = TRY(git::small_blobs(git, ids, kLongestTarget, q.at()));
+  auto targets = TRY(git::small_blobs(git, ids, kLongestLink, q.at()));
   for (const auto& [path, entry] : q.base)
     if (entry.mode == git::kSymlink) links[path] = targets[entry.object];
   for (const auto& [path, file] : q.sent)
@@ -115,7 +115,7 @@ Result<> Inspection::take(const std::vector<Change>& list, const std::string& br
     if (is_link(change)) ids.push_back(change.object);
     if (change.mode != git::kNone) changes.push_back(&change);
   }
-  auto targets = TRY(blobs(git_, ids, kLongestTarget, q_.at()));
+  auto targets = TRY(blobs(git_, ids, kLongestLink, q_.at()));
   Look::Tree tree = tree_of(list, changed, targets);
   tree.place = branch.empty() ? "" : "branch " + branch;
   TRY(read(look_.take(tree), changes, tree.place));
