@@ -27,7 +27,7 @@
 #include "session/ledger/teardown.h"
 #include "session/sweep/sweep.h"
 #include "session/watch.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/ledger.h"
 
 namespace bottle::session {

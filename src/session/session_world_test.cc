@@ -17,7 +17,7 @@
 #include "session/ledger/names.h"
 #include "session/run.h"
 #include "transfer/delivery.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/frames/frames.h"
 #include "wire/guard/control.h"
 

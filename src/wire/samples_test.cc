@@ -1,8 +1,8 @@
 #include "wire/samples_test.h"
 
+#include "wire/codec/failure.h"
 #include "wire/delivery/delivery.h"
 #include "wire/event.h"
-#include "wire/failure.h"
 #include "wire/gate/gate.h"
 #include "wire/guard/control.h"
 #include "wire/ledger.h"

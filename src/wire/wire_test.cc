@@ -10,8 +10,8 @@
 
 #include "base/files/file.h"
 #include "base/text/line.h"
+#include "wire/codec/failure.h"
 #include "wire/event.h"
-#include "wire/failure.h"
 #include "wire/gate/gate.h"
 #include "wire/guard/control.h"
 #include "wire/machine/vm_record.h"
@@ -324,14 +324,15 @@ TEST(Jobs, SayOnWhichSideOfASessionTheyAre) {
 
 TEST(Hellos, AnEngineThatDoesNotAnswerHasNoFacts) {
   Hello hello;
-  hello.engine = std::unexpected(Error{Code::unavailable, "no socket", "start it"});
+  hello.engine = std::unexpected(Error{Code::denied, "no socket", "start it"});
   json message = json::parse(encode(hello));
-  EXPECT_EQ(message["engine"], (json{{"error", "no socket"}, {"todo", "start it"}}));
+  EXPECT_EQ(message["engine"], (json{{"error", {{"code", "denied"}, {"what", "no socket"}, {"todo", "start it"}}}}));
   auto read = decode<Hello>(message.dump(), From::foreign).value();
   ASSERT_FALSE(read.engine);
+  EXPECT_EQ(read.engine.error().code, Code::denied);
   EXPECT_EQ(read.engine.error().what, "no socket");
   EXPECT_EQ(read.engine.error().todo, "start it");
-  message["engine"]["error"] = "";
+  message["engine"]["error"]["what"] = "";
   EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign).value().engine) << "an error without words is an error";
   message["engine"]["version"] = "28.2.2";
   EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign)) << "it both answers and does not";

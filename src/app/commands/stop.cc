@@ -13,7 +13,7 @@
 #include "base/os/poller.h"
 #include "base/unique_fd.h"
 #include "session/console/client.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/frames/frames.h"
 
 namespace bottle::app {

@@ -16,7 +16,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 
 namespace bottle::app {
 namespace {

@@ -23,7 +23,7 @@
 #include "session/run.h"
 #include "session/supervisor.h"
 #include "ssh/connection.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 
 namespace bottle::app {
 

@@ -48,6 +48,19 @@ Result<std::string> receive_some(int fd, Deadline deadline) {
   }
 }
 
+UniqueFd stream_socket() { return UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+
+// Connects, and returns 0 or the number of the error. Returns nothing if the other side did not answer in time.
+std::optional<int> connect_error(int fd, const sockaddr_in& to, Deadline deadline) {
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return 0;
+  if (errno != EINPROGRESS) return errno;
+  if (!wait_writable(fd, deadline.ms_left())) return std::nullopt;
+  // A socket becomes writable when the connection is there, and also when it has failed.
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+}
+
 }  // namespace
 
 std::optional<sockaddr_in> parse_address(std::string_view ip, uint16_t port) {
@@ -73,17 +86,18 @@ std::string to_string(const sockaddr_in& address) {
 }
 
 Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline) {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd = stream_socket();
   if (!fd) return fail_errno("socket");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return fd;
-  if (errno != EINPROGRESS) return fail_errno("connecting");
-  if (!wait_writable(fd.get(), deadline.ms_left())) return no_answer();
-  // A socket becomes writable when the connection is there, and also when it has failed.
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) return fail_errno("connecting");
-  if (error) return fail_errno("connecting", error);
+  auto error = connect_error(fd.get(), to, deadline);
+  if (!error) return no_answer();
+  if (*error != 0) return fail_errno("connecting", *error);
   return fd;
+}
+
+bool has_answered(const sockaddr_in& to, Deadline deadline) {
+  UniqueFd fd = stream_socket();
+  auto error = fd ? connect_error(fd.get(), to, deadline) : std::nullopt;
+  return error == 0 || error == ECONNREFUSED;
 }
 
 Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline) {

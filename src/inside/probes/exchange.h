@@ -23,6 +23,9 @@ std::string to_string(const sockaddr_in& address);
 // Returns a connected, non-blocking socket. Fails with Code::timed_out or the system's error.
 Result<UniqueFd> dial(const sockaddr_in& to, Deadline deadline);
 
+// Returns whether the other side's kernel answers, with a connection or with a refusal.
+bool has_answered(const sockaddr_in& to, Deadline deadline);
+
 // Sends `request` and returns the code of the status line, or 0 if the answer is not HTTP.
 Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline);
 

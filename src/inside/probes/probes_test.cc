@@ -99,6 +99,18 @@ TEST(Exchange, ReadsTheHttpStatusOfAListener) {
   EXPECT_FALSE(http_status(address, "GET / HTTP/1.0\r\n\r\n", Deadline::in_ms(500)));
 }
 
+TEST(Exchange, ARefusalIsAnAnswerAndAnErrorOfThisKernelIsNot) {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  auto address = *parse_address("127.0.0.1", 0);
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  socklen_t size = sizeof address;
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  EXPECT_TRUE(has_answered(address, Deadline::in_ms(60'000))) << "nothing listens there yet";
+  ASSERT_EQ(::listen(socket.get(), 4), 0);
+  EXPECT_TRUE(has_answered(address, Deadline::in_ms(60'000)));
+  EXPECT_FALSE(has_answered(*parse_endpoint("255.255.255.255:9"), Deadline::in_ms(60'000)));
+}
+
 TEST(Routes, LoopbackIsOnTheLink) {
   auto route = route_to(parse_address("127.0.0.1", 0)->sin_addr);
   ASSERT_TRUE(route) << route.error().what;

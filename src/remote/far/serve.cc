@@ -21,7 +21,7 @@
 #include "session/ledger/teardown.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/frames/frames.h"
 #include "wire/request.h"
 #include "wire/result.h"

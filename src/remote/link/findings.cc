@@ -5,9 +5,7 @@
 #include "remote/link/findings.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <map>
 
 #include "base/text/line.h"
@@ -85,7 +83,7 @@ void judge_kernel(const wire::EngineHello& engine, const std::string& name, Find
 // further.
 void judge_engine(const Result<wire::EngineHello>& engine, const std::string& name, Findings& found) {
   // The engine exists, and its socket belongs to a group that the user is not in.
-  if (!engine && engine.error().what.contains(std::strerror(EACCES)))
+  if (!engine && engine.error().code == Code::denied)
     return found.fail(
         "engine", name + " has a container engine that you may not use: " + engine.error().what,
         "on that machine, add your user to the group that owns the engine's socket (`sudo usermod -aG docker "

@@ -117,8 +117,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"engine", no_engine, "engine", Severity::fail, "no socket"},
         Case{"an_engine_of_others",
-             [](wire::Hello& h) { h.engine = fail(Code::denied, "connecting to the engine at /s: Permission denied"); },
+             [](wire::Hello& h) { h.engine = fail(Code::denied, "connecting to /s: Operation not permitted"); },
              "engine", Severity::fail, "that you may not use"},
+        Case{"an_engine_that_says_permission_denied",
+             [](wire::Hello& h) { h.engine = fail(Code::unavailable, "listing images: Permission denied"); }, "engine",
+             Severity::fail, "no container engine on"},
         Case{"memory_limit", engine(&wire::EngineHello::memory_limit, false), "limits", Severity::warn,
              "cannot limit memory,"},
         Case{"cpu_limit", engine(&wire::EngineHello::cpu_limit, false), "limits", Severity::warn, "cannot limit cpus,"},

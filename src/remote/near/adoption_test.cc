@@ -14,7 +14,7 @@
 #include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
 #include "ssh/stand_in_test.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 
 namespace bottle::remote {
 namespace {

@@ -14,7 +14,7 @@
 #include "session/ledger/files.h"
 #include "session/ledger/info.h"
 #include "session/ledger/ledger.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/metrics.h"
 
 namespace bottle::remote {

@@ -15,7 +15,7 @@
 #include "session/credentials/ssh_keys.h"
 #include "session/ledger/info.h"
 #include "session/sweep/sweep.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/request.h"
 
 #pragma clang diagnostic error "-Wswitch"

@@ -23,7 +23,7 @@
 #include "session/console/detach_key.h"
 #include "session/console/outbox.h"
 #include "session/console/terminal.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/frames/frames.h"
 #include "wire/request.h"
 

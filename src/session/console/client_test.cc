@@ -11,7 +11,7 @@
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 #include "wire/frames/frames.h"
 
 namespace bottle::session {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/os/descriptors.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 
 namespace bottle::session {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/os/descriptors.h"
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 
 namespace bottle::session {
 namespace {

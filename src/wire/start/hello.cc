@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "wire/codec/failure.h"
 #include "wire/start/version.h"
 
 namespace bottle::wire {
@@ -43,12 +44,11 @@ static void fields(Object& o, EngineHello& engine) {
   o.words("storage", engine.storage, kName);
 }
 
-// An engine that does not answer has only these two fields.
+// An engine that does not answer has only this field.
 static void fields(Object& o, Result<EngineHello>& engine) {
   if (!o.optional("error", !engine)) return fields(o, engine ? *engine : engine.emplace());
-  Error why = engine ? Error{Code::unavailable, ""} : engine.error();
-  o.words("error", why.what, 64 << 10);
-  o.words("todo", why.todo, 64 << 10);
+  Error why = engine ? Error{} : engine.error();
+  o.object("error", why);
   engine = std::unexpected(std::move(why));
 }
 

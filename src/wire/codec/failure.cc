@@ -1,5 +1,5 @@
 // Lists the fields of an error. Its code travels as a word, because programs read it in the output of `--json`.
-#include "wire/failure.h"
+#include "wire/codec/failure.h"
 
 #include <array>
 
