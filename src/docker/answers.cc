@@ -2,8 +2,6 @@
 // one of the wrong type are normal cases.
 #include "docker/answers.h"
 
-#include <algorithm>
-
 namespace bottle::docker {
 
 // Returns a reference to a constant null if there is no such member, so that calls can be nested.
@@ -18,16 +16,6 @@ std::string text_of(const nlohmann::json& object, const char* name, std::string 
   const nlohmann::json& value = member(object, name);
   return value.is_string() ? value.get<std::string>() : otherwise;
 }
-
-bool has_option(const nlohmann::json& info, std::string_view name) {
-  const nlohmann::json& options = member(info, "SecurityOptions");
-  return std::any_of(options.begin(), options.end(), [&](const nlohmann::json& option) {
-    // An option is text such as "name=seccomp,profile=builtin".
-    return option.is_string() && option.get<std::string>().find("name=" + std::string(name)) != std::string::npos;
-  });
-}
-
-bool remaps_users(const nlohmann::json& info) { return has_option(info, "rootless") || has_option(info, "userns"); }
 
 std::optional<Exit> exit_of(const nlohmann::json& container) {
   const auto& state = member(container, "State");

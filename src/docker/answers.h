@@ -4,7 +4,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -15,11 +14,6 @@ const nlohmann::json& member(const nlohmann::json& object, const char* name);
 // Returns a member that is a string, or `otherwise`. The text comes from the engine or from other clients of it; it
 // must not reach a terminal or a path unchecked.
 std::string text_of(const nlohmann::json& object, const char* name, std::string otherwise = {});
-// Returns whether the engine's /info lists a security option such as "rootless" or "seccomp".
-bool has_option(const nlohmann::json& info, std::string_view name);
-// Returns whether users in the engine's containers are other users on its machine, according to its /info: it is
-// rootless, or `userns-remap` is set.
-bool remaps_users(const nlohmann::json& info);
 
 // Says how a container ended.
 struct Exit {

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "docker/demux.h"
+#include "docker/engine_info.h"
 
 namespace bottle::docker {
 
@@ -58,8 +59,7 @@ class Engine {
   virtual const std::string& socket() const = 0;       // the path of its socket
   virtual const std::string& api_version() const = 0;  // such as 1.41
 
-  // Returns the answer of GET /info. It is not checked.
-  virtual Result<Json> info() = 0;
+  virtual Result<EngineInfo> info() = 0;  // the answer of GET /info
 
   // Makes a stop end every wait for the engine from now on, in all threads, with Code::canceled. The engine may still
   // carry out the request. An empty token reverts this, so that the caller can remove what was made.

@@ -10,7 +10,6 @@
 #include "app/world/world.h"
 #include "base/text/shell_word.h"
 #include "base/units.h"
-#include "docker/answers.h"
 #include "manifest/format/kinds.h"
 #include "session/images/agent_image.h"
 #include "session/images/guard_image.h"
@@ -33,7 +32,7 @@ Result<Known> known_images() {
   auto engine = TRY(connect_engine());
   // Without a repository, only the operator's own agents count.
   auto manifest = TRY(load_own_manifest());
-  auto facts = image_facts(manifest, docker::text_of(TRY(engine->info()), "Architecture"));
+  auto facts = image_facts(manifest, TRY(engine->info()).architecture);
   std::set<std::string> current = {session::guard_reference()};
   for (auto& reference : plan::current_images(manifest, facts)) current.insert(std::move(reference));
   auto images = TRY(session::own_images(*engine, current));
@@ -75,8 +74,8 @@ Result<> check(const ImageOptions& o) {
 Result<int> build_until(const ImageOptions& o, const std::stop_token& stop) {
   TRY(check(o));
   auto engine = TRY(connect_engine(stop));
-  plan::Image image = plan::bootstrap_image(o.provider, o.packages, o.pin,
-                                            image_facts({}, docker::text_of(TRY(engine->info()), "Architecture")));
+  plan::Image image =
+      plan::bootstrap_image(o.provider, o.packages, o.pin, image_facts({}, TRY(engine->info()).architecture));
   auto tell = [](const std::string& line) { say(dim("· " + line)); };
   TRY(session::ensure_agent_image(
       *engine, image, {.directories = directories(), .progress = tell, .refresh = o.refresh, .stop = stop}));

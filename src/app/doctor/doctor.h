@@ -19,7 +19,7 @@ struct Health {
   std::optional<Error> engine_error;
   std::string socket, origin, version, api, default_runtime;
   bool rootless = false, seccomp = true;
-  session::EngineLimits limits;
+  docker::EngineLimits limits;
   std::optional<Error> guard_image_error;
   std::vector<session::RuntimeTrial> runtimes;
   std::optional<uint64_t> engine_disk, state_disk;  // free bytes

@@ -13,7 +13,6 @@
 #include "base/os/process.h"
 #include "base/os/system_facts.h"
 #include "base/text/path_parts.h"
-#include "docker/answers.h"
 #include "docker/client/endpoint.h"
 #include "docker/client/http_engine.h"
 #include "git/run/git.h"
@@ -24,30 +23,23 @@
 namespace bottle::app {
 namespace {
 
-using docker::member, docker::text_of;
-using nlohmann::json;
-
 // Gathers what the engine says about itself, and tries its runtimes.
 Result<> engine_facts(docker::Engine& engine, Health& health) {
-  json info = TRY(engine.info());
+  docker::EngineInfo info = TRY(engine.info());
   health.socket = engine.socket();
   health.api = engine.api_version();
-  health.version = text_of(info, "ServerVersion", "of unknown version");
-  health.default_runtime = text_of(info, "DefaultRuntime", "runc");
-  // An engine that does not mention a limit is assumed to have it.
-  auto off = [&](const char* name) { return member(info, name).is_boolean() && member(info, name) == false; };
-  health.limits.memory = !off("MemoryLimit");
-  health.limits.cpus = !off("CpuCfsQuota");
-  health.limits.pids = !off("PidsLimit");
-  health.rootless = docker::has_option(info, "rootless");
-  health.seccomp = docker::has_option(info, "seccomp");
-  if (std::string root = text_of(info, "DockerRootDir"); root.starts_with("/")) health.engine_disk = free_bytes(root);
+  health.version = info.version.empty() ? "of unknown version" : info.version;
+  health.default_runtime = info.default_runtime;
+  health.limits = info.limits;
+  health.rootless = info.is_rootless;
+  health.seccomp = info.has_seccomp;
+  if (info.root_directory.starts_with("/")) health.engine_disk = free_bytes(info.root_directory);
   auto image = session::ensure_guard_image(engine);
   if (!image) {
     health.guard_image_error = image.error();
     return {};
   }
-  for (const auto& [name, unused] : member(info, "Runtimes").items())
+  for (const auto& name : info.runtime_names())
     // Engines list these other names of runc as well.
     if (name != "io.containerd.runc.v2" && name != "io.containerd.runtime.v1.linux")
       health.runtimes.push_back(session::try_runtime(engine, directories(), *image, name));

@@ -6,7 +6,6 @@
 #include "app/output/show.h"
 #include "app/place/place.h"
 #include "app/world/world.h"
-#include "docker/answers.h"
 #include "docker/client/http_engine.h"
 #include "session/box/runtime_trial.h"
 #include "session/disk/disk_watch.h"
@@ -26,13 +25,11 @@ class LocalPlace : public Place {
   }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {
-    std::string architecture;
     if (engine_) {
       info_ = TRY(asked_.get());
-      for (const auto& [name, unused] : docker::member(info_, "Runtimes").items()) facts.runtimes.push_back(name);
-      architecture = docker::text_of(info_, "Architecture");
+      for (const auto& name : info_.runtime_names()) facts.runtimes.push_back(name);
     }
-    facts.images = image_facts(manifest, architecture);
+    facts.images = image_facts(manifest, info_.architecture);
     return {};
   }
 
@@ -40,8 +37,8 @@ class LocalPlace : public Place {
   // engine, only root in the container is the operator, but Claude Code refuses to run as root. With userns-remap,
   // nobody is.
   Result<> check(plan::Plan& plan) override {
-    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !docker::remaps_users(info_)) return {};
-    if (!docker::has_option(info_, "rootless"))
+    if (plan.workspace_mode != manifest::WorkspaceMode::bind || !info_.remaps_users) return {};
+    if (!info_.is_rootless)
       return fail(Code::invalid,
                   "workspace: bind does not work with an engine that has userns-remap, because the agent could not use "
                   "your files",
@@ -76,8 +73,8 @@ class LocalPlace : public Place {
   std::stop_token stop_;
   // This comes before `asked_`, whose thread uses the engine and ends first.
   Result<std::unique_ptr<docker::Engine>> engine_ = connect_engine(stop_);
-  std::future<Result<nlohmann::json>> asked_;
-  nlohmann::json info_;  // what the engine reports about itself
+  std::future<Result<docker::EngineInfo>> asked_;
+  docker::EngineInfo info_;
 };
 
 }  // namespace

@@ -60,8 +60,8 @@ void HttpEngine::note_creates(std::function<Result<>(uint64_t end)> note) { note
 
 bool HttpEngine::is_abandoned(uint64_t end) { return docker::is_abandoned(end, dial_.socket); }
 
-Result<Engine::Json> HttpEngine::info() {
-  return call_json(dial_, "GET", path("/info"), nullptr, "asking the engine about itself");
+Result<EngineInfo> HttpEngine::info() {
+  return read_info(TRY(call_json(dial_, "GET", path("/info"), nullptr, "asking the engine about itself")));
 }
 
 Result<Engine::Json> HttpEngine::list_by_label(const std::string& kind, const std::string& label) {

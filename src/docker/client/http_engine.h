@@ -19,7 +19,7 @@ class HttpEngine : public Engine {
 
   const std::string& socket() const override { return dial_.socket; }
   const std::string& api_version() const override { return version_; }
-  Result<Json> info() override;
+  Result<EngineInfo> info() override;
   void stop_on(std::stop_token stop) override { dial_.stop = std::move(stop); }
   void note_creates(std::function<Result<>(uint64_t end)> note) override;
   bool is_abandoned(uint64_t end) override;

@@ -277,8 +277,8 @@ class FakeEngine : public Engine {
     return false;
   }
 
-  Result<Json> info() override {
-    return docker_.ask("info", "", [](FakeWorld&) {
+  Result<EngineInfo> info() override {
+    auto answer = docker_.ask("info", "", [](FakeWorld&) {
       Json all = Json::parse(
           R"({"ID":"fake","ServerVersion":"1","KernelVersion":"6","DefaultRuntime":"runc",
               "Runtimes":{"runc":{"path":"runc"}},"SecurityOptions":["name=seccomp,profile=builtin"]})");
@@ -287,6 +287,7 @@ class FakeEngine : public Engine {
       all["Architecture"] = machine.machine;
       return all;
     });
+    return read_info(TRY(std::move(answer)));
   }
 
   // -- containers

@@ -12,8 +12,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
 #include "base/files/directories.h"
 #include "docker/client/http_engine.h"
@@ -44,12 +42,12 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const s
 
 // Asks the engine for its description of itself. This is the engine's slowest answer, so it is asked first, and only
 // once. `world` must outlive the result.
-using EngineInfo = std::shared_future<Result<nlohmann::json>>;
-EngineInfo ask_info(const FarWorld& world);
+using PendingInfo = std::shared_future<Result<docker::EngineInfo>>;
+PendingInfo ask_info(const FarWorld& world);
 
 // Returns the hello. Blocks until `info` has arrived. Fails if this machine's routes cannot be read, because the near
 // side would take their absence for a machine without a LAN.
-Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info);
+Result<wire::Hello> far_hello(const FarWorld& world, const PendingInfo& info);
 
 // Returns the path where the public roots of the last start are kept, which is beside the program.
 std::string roots_path(const FarWorld& world);

@@ -15,7 +15,6 @@
 #include "base/files/full_disk.h"
 #include "base/ids.h"
 #include "base/os/process.h"
-#include "docker/answers.h"
 #include "remote/far/far.h"
 #include "session/box/host_routes.h"
 #include "session/collect/reach_work.h"
@@ -63,30 +62,27 @@ Result<std::vector<wire::Route>> routes() {
 }
 
 // Describes the engine. Also sets the free disk space and the images in `hello`, which only the engine reports.
-Result<wire::EngineHello> ask_engine(const FarWorld& world, const EngineInfo& asked, wire::Hello& hello) {
+Result<wire::EngineHello> ask_engine(const FarWorld& world, const PendingInfo& asked, wire::Hello& hello) {
   auto engine = TRY(engine_of(world));
   // The list comes from the engine while its slower description of itself is still on the way.
   auto images = engine->images();
   const auto& info = asked.get();
   if (!info) return std::unexpected(info.error());
   // The engine's files may be on another disk than the root directory.
-  if (auto disk = free_bytes(docker::text_of(*info, "DockerRootDir"))) hello.disk_free = *disk;
+  if (auto disk = free_bytes(info->root_directory)) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
-  // Podman does not report all limits, so a limit that is not reported counts as supported.
-  auto can = [&](const char* limit) { return docker::member(*info, limit) != false; };
-  wire::EngineHello description{.socket = engine->socket(),
-                                .api = engine->api_version(),
-                                .version = docker::text_of(*info, "ServerVersion"),
-                                .rootless = docker::has_option(*info, "rootless"),
-                                .cgroup = docker::text_of(*info, "CgroupVersion"),
-                                .cgroup_driver = docker::text_of(*info, "CgroupDriver"),
-                                .storage = docker::text_of(*info, "Driver"),
-                                .memory_limit = can("MemoryLimit"),
-                                .cpu_limit = can("CpuCfsQuota"),
-                                .pids_limit = can("PidsLimit"),
-                                .seccomp = docker::has_option(*info, "seccomp")};
-  for (const auto& [name, unused] : docker::member(*info, "Runtimes").items()) description.runtimes.push_back(name);
-  return description;
+  return wire::EngineHello{.socket = engine->socket(),
+                           .api = engine->api_version(),
+                           .version = info->version,
+                           .rootless = info->is_rootless,
+                           .runtimes = info->runtime_names(),
+                           .cgroup = info->cgroup_version,
+                           .cgroup_driver = info->cgroup_driver,
+                           .storage = info->storage_driver,
+                           .memory_limit = info->limits.memory,
+                           .cpu_limit = info->limits.cpus,
+                           .pids_limit = info->limits.pids,
+                           .seccomp = info->has_seccomp};
 }
 
 }  // namespace
@@ -105,12 +101,13 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const s
   return session::reach_engine(session, world.connect);
 }
 
-EngineInfo ask_info(const FarWorld& world) {
-  return std::async(std::launch::async, [&world]() -> Result<nlohmann::json> { return TRY(engine_of(world))->info(); })
+PendingInfo ask_info(const FarWorld& world) {
+  return std::async(std::launch::async,
+                    [&world]() -> Result<docker::EngineInfo> { return TRY(engine_of(world))->info(); })
       .share();
 }
 
-Result<wire::Hello> far_hello(const FarWorld& world, const EngineInfo& info) {
+Result<wire::Hello> far_hello(const FarWorld& world, const PendingInfo& info) {
   struct utsname name{};
   ::uname(&name);
   struct sysinfo memory{};

@@ -35,8 +35,6 @@ using session::are_results_of, wire::FrameType, wire::Job, session::OutputLog, w
 
 namespace {
 
-using nlohmann::json;
-
 // Passes bytes in both directions until either side closes.
 void pass(int in, int out, int socket) {
   for (char buffer[65536];;) {
@@ -134,23 +132,24 @@ int tell_end(const FarWorld& world, const wire::Attach& attach) {
   return refuse_unknown(attach.session), 1;
 }
 
-// Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is the engine's description of
-// itself.
-Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent, const json& info) {
+// Starts a supervisor for a job. `sent` is the token that came by SendEnv. `info` is null if the engine gave no
+// description of itself.
+Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std::string& sent,
+                       const docker::EngineInfo* info) {
   Job job = TRY(wire::decode<Job>(text, wire::From::ours));
   TRY(find_roots(world, job));
   if (!is_session_name(job.plan.session)) return fail(Code::invalid, "the session's name is not valid");
   sweep_left(world, job.plan.session);  // so that the name is free
   // The job has the near side's paths, which this machine's paths replace.
   job.directories = world.directories;
-  job.storage = session::storage_of(info);
+  job.storage = info ? session::storage_of(*info) : wire::EngineStorage();
   job.path_to_self = world.path_to_self;
   job.from_near_side = true;
   job.engine = TRY(world.engine_socket);
   // Without the engine's description, the launch itself finds out that the engine does not answer.
-  if (info.is_object()) {
+  if (info) {
     auto engine = TRY(world.connect({job.engine, "the remote machine"}));
-    TRY(ensure_runtime(*engine, world.directories, info, runtimes_path(world), job.plan.runtime));
+    TRY(ensure_runtime(*engine, world.directories, *info, runtimes_path(world), job.plan.runtime));
   }
   if (job.token.via == Token::Via::sendenv) {
     // An sshd drops a variable without an error, and no token is that short.
@@ -166,7 +165,7 @@ Result<UniqueFd> begin(const FarWorld& world, const std::string& text, const std
 // Writes the hello in a separate thread. A near side that has used this machine before sends its job with the first
 // packet, and the engine can then work for both at the same time. The hello must be first on stdout, so every other
 // writer waits for it.
-std::shared_future<bool> say_hello(const FarWorld& world, const EngineInfo& info, bool token) {
+std::shared_future<bool> say_hello(const FarWorld& world, const PendingInfo& info, bool token) {
   return std::async(std::launch::async,
                     [&world, info, token] {
                       auto hello = far_hello(world, info);
@@ -190,7 +189,8 @@ int serve(const FarWorld& world) {
   UniqueFd socket;
   if (frame->type == FrameType::job) {
     // Begins before the hello is complete. Only the output to stdout must wait for it.
-    auto begun = begin(world, frame->bytes, token, info.get().value_or(nullptr));
+    const auto& described = info.get();
+    auto begun = begin(world, frame->bytes, token, described ? &*described : nullptr);
     if (!hello.get()) return 1;
     if (!begun) return refuse(begun.error()), 1;
     socket = std::move(*begun);

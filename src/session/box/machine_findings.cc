@@ -11,7 +11,7 @@ constexpr uint64_t kGigabyte = 1'000'000'000;
 
 }  // namespace
 
-void judge_limits(Findings& found, const EngineLimits& limits, bool is_rootless, const std::string& engine) {
+void judge_limits(Findings& found, const docker::EngineLimits& limits, bool is_rootless, const std::string& engine) {
   std::vector<std::string> missing;
   if (!limits.memory) missing.push_back("memory");
   if (!limits.cpus) missing.push_back("cpus");

@@ -6,16 +6,12 @@
 #include <string>
 
 #include "base/finding.h"
+#include "docker/engine_info.h"
 
 namespace bottle::session {
 
-// Says which limits of a container the engine can set.
-struct EngineLimits {
-  bool memory = true, cpus = true, pids = true;
-};
-
 // `engine` names the engine in a sentence, such as "the engine of vm-1".
-void judge_limits(Findings& found, const EngineLimits& limits, bool is_rootless, const std::string& engine);
+void judge_limits(Findings& found, const docker::EngineLimits& limits, bool is_rootless, const std::string& engine);
 void judge_seccomp(Findings& found, bool has_seccomp, const std::string& engine);
 
 // `fact` says how much memory or disk space there is, such as "vm-1 has 3.9 GB of memory". `todo` is the advice if it

@@ -13,7 +13,6 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/path_parts.h"
-#include "docker/answers.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/names.h"
@@ -22,19 +21,14 @@
 namespace bottle::session {
 namespace {
 
-using docker::member, docker::text_of;
 using nlohmann::json;
 
 // Returns everything that the outcome of a trial depends on. If the runtime's program is not on this machine, because
 // the engine is in a VM, it is assumed to change with the engine's version.
-std::string circumstances(const docker::Engine& engine, const json& info, const std::string& runtime) {
-  json seen = {engine.socket(),
-               text_of(info, "ID"),
-               text_of(info, "ServerVersion"),
-               text_of(info, "KernelVersion"),
-               runtime,
-               member(member(info, "Runtimes"), runtime.c_str())};
-  std::string program = text_of(member(member(info, "Runtimes"), runtime.c_str()), "path");
+std::string circumstances(const docker::Engine& engine, const docker::EngineInfo& info, const std::string& runtime) {
+  auto listed = info.runtimes.find(runtime);
+  const auto& [program, description] = listed != info.runtimes.end() ? listed->second : docker::EngineInfo::Runtime();
+  json seen = {engine.socket(), info.id, info.version, info.kernel, runtime, description};
   struct stat st{};
   for (const char* place : {"", "/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/", "/usr/bin/"}) {
     if (program.starts_with('/') == (*place != 0) || ::stat((place + program).c_str(), &st) != 0) continue;
@@ -71,7 +65,7 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
   auto begun = std::chrono::steady_clock::now();
   bool may_appear = false;
   auto tried = [&]() -> Result<int> {
-    std::string engine_id = text_of(TRY(engine.info()), "ID");
+    std::string engine_id = TRY(engine.info()).id;
     TRY(write_grave(directories, session, engine.socket(), engine_id, {{ThingKind::container, name}}));
     auto made = engine.create_container(name, config);
     may_appear = !made && may_still_be_done(made.error());
@@ -97,10 +91,10 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
 
 // The file with the passed trials may be damaged, but whatever it contains, the worst outcome is another trial. It is
 // emptied beyond 100 entries, because each new version of an engine or a runtime adds one.
-Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const json& info,
+Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const docker::EngineInfo& info,
                         const std::string& path, const std::string& wanted) {
   bool named = wanted != "auto" && !wanted.empty();
-  std::string runtime = named ? wanted : text_of(info, "DefaultRuntime", "runc");
+  std::string runtime = named ? wanted : info.default_runtime;
   std::string key = circumstances(engine, info, runtime);
   auto text = read_file(path, 1 << 20);
   json passed = text ? json::parse(*text, nullptr, false) : json::object();

@@ -3,8 +3,6 @@
 
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "base/files/directories.h"
 #include "docker/engine.h"
 
@@ -23,9 +21,9 @@ RuntimeTrial try_runtime(docker::Engine& engine, const Directories& directories,
                          const std::string& runtime);
 
 // Tries the runtime that a plan names ("auto" means the engine's default) unless it has passed before with the same
-// engine, engine version and runtime program. `info` is the engine's description of itself. `memory` is the file that
-// records passed trials. Blocks as try_runtime() does. Fails with Code::unavailable if the runtime does not work.
-Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const nlohmann::json& info,
+// engine, engine version and runtime program. `memory` is the file that records passed trials. Blocks as try_runtime()
+// does. Fails with Code::unavailable if the runtime does not work.
+Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, const docker::EngineInfo& info,
                         const std::string& memory, const std::string& runtime);
 
 }  // namespace bottle::session

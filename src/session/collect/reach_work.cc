@@ -14,8 +14,7 @@ Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, con
   auto engine = TRY(connect({view.engine, "the session's ledger"}));
   // Earlier versions did not record the id.
   if (view.engine_id.empty()) return engine;
-  auto info = TRY(engine->info());
-  if (docker::text_of(info, "ID") == view.engine_id) return engine;
+  if (TRY(engine->info()).id == view.engine_id) return engine;
   return fail(Code::unavailable, "another engine answers at " + view.engine + " than the one that has the session",
               "start that engine again; if it is gone for good, remove the session's directory");
 }

@@ -15,7 +15,6 @@
 #include "base/future.h"
 #include "base/os/system_facts.h"
 #include "base/units.h"
-#include "docker/answers.h"
 #include "session/disk/mounts.h"
 #include "session/ledger/ledger_file.h"
 
@@ -24,7 +23,6 @@ namespace {
 
 using wire::EngineStorage, wire::Job;
 using namespace std::chrono_literals;
-using docker::member, docker::text_of;
 using nlohmann::json;
 
 constexpr int kMostFailures = 3;
@@ -52,16 +50,12 @@ bool has_link_to_elsewhere(const std::string& directory) {
 
 }  // namespace
 
-EngineStorage storage_of(const json& info) {
-  EngineStorage storage{.driver = text_of(info, "Driver"),
-                        .directory = text_of(info, "DockerRootDir"),
-                        .kernel = text_of(info, "KernelVersion"),
-                        .id = text_of(info, "ID")};
-  if (const json& status = member(info, "DriverStatus"); status.is_array())
-    for (const auto& row : status)
-      if (row.is_array() && row.size() == 2 && row[0] == "Backing Filesystem" && row[1].is_string())
-        storage.backing = row[1].get<std::string>();
-  return storage;
+EngineStorage storage_of(const docker::EngineInfo& info) {
+  return {.driver = info.storage_driver,
+          .backing = info.backing_file_system,
+          .directory = info.root_directory,
+          .kernel = info.kernel,
+          .id = info.id};
 }
 
 std::vector<std::string> directories_of(const EngineStorage& storage, const Result<std::string>& mounts) {

@@ -19,8 +19,8 @@
 
 namespace bottle::session {
 
-// Reads where an engine keeps layers and volumes. `info` is the engine's description of itself.
-wire::EngineStorage storage_of(const nlohmann::json& info);
+// Returns where an engine keeps layers and volumes.
+wire::EngineStorage storage_of(const docker::EngineInfo& info);
 
 // Returns the directories in which an engine keeps layers and volumes, if their disks show how much an agent writes.
 // Returns none if the engine does not run on this machine's kernel, because an engine in a VM may have directories of

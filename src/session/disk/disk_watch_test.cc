@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "base/ids.h"
-#include "docker/answers.h"
 #include "docker/fake/fake_engine.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/ledger_file.h"
@@ -99,8 +98,7 @@ TEST(DiskTrigger, AnAlmostFullDiskThatLostTheLimitStopsTheAgent) {
 }
 
 EngineStorage engine_with(const std::string& driver, const std::string& backing) {
-  return storage_of(
-      {{"Driver", driver}, {"DriverStatus", json::array({json::array({"Backing Filesystem", backing})})}});
+  return {.driver = driver, .backing = backing};
 }
 
 TEST(DiskWatch, AStorageOptionIsUsedIfTheDriverMaySupportIt) {
@@ -121,7 +119,7 @@ TEST(DiskWatch, AStorageOptionIsUsedIfTheDriverMaySupportIt) {
 EngineStorage local_engine(const std::string& directory, const std::string& driver = "overlay2") {
   utsname here{};
   EXPECT_EQ(::uname(&here), 0);
-  return storage_of({{"KernelVersion", here.release}, {"DockerRootDir", directory}, {"Driver", driver}});
+  return storage_of({.kernel = here.release, .root_directory = directory, .storage_driver = driver});
 }
 
 constexpr const char* kOneDisk = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n";
@@ -171,14 +169,6 @@ TEST_F(EngineDirectory, WithAnotherDiskBelowItIsNotWatched) {
 TEST_F(EngineDirectory, WithALinkInItIsNotWatched) {
   std::filesystem::create_directory_symlink("/", path + "/overlay2");
   EXPECT_FALSE(is_watched(""));
-}
-
-TEST(DiskWatch, ReadsTheStorageOfAnEngineWhateverItSays) {
-  for (const json& info : {json(), json::array({1}), json{{"Driver", 1}, {"DriverStatus", {{"Backing Filesystem", 1}}}},
-                           json{{"DriverStatus", {1, {"Backing Filesystem"}, {{"Backing Filesystem", "xfs"}}}}}}) {
-    EngineStorage storage = storage_of(info);
-    EXPECT_EQ(storage.driver + storage.backing + storage.directory + storage.kernel, "") << info;
-  }
 }
 
 // Runs an agent on an engine in memory. It may write nothing more, so a count is due immediately.

@@ -8,7 +8,6 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/unique_fd.h"
-#include "docker/answers.h"
 #include "session/ledger/graves.h"
 #include "session/seccomp/seccomp.h"
 
@@ -69,7 +68,7 @@ Result<T> BuildScratch::noted(Result<T> made) {
 
 Result<> BuildScratch::take(const std::string& archive) {
   // If the build is killed, this record remains, and a sweep finds and removes both.
-  std::string engine_id = docker::text_of(TRY(engine_.info()), "ID");
+  std::string engine_id = TRY(engine_.info()).id;
   TRY(write_grave(directories_, session_, engine_.socket(), engine_id,
                   {{ThingKind::image, names_.unfinished}, {ThingKind::container, names_.build}}));
   std::vector<std::string> changes;

@@ -5,7 +5,6 @@
 
 #include "base/os/this_program.h"
 #include "base/stream.h"
-#include "docker/answers.h"
 #include "docker/tar/tar.h"
 #include "session/images/programs.h"
 
@@ -27,7 +26,8 @@ Result<std::string> ensure_guard_image(docker::Engine& engine) {
   if (TRY(engine.image_exists(guard_reference()))) return guard_reference();
   // An engine on another processor never has that image. This point is therefore reached only at the first start on an
   // engine, and at each start on an engine with another processor.
-  std::string architecture = docker::text_of(TRY(engine.info()), "Architecture", std::string(own_architecture()));
+  std::string architecture = TRY(engine.info()).architecture;
+  if (architecture.empty()) architecture = own_architecture();
   std::string_view program = TRY(program_for(Program::guard, architecture, directory_of_self()));
   std::string reference = reference_of_guard(program);
   if (reference != guard_reference() && TRY(engine.image_exists(reference))) return reference;

@@ -1,0 +1,43 @@
+// Reads the engine's description of itself, the answer of GET /info. What other rooms need of it has a name here, so
+// that an answer of an unexpected shape is examined in one place only.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace bottle::docker {
+
+// Says which limits of a container the engine can set. Podman does not report all of them, so a limit that is not
+// reported counts as supported.
+struct EngineLimits {
+  bool memory = true, cpus = true, pids = true;
+};
+
+// Holds what an engine says about itself. The texts come from the engine and are not checked; a text that it does not
+// give is empty.
+struct EngineInfo {
+  // A runtime that the engine lists.
+  struct Runtime {
+    std::string path;         // of its program
+    std::string description;  // everything that the engine says about it, as JSON, so that changes can be seen
+  };
+
+  std::string id, version, architecture, kernel;
+  std::string root_directory, storage_driver, backing_file_system;
+  std::string cgroup_version, cgroup_driver;
+  std::string default_runtime = "runc";
+  std::map<std::string, Runtime> runtimes;
+  bool is_rootless = false, has_seccomp = false;
+  bool remaps_users = false;  // users in containers are other users on the machine: it is rootless, or has userns-remap
+  EngineLimits limits;
+
+  std::vector<std::string> runtime_names() const;
+};
+
+// Reads an answer of any shape. A member that is missing or has another type counts as absent. Pure.
+EngineInfo read_info(const nlohmann::json& answer);
+
+}  // namespace bottle::docker
