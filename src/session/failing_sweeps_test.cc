@@ -367,7 +367,8 @@ TEST(CutShort, AVolumeThatTheLaunchRefusedStays) {
 wire::AuditSeal leave_record(const std::string& path) {
   std::filesystem::remove(path);
   AuditFile audit(path);
-  for (const char* host : {"a.example.org", "b.example.org"}) audit.add({.action = "allow", .host = host});
+  for (const char* host : {"a.example.org", "b.example.org"})
+    audit.add({.action = wire::DecisionAction::allow, .host = host});
   return audit.close();
 }
 

@@ -27,7 +27,9 @@ Pair connected() {
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-wire::Decision allowed(const std::string& host) { return {.action = "allow", .kind = "connect", .host = host}; }
+wire::Decision allowed(const std::string& host) {
+  return {.action = wire::DecisionAction::allow, .kind = wire::DecisionKind::connect, .host = host};
+}
 
 class WatchedGuard : public ::testing::Test {
  protected:

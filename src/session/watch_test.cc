@@ -190,8 +190,11 @@ TEST_F(Working, TheRecordIsClosedAfterTheAgentHasEndedAndThenTheGuard) {
   bool is_asked_while_the_agent_runs = true;
   session.guard_end = [&] {
     is_asked_while_the_agent_runs = agent_runs(docker);
-    wire::FromGuard last = wire::Decision{
-        .action = "deny", .kind = "connect", .host = "late.example.org", .code = "not_allowed", .count = 40};
+    wire::FromGuard last = wire::Decision{.action = wire::DecisionAction::deny,
+                                          .kind = wire::DecisionKind::connect,
+                                          .host = "late.example.org",
+                                          .code = "not_allowed",
+                                          .count = 40};
     return wire::encode(last) + "\n";
   };
   auto unheard = lose_the_stream(session, docker, docker::Fault::none);
@@ -377,8 +380,10 @@ TEST_F(Working, ANewGuardGetsTheChangesThatWereMadeWhileItStarted) {
 TEST_F(Working, WhatAGuardAllowsWhileItStartsIsRecorded) {
   std::atomic<int> starts = 0;
   session.guard = [&](const wire::GuardConfig&) {
-    wire::FromGuard decision = wire::Decision{
-        .action = "allow", .kind = "connect", .host = "early" + std::to_string(++starts) + ".test", .port = 443};
+    wire::FromGuard decision = wire::Decision{.action = wire::DecisionAction::allow,
+                                              .kind = wire::DecisionKind::connect,
+                                              .host = "early" + std::to_string(++starts) + ".test",
+                                              .port = 443};
     return wire::encode(decision) + "\n";
   };
   auto outcome = session.run(docker, [this](Launcher& launcher) {

@@ -317,8 +317,8 @@ GuardConfig guard_config() {
 Decision decision() {
   return {"2026-01-01T00:00:00.000Z",
           "7f3a",
-          "deny",
-          "http",
+          DecisionAction::deny,
+          DecisionKind::http,
           "a.example.org",
           443,
           "GET",
@@ -331,7 +331,7 @@ Decision decision() {
           Decision::Totals{1, 2},
           3,
           "2026-01-01T00:00:00.000Z",
-          "near",
+          true,
           "12 0a"};
 }
 

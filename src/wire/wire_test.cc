@@ -346,6 +346,25 @@ TEST(Hellos, AnInterfaceOfAnUnknownKindIsRefused) {
   EXPECT_FALSE(decode<Hello>(message.dump(), From::foreign)) << "nothing could say where it leads";
 }
 
+// A reader could only guess what an unknown word means. To the owner of a guard, such a line is unreadable.
+TEST(Decisions, HaveNoUnknownWords) {
+  json line = {{"time", "2026-01-01T00:00:00.000Z"}, {"action", "allow"}, {"kind", ""}, {"host", ""}};
+  auto read_with = [&](const char* key, const char* word) {
+    json changed = line;
+    changed[key] = word;
+    return decode<Decision>(changed.dump(), From::ours);
+  };
+  ASSERT_TRUE(decode<Decision>(line.dump(), From::ours));
+  for (const char* word : kDecisionActions) EXPECT_EQ(word_of(read_with("action", word).value().action), word);
+  for (const char* word : kDecisionKinds) EXPECT_EQ(word_of(read_with("kind", word).value().kind), word);
+  EXPECT_TRUE(read_with("side", "near").value().near);
+  for (const char* key : {"action", "kind", "side"}) {
+    auto read = read_with(key, "odd");
+    ASSERT_FALSE(read) << key;
+    EXPECT_NE(read.error().what.find(key), std::string::npos) << read.error().what;
+  }
+}
+
 TEST(VmRecord, ASizeThatDoesNotFitInBytesIsRefused) {
   json record = json::parse(encode(VmRecord{}));
   record["disk_gb"] = uint64_t{1} << 40;

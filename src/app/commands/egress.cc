@@ -33,10 +33,10 @@ struct EgressOptions {
 
 // -- watch
 
-Line colored(const Line& line, const std::string& action) {
+Line colored(const Line& line, wire::DecisionAction action) {
   if (!has_color(1)) return line;
-  if (action == "deny") return Line::styled(Line::Style::red, line);
-  return Line::styled(action == "allow" ? Line::Style::green : Line::Style::dim, line);
+  if (action == wire::DecisionAction::deny) return Line::styled(Line::Style::red, line);
+  return Line::styled(action == wire::DecisionAction::allow ? Line::Style::green : Line::Style::dim, line);
 }
 
 Result<> watch(const EgressOptions& o) {
@@ -119,7 +119,7 @@ json as_json(const Replay& replay, const std::vector<Fault>& faults) {
   for (const auto& [key, changed] : replay.changes) {
     const auto& [change, kind, host, port, method, path] = key;
     changes.push_back({{"change", change == Change::refused ? "refused" : "allowed"},
-                       {"kind", kind},
+                       {"kind", word_of(kind)},
                        {"host", host},
                        {"port", port},
                        {"method", method},

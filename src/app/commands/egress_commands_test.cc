@@ -19,10 +19,12 @@ constexpr const char* kPolicy =
     "paths: "
     "[/v1/**]}, '*.blind.example.org']}}\nagents:\n  make: {bottle: web, provider: command, command: [make]}\n";
 
-wire::Decision http(const char* action, const char* method, const char* path, const char* code) {
+using Action = wire::DecisionAction;
+
+wire::Decision http(Action action, const char* method, const char* path, const char* code) {
   return {.time = "2026-01-01T00:00:00.000Z",
           .action = action,
-          .kind = "http",
+          .kind = wire::DecisionKind::http,
           .host = "api.example.org",
           .port = 443,
           .method = method,
@@ -35,10 +37,10 @@ wire::Decision http(const char* action, const char* method, const char* path, co
 std::string leave_record(const std::string& results) {
   std::filesystem::create_directories(results);
   session::AuditFile audit(results + "/egress.jsonl");
-  audit.add(http("allow", "GET", "/v1/users", "allowed"));
-  audit.add(http("allow", "GET", "/v2/users", "allowed"));
-  audit.add(http("deny", "GET", "/v1/other", "not_allowed"));
-  audit.add(http("deny", "POST", "/v1/other", "secret"));
+  audit.add(http(Action::allow, "GET", "/v1/users", "allowed"));
+  audit.add(http(Action::allow, "GET", "/v2/users", "allowed"));
+  audit.add(http(Action::deny, "GET", "/v1/other", "not_allowed"));
+  audit.add(http(Action::deny, "POST", "/v1/other", "secret"));
   wire::SessionResult result{.session = "done", .exit = 0, .audit = {audit.close()}};
   EXPECT_TRUE(write_file_atomically(results + "/result.json", wire::encode(result, wire::Layout::pretty)));
   return results + "/egress.jsonl";
@@ -191,7 +193,7 @@ TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
     return bottle({"egress", "replay", path, "--config", home() + "/policy.yaml", "--json"});
   };
   auto line = [](const wire::Decision& decision) { return wire::encode(decision) + "\n"; };
-  const std::string good = line(http("allow", "GET", "/v1/a", "allowed"));
+  const std::string good = line(http(Action::allow, "GET", "/v1/a", "allowed"));
   auto unjudged = [&](const std::string& lines) {
     Answer answer = replay(good + lines);
     EXPECT_EQ(answer.status, 0) << answer.out << answer.err;
@@ -201,16 +203,16 @@ TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
   EXPECT_EQ(replay("not a record\n").status, 125);
   EXPECT_EQ(replay("").status, 125);
   EXPECT_EQ(unjudged("not a line of a record\n{\"no\":\"end"), 2);
-  wire::Decision query = http("deny", "GET", "/v1/a", "not_allowed");
+  wire::Decision query = http(Action::deny, "GET", "/v1/a", "not_allowed");
   query.reason = "the query asks for the method DELETE, and no rule allows this method";
   EXPECT_EQ(unjudged(line(query)), 1);
   query.reason = "the header Destination: no rule allows this path";
   EXPECT_EQ(unjudged(line(query)), 1);
-  EXPECT_EQ(unjudged(line({.action = "dropped", .reason = "the refusals have reached their limit"})), 1);
-  wire::Decision tunnel = http("allow", "", "", "allowed");
-  tunnel.kind = "connect";
+  EXPECT_EQ(unjudged(line({.action = Action::dropped, .reason = "the refusals have reached their limit"})), 1);
+  wire::Decision tunnel = http(Action::allow, "", "", "allowed");
+  tunnel.kind = wire::DecisionKind::connect;
   EXPECT_EQ(unjudged(line(tunnel)), 1) << "what was asked in a blind tunnel is not known";
-  wire::Decision literal = http("deny", "GET", "/", "ip_literal");
+  wire::Decision literal = http(Action::deny, "GET", "/", "ip_literal");
   literal.host = "192.0.2.7";
   literal.port = 8080;
   EXPECT_EQ(replay(line(literal)).status, 0) << "the guard refuses addresses, whatever the rules say";
@@ -291,8 +293,8 @@ TEST_F(Commands, audit_verify_finds_that_very_many_lines_were_added) {
 // The guard judges what a name carries after it has recorded that the rules allow the request.
 TEST_F(Commands, egress_replay_knows_what_was_allowed_and_then_refused) {
   write("policy.yaml", "egress: {allow: ['*.example.org']}\n");
-  wire::Decision allowed = http("allow", "GET", "/", "allowed"),
-                 refused = http("deny", "GET", "/", "name_carries_data");
+  wire::Decision allowed = http(Action::allow, "GET", "/", "allowed"),
+                 refused = http(Action::deny, "GET", "/", "name_carries_data");
   for (wire::Decision* each : {&allowed, &refused}) {
     each->host = "0123456789abcdef0123456789abcdef.example.org";
     each->port = 80;
@@ -314,7 +316,7 @@ TEST_F(Commands, egress_replay_reads_any_count_and_the_audit_of_a_guard_alone) {
   auto replay = [&](const std::string& lines) {
     return bottle({"egress", "replay", write("some.jsonl", lines), "--config", home() + "/policy.yaml", "--json"});
   };
-  std::string plain = wire::encode(http("allow", "GET", "/v2/a", "allowed"));
+  std::string plain = wire::encode(http(Action::allow, "GET", "/v2/a", "allowed"));
   auto counted = [&](const char* count) { return plain.substr(0, plain.size() - 1) + ",\"count\":" + count + "}\n"; };
   EXPECT_EQ(replay(counted("0")).status, 1) << "a decision that would change";
   EXPECT_EQ(replay(counted("18446744073709551615") + plain + "\n").status, 1) << "the sum is no 0";

@@ -217,7 +217,8 @@ TEST_F(VmCommands, a_session_whose_vm_is_gone_has_a_whole_record) {
     }
     write(".local/state/bottle/results/" + name + "/" + session::kResult, wire::encode(earlier));
     for (const char* file : {session::kAudit, session::kNearAudit})
-      session::AuditFile(results + "/" + file).add({.time = "2026-01-01T00:00:00Z", .action = "deny", .host = "a.b"});
+      session::AuditFile(results + "/" + file)
+          .add({.time = "2026-01-01T00:00:00Z", .action = wire::DecisionAction::deny, .host = "a.b"});
     std::string told;
     EXPECT_FALSE(forget_session_without_vm(name, [&](const std::string& line) { told += line; }));
     EXPECT_TRUE(session::read_ledger(directories(), name)) << "another process has locked it, and does the same";

@@ -20,8 +20,6 @@
 namespace bottle::app {
 namespace {
 
-constexpr size_t kCutPath = 512;  // in bytes; the audit cuts longer paths
-
 // Makes the plan whose policy is tested. No value is read: a missing variable is a warning of the plan.
 Result<plan::Plan> plan_of(const PolicySource& source) {
   if (!source.config.empty()) {
@@ -174,13 +172,15 @@ Result<CandidatePolicy::Verdict> CandidatePolicy::judge(const std::string& metho
 }
 
 CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision) const {
-  bool connect = decision.kind == "connect" || decision.kind == "ssh", http = decision.kind == "http";
+  using Kind = wire::DecisionKind;
+  bool connect = decision.kind == Kind::connect || decision.kind == Kind::ssh, http = decision.kind == Kind::http;
   bool was_allowed = decision.is_allow();
   if ((!connect && !http) || (!was_allowed && !decision.is_deny())) return {};
   // The other codes follow from an address, a key, a secret or the client's bytes, none of which the record contains.
   if (!was_allowed && decision.code != "not_allowed" && decision.code != "ip_literal") return {};
   auto host = policy::normalise_host(decision.host);
-  bool cut = http && (decision.method.empty() || decision.path.empty() || decision.path.size() >= kCutPath);
+  bool cut =
+      http && (decision.method.empty() || decision.path.empty() || decision.path.size() >= wire::DecisionLimits::kPath);
   if (!host || decision.port == 0 || cut) return {Change::unjudged, {}};
   // Addresses are also refused with TLS, where the guard judges them when the client connects.
   Verdict now = connect ? judge_connect(*host, decision.port)

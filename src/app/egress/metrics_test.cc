@@ -54,12 +54,19 @@ wire::Metrics counted(const std::vector<wire::Decision>& decisions) {
 }
 
 TEST(Metrics, CountDecisionsHostsAndBytes) {
-  auto values = read_strictly(exposition(
-      "s1",
-      counted(
-          {{.action = "allow", .kind = "connect", .host = "a.example.org", .code = "allowed"},
-           {.action = "close", .kind = "connect", .host = "a.example.org", .bytes = wire::Decision::Totals{100, 2000}},
-           {.action = "deny", .kind = "connect", .host = "b.example.org", .code = "not_allowed", .count = 3}})));
+  auto values = read_strictly(exposition("s1", counted({{.action = wire::DecisionAction::allow,
+                                                         .kind = wire::DecisionKind::connect,
+                                                         .host = "a.example.org",
+                                                         .code = "allowed"},
+                                                        {.action = wire::DecisionAction::close,
+                                                         .kind = wire::DecisionKind::connect,
+                                                         .host = "a.example.org",
+                                                         .bytes = wire::Decision::Totals{100, 2000}},
+                                                        {.action = wire::DecisionAction::deny,
+                                                         .kind = wire::DecisionKind::connect,
+                                                         .host = "b.example.org",
+                                                         .code = "not_allowed",
+                                                         .count = 3}})));
   EXPECT_EQ(values["bottle_guard_up{session=\"s1\"}"], 1u);
   EXPECT_EQ(values["bottle_guard_restarts_total{session=\"s1\"}"], 2u);
   EXPECT_EQ(values["bottle_record_lines{session=\"s1\"}"], 7u);
@@ -70,10 +77,12 @@ TEST(Metrics, CountDecisionsHostsAndBytes) {
 }
 
 TEST(Metrics, AreInTheFormatWhateverNamesTheAgentChose) {
-  auto values = read_strictly(
-      exposition("s1", counted({{.action = "deny", .kind = "dns", .host = "a\"} 1\nbottle_guard_up{x=\"\\"},
-                                {.action = "deny", .kind = "dns", .host = "\xff\xfe"},
-                                {.action = "deny", .kind = "dns", .host = "\x1b[2J{},="}})));
+  auto values = read_strictly(exposition(
+      "s1", counted({{.action = wire::DecisionAction::deny,
+                      .kind = wire::DecisionKind::dns,
+                      .host = "a\"} 1\nbottle_guard_up{x=\"\\"},
+                     {.action = wire::DecisionAction::deny, .kind = wire::DecisionKind::dns, .host = "\xff\xfe"},
+                     {.action = wire::DecisionAction::deny, .kind = wire::DecisionKind::dns, .host = "\x1b[2J{},="}})));
   EXPECT_EQ(values["bottle_guard_up{session=\"s1\"}"], 1u);
   EXPECT_EQ(values["bottle_decisions_total{session=\"s1\",action=\"deny\",kind=\"dns\",code=\"\"}"], 3u);
 }
@@ -90,7 +99,10 @@ TEST(Metrics, HaveEachSeriesOnce) {
 TEST(Metrics, HaveALimitAndLoseNoCount) {
   std::vector<wire::Decision> decisions;
   for (int i = 0; i < 5000; ++i)
-    decisions.push_back({.action = "deny", .kind = "dns", .host = "h" + std::to_string(i), .code = "nxdomain"});
+    decisions.push_back({.action = wire::DecisionAction::deny,
+                         .kind = wire::DecisionKind::dns,
+                         .host = "h" + std::to_string(i),
+                         .code = "nxdomain"});
   auto metrics = counted(decisions);
   EXPECT_LE(metrics.hosts.size(), session::EgressCounters::kMostHosts + 1);
   uint64_t denied = 0;

@@ -51,7 +51,7 @@ void Replay::take_back(const wire::Decision& decision, uint64_t count) {
 
 void Replay::add(const wire::Decision& decision) {
   using Change = CandidatePolicy::Change;
-  if (decision.action == "close" || decision.is_end()) return;
+  if (decision.action == wire::DecisionAction::close || decision.is_end()) return;
   uint64_t count = std::max<uint64_t>(decision.count, 1);
   // Other actions stand for decisions that are not in the record.
   if (!decision.is_allow() && !decision.is_deny()) return add_to(unjudged, count);

@@ -28,7 +28,7 @@ class Replay {
     CandidatePolicy::Verdict verdict;
   };
   // change, kind, host, port, method, path
-  using Key = std::tuple<CandidatePolicy::Change, std::string, std::string, uint16_t, std::string, std::string>;
+  using Key = std::tuple<CandidatePolicy::Change, wire::DecisionKind, std::string, uint16_t, std::string, std::string>;
   static constexpr size_t kMostChanges = 1000;
 
   uint64_t same = 0, refused = 0, allowed = 0, unjudged = 0;  // in decisions

@@ -25,11 +25,11 @@ std::string clock_of(const std::string& time) {
 Line egress_line(const wire::Decision& decision) {
   std::string host = one_line(decision.host);
   if (decision.port) host += ":" + std::to_string(decision.port);
-  std::string line = padded(one_line(clock_of(decision.time)), 8) + padded(one_line(decision.action), 5) +
-                     padded(one_line(decision.kind), 7) + padded(host, 36);
+  std::string line = padded(one_line(clock_of(decision.time)), 8) + padded(std::string(word_of(decision.action)), 5) +
+                     padded(std::string(word_of(decision.kind)), 7) + padded(host, 36);
   std::string request = decision.method + (decision.method.empty() || decision.path.empty() ? "" : " ") + decision.path;
   for (const std::string& part :
-       {request, decision.code, decision.reason, std::string(decision.side == "near" ? "decided on this machine" : "")})
+       {request, decision.code, decision.reason, std::string(decision.near ? "decided on this machine" : "")})
     if (!part.empty()) line += one_line(part) + "  ";
   // Many refusals in a short time become one line of the record.
   if (decision.count > 1)

@@ -8,8 +8,8 @@ namespace {
 TEST(LogLines, ADecisionIsOneLine) {
   EXPECT_EQ(egress_line({.time = "2026-01-02T03:04:05.678Z",
                          .id = "1",
-                         .action = "deny",
-                         .kind = "connect",
+                         .action = wire::DecisionAction::deny,
+                         .kind = wire::DecisionKind::connect,
                          .host = "example.net",
                          .port = 443,
                          .code = "not_allowed",
@@ -17,8 +17,8 @@ TEST(LogLines, ADecisionIsOneLine) {
                 .text(),
             "03:04:05  deny   connect  example.net:443                       not_allowed  no rule");
   EXPECT_EQ(egress_line({.time = "2026-01-02T03:04:05.678Z",
-                         .action = "close",
-                         .kind = "tls",
+                         .action = wire::DecisionAction::close,
+                         .kind = wire::DecisionKind::tls,
                          .host = "a.b",
                          .method = "GET",
                          .path = "/x",
@@ -26,8 +26,8 @@ TEST(LogLines, ADecisionIsOneLine) {
                 .text(),
             "03:04:05  close  tls      a.b                                   GET /x  3 bytes out, 4 in");
   EXPECT_EQ(egress_line({.time = "2026-01-02T03:04:05.678Z",
-                         .action = "deny",
-                         .kind = "http",
+                         .action = wire::DecisionAction::deny,
+                         .kind = wire::DecisionKind::http,
                          .host = "a.b",
                          .code = "c",
                          .count = 300,
@@ -37,8 +37,11 @@ TEST(LogLines, ADecisionIsOneLine) {
 }
 
 TEST(LogLines, TextOfAnAgentHasNoEffectOnTheTerminal) {
-  std::string line =
-      egress_line({.action = "deny", .kind = "http", .host = "a\x1b]0;owned\x07", .path = "/\r\n\x1b[2J"}).text();
+  std::string line = egress_line({.action = wire::DecisionAction::deny,
+                                  .kind = wire::DecisionKind::http,
+                                  .host = "a\x1b]0;owned\x07",
+                                  .path = "/\r\n\x1b[2J"})
+                         .text();
   for (unsigned char c : line) EXPECT_GE(c, 0x20) << line;
   wire::SessionResult result{.session = "s\x1b[31m", .exit = 0, .back = wire::WorkResult{.text = "one\x1b[2J\ntwo\n"}};
   result.egress.emplace().denied = {{"\x1b]x", "c", 3, ""}};

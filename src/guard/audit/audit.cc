@@ -62,16 +62,16 @@ void Audit::timestamp() {
 
 // Appends a line to the buffer. Cuts texts that exceed their limits, because the agent chooses many of them.
 void Audit::append(const AuditLine& line) {
-  std::string_view now(stamp_, 24);
+  using Limits = wire::DecisionLimits;
+  std::string_view now(stamp_, Limits::kTime);
   size_t start = pending_.size();
   std::string& out = pending_;
   out.append(R"({"type":"audit","time":")").append(line.time.empty() ? now : line.time);
   // These three are the guard's own and need no escape.
   out.append(R"(","id":")").append(line.id);
-  out.append(R"(","action":")").append(word(line.action));
-  out.append(R"(","kind":")").append(word(line.kind)).append(R"(","host":")");
-  // A valid name has at most 253 characters. A longer text comes from a request that was refused.
-  append_json(out, line.host.substr(0, 260));
+  out.append(R"(","action":")").append(word_of(line.action));
+  out.append(R"(","kind":")").append(word_of(line.kind)).append(R"(","host":")");
+  append_json(out, line.host.substr(0, Limits::kHost));
   out += '"';
   if (line.port) out.append(R"(,"port":)").append(std::to_string(line.port));
   auto text = [&](std::string_view name, std::string_view value, size_t limit) {
@@ -80,13 +80,13 @@ void Audit::append(const AuditLine& line) {
     append_json(out, value.substr(0, limit));
     out += '"';
   };
-  text("method", line.method, 32);
-  text("path", line.path, 512);
-  text("code", line.code, 64);
-  text("reason", line.reason, 512);
-  text("secret", line.secret, 64);
-  text("rule", line.rule, 64);
-  text("fingerprint", line.fingerprint, 64);
+  text("method", line.method, Limits::kMethod);
+  text("path", line.path, Limits::kPath);
+  text("code", line.code, Limits::kCode);
+  text("reason", line.reason, Limits::kReason);
+  text("secret", line.secret, Limits::kSecret);
+  text("rule", line.rule, Limits::kRule);
+  text("fingerprint", line.fingerprint, Limits::kFingerprint);
   auto number = [&](std::string_view name, uint64_t value) {
     out.append(",\"").append(name).append("\":").append(std::to_string(value));
   };
@@ -96,7 +96,7 @@ void Audit::append(const AuditLine& line) {
   }
   if (line.count > 1) {
     number("count", line.count);
-    text("first", line.first, 24);
+    text("first", line.first, Limits::kTime);
   }
   out += "}\n";
   given_ += out.size() - start;
@@ -108,7 +108,9 @@ void Audit::write(const AuditLine& line) {
   if (!line.of_traffic()) {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    if (!repeats_.admit(line, {stamp_, 24}, t.tv_sec * 1000 + t.tv_nsec / 1000000, !congested())) return;
+    if (!repeats_.admit(line, {stamp_, wire::DecisionLimits::kTime}, t.tv_sec * 1000 + t.tv_nsec / 1000000,
+                        !congested()))
+      return;
   }
   append(line);
   // Nothing waits for the line about the end of a connection.

@@ -4,22 +4,12 @@
 #include <cstdint>
 #include <string_view>
 
+#include "wire/guard/decision.h"
+
 namespace bottle::guard {
 
-// Says what the guard did. `close` is for the end of something, or for a failure that no rule caused.
-enum class Action : uint8_t { deny, allow, close };
-// Says what a decision is about.
-enum class Kind : uint8_t { connect, http, dns, tls, ssh, ssh_agent };
-
-// Returns the word of the record, which needs no escape in JSON.
-constexpr std::string_view word(Action action) {
-  constexpr std::string_view kWords[] = {"deny", "allow", "close"};
-  return kWords[static_cast<size_t>(action)];
-}
-constexpr std::string_view word(Kind kind) {
-  constexpr std::string_view kWords[] = {"connect", "http", "dns", "tls", "ssh", "ssh-agent"};
-  return kWords[static_cast<size_t>(kind)];
-}
+using Action = wire::DecisionAction;
+using Kind = wire::DecisionKind;
 
 // Describes a decision to Audit::write(). The texts are borrowed for the call. `id` is the guard's own. Other texts may
 // come from the agent and contain any byte; the writer must take secrets out first (Connection::audit).
@@ -28,7 +18,7 @@ struct AuditLine {
   Action action;
   Kind kind;
   std::string_view host;
-  int port = 0;
+  uint16_t port = 0;
   std::string_view method, path, code, reason;
   std::string_view secret = {};                  // the name of a known secret that was found
   std::string_view rule = {}, fingerprint = {};  // of a credential that was found

@@ -27,9 +27,9 @@ bool Repeats::spend(int64_t now) {
 
 // Names that do not fit into the table share one entry for each action, kind and code, of which there are few.
 Repeats::Flood& Repeats::flood_of(const AuditLine& line, int64_t now, bool& fresh) {
-  auto key = [&](std::string_view host, int port) {
+  auto key = [&](std::string_view host, uint16_t port) {
     std::string text;
-    for (auto part : {word(line.action), word(line.kind), line.code, host}) text.append(part).append("\n");
+    for (auto part : {word_of(line.action), word_of(line.kind), line.code, host}) text.append(part).append("\n");
     return text + std::to_string(port);
   };
   std::string own = key(line.host, line.port);
@@ -44,7 +44,7 @@ Repeats::Flood& Repeats::flood_of(const AuditLine& line, int64_t now, bool& fres
               .host = std::string(others ? kOthers : line.host),
               .code = std::string(line.code),
               .reason = others ? "more hosts than can be recorded one by one" : std::string(line.reason),
-              .port = others ? 0 : line.port,
+              .port = others ? uint16_t{0} : line.port,
               .pause = kFirstPause,
               .next = now + kFirstPause};
   fresh = !others;  // its first line would name only one host

@@ -12,7 +12,7 @@ struct Record {
   std::map<std::string, int> sum;  // decisions per host
   std::string last;
 
-  void deny(const std::string& host, int port = 443) {
+  void deny(const std::string& host, uint16_t port = 443) {
     AuditLine line{
         .id = "7", .action = Action::deny, .kind = Kind::connect, .host = host, .port = port, .code = "not_allowed"};
     if (repeats.admit(line, "t" + std::to_string(now), now)) write(line);

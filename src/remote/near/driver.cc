@@ -287,7 +287,7 @@ void Driver::take_from_far(const Frame& frame) {
     case FrameType::decisions:
       if (auto latest = wire::decode<wire::LatestDecisions>(frame_->bytes, wire::From::foreign)) {
         for (auto& decision : latest->decisions)
-          decision.side.clear();  // none of them was made on this machine, even if the far side claims it
+          decision.near = false;  // none of them was made on this machine, even if the far side claims it
         clients_.answer(FrameType::decisions, wire::encode(*latest));
       }
       return;

@@ -26,7 +26,7 @@ const std::string& NearAudit::retry_disk() {
 }
 
 void NearAudit::add(wire::Decision decision) {
-  decision.side = "near";
+  decision.near = true;
   // The file is made with the first decision, so that a session without a broker's decisions has no such file.
   if (!file_) file_.emplace(path_);
   file_->add(decision);

@@ -15,7 +15,8 @@ class NearAuditTest : public ::testing::Test {
   // Records two decisions as a near side does, and returns the seal.
   wire::AuditSeal leave_record() {
     NearAudit audit(path, clients);
-    for (const char* host : {"a.example.org", "b.example.org"}) audit.add({.action = "allow", .host = host});
+    for (const char* host : {"a.example.org", "b.example.org"})
+      audit.add({.action = wire::DecisionAction::allow, .host = host});
     return audit.close({}).at(0);
   }
 

@@ -26,10 +26,10 @@ Record record(int count) {
   AuditChain chain;
   for (int i = 0; i <= count; ++i) {
     wire::Decision decision{.time = "2026-01-01T00:00:00.000Z",
-                            .action = i == count ? wire::Decision::kEnd
-                                      : i % 2    ? "deny"
-                                                 : "allow",
-                            .kind = "http",
+                            .action = i == count ? wire::DecisionAction::end
+                                      : i % 2    ? wire::DecisionAction::deny
+                                                 : wire::DecisionAction::allow,
+                            .kind = wire::DecisionKind::http,
                             .host = "h" + std::to_string(i) + ".example.org"};
     std::string line = chain.next(decision);
     chain.add(line);
@@ -124,7 +124,7 @@ TEST(AuditChain, AddedLinesAreNamed) {
   // The hashes and numbers of the added lines are right, but the record had ended.
   lines = made.lines;
   for (int i = 0; i < 2; ++i) {
-    std::string more = AuditChain::after(lines.back()).next({.action = "allow"});
+    std::string more = AuditChain::after(lines.back()).next({.action = wire::DecisionAction::allow});
     lines.push_back(more.substr(0, more.size() - 1));
   }
   EXPECT_EQ(faults(lines), "2 lines from line 10 on were added after the end of the record");
@@ -179,10 +179,10 @@ TEST(AuditChain, EveryMutationIsFound) {
 TEST(AuditChain, AGuardCannotEndTheRecordOrPlaceItsLines) {
   std::string path = ::testing::TempDir() + "/audit_chain_hostile." + std::to_string(::getpid());
   AuditFile audit(path);
-  audit.add({.action = "allow", .host = "a.example.org"});
-  audit.add({.action = wire::Decision::kEnd});
-  audit.add({.action = "deny", .host = "b.example.org", .trail = "9 " + std::string(64, '0')});
-  audit.add({.action = "allow", .host = "c.example.org"});
+  audit.add({.action = wire::DecisionAction::allow, .host = "a.example.org"});
+  audit.add({.action = wire::DecisionAction::end});
+  audit.add({.action = wire::DecisionAction::deny, .host = "b.example.org", .trail = "9 " + std::string(64, '0')});
+  audit.add({.action = wire::DecisionAction::allow, .host = "c.example.org"});
   auto seal = audit.close();
   Lines lines;
   std::ifstream in(path);
@@ -204,8 +204,8 @@ TEST(AuditChain, AFileIsContinuedAfterItsProcessDied) {
   };
   for (int i = 0; i < 3; ++i) {
     AuditFile audit(path);
-    audit.add({.action = "allow", .host = "a.example.org"});
-    audit.add({.action = "deny", .host = "\xc3\xa9.example.org"});
+    audit.add({.action = wire::DecisionAction::allow, .host = "a.example.org"});
+    audit.add({.action = wire::DecisionAction::deny, .host = "\xc3\xa9.example.org"});
     // Writes the part of a line that a process leaves if it dies during a write.
     std::ofstream(path, std::ios::app) << R"({"action":"al)";
   }

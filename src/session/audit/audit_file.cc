@@ -27,7 +27,7 @@ constexpr size_t kLongestLine = 128 << 10;  // in bytes, as encoded
 // let something through with a line that is unreadable. Like the guard, this also counts a line that has `bytes`, which
 // reports the end of something that was let through.
 bool of_traffic(const wire::Decision& decision) {
-  return decision.bytes || decision.is_allow() || decision.action == wire::Decision::kUnreadable;
+  return decision.bytes || decision.is_allow() || decision.action == wire::DecisionAction::unreadable;
 }
 
 // Describes the end of a file.
@@ -62,7 +62,7 @@ wire::AuditSeal seal(const std::string& path, const AuditChain& chain) {
 }
 
 wire::Decision dropped(const wire::Decision& decision, const std::string& reason) {
-  return {.time = decision.time.substr(0, 40), .action = wire::Decision::kDropped, .reason = reason};
+  return {.time = decision.time.substr(0, 40), .action = wire::DecisionAction::dropped, .reason = reason};
 }
 
 }  // namespace
@@ -183,7 +183,7 @@ wire::AuditSeal AuditFile::close() {
   if (!closed_ && kept_.empty() && trouble_.empty()) {
     closed_ =
         put_line({.time = timestamp(),
-                  .action = wire::Decision::kEnd,
+                  .action = wire::DecisionAction::end,
                   .reason = "the record ends; number of lines before this one: " + std::to_string(chain_.lines())});
   }
   return seal(path_, chain_);
@@ -210,6 +210,6 @@ std::string AuditFile::full() const {
   return "";
 }
 
-wire::Decision unreadable(const Error& why) { return {.action = wire::Decision::kUnreadable, .reason = why.what}; }
+wire::Decision unreadable(const Error& why) { return {.action = wire::DecisionAction::unreadable, .reason = why.what}; }
 
 }  // namespace bottle::session

@@ -28,12 +28,13 @@ constexpr uint64_t kSmall = 32'000;
 
 wire::Decision refusal(int number) {
   return {.time = "2026-01-01T00:00:00.000Z",
-          .action = "deny",
+          .action = wire::DecisionAction::deny,
           .host = "\xc3\xa9.example.org",
           .path = "/" + std::to_string(number)};
 }
 wire::Decision allowed(int number) {
-  return {.time = "2026-01-01T00:00:00.000Z", .action = "allow", .path = "/" + std::to_string(number)};
+  return {
+      .time = "2026-01-01T00:00:00.000Z", .action = wire::DecisionAction::allow, .path = "/" + std::to_string(number)};
 }
 
 TEST_F(Audit, RefusalsHaveALimitedSpaceAndALineSaysWhenItIsUsedUp) {

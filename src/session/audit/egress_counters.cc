@@ -5,8 +5,8 @@
 namespace bottle::session {
 
 void EgressCounters::add(const wire::Decision& decision) {
-  std::tuple kind{decision.action, decision.kind, decision.code};
-  // A correct guard uses few of these words, but its lines could contain any.
+  std::tuple kind{std::string(word_of(decision.action)), std::string(word_of(decision.kind)), decision.code};
+  // A correct guard uses few codes, but its lines could contain any.
   if (kinds_.size() >= kMostKinds && !kinds_.contains(kind)) kind = {kOthers, kOthers, kOthers};
   kinds_[kind] += decision.count;
   if (decision.host.empty()) return;

@@ -55,7 +55,8 @@ void EgressSummary::add(const wire::Decision& decision, Clients& clients) {
     ++injections_;
     clients.event(wire::Warning{decision.reason + ", from " + host + "; the agent may have read it"});
   }
-  bool reached = decision.is_allow() && (decision.kind == "connect" || decision.kind == "http");
+  bool reached = decision.is_allow() &&
+                 (decision.kind == wire::DecisionKind::connect || decision.kind == wire::DecisionKind::http);
   // Only hosts that programs connect to can become rules. Lookups of names are decisions, too, but do not count.
   if (reached && reached_.size() < kMostReached) reached_.insert(host);
   if (!decision.is_deny()) return;

@@ -15,8 +15,8 @@ TEST(EgressSummary, FitsIntoAFrame) {
   std::string label(60, 'a'), name = label + "." + label + "." + label + ".n";
   for (int i = 0; i < 20000; ++i) {
     std::string host = name + std::to_string(i) + ".example.org";
-    summary.add({.action = "deny",
-                 .kind = "connect",
+    summary.add({.action = wire::DecisionAction::deny,
+                 .kind = wire::DecisionKind::connect,
                  .host = host,
                  .port = 8443,
                  .method = "GET",
@@ -24,7 +24,7 @@ TEST(EgressSummary, FitsIntoAFrame) {
                  .code = "not_allowed",
                  .reason = "no rule allows this path"},
                 clients);
-    summary.add({.action = "allow", .kind = "connect", .host = host}, clients);
+    summary.add({.action = wire::DecisionAction::allow, .kind = wire::DecisionKind::connect, .host = host}, clients);
   }
   wire::SessionResult result;
   result.egress = wire::EgressResult{summary.denied(), summary.secrets(), 1, summary.recorded({})};
@@ -42,7 +42,12 @@ TEST(EgressSummary, KeepsTheHostsThatWereRefusedMostOften) {
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
   EgressSummary summary;
   auto refuse = [&](const std::string& host, uint64_t count = 1) {
-    summary.add({.action = "deny", .kind = "connect", .host = host, .code = "not_allowed", .count = count}, clients);
+    summary.add({.action = wire::DecisionAction::deny,
+                 .kind = wire::DecisionKind::connect,
+                 .host = host,
+                 .code = "not_allowed",
+                 .count = count},
+                clients);
   };
   auto count_of = [&](const std::string& host) -> uint64_t {
     for (const auto& each : summary.denied())
@@ -68,7 +73,10 @@ TEST(EgressSummary, ReportsInstructionsInAnswers) {
   UniqueFd launcher(ends[1]);
   Clients clients{UniqueFd(ends[0])};
   EgressSummary summary;
-  wire::Decision decision{.action = "allow", .kind = "http", .host = "site.test", .code = "injection"};
+  wire::Decision decision{.action = wire::DecisionAction::allow,
+                          .kind = wire::DecisionKind::http,
+                          .host = "site.test",
+                          .code = "injection"};
   decision.reason = "the answer gives the agent a new role";
   for (int i = 0; i < 200; ++i) summary.add(decision, clients);
   clients.drain(std::chrono::milliseconds(0));

@@ -6,7 +6,9 @@
 namespace bottle::session {
 namespace {
 
-wire::Decision decision(const std::string& path) { return {.action = "deny", .host = "a.test", .path = path}; }
+wire::Decision decision(const std::string& path) {
+  return {.action = wire::DecisionAction::deny, .host = "a.test", .path = path};
+}
 
 TEST(LatestDecisions, EachIsReturnedOnce) {
   LatestDecisions latest;

@@ -24,6 +24,7 @@ namespace bottle::session {
 namespace {
 
 using wire::SshKey;
+using Action = wire::DecisionAction;
 using Clock = std::chrono::steady_clock;
 
 // Each one may hold a thread and a connection to every ssh-agent. ssh uses one connection per login.
@@ -100,13 +101,13 @@ SshAgentLink::~SshAgentLink() {
   leaving_.clear();  // waits for their threads, which end now, because their connections were shut down
 }
 
-void SshAgentLink::note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
+void SshAgentLink::note(Action action, const sshagent::Filter::Verdict& verdict, const std::string& reason) {
   audit_({.time = timestamp(),
           .action = action,
-          .kind = "ssh-agent",
+          .kind = wire::DecisionKind::ssh_agent,
           .host = verdict.host.empty() ? "ssh-agent" : verdict.host,
           .method = std::string(verdict.what),
-          .code = std::string(action) == "allow" ? "allowed" : "ssh_agent",
+          .code = action == Action::allow ? "allowed" : "ssh_agent",
           .reason = reason});
 }
 
@@ -147,13 +148,13 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   std::string request = *message.request;                             // the filter refuses an empty one
   if (!within_rate()) {
     // Writes one line to the audit for a flood, so that refused requests cannot fill the operator's disk.
-    if (!std::exchange(flooded_, true)) note("deny", {.what = "other"}, "too many requests to the ssh-agent");
+    if (!std::exchange(flooded_, true)) note(Action::deny, {.what = "other"}, "too many requests to the ssh-agent");
     return reply(sshagent::failure());
   }
   flooded_ = false;
   auto verdict = conversation.filter.request(request);
   if (!verdict.pass) {
-    note("deny", verdict, verdict.reason);
+    note(Action::deny, verdict, verdict.reason);
     return reply(verdict.answer);
   }
   std::vector<std::string> sockets;
@@ -163,7 +164,7 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
     if (!conversation.bound.contains(sockets[0])) {
       // The filter expects an answer to each request that it let pass.
       std::string reason, answer = conversation.filter.answer(sshagent::failure(), reason);
-      note("deny", verdict, "the ssh-agent that holds the key did not confirm the host");
+      note(Action::deny, verdict, "the ssh-agent that holds the key did not confirm the host");
       return reply(answer);
     }
   } else {
@@ -202,8 +203,8 @@ void SshAgentLink::take_answers(const Send& send) {
     if (!conversation->asked.valid() || !conversation->ready) continue;
     std::string reason, answer = conversation->filter.answer(conversation->asked.get(), reason);
     const auto& verdict = conversation->verdict;
-    if (!reason.empty()) note("deny", verdict, reason);
-    else if (verdict.what == "sign") note("allow", verdict, verdict.reason);
+    if (!reason.empty()) note(Action::deny, verdict, reason);
+    else if (verdict.what == "sign") note(Action::allow, verdict, verdict.reason);
     send({id, answer});
   }
   // Their answers are dropped, because the bottle closed the connection. A thread that is ready has only to return.

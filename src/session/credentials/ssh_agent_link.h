@@ -44,9 +44,8 @@ class SshAgentLink {
  private:
   // Represents one connection of the bottle, with its filter and its connections to the ssh-agents.
   struct Conversation;
-  // note() adds a line to the audit; `action` is "allow" or "deny". within_rate() counts a request and returns whether
-  // it may pass.
-  void note(const char* action, const sshagent::Filter::Verdict& verdict, const std::string& reason);
+  // note() adds a line to the audit. within_rate() counts a request and returns whether it may pass.
+  void note(wire::DecisionAction action, const sshagent::Filter::Verdict& verdict, const std::string& reason);
   bool within_rate();
   // Starts the exchange of a request that has passed the filter. Returns false if no thread can be started.
   bool ask(Conversation& conversation, std::vector<std::string> sockets, std::string request);

@@ -15,7 +15,9 @@ TEST(GuardLink, KeepsTheDecisionsThatArriveTogetherWithReady) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   UniqueFd guard(ends[0]);
   GuardLink link{docker::Attached(UniqueFd(ends[1]), "")};
-  auto decision = [](const char* host) { return wire::Decision{.action = "allow", .kind = "connect", .host = host}; };
+  auto decision = [](const char* host) {
+    return wire::Decision{.action = wire::DecisionAction::allow, .kind = wire::DecisionKind::connect, .host = host};
+  };
   ASSERT_TRUE(write_all(guard.get(), framed(decision("before.test")) + framed(wire::Ready{"10.0.0.2:3128", "csr"}) +
                                          framed(decision("after.test")) + framed(wire::GuardComplaint{"later"})));
   auto ready = link.await_ready(5000);
@@ -48,7 +50,7 @@ TEST(GuardLink, EndsTheGuardIfAMessageCannotBeSentWhole) {
   ssize_t n;
   while ((n = ::recv(guard.get(), part.data(), part.size(), MSG_DONTWAIT)) > 0) continue;
   EXPECT_EQ(n, 0) << "its stdin ends";
-  std::string line = framed(wire::Decision{.action = "allow", .host = "last.test"});
+  std::string line = framed(wire::Decision{.action = wire::DecisionAction::allow, .host = "last.test"});
   ASSERT_TRUE(write_all(guard.get(), line));
   EXPECT_TRUE(link.read()) << "what it still says is read";
 }
