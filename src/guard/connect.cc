@@ -354,7 +354,7 @@ Task<void> serve_connect(Connection& c, std::string target, bool named_alike) {
     co_return co_await refusal({403, "secret", std::string(kNamesSecret)});
   switch (judged.way) {
     case ConnectJudgement::Way::refused:
-      co_return co_await refusal({403, judged.decision.code, std::move(judged.decision.reason)});
+      co_return co_await refusal({403, judged.decision.code, std::move(judged.decision.reason), judged.decision.lacks});
     case ConnectJudgement::Way::ssh:
       co_return co_await ssh(c, *c.config->ssh_host(c.host, c.port));
     case ConnectJudgement::Way::inspected:

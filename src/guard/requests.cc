@@ -176,7 +176,7 @@ Task<bool> make_request(Connection& c, Request& request, std::string_view head) 
       c.client.beside = head.size();  // with HTTP/2, few bytes from a client can become large heads
       c.client.rest();
       if (auto error = co_await reach_upstream(c, request.method)) {
-        c.audit(request.line(error->action(), error->code, error->reason));
+        c.audit(request.line(*error));
         c.answer(error->status, error->code, After::close);
         co_await finish_request(c, request.body);
         co_return false;

@@ -17,8 +17,6 @@ bool overrides_request(std::string_view header);
 // URL.
 bool names_other_path(std::string_view header);
 
-// The beginning of the reason for refusing a request because of the methods in its query.
-inline constexpr std::string_view kQueryRefused = "the query asks for ";
 // The most methods that a query may ask for. A client needs one.
 inline constexpr size_t kMostQueryMethods = 8;
 

@@ -166,6 +166,26 @@ TEST(Rules, the_most_specific_pattern_decides) {
   EXPECT_FALSE(rules->connect(*normalise_host("other.example.org"), 443).inspect);
 }
 
+TEST(Rules, ARefusalSaysWhatItLacks) {
+  auto rules = *Rules::compile({{.host = "a.test", .methods = {"GET"}, .paths = {"/in/**"}},
+                                {.host = "b.test", .deny = true},
+                                {.host = "c.test", .ports = {8443}}});
+  auto lacks = [&](const char* host, uint16_t port, const char* method, const char* target) {
+    auto decision = rules.request(*normalise_host(host), port, method, target);
+    EXPECT_NE(decision.allowed, decision.lacks.has_value()) << host << target;
+    return decision.lacks;
+  };
+  EXPECT_EQ(lacks("d.test", 443, "GET", "/"), Lacks::host);
+  EXPECT_EQ(lacks("b.test", 443, "GET", "/"), Lacks::nothing) << "no other rule could allow it";
+  EXPECT_EQ(lacks("c.test", 443, "GET", "/"), Lacks::port);
+  EXPECT_EQ(lacks("c.test", 8443, "GET", "/"), std::nullopt);
+  EXPECT_EQ(lacks("a.test", 443, "PUT", "/in/x"), Lacks::method);
+  EXPECT_EQ(lacks("a.test", 443, "GET", "/x"), Lacks::path);
+  EXPECT_EQ(lacks("a.test", 443, "GET", "/in/%zz"), Lacks::nothing) << "no rule for such a path could be judged";
+  EXPECT_EQ(lacks("a.test", 443, "GET", "/in/x?_method=PUT"), Lacks::query);
+  EXPECT_EQ(lacks("a.test", 443, "GET", "/in/x?_method=GET"), std::nullopt);
+}
+
 TEST(Rules, ADenialOverridesRulesOfTheSameRank) {
   auto rules = *Rules::compile({{.host = "*"},
                                 {.host = "a.example.org"},

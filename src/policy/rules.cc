@@ -6,6 +6,7 @@
 #include "policy/rules.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <ranges>
 
@@ -13,6 +14,21 @@
 
 namespace bottle::policy {
 namespace {
+
+constexpr std::string_view kQueryRefused = "the query asks for ";
+
+// Returns the reason for a refusal that a further rule could prevent.
+constexpr const char* reason_for(Lacks what) {
+  constexpr std::array kReasons = {"no rule names this host", "no rule allows this port", "no rule allows this method",
+                                   "no rule allows this path"};
+  return kReasons[static_cast<size_t>(what)];
+}
+
+// Makes the decision such a refusal.
+void refuse(Decision& decision, Lacks what) {
+  decision.lacks = what;
+  decision.reason = reason_for(what);
+}
 
 bool port_matches(const RuleSpec& rule, uint16_t port) {
   if (rule.ports.empty()) return port == 443 || port == 80;
@@ -23,8 +39,9 @@ bool method_matches(const RuleSpec& rule, std::string_view method) {
   return rule.methods.empty() || std::ranges::find(rule.methods, method) != rule.methods.end();
 }
 
-// Says whether a rule's paths allow a request. The reason is empty if they do; `target` is then as in Decision.
+// Says whether a rule's paths allow a request. If they do, `lacks` is empty, and `target` is as in Decision.
 struct PathVerdict {
+  std::optional<Lacks> lacks;
   std::string reason, target;
 };
 
@@ -37,10 +54,10 @@ class SharedPath {
     // A rule for all paths must also allow paths that cannot be judged, which many services use.
     if (globs.empty() || std::ranges::any_of(globs, &PathGlob::any)) return {};
     if (!path_) path_ = judge_path(target_);
-    if (!*path_) return {path_->error().what, {}};
-    if (!all_allowed(globs, **path_)) return {std::string(kNoRuleForPath), {}};
+    if (!*path_) return {Lacks::nothing, path_->error().what, {}};
+    if (!all_allowed(globs, **path_)) return {Lacks::path, reason_for(Lacks::path), {}};
     // The query is not judged, and stays as it is.
-    return {{}, (*path_)->canonical + std::string(target_.substr(std::min(target_.find('?'), target_.size())))};
+    return {{}, {}, (*path_)->canonical + std::string(target_.substr(std::min(target_.find('?'), target_.size())))};
   }
 
  private:
@@ -93,10 +110,12 @@ bool Rules::denied(const Host& host) const {
 }
 
 Decision Rules::connect(const Host& host, uint16_t port) const {
-  Decision decision{.reason = std::string(kNoRuleForHost)};
+  Decision decision;
+  refuse(decision, Lacks::host);
   // A denial comes before ports and everything else, so no other rule of the same rank can undo it.
   if (denied(host)) {
     decision.reason = "denied by the operator";
+    decision.lacks = Lacks::nothing;
     each(host, [&](const Rule& rule) {
       if (rule.spec.deny) decision.rule = &rule.spec;
     });
@@ -106,7 +125,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
     const RuleSpec& rule = each.spec;
     // This rule does not apply, but the refusal may name it as the closest one.
     if (!port_matches(rule, port)) {
-      if (!decision.allowed) decision.reason = kNoRuleForPort;
+      if (!decision.allowed) refuse(decision, Lacks::port);
       if (!decision.rule) decision.rule = &rule;
       return;
     }
@@ -114,6 +133,7 @@ Decision Rules::connect(const Host& host, uint16_t port) const {
     decision.allowed = true;
     decision.code = "allowed";
     decision.reason.clear();
+    decision.lacks.reset();
     // One rule with methods or paths is enough: each request is then judged against all rules of the host.
     decision.restricted |= !rule.methods.empty() || !rule.paths.empty();
     decision.inspect |= rule.inspect || decision.restricted;
@@ -127,10 +147,11 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
   // connect() has allowed the host, but each method also needs a rule that allows it.
   undecided.allowed = false;
   undecided.code = "not_allowed";
-  undecided.reason = kNoRuleForMethod;
+  refuse(undecided, Lacks::method);
   // If the rules have no methods and paths, they allow any method.
   auto asked = undecided.restricted ? methods_in_query(target) : std::vector<std::string>();
   if (asked.size() > kMostQueryMethods) {
+    undecided.lacks = Lacks::query;
     undecided.reason = std::string(kQueryRefused) + "more than " + std::to_string(kMostQueryMethods) + " methods";
     return undecided;
   }
@@ -145,8 +166,9 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
       if (decision.allowed || !method_matches(each.spec, name)) continue;
       if (!verdict) verdict = path.judge(each.paths);
       decision.rule = &each.spec;
-      decision.allowed = verdict->reason.empty();
+      decision.allowed = !verdict->lacks;
       if (decision.allowed) decision.code = "allowed";
+      decision.lacks = verdict->lacks;
       decision.reason = verdict->reason;
       decision.target = verdict->target;
     }
@@ -156,6 +178,7 @@ Decision Rules::request(const Host& host, uint16_t port, std::string_view method
     if (!decision.allowed) break;
     if (other.allowed && !other.target.empty()) decision.target = other.target;
     if (other.allowed) continue;
+    other.lacks = Lacks::query;
     // The agent chose the method, so it is cut before it goes into the audit.
     other.reason =
         std::string(kQueryRefused) + "the method " + std::string(name.substr(0, 40)) + ", and " + other.reason;

@@ -1,7 +1,9 @@
 // Compiles egress rules and applies them. They decide on names, before anything is resolved. Pure.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +24,24 @@ struct RuleSpec {
   bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
 
-// These are the reasons for refusals that a further rule could prevent.
-inline constexpr std::string_view kNoRuleForHost = "no rule names this host";
-inline constexpr std::string_view kNoRuleForPort = "no rule allows this port";
-inline constexpr std::string_view kNoRuleForMethod = "no rule allows this method";
-inline constexpr std::string_view kNoRuleForPath = "no rule allows this path";
+// Says what would have had to be allowed as well. A further rule can supply the first four.
+enum class Lacks : uint8_t {
+  host,
+  port,
+  method,
+  path,
+  query,    // a method that the request's query asks for
+  header,   // the path in a header
+  nothing,  // a rule forbids the request, or its path cannot be judged
+};
+
+// These are their words, in the order of the enumerators.
+inline constexpr std::array kLacks = {"host", "port", "method", "path", "query", "header", "nothing"};
+
+constexpr const char* word(Lacks what) { return kLacks[static_cast<size_t>(what)]; }
+
+// Returns whether a further rule could supply it.
+constexpr bool is_for_a_rule(Lacks what) { return what <= Lacks::path; }
 
 // Holds the decision about a request. A refusal is not an Error. The agent sees `code`; only the operator sees
 // `reason`.
@@ -36,6 +51,7 @@ struct Decision {
   bool restricted = false;  // the rules for the host name methods or paths
   std::string_view code = "not_allowed";
   std::string reason;
+  std::optional<Lacks> lacks = {};  // for a refusal by the rules
   std::string target;  // the target to send upstream; empty if the request is refused or its path was not judged
   const RuleSpec* rule = nullptr;  // the rule that allows the request, or that comes closest; owned by the Rules
 };

@@ -325,6 +325,7 @@ Decision decision() {
           "/a",
           "not_allowed",
           "no rule",
+          policy::Lacks::path,
           "github",
           "github-token",
           "3543c50b0cb9",

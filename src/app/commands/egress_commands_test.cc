@@ -30,7 +30,8 @@ wire::Decision http(Action action, const char* method, const char* path, const c
           .method = method,
           .path = path,
           .code = code,
-          .reason = "x"};
+          .reason = "x",
+          .lacks = code == std::string("not_allowed") ? std::optional(policy::Lacks::path) : std::nullopt};
 }
 
 // Writes the record and the result of a session that has ended.
@@ -204,10 +205,12 @@ TEST_F(Commands, egress_replay_counts_what_it_cannot_judge) {
   EXPECT_EQ(replay("").status, 125);
   EXPECT_EQ(unjudged("not a line of a record\n{\"no\":\"end"), 2);
   wire::Decision query = http(Action::deny, "GET", "/v1/a", "not_allowed");
-  query.reason = "the query asks for the method DELETE, and no rule allows this method";
+  query.lacks = policy::Lacks::query;
   EXPECT_EQ(unjudged(line(query)), 1);
-  query.reason = "the header Destination: no rule allows this path";
+  query.lacks = policy::Lacks::header;
   EXPECT_EQ(unjudged(line(query)), 1);
+  query.lacks.reset();
+  EXPECT_EQ(unjudged(line(query)), 1) << "an earlier version did not record what was missing";
   EXPECT_EQ(unjudged(line({.action = Action::dropped, .reason = "the refusals have reached their limit"})), 1);
   wire::Decision tunnel = http(Action::allow, "", "", "allowed");
   tunnel.kind = wire::DecisionKind::connect;

@@ -14,7 +14,6 @@
 #include "base/files/file.h"
 #include "manifest/edit.h"
 #include "plan/plan.h"
-#include "policy/overrides.h"
 #include "session/guard_link/guard_link.h"
 
 namespace bottle::app {
@@ -41,9 +40,12 @@ bool is_of(const manifest::AllowRule& rule, const policy::RuleSpec& spec) {
   return rule.host == spec.host && rule.ports == spec.ports && rule.methods == spec.methods && rule.paths == spec.paths;
 }
 
-// Returns whether a request was refused because of its query or a header, which the record does not contain.
-bool follows_from_unrecorded(std::string_view reason) {
-  return reason.starts_with(policy::kQueryRefused) || reason.starts_with(guard::kHeaderRefused);
+// Returns whether a request may have been refused because of its query or a header, which the record does not contain.
+// Records of earlier versions do not say what a refused request lacked.
+bool may_follow_from_unrecorded(const wire::Decision& decision) {
+  if (decision.code != "not_allowed" || decision.kind != wire::DecisionKind::http) return false;
+  using policy::Lacks;
+  return !decision.lacks || decision.lacks == Lacks::query || decision.lacks == Lacks::header;
 }
 
 // Holds the parts of a URL. The target is in origin form.
@@ -185,8 +187,8 @@ CandidatePolicy::Replayed CandidatePolicy::replay(const wire::Decision& decision
   // Addresses are also refused with TLS, where the guard judges them when the client connects.
   Verdict now = connect ? judge_connect(*host, decision.port)
                         : judge_request(*host, decision.port, false, decision.method, decision.path);
-  // The record contains neither the query nor the header, so it could look as if the rules allowed the request.
-  bool lacks_cause = !was_allowed && now.allowed && follows_from_unrecorded(decision.reason);
+  // It could look as if the rules allowed the request.
+  bool lacks_cause = !was_allowed && now.allowed && may_follow_from_unrecorded(decision);
   // The record does not contain the requests in a tunnel that was not inspected.
   bool lacks_requests = was_allowed && connect && decision.code == "allowed" && now.judges_requests;
   if (lacks_cause || lacks_requests) return {Change::unjudged, {}};

@@ -84,6 +84,7 @@ void Audit::append(const AuditLine& line) {
   text("path", line.path, Limits::kPath);
   text("code", line.code, Limits::kCode);
   text("reason", line.reason, Limits::kReason);
+  if (line.lacks) out.append(R"(,"lacks":")").append(policy::word(*line.lacks)).append("\"");
   text("secret", line.secret, Limits::kSecret);
   text("rule", line.rule, Limits::kRule);
   text("fingerprint", line.fingerprint, Limits::kFingerprint);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
+#include "policy/rules.h"
 #include "wire/guard/decision.h"
 
 namespace bottle::guard {
@@ -20,6 +22,7 @@ struct AuditLine {
   std::string_view host;
   uint16_t port = 0;
   std::string_view method, path, code, reason;
+  std::optional<policy::Lacks> lacks = {};       // for a refusal by the rules
   std::string_view secret = {};                  // the name of a known secret that was found
   std::string_view rule = {}, fingerprint = {};  // of a credential that was found
   bool totals = false;                           // whether the byte counts are meaningful

@@ -55,6 +55,7 @@ void check(const AuditLine& line) {
   EXPECT_EQ(read.path, as_read(line.path, Limits::kPath));
   EXPECT_EQ(read.code, as_read(line.code, Limits::kCode));
   EXPECT_EQ(read.reason, as_read(line.reason, Limits::kReason));
+  EXPECT_EQ(read.lacks, line.lacks);
   EXPECT_EQ(read.secret, as_read(line.secret, Limits::kSecret));
   EXPECT_EQ(read.rule, as_read(line.rule, Limits::kRule));
   EXPECT_EQ(read.fingerprint, as_read(line.fingerprint, Limits::kFingerprint));
@@ -96,6 +97,14 @@ TEST(Audit, EachWordIsRead) {
           line.count = count;
           check(line);
         }
+}
+
+TEST(Audit, WhatARefusalLacksIsRead) {
+  for (size_t each = 0; each < policy::kLacks.size(); ++each) {
+    AuditLine line = with_text("a");
+    line.lacks = static_cast<policy::Lacks>(each);
+    check(line);
+  }
 }
 
 TEST(Audit, EachByteIsReadInEachText) {

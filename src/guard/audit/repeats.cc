@@ -44,6 +44,7 @@ Repeats::Flood& Repeats::flood_of(const AuditLine& line, int64_t now, bool& fres
               .host = std::string(others ? kOthers : line.host),
               .code = std::string(line.code),
               .reason = others ? "more hosts than can be recorded one by one" : std::string(line.reason),
+              .lacks = others ? std::nullopt : line.lacks,
               .port = others ? uint16_t{0} : line.port,
               .pause = kFirstPause,
               .next = now + kFirstPause};
@@ -94,6 +95,7 @@ int Repeats::due(int64_t now, const Write& write, bool all) {
                .port = flood.port,
                .code = flood.code,
                .reason = flood.reason,
+               .lacks = flood.lacks,
                .count = flood.count,
                .first = flood.first,
                .time = flood.last});

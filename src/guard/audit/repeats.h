@@ -36,6 +36,7 @@ class Repeats {
     Action action;
     Kind kind;
     std::string host, code, reason;
+    std::optional<policy::Lacks> lacks;
     uint16_t port = 0;
     bool counting = false;  // until a pause passes without such a line
     uint64_t count = 0;

@@ -86,6 +86,18 @@ TEST(Repeats, another_kind_is_written_during_a_flood) {
   EXPECT_EQ(record.written, before + 1) << "the first of a kind is written at once";
 }
 
+TEST(Repeats, ACountSaysWhatTheFirstRefusalLacked) {
+  Repeats repeats;
+  AuditLine line{
+      .action = Action::deny, .kind = Kind::http, .host = "a", .code = "not_allowed", .lacks = policy::Lacks::path};
+  EXPECT_FALSE(repeats.admit(line, "t", 1000, false));
+  line.lacks = policy::Lacks::query;
+  EXPECT_FALSE(repeats.admit(line, "t", 1000, false));
+  std::optional<policy::Lacks> lacks;
+  repeats.due(2000, [&](const AuditLine& each) { lacks = each.lacks; });
+  EXPECT_EQ(lacks, policy::Lacks::path);
+}
+
 TEST(Repeats, without_room_everything_is_counted) {
   Repeats repeats;
   AuditLine line{.action = Action::deny, .kind = Kind::http, .host = "a", .code = "not_allowed"};

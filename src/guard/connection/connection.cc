@@ -77,7 +77,7 @@ void Connection::audit(AuditLine line) {
 }
 
 void Connection::audit(Kind kind, const ClientError& error) {
-  audit({.action = error.action(), .kind = kind, .code = error.code, .reason = error.reason});
+  audit({.action = error.action(), .kind = kind, .code = error.code, .reason = error.reason, .lacks = error.lacks});
 }
 
 void Connection::answer(int status, std::string_view code, After after) {

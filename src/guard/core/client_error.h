@@ -1,10 +1,12 @@
 // Defines why a client gets an answer from the guard itself instead of one from a server.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "guard/audit/audit_line.h"
+#include "policy/rules.h"
 
 namespace bottle::guard {
 
@@ -17,6 +19,7 @@ struct ClientError {
   int status;
   std::string_view code;
   std::string reason;
+  std::optional<policy::Lacks> lacks = {};  // for a refusal by the rules
 
   // Returns what the record calls it.
   Action action() const { return is_refusal(status) ? Action::deny : Action::close; }
@@ -34,6 +37,7 @@ struct Refused {
   std::string_view code;
   std::string reason;
   Found found = {};
+  std::optional<policy::Lacks> lacks = {};  // for a refusal by the rules
 };
 
 }  // namespace bottle::guard

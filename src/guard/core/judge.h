@@ -20,9 +20,6 @@ struct ConnectJudgement {
 // judged again if the guard can read it.
 ConnectJudgement judge_connect(const Config& config, const policy::Host& host, uint16_t port);
 
-// The beginning of the reason for refusing a request because of a header that names another path.
-inline constexpr std::string_view kHeaderRefused = "the header ";
-
 // Judges a request that the guard can read. `target` is in origin form. `tls` is whether it comes in TLS that the guard
 // terminates.
 policy::Decision judge_request(const Config& config, const policy::Host& host, uint16_t port, bool tls,

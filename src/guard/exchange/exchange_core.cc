@@ -4,7 +4,7 @@
 namespace bottle::guard {
 
 Step ExchangeCore::fail_with(const ClientError& error) {
-  c.audit(request.line(error.action(), error.code, error.reason));
+  c.audit(request.line(error));
   return break_off(error.status, error.code);
 }
 
@@ -41,7 +41,7 @@ Step ExchangeCore::check_current_rules() {
   // choose_protocol()).
   bool opaque = !request.upgrade.protocol.empty() && !request.upgrade.framed;
   if (decision.allowed && !(opaque && (decision.restricted || !bound.all->empty()))) return Step::idle;
-  return fail_with({403, "not_allowed", "the rules have changed"});
+  return fail_with({403, "not_allowed", "the rules have changed", policy::Lacks::nothing});
 }
 
 }  // namespace bottle::guard

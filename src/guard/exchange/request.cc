@@ -132,9 +132,9 @@ std::optional<Refused> judge_other_paths(const Connection& c, const http::Head& 
   for (const auto& each : head.headers) {
     if (!policy::names_other_path(each.name)) continue;
     auto refuse = [&](const std::string& why) {
-      return Refused{
-          .code = "not_allowed",
-          .reason = std::string(kHeaderRefused) + c.config->recordable(each.name).substr(0, 40) + ": " + why};
+      return Refused{.code = "not_allowed",
+                     .reason = "the header " + c.config->recordable(each.name).substr(0, 40) + ": " + why,
+                     .lacks = policy::Lacks::header};
     };
     std::string_view path = each.value;
     if (size_t scheme = path.find("://"); scheme != path.npos && scheme < path.find('/')) {
@@ -174,7 +174,8 @@ std::optional<Refused> find_destination(Connection& c, const http::Head& head, R
   if (!names_destination(c, head))
     return Refused{.code = "host_mismatch", .reason = "the Host header is not the host of the connection"};
   auto decision = judge_request(*c.config, c.host, c.port, c.tls, request.method, request.target);
-  if (!decision.allowed) return Refused{.code = decision.code, .reason = std::move(decision.reason)};
+  if (!decision.allowed)
+    return Refused{.code = decision.code, .reason = std::move(decision.reason), .lacks = decision.lacks};
   // Sends the path in the form that was judged, not in the client's.
   if (!decision.target.empty()) request.target = std::move(decision.target);
   request.restricted = decision.restricted;

@@ -60,9 +60,16 @@ struct Request {
   AuditLine line(Action action, std::string_view code, std::string_view reason) const {
     return {.action = action, .kind = Kind::http, .method = method, .path = target, .code = code, .reason = reason};
   }
+  // Returns the line about an answer of the guard itself, which borrows from `error`, too.
+  AuditLine line(const ClientError& error) const {
+    AuditLine failure = line(error.action(), error.code, error.reason);
+    failure.lacks = error.lacks;
+    return failure;
+  }
   // Returns the line about its refusal, which borrows from `refused`, too.
   AuditLine line(const Refused& refused) const {
     AuditLine denial = line(Action::deny, refused.code, refused.reason);
+    denial.lacks = refused.lacks;
     denial.secret = refused.found.secret;
     denial.rule = refused.found.rule;
     denial.fingerprint = refused.found.fingerprint;

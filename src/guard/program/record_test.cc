@@ -173,6 +173,19 @@ TEST_F(RecordTest, AFewRefusalsAreWrittenIndividually) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(audited("not_allowed")["path"], "/" + std::to_string(i));
 }
 
+// Words of a reason may be part of a secret. What is missing decides which rule the operator is offered.
+TEST_F(RecordTest, WhatARefusalLacksDoesNotDependOnTheWordsOfItsReason) {
+  config_["known"] = json::array({{{"name", "words"}, {"value", "names this host"}}});
+  start();
+  for (const std::string& head :
+       {denied("no.test"), std::string("CONNECT no.test:443 HTTP/1.1\r\nHost: no.test:443\r\n\r\n")}) {
+    raw(head);
+    json line = audited("not_allowed");
+    EXPECT_EQ(line["lacks"], "host") << line;
+    EXPECT_EQ(line["reason"].get<std::string>().find("names this host"), std::string::npos) << line;
+  }
+}
+
 TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesLittleMemory) {
   start_with_site();
   std::vector<UniqueFd> held;

@@ -1,7 +1,7 @@
 // Operators who do not read the audit see only this: one notice for each new refusal while the session runs, and
 // lists at its end. The agent chooses the hosts, paths and methods, and can cause any number of refusals. Therefore
 // every list has a limit, notices cease after the first fifty, and a rule is suggested only for a plain host and
-// method, and only if the guard's reason says that exactly such a rule is missing.
+// method, and only if the guard says that exactly such a rule is missing.
 #include "session/audit/egress_summary.h"
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 
 #include "manifest/edit.h"
 #include "policy/host.h"
-#include "policy/rules.h"
 
 namespace bottle::session {
 namespace {
@@ -20,16 +19,15 @@ constexpr size_t kMostDenied = 300, kMostReached = 1000, kMostTold = 50;
 // Returns the rule that would have allowed this, or an empty string if no rule was missing. The agent chose every
 // word of the decision, and a person may copy the suggestion, so it contains only a plain host name and method.
 std::string missing_rule(const wire::Decision& decision) {
-  if (decision.code != "not_allowed") return "";
+  // A rule would not fix anything else, and the reason may even be a warning against such a rule.
+  if (!decision.lacks || !policy::is_for_a_rule(*decision.lacks)) return "";
   auto host = policy::normalise_host(decision.host);
   if (!host || host->literal) return "";
   manifest::AllowRule rule{.host = host->name};
   // A rule without ports allows 80 and 443.
   if (decision.port != 0 && decision.port != 443 && decision.port != 80) rule.ports = {decision.port};
-  const std::string &method = decision.method, &reason = decision.reason, &path = decision.path;
-  bool of_request = reason == policy::kNoRuleForMethod || reason == policy::kNoRuleForPath;
-  // A rule for the host would not fix any other reason, and the reason may even be a warning against such a rule.
-  if (!of_request && reason != policy::kNoRuleForHost && reason != policy::kNoRuleForPort) return "";
+  const std::string &method = decision.method, &path = decision.path;
+  bool of_request = decision.lacks == policy::Lacks::method || decision.lacks == policy::Lacks::path;
   bool plain = !method.empty() && method.size() <= 20 &&
                std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
   // A rule without the method would allow more than what was refused.

@@ -22,7 +22,7 @@ TEST(EgressSummary, FitsIntoAFrame) {
                  .method = "GET",
                  .path = "/" + std::string(199, 'p'),
                  .code = "not_allowed",
-                 .reason = "no rule allows this path"},
+                 .lacks = policy::Lacks::path},
                 clients);
     summary.add({.action = wire::DecisionAction::allow, .kind = wire::DecisionKind::connect, .host = host}, clients);
   }
@@ -65,6 +65,31 @@ TEST(EgressSummary, KeepsTheHostsThatWereRefusedMostOften) {
   EXPECT_EQ(count_of("a.example"), 1000u);
   EXPECT_EQ(count_of("c.example"), 300u);
   EXPECT_EQ(count_of("d299.example"), 1u) << "no number is too high";
+}
+
+TEST(EgressSummary, SuggestsTheRuleThatIsMissing) {
+  Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
+  auto suggested = [&](std::optional<policy::Lacks> lacks, const std::string& reason) {
+    EgressSummary summary;
+    summary.add({.action = wire::DecisionAction::deny,
+                 .kind = wire::DecisionKind::http,
+                 .host = "a.example.org",
+                 .port = 443,
+                 .method = "GET",
+                 .path = "/a",
+                 .code = "not_allowed",
+                 .reason = reason,
+                 .lacks = lacks},
+                clients);
+    return summary.denied().at(0).allow;
+  };
+  using policy::Lacks;
+  EXPECT_EQ(suggested(Lacks::host, "any words"), "a.example.org");
+  EXPECT_EQ(suggested(Lacks::port, "any words"), "a.example.org");
+  EXPECT_EQ(suggested(Lacks::method, "any words"), "{host: a.example.org, methods: [GET], paths: [\"/a\"]}");
+  EXPECT_EQ(suggested(Lacks::path, "***"), "{host: a.example.org, methods: [GET], paths: [\"/a\"]}");
+  for (auto lacks : {std::optional(Lacks::query), std::optional(Lacks::header), std::optional(Lacks::nothing), {}})
+    EXPECT_EQ(suggested(lacks, "no rule names this host"), "") << "no rule would allow exactly this";
 }
 
 TEST(EgressSummary, ReportsInstructionsInAnswers) {

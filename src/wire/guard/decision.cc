@@ -30,6 +30,7 @@ void fields(Object& o, Decision& decision) {
   if_any("path", decision.path, at_most(Limits::kPath, 2000));
   if_any("code", decision.code, at_most(Limits::kCode, 200));
   if_any("reason", decision.reason, at_most(Limits::kReason, 2000));
+  o.choice("lacks", decision.lacks, policy::kLacks);
   if_any("secret", decision.secret, at_most(Limits::kSecret, 600));
   if_any("rule", decision.rule, at_most(Limits::kRule));
   if_any("fingerprint", decision.fingerprint, at_most(Limits::kFingerprint));

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/rules.h"
 #include "wire/codec/codec.h"
 
 namespace bottle::wire {
@@ -56,17 +57,18 @@ struct Decision {
   DecisionAction action = DecisionAction::deny;
   DecisionKind kind = DecisionKind::none;
   std::string host;
-  uint16_t port = 0;                 // 0 means none
-  std::string method, path;          // for a request
-  std::string code, reason;          // the reason is text for the operator
-  std::string secret;                // the name of the secret that the decision concerns
-  std::string rule = {};             // the rule that found a credential
-  std::string fingerprint = {};      // the credential's fingerprint, which does not reveal it
-  std::optional<Totals> bytes = {};  // for a connection that has ended
-  uint64_t count = 1;                // how many decisions of this kind the line represents
-  std::string first;                 // time of the first of them
-  bool near = false;                 // the decision was made on the operator's machine, for a remote session
-  std::string trail = {};            // its place in a record, if it is in one (session/audit/audit_chain.h)
+  uint16_t port = 0;                        // 0 means none
+  std::string method, path;                 // for a request
+  std::string code, reason;                 // the reason is text for the operator
+  std::optional<policy::Lacks> lacks = {};  // for a refusal by the rules; earlier versions did not write it
+  std::string secret;                       // the name of the secret that the decision concerns
+  std::string rule = {};                    // the rule that found a credential
+  std::string fingerprint = {};             // the credential's fingerprint, which does not reveal it
+  std::optional<Totals> bytes = {};         // for a connection that has ended
+  uint64_t count = 1;                       // how many decisions of this kind the line represents
+  std::string first;                        // time of the first of them
+  bool near = false;                        // the decision was made on the operator's machine, for a remote session
+  std::string trail = {};                   // its place in a record, if it is in one (session/audit/audit_chain.h)
 
   bool is_allow() const { return action == DecisionAction::allow; }
   bool is_deny() const { return action == DecisionAction::deny; }
