@@ -27,13 +27,13 @@ void fields(Object& o, Work& work) {
   o.text("base", work.base, kName);
   o.text("results", work.results, kPath);
   // Older records do not have this key.
-  if (o.optional("far", true)) o.flag("far", work.only_archive);
+  if (o.may_lack("far")) o.flag("far", work.only_archive);
 }
 
 void fields(Object& o, LedgerVm& vm) {
   o.text("name", vm.name, kName);
   o.text("provider", vm.provider, kName);
-  if (o.optional("wanted", true)) o.object("wanted", vm.wanted);
+  if (o.may_lack("wanted")) o.object("wanted", vm.wanted);
 }
 
 void fields(Object& o, LedgerRecord& record) {
@@ -69,12 +69,12 @@ void fields(Object& o, SessionInfo& info) {
   o.passes_over_unknown_keys();
   o.text("session", info.session, kName);
   o.choice("state", info.state, kStates);
-  if (o.optional("agent", !info.agent.empty())) o.text("agent", info.agent, kName);
-  if (o.optional("bottle", !info.bottle.empty())) o.text("bottle", info.bottle, kName);
-  if (o.optional("workspace", !info.workspace.empty())) o.text("workspace", info.workspace, kPath);
-  if (o.optional("machine", !info.machine.empty())) o.text("machine", info.machine, kName);
+  o.text_if_any("agent", info.agent, kName);
+  o.text_if_any("bottle", info.bottle, kName);
+  o.text_if_any("workspace", info.workspace, kPath);
+  o.text_if_any("machine", info.machine, kName);
   o.number("started", info.started);
-  if (o.optional("headless", info.headless)) o.flag("headless", info.headless);
+  o.flag_if_set("headless", info.headless);
 }
 
 }  // namespace bottle::wire

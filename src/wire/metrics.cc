@@ -26,7 +26,7 @@ void fields(Object& o, Metrics& metrics) {
   o.number("record_lines", metrics.record_lines);
   o.objects("decisions", metrics.decisions, kFew);
   o.objects("hosts", metrics.hosts, kFew);
-  if (o.optional("used", !metrics.used.empty())) o.objects("used", metrics.used, kFew);
+  o.objects_if_any("used", metrics.used, kFew);
 }
 
 }  // namespace bottle::wire

@@ -5,9 +5,9 @@
 namespace bottle::wire {
 
 void fields(Object& o, Attach& attach) {
-  if (o.optional("session", !attach.session.empty())) o.text("session", attach.session, kName);
+  o.text_if_any("session", attach.session, kName);
   o.number("from", attach.from);
-  if (o.optional("id", !attach.id.empty())) o.text("id", attach.id, kName);
+  o.text_if_any("id", attach.id, kName);
 }
 
 void fields(Object& o, Resize& resize) {
@@ -32,7 +32,7 @@ void fields(Object& o, Rule& rule) {
 }  // namespace
 
 void fields(Object& o, LimitChange& change) {
-  if (o.optional("host", !change.host.empty())) o.text("host", change.host, kName);
+  o.text_if_any("host", change.host, kName);
   for (size_t i = 0; i < kQuantities.size(); ++i) o.number(kQuantities[i], change.most[i]);
 }
 

@@ -33,9 +33,9 @@ void fields(Object& o, ShownUsage& use) {
 
 void fields(Object& o, EgressResult& egress) {
   o.objects("denied", egress.denied, kFew);
-  if (o.optional("secrets", true)) o.objects("secrets", egress.secrets, kFew);  // older results do not have it
+  if (o.may_lack("secrets")) o.objects("secrets", egress.secrets, kFew);  // older results do not have it
   o.number("allowed", egress.allowed);
-  if (o.optional("used", !egress.used.empty())) o.objects("used", egress.used, kFew);
+  o.objects_if_any("used", egress.used, kFew);
   o.texts("recorded", egress.recorded, kFew, kRule);
 }
 
@@ -48,10 +48,10 @@ void fields(Object& o, ReceivedBelow& below) {
 }
 
 void fields(Object& o, WorkResult& back) {
-  if (o.optional("text", !back.text.empty())) o.words("text", back.text, 256 << 10);
-  if (o.optional("error", !back.error.empty())) o.words("error", back.error, 64 << 10);
-  if (o.optional("archive", !back.archive.empty())) o.text("archive", back.archive, kPath);
-  if (o.optional("held", back.held)) o.flag("held", back.held);
+  o.words_if_any("text", back.text, 256 << 10);
+  o.words_if_any("error", back.error, 64 << 10);
+  o.text_if_any("archive", back.archive, kPath);
+  o.flag_if_set("held", back.held);
   // The keys of `ReceivedWork` are beside the others, as they were before `ReceivedWork` became a separate struct.
   // "refs" shows that they are present.
   if (!o.optional("refs", back.sorted.has_value())) return;
@@ -60,12 +60,12 @@ void fields(Object& o, WorkResult& back) {
   o.number_or_null("commits", sorted.commits);
   o.number("files", sorted.files);
   o.text("patch", sorted.patch, kPath);
-  if (o.optional("below", !sorted.below.empty())) o.objects("below", sorted.below, kFew);
-  if (o.optional("bundle", !sorted.bundle.empty())) o.text("bundle", sorted.bundle, kPath);
-  if (o.optional("ignored", !sorted.ignored.empty())) o.words("ignored", sorted.ignored, kFew);
-  if (o.optional("kept", !sorted.kept.empty())) o.text("kept", sorted.kept, kPath);
+  o.objects_if_any("below", sorted.below, kFew);
+  o.text_if_any("bundle", sorted.bundle, kPath);
+  o.words_if_any("ignored", sorted.ignored, kFew);
+  o.text_if_any("kept", sorted.kept, kPath);
   o.words("flagged", sorted.flagged, kFew);
-  if (o.optional("all_flagged", !sorted.all_flagged.empty())) o.text("all_flagged", sorted.all_flagged, kPath);
+  o.text_if_any("all_flagged", sorted.all_flagged, kPath);
   o.number("skipped", sorted.skipped);
 }
 
@@ -104,8 +104,8 @@ void fields(Object& o, VmReceipt& vm) {
   auto* uncertain = std::get_if<VmUncertain>(&vm.end);
   auto& error = uncertain ? uncertain->error : unused;
   auto& confirmed_by = gone ? gone->confirmed_by : unused;
-  if (o.optional("error", !error.empty())) o.words("error", error, 64 << 10);
-  if (o.optional("confirmed_by", !confirmed_by.empty())) o.words("confirmed_by", confirmed_by, kReason);
+  o.words_if_any("error", error, 64 << 10);
+  o.words_if_any("confirmed_by", confirmed_by, kReason);
   fields_of(o, gone ? gone->how : uncertain->how);
 }
 
@@ -114,7 +114,7 @@ void fields(Object& o, Receipt& receipt) {
   o.words("removed", receipt.removed, kFew);
   o.words("left", receipt.left, kFew);
   o.flag("confirmed", receipt.confirmed);
-  if (o.optional("machine", !receipt.machine.empty())) o.text("machine", receipt.machine, kName);
+  o.text_if_any("machine", receipt.machine, kName);
   o.flag("forgotten", receipt.forgotten);
   o.object("vm", receipt.vm);
 }
@@ -133,12 +133,12 @@ void fields(Object& o, AuditSeal& seal) {
 
 void fields(Object& o, SessionResult& result) {
   o.text("session", result.session, kName);
-  if (o.optional("bottle", !result.bottle.empty())) o.text("bottle", result.bottle, kName);
+  o.text_if_any("bottle", result.bottle, kName);
   o.number("exit", result.exit, 0, 255);
-  if (o.optional("what", !result.what.empty())) o.words("what", result.what);
-  if (o.optional("limit", !result.limit.empty())) o.text("limit", result.limit, kName);
+  o.words_if_any("what", result.what);
+  o.text_if_any("limit", result.limit, kName);
   o.object("egress", result.egress);
-  if (o.optional("audit", !result.audit.empty())) o.objects("audit", result.audit, kFew);
+  o.objects_if_any("audit", result.audit, kFew);
   o.object("back", result.back);
   o.object("receipt", result.receipt);
 }

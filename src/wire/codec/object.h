@@ -167,6 +167,47 @@ class Object {
     else value.reset();
   }
 
+  // These leave a field out if its value is empty, 0 or false. If the field is missing, reading leaves the value
+  // unchanged.
+  void text_if_any(const char* key, std::string& value, size_t most) {
+    if (optional(key, !value.empty())) text(key, value, most);
+  }
+  void words_if_any(const char* key, std::string& value, size_t most = kWords) {
+    if (optional(key, !value.empty())) words(key, value, most);
+  }
+  void flag_if_set(const char* key, bool& value) {
+    if (optional(key, value)) flag(key, value);
+  }
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  void number_if_set(const char* key, T& value) {
+    if (optional(key, value != T())) number(key, value);
+  }
+  void texts_if_any(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes) {
+    if (optional(key, !values.empty())) texts(key, values, most, most_bytes);
+  }
+  void words_if_any(const char* key, std::vector<std::string>& values, size_t most, size_t most_bytes = kWords) {
+    if (optional(key, !values.empty())) words(key, values, most, most_bytes);
+  }
+  void numbers_if_any(const char* key, std::vector<uint16_t>& values, size_t most) {
+    if (optional(key, !values.empty())) numbers(key, values, most);
+  }
+  void table_if_any(const char* key, std::map<std::string, std::string>& values, size_t most, size_t most_bytes) {
+    if (optional(key, !values.empty())) table(key, values, most, most_bytes);
+  }
+  template <class E>
+  void choices_if_any(const char* key, std::map<std::string, E>& values, size_t most,
+                      std::span<const char* const> names) {
+    if (optional(key, !values.empty())) choices(key, values, most, names);
+  }
+  template <class T>
+  void objects_if_any(const char* key, std::vector<T>& values, size_t most) {
+    if (optional(key, !values.empty())) objects(key, values, most);
+  }
+  // Returns whether a field is present that is always written, and that may be missing in what others or earlier
+  // versions have written.
+  bool may_lack(const char* key) { return optional(key, true); }
+
   // Reads or writes the version of the message. Refuses another version, with both numbers in the error, whatever else
   // is in the message.
   void version(const char* key, unsigned ours);

@@ -67,13 +67,13 @@ void fields(Object& o, GoFile& file) {
 
 void fields(Object& o, Go& go) {
   o.table("env", go.env, kMany, kValue);
-  if (o.optional("locale", !go.locale.empty())) o.table("locale", go.locale, kFew, kName);
+  o.table_if_any("locale", go.locale, kFew, kName);
   o.texts("argv", go.argv, kMany, kValue);
   o.text("cwd", go.cwd, kPath);
   o.text("ca", go.ca, kLongText);
   o.objects("files", go.files, kFew);
   o.text("stdin", go.stdin_text, kLongText);
-  if (o.optional("ssh_agent", go.ssh_agent)) o.flag("ssh_agent", go.ssh_agent);
+  o.flag_if_set("ssh_agent", go.ssh_agent);
   if (o.is_read()) check(o, go);
 }
 

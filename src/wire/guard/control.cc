@@ -51,7 +51,7 @@ static void fields(Object& o, AgentRequest& message) {
   o.number("connection", message.connection);
   o.bytes("request", message.request, kBytes);
   bool closed = !message.request;
-  if (o.optional("closed", closed)) o.flag("closed", closed);
+  o.flag_if_set("closed", closed);
 }
 
 static void fields(Object& o, GuardComplaint& message) { o.words("what", message.what, 64 << 10); }

@@ -14,43 +14,38 @@ constexpr size_t at_most(size_t guards, size_t others = 0) { return std::max(2 *
 }  // namespace
 
 void fields(Object& o, Decision& decision) {
-  // Empty fields are left out, because a record may have very many lines.
-  auto if_any = [&](const char* key, std::string& value, size_t most) {
-    if (o.optional(key, !value.empty())) o.words(key, value, most);
-  };
   using Limits = DecisionLimits;
   constexpr size_t kTime = 40;
+  // Empty fields are left out, because a record may have very many lines.
   o.words("time", decision.time, kTime);
-  if_any("id", decision.id, 64);
+  o.words_if_any("id", decision.id, 64);
   o.choice("action", decision.action, kDecisionActions);
   o.choice("kind", decision.kind, kDecisionKinds);
   o.words("host", decision.host, at_most(Limits::kHost, 600));
-  if (o.optional("port", decision.port != 0)) o.number("port", decision.port);
-  if_any("method", decision.method, at_most(Limits::kMethod, 600));
-  if_any("path", decision.path, at_most(Limits::kPath, 2000));
-  if_any("code", decision.code, at_most(Limits::kCode, 200));
-  if_any("reason", decision.reason, at_most(Limits::kReason, 2000));
+  o.number_if_set("port", decision.port);
+  o.words_if_any("method", decision.method, at_most(Limits::kMethod, 600));
+  o.words_if_any("path", decision.path, at_most(Limits::kPath, 2000));
+  o.words_if_any("code", decision.code, at_most(Limits::kCode, 200));
+  o.words_if_any("reason", decision.reason, at_most(Limits::kReason, 2000));
   o.choice("lacks", decision.lacks, policy::kLacks);
-  if_any("secret", decision.secret, at_most(Limits::kSecret, 600));
-  if_any("rule", decision.rule, at_most(Limits::kRule));
-  if_any("fingerprint", decision.fingerprint, at_most(Limits::kFingerprint));
+  o.words_if_any("secret", decision.secret, at_most(Limits::kSecret, 600));
+  o.words_if_any("rule", decision.rule, at_most(Limits::kRule));
+  o.words_if_any("fingerprint", decision.fingerprint, at_most(Limits::kFingerprint));
   if (o.optional("bytes_out", decision.bytes.has_value())) {
     auto& bytes = decision.bytes ? *decision.bytes : decision.bytes.emplace();
     o.number("bytes_out", bytes.out);
     o.number("bytes_in", bytes.in);
   }
   if (o.optional("count", decision.count > 1)) o.number("count", decision.count);
-  if_any("first", decision.first, kTime);
+  o.words_if_any("first", decision.first, kTime);
   if (o.optional("side", decision.near)) {
     o.constant("side", "near");
     if (o.is_read()) decision.near = true;
   }
-  if (o.optional("trail", !decision.trail.empty())) o.text("trail", decision.trail, 100);
+  o.text_if_any("trail", decision.trail, 100);
 }
 
-void fields(Object& o, WantedDecisions& wanted) {
-  if (o.optional("from", wanted.from.has_value())) o.number("from", wanted.from ? *wanted.from : wanted.from.emplace());
-}
+void fields(Object& o, WantedDecisions& wanted) { o.number("from", wanted.from); }
 
 void fields(Object& o, LatestDecisions& latest) {
   o.number("from", latest.from);

@@ -6,7 +6,7 @@ namespace bottle::wire {
 void fields(Object& o, GuardLimit& limit) {
   for (size_t i = 0; i < kQuantities.size(); ++i)
     // 0 means no limit, so such a quantity is left out.
-    if (o.optional(kQuantities[i], limit.most[i] != 0)) o.number(kQuantities[i], limit.most[i]);
+    o.number_if_set(kQuantities[i], limit.most[i]);
 }
 
 void fields(Object& o, GuardPrice& price) {

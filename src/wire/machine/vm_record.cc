@@ -31,8 +31,8 @@ void fields(Object& o, VmRecord& vm) {
   o.object("owner_process", vm.owner_process);
   o.object("hook", vm.hook);
   o.flag("keep", vm.keep);
-  if (o.optional("held", true)) o.flag("held", vm.held);  // older records do not have this key
-  if (o.optional("second_owner", !vm.second_owner.empty())) o.text("second_owner", vm.second_owner, kName);
+  if (o.may_lack("held")) o.flag("held", vm.held);  // older records do not have this key
+  o.text_if_any("second_owner", vm.second_owner, kName);
   o.number("made", vm.made);
   o.number("until", vm.until);
   o.text("cost_per_hour", vm.cost_per_hour, kName);
@@ -41,10 +41,10 @@ void fields(Object& o, VmRecord& vm) {
 void fields(Object& o, BakedRecord& baked) {
   o.passes_over_unknown_keys();
   o.text("image", baked.image, kPath);
-  if (o.optional("program", true)) o.text("program", baked.program, kName);
-  if (o.optional("roots", true)) o.text("roots", baked.roots, kName);
-  if (o.optional("agents", true)) o.texts("agents", baked.agent_images, kFew, kName);
-  if (o.optional("made", true)) o.number("made", baked.made);
+  if (o.may_lack("program")) o.text("program", baked.program, kName);
+  if (o.may_lack("roots")) o.text("roots", baked.roots, kName);
+  if (o.may_lack("agents")) o.texts("agents", baked.agent_images, kFew, kName);
+  if (o.may_lack("made")) o.number("made", baked.made);
 }
 
 }  // namespace bottle::wire

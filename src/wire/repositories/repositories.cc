@@ -23,8 +23,8 @@ static void path(Object& o, const char* key, const char* exact_key, std::string&
 
 void fields(Object& o, ChangedRepository& repository) {
   path(o, "directory", "directory_hex", repository.directory);
-  if (o.optional("patch", true)) path(o, "patch", "patch_hex", repository.patch);
-  if (o.optional("filtered", true)) path(o, "filtered", "filtered_hex", repository.filtered);
+  if (o.may_lack("patch")) path(o, "patch", "patch_hex", repository.patch);
+  if (o.may_lack("filtered")) path(o, "filtered", "filtered_hex", repository.filtered);
 }
 
 // A workspace may hold many repositories, as a mirror of a package registry does.

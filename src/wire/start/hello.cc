@@ -70,8 +70,8 @@ void fields(Object& o, Hello& hello) {
   o.texts("images", hello.images, kMany, kIdentity);
   o.flag("mosh", hello.mosh);
   o.flag("token", hello.token);
-  if (o.optional("roots", !hello.roots.empty())) o.text("roots", hello.roots, kName);
-  if (o.optional("engine_at", hello.engine_at > 0)) o.number("engine_at", hello.engine_at);
+  o.text_if_any("roots", hello.roots, kName);
+  o.number_if_set("engine_at", hello.engine_at);
   o.object("engine", hello.engine);
 }
 

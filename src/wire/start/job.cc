@@ -13,7 +13,7 @@ namespace bottle::wire {
 void fields(Object& o, Values& values) {
   o.table("env", values.env, kFew, kValue);
   o.table("secrets", values.secrets, kFew, kValue);
-  if (o.optional("known", !values.known.empty())) o.table("known", values.known, kMany, kValue);
+  o.table_if_any("known", values.known, kMany, kValue);
 }
 
 static void fields(Object& o, Token& token) {
@@ -59,7 +59,7 @@ void fields(Object& o, VmJob& job) {
   o.number("idle", vm.idle);
   o.flag("keep", job.keep);
   o.flag("allow_vpn", vm.allow_vpn);
-  if (o.optional("environment", !job.environment.empty())) o.table("environment", job.environment, kMany, kValue);
+  o.table_if_any("environment", job.environment, kMany, kValue);
 }
 
 static void fields(Object& o, RemoteJob& remote) {

@@ -23,10 +23,10 @@ void fields(Object& o, Workspace& workspace) {
   o.text("path", workspace.plan.workspace, kPath);
   o.text("inside", workspace.plan.workdir, kPath);
   o.text("repository", workspace.plan.repository, kPath);
-  if (o.optional("start", !workspace.plan.start.empty())) o.text("start", workspace.plan.start, kPath);
-  if (o.optional("include", !workspace.plan.include.empty())) o.texts("include", workspace.plan.include, kFew, kPath);
-  if (o.optional("keep", !workspace.plan.keep.empty())) o.texts("keep", workspace.plan.keep, kFew, kPath);
-  if (o.optional("keep_ignored", workspace.plan.keep_ignored)) o.flag("keep_ignored", workspace.plan.keep_ignored);
+  o.text_if_any("start", workspace.plan.start, kPath);
+  o.texts_if_any("include", workspace.plan.include, kFew, kPath);
+  o.texts_if_any("keep", workspace.plan.keep, kFew, kPath);
+  o.flag_if_set("keep_ignored", workspace.plan.keep_ignored);
 }
 
 struct User {
@@ -47,7 +47,7 @@ static void fields(Object& o, plan::Source& source) {
 static void fields(Object& o, plan::EnvVar& variable) {
   o.text("name", variable.name, kName);
   o.object("source", variable.source);
-  if (o.optional("secret", variable.secret)) o.flag("secret", variable.secret);
+  o.flag_if_set("secret", variable.secret);
 }
 
 // A plan says only where the value comes from. It never contains the value.
@@ -61,8 +61,8 @@ static void fields(Object& o, plan::Secret& secret) {
   o.flag("optional", secret.optional);
   o.texts("in", secret.in, 3, kName);
   // The plan in an older ledger does not have this key.
-  if (o.optional("beside", true)) o.texts("beside", secret.beside, kFew, kName);
-  if (o.optional("exposed", secret.exposed)) o.flag("exposed", secret.exposed);
+  if (o.may_lack("beside")) o.texts("beside", secret.beside, kFew, kName);
+  o.flag_if_set("exposed", secret.exposed);
 }
 
 static void fields(Object& o, plan::Image& image) {
@@ -72,8 +72,8 @@ static void fields(Object& o, plan::Image& image) {
   o.text("dockerfile", image.dockerfile, kPath);
   o.text("provider", image.provider, kName);
   o.texts("packages", image.packages, kFew, kName);
-  if (o.optional("version", !image.pin.version.empty())) o.text("version", image.pin.version, kName);
-  if (o.optional("integrity", !image.pin.integrity.empty())) o.text("integrity", image.pin.integrity, kPath);
+  o.text_if_any("version", image.pin.version, kName);
+  o.text_if_any("integrity", image.pin.integrity, kPath);
 }
 
 static void fields(Object& o, manifest::Resources& resources) {
@@ -81,16 +81,16 @@ static void fields(Object& o, manifest::Resources& resources) {
   o.number("cpus", resources.cpus);
   o.number("pids", resources.pids);
   // The plan in an older ledger does not have these keys.
-  if (o.optional("disk", true)) o.number("disk", resources.disk);
-  if (o.optional("shm", true)) o.number("shm", resources.shm);
+  if (o.may_lack("disk")) o.number("disk", resources.disk);
+  if (o.may_lack("shm")) o.number("shm", resources.shm);
 }
 
 static void fields(Object& o, manifest::Limit& limit) {
-  if (o.optional("requests", limit.requests != 0)) o.number("requests", limit.requests);
-  if (o.optional("bytes_up", limit.bytes_up != 0)) o.number("bytes_up", limit.bytes_up);
-  if (o.optional("names", limit.names != 0)) o.number("names", limit.names);
-  if (o.optional("tokens", limit.tokens != 0)) o.number("tokens", limit.tokens);
-  if (o.optional("cost", limit.cost > 0)) o.number("cost", limit.cost);
+  o.number_if_set("requests", limit.requests);
+  o.number_if_set("bytes_up", limit.bytes_up);
+  o.number_if_set("names", limit.names);
+  o.number_if_set("tokens", limit.tokens);
+  o.number_if_set("cost", limit.cost);
 }
 
 namespace {
@@ -125,7 +125,7 @@ static void fields(Object& o, manifest::AllowRule& rule) {
   o.texts("paths", rule.paths, kFew, kPath);
   o.flag("inspect", rule.inspect);
   o.choice("on_secret", rule.on_secret, policy::kOnSecret);
-  if (o.optional("preset", !rule.preset.empty())) o.text("preset", rule.preset, kPath);
+  o.text_if_any("preset", rule.preset, kPath);
   o.choice("on_injection", rule.on_injection, policy::kOnInjection);
   if (o.optional("limit", rule.limit != manifest::Limit())) o.object("limit", rule.limit);
 }
@@ -143,10 +143,8 @@ static void fields(Object& o, manifest::Egress& egress) {
   o.objects("allow", egress.allow, kMany);
   o.objects("lan", egress.lan, kFew);
   o.choice("on_secret", egress.on_secret, policy::kOnSecret);
-  if (o.optional("on_secret_for", !egress.on_secret_for.empty()))
-    o.choices("on_secret_for", egress.on_secret_for, kFew, policy::kOnSecret);
-  if (o.optional("allowed_secrets", !egress.allowed_secrets.empty()))
-    o.texts("allowed_secrets", egress.allowed_secrets, kMany, kName);
+  o.choices_if_any("on_secret_for", egress.on_secret_for, kFew, policy::kOnSecret);
+  o.texts_if_any("allowed_secrets", egress.allowed_secrets, kMany, kName);
   if (o.optional("on_injection", egress.on_injection != policy::OnInjection::warn))
     o.choice("on_injection", egress.on_injection, policy::kOnInjection);
   if (o.optional("limit", egress.limit != manifest::Limit())) o.object("limit", egress.limit);
