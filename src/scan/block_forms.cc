@@ -126,11 +126,13 @@ void BlockScan::find_mnemonics(const View& view, const Spot& at) {
 
 void BlockScan::find_numbers(const View& view, const Spot& at) {
   if (view.joined) return;
-  for (const auto& [rules, find_end] : {std::pair(&catalog_.cards_, &card_at), std::pair(&catalog_.ibans_, &iban_at)})
-    if (size_t end = rules->empty() ? 0 : find_end(view.text, at.begin)) {
-      if (rules == &catalog_.cards_ && may_work(work::kIds) && is_among_ids(view.text, at.begin, end)) continue;
-      for (const Rule* rule : *rules) report(view, *rule, at.begin, end, true);
-    }
+  size_t card = catalog_.cards_.empty() ? 0 : card_at(view.text, at.begin), read = 0;
+  if (card && !(may_work(work::kIds) && is_among_ids(view.text, at.begin, card)))
+    for (const Rule* rule : catalog_.cards_) report(view, *rule, at.begin, card, true);
+  size_t iban = catalog_.ibans_.empty() ? 0 : iban_at(view.text, at.begin, read);
+  did_work(read * work::kOfAccount);
+  for (const Rule* rule : catalog_.ibans_)
+    if (iban) report(view, *rule, at.begin, iban, true);
 }
 
 // Judges a match. Once the block has used up the work that ordinary text needs, looks only at what is near, and at

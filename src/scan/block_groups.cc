@@ -77,8 +77,8 @@ bool has_hex_row(std::string_view text) {
 bool has_only_bits(std::string_view text) { return text.find_first_of("23456789abcdefABCDEF") == text.npos; }
 
 // Returns positions in words of the text's line at `begin` that may be the offsets of a dump: words of at least seven
-// digits, and those before a colon. The spaces before them are before `end`.
-std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end) {
+// digits, and those before a colon. The spaces before them are before `end`. Leaves out those up to `last_offset`.
+std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end, size_t last_offset) {
   constexpr size_t kLongest = 320, kMost = 4, kFewestDigits = 4, kMany = 7, kMostDigits = 16;
   std::vector<size_t> offsets;
   if (end <= begin) return offsets;
@@ -91,7 +91,8 @@ std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t 
     size_t first = begin + at + 1, last = first;
     while (last - first <= kMostDigits && is_digit(last)) ++last;
     bool has_colon = last < text.size() && text[last] == ':', ends = has_colon || text.substr(last).starts_with(space);
-    if (ends && last - first >= (has_colon ? kFewestDigits : kMany)) offsets.push_back(last - 1);
+    bool is_offset = ends && last - first >= (has_colon ? kFewestDigits : kMany);
+    if (is_offset && last > last_offset + 1) offsets.push_back(last - 1);
   }
   return offsets;
 }
@@ -185,8 +186,13 @@ void BlockScan::scan_quoted_printable(const View& outer, const std::vector<Regio
 bool BlockScan::scan_dump(const View& view, size_t begin) {
   bool found = false;
   for (bool little_endian : {false, true}) {
-    Decoded dump = dumped(view.text, begin, little_endian);
-    if (dump.text.empty()) break;
+    DumpSearch search;
+    Decoded dump = dumped(view.text, begin, little_endian, search);
+    if (dump.text.empty()) {  // otherwise, the work for what it decodes to covers this
+      did_work(search.read * work::kOfDump);
+      view.last_offset = std::max(view.last_offset, search.without);
+      break;
+    }
     found = true;
     view.dump_end = dump.end;
     scan_decoded(view, dump, "dump");
@@ -210,8 +216,11 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
     bool found = begins_line && scan_dump(view, from);
     // Words may come before the offset of its first line.
     if (!found)
-      for (size_t offset : offsets_in_line(view.text, from, groups.end))
+      for (size_t offset : offsets_in_line(view.text, from, groups.end, view.last_offset)) {
+        if (offset <= view.last_offset) continue;
+        view.last_offset = offset;
         if (found = may_work(work::kDumpLine) && scan_dump(view, offset); found) break;
+      }
     if (!found) return false;
     from = std::max(from, view.dump_end);
     return view.dump_end > groups.begin;
@@ -227,7 +236,8 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
     return false;
   };
   if (reaches_groups(from == 0)) return;
-  if (scan_lines(groups.begin, SIZE_MAX) || scan_dump(view, groups.begin)) return;
+  if (scan_lines(groups.begin, SIZE_MAX)) return;
+  if (groups.begin >= view.last_offset && scan_dump(view, groups.begin)) return;
   from = groups.begin;
   scan_lines(groups.end, kMostLines);
 }

@@ -35,15 +35,12 @@ bool needs_context(const Rule& rule) {
     case Check::not_base64:
     case Check::jwt:
     case Check::discord:
+    case Check::bitwarden:
     case Check::pem:
       return false;
     default:
       return true;
   }
-}
-
-auto digits_in(std::string_view text) {
-  return std::ranges::count_if(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // Returns whether a mark of some letters begins the text, as in "glpat-", and many changes of case follow. Joined words
@@ -210,10 +207,9 @@ void BlockScan::scan_open_end(const View& view) {
       });
       result_.incomplete |= !done;
     }
-    if (!catalog_.discords_.empty())
-      each_discord_token(text, [&](size_t begin, size_t to) {
-        for (const Rule* rule : catalog_.discords_) judge_begun(*rule, begin, to);
-      });
+    for (const auto& [rules, find] :
+         {std::pair(&catalog_.discords_, &each_discord_token), std::pair(&catalog_.bitwardens_, &each_bitwarden_token)})
+      for (const Rule* rule : *rules) find(text, [&](size_t begin, size_t to) { judge_begun(*rule, begin, to); });
   }
 }
 
@@ -292,10 +288,10 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
   PlacedMatch last;
   for (const auto& [begin, end] : regions) {
     for (Catalog::Part& part : catalog_.matchers_) {
-      size_t most = 0, left = 0;  // how many cores the rest of the work permits
+      size_t most = 0, left = 0;  // the work that the matcher may take
       auto count_cores = [&] {
-        did_work((most - left) * work::kCore);
-        most = left = view.depth == 0 && is_thorough_ ? SIZE_MAX : work_left() / work::kCore;
+        did_work(most - left);
+        most = left = view.depth == 0 && is_thorough_ ? SIZE_MAX : work_left();
       };
       auto examine = [&, begin = begin](Match match) {
         count_cores();
@@ -313,7 +309,8 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
     if (view.pluses) continue;
     // These rules have no pattern, because it would begin to match in too many texts.
     for (const auto& [rules, find] :
-         {std::pair(&catalog_.bearers_, &each_x_bearer), std::pair(&catalog_.discords_, &each_discord_token)})
+         {std::pair(&catalog_.bearers_, &each_x_bearer), std::pair(&catalog_.discords_, &each_discord_token),
+          std::pair(&catalog_.bitwardens_, &each_bitwarden_token)})
       if (!rules->empty())
         find(view.text.substr(begin, end - begin), [&, begin = begin, rules = rules](size_t from, size_t to) {
           for (const Rule* rule : *rules)
@@ -345,8 +342,10 @@ bool BlockScan::examine_next(const View& view, const Catalog::Part& part, const 
 void BlockScan::examine_match(const View& view, const Rule& rule, const Match& match) {
   if (rule.off || (view.joined && needs_context(rule)) || !has_room(rule.warns)) return;
   std::string_view text = view.text.substr(match.begin, match.end - match.begin);
-  if (view.joined) did_work(work::kJoined);
-  if (view.joined && digits_in(text) < 2 && !looks_random(text) && !is_of_both_cases(text)) return;  // joined words
+  if (view.joined) did_work(work::kJoined + text.size() * work::kOfJoined);
+  auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (view.joined && std::ranges::count_if(text, is_digit) < 2 && !looks_random(text) && !is_of_both_cases(text))
+    return;  // joined words
   if (view.joined && cuts_word(view, match, rule.edge)) return;
   if (view.within_group(match.begin, rule.edge)) return;
   if (view.joined && view.outer) {

@@ -19,13 +19,14 @@ namespace bottle::scan {
 namespace work {
 inline constexpr size_t kView = 1600, kSpot = 30, kRun = 100, kLines = 160, kLooked = 120, kDecoded = 170, kHex = 40,
                         kTrial = 260, kRegion = 300;
-inline constexpr size_t kCore = 25, kMatch = 35, kName = 25, kOpenEnd = 3000, kJoined = 100, kWif = 100, kWords = 600,
+inline constexpr size_t kMatch = 26, kName = 22, kOpenEnd = 3000, kJoined = 100, kWif = 300, kWords = 600,
                         kPhrase = 1300, kPlus = 9, kGroups = 350, kDumpLine = 25;
 inline constexpr size_t kPiece = 20, kFinding = 1000, kLayer = 600, kHash = 1400, kIds = 900;
 inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 1, kJudged = 1, kDecodedHex = 1,
                         kBase32 = 3, kGrouped = 3, kEscape = 2, kNumber = 2, kPair = 1, kCompared = 1, kDecimal = 1,
-                        kUnpacked = 4, kPacked = 1, kHashed = 6, kGathered = 6, kForm = 1;  // for each byte
-inline constexpr size_t kBytes = 2;                                                         // bytes for one unit
+                        kUnpacked = 4, kPacked = 1, kHashed = 6, kGathered = 6, kForm = 1, kOfAccount = 3, kOfDump = 1,
+                        kOfJoined = 2;  // for each byte
+inline constexpr size_t kBytes = 2;     // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.
@@ -68,6 +69,7 @@ struct View {
   mutable size_t packed_end = 0;                   // compressed bytes before this have added to the allowance of work
   mutable size_t dump_end = 0;                     // where the last dump that was scanned ends in the text
   mutable size_t searched_for_dump = 0;            // lines before this were searched for the beginning of a dump
+  mutable size_t last_offset = 0;                  // the last word that was examined as the offset of a dump
   mutable Decoded dump;                            // what it decodes to
   mutable size_t pairs_begin = 0, pairs_end = 0;   // the last pairs of digits that were decoded
   std::vector<ShortTexts>* short_texts = nullptr;  // gathers short texts to which it decodes, by encoding, if not null

@@ -48,7 +48,7 @@ void Catalog::allow_value(std::string_view value) {
 }
 
 void Catalog::note_surveyed() {
-  for (auto* rules : {&cards_, &ibans_, &wifs_, &words_, &random_, &bearers_, &discords_}) rules->clear();
+  for (auto* rules : {&cards_, &ibans_, &wifs_, &words_, &random_, &bearers_, &discords_, &bitwardens_}) rules->clear();
   for (const Rule& rule : rules_) {
     if (rule.off) continue;
     if (rule.check == Check::luhn) cards_.push_back(&rule);
@@ -57,6 +57,7 @@ void Catalog::note_surveyed() {
     if (rule.check == Check::bip39) words_.push_back(&rule);
     if (rule.check == Check::random) random_.push_back(&rule);
     if (rule.check == Check::discord) discords_.push_back(&rule);
+    if (rule.check == Check::bitwarden) bitwardens_.push_back(&rule);
     if (rule.check == Check::x_bearer) bearers_.push_back(&rule);
   }
 }

@@ -77,7 +77,7 @@ class Catalog {
   size_t reserve_ = 0, most_reserve_ = 0;
   bool is_steady_ = false;
   // The rules without a pattern that are not off, by their checks.
-  std::vector<const Rule*> cards_, ibans_, wifs_, words_, random_, bearers_, discords_;
+  std::vector<const Rule*> cards_, ibans_, wifs_, words_, random_, bearers_, discords_, bitwardens_;
 };
 
 // Describes a secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.

@@ -107,7 +107,7 @@ TEST(Detector, LimitsTheWorkForManyTexts) {
   constexpr size_t kSize = 32 * 1024, kSteady = kSize * Detector::kSteadyWork + Detector::kFreeSteadyWork;
   auto own = *Catalog::builtin();
   own.build();
-  own.limit_steady_work(size_t{4} << 20);
+  own.limit_steady_work(size_t{6} << 20);
   std::string costly = many("DB_PASSWORD=changeme\nAPI_TOKEN=your-token-here\nSECRET_KEY=<secret>\n", kSize),
               clean = many("Some words of a text that people write, with names and numbers in it. ", kSize);
   auto scanned = [&](const std::string& text) { return Detector(&own).scan(text); };
@@ -175,6 +175,17 @@ TEST(Detector, CountsTheWorkThatSpentTheRest) {
   auto result = Detector(&own).scan(many("API_TOKEN=your-token-here 00D 00D 00D perm- 00D 00D ", kSize));
   EXPECT_TRUE(result.incomplete);
   EXPECT_GE(result.work, kSteady - kSize);
+}
+
+// These texts decode to nothing and match no pattern, but examining their parts takes long.
+TEST(Detector, CountsTheWorkOfExaminingParts) {
+  constexpr size_t kSize = 32 * 1024;
+  for (const auto& [piece, least] : {std::pair("GR1 ", 30), std::pair("MC4 ", 30), std::pair("5<base58 50> ", 15),
+                                     std::pair("000035b0: 4156 4155 4154 4189 ", 15), std::pair("ids=EAA ", 36)}) {
+    std::string text;
+    for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
+    EXPECT_GE(Detector(&catalog()).scan(text).work, static_cast<size_t>(least) * kSize) << piece;
+  }
 }
 
 // A mark of gzip may announce a name of any length, so that all of the rest is read.

@@ -9,7 +9,9 @@
 #include <set>
 #include <tuple>
 
+#include "scan/compiler/atoms.h"
 #include "scan/compiler/compile.h"
+#include "scan/compiler/probe.h"
 #include "scan/compiler/spaces.h"
 #include "scan/compiler/split.h"
 #include "scan/credential/builtin.h"
@@ -80,12 +82,19 @@ std::vector<Rule> rules_with_leads() {
 void expect_same_when_split(const std::vector<Rule>& rules) {
   Matcher whole = matcher_of(rules, Whole::yes), split = matcher_of(rules, Whole::no);
   Texts texts(rules);
+  // The beginning may differ if the check does not use it.
+  auto found = [&](Matcher& matcher, const std::string& text) {
+    Found all;
+    for (const auto& [rule, begin, end] : found_by(matcher, text))
+      all.emplace(rule, needs_beginning(rules[rule]) ? begin : 0, end);
+    return all;
+  };
   size_t matches = 0;
   for (int i = 0; i < 4000; ++i) {
     std::string text = texts.next();
-    Found expected = found_by(whole, text);
+    Found expected = found(whole, text);
     matches += expected.size();
-    ASSERT_EQ(found_by(split, text), expected) << text;
+    ASSERT_EQ(found(split, text), expected) << text;
   }
   EXPECT_GT(matches, 2000u);
 }
@@ -136,18 +145,46 @@ TEST(Matcher, TellsWhichCoresHaveOneBeginning) {
 TEST(Matcher, SplitsOnlyWhatItUnderstands) {
   auto parts = [](std::string_view pattern) {
     SplitPattern split = scan::split(pattern);
-    std::string lead = split.lead ? split.literal + "<" + std::to_string(split.least) + "> " : "";
-    return lead + split.core + (split.tail ? " <" + std::to_string(split.count) + ">" : "");
+    std::string out = split.lead ? split.literal + "<" + std::to_string(split.least) + "> " : "";
+    out += split.core;
+    for (const auto& [set, least, most, is_tried] : split.steps) {
+      out += is_tried ? " ?" : " ";
+      out += std::to_string(least);
+      if (most != least) out += most == kNoLimit ? "+" : "-" + std::to_string(most);
+    }
+    return out;
   };
-  EXPECT_EQ(parts("gh[pousr]_[A-Za-z0-9]{36}"), "gh[pousr]_ <36>");
-  EXPECT_EQ(parts("[A-Z]{32,80}(?:AzCa|ASt)[a-z]{8}"), "<32> (?:AzCa|ASt) <8>");
-  EXPECT_EQ(parts("eyJ[a-z]{10,}\\.eyJ[a-z]{10,}\\.[a-z]{20}"), "eyJ<10> \\.eyJ[a-z]{10,}\\. <20>");
+  EXPECT_EQ(parts("gh[pousr]_[A-Za-z0-9]{36}"), "gh[pousr]_ 36");
+  EXPECT_EQ(parts("[A-Z]{32,80}(?:AzCa|ASt)[a-z]{8}"), "<32> (?:AzCa|ASt) 8");
+  EXPECT_EQ(parts("eyJ[a-z]{10,}\\.eyJ[a-z]{10,}\\.[a-z]{20}"), "eyJ<10> \\.eyJ 10+ 1 20");
+  EXPECT_EQ(parts("sk\\.eyJ1[a-z]{40,}\\.[a-z]{20}"), "sk\\.eyJ1 40+ 1 20") << "a core of a dot would occur too often";
+  EXPECT_EQ(parts("00D[A-Z]{12,15}![A-Z.]{80}"), "00D 12-15 1 80");
+  EXPECT_EQ(parts("SK[0-9a-f]{32}"), "SK[0-9a-f] 31");
+  EXPECT_EQ(parts("[?&]sig=[A-Z%]{43,67}%3[dD]"), "[?&]sig= ?43-67 1 1 1");
+  EXPECT_EQ(parts("abcd[^a-z]{36}"), "abcd 36");
+  EXPECT_EQ(parts("abcd[a-z]{3}[xy]?z"), "abcd 3 0-1 1");
+  EXPECT_EQ(parts("abcd[\\s]{36}"), "abcd 36");
+  EXPECT_EQ(parts("eyJ[a-z]{10,20}eyJ"), "eyJ ?10-20 1 1 1");
   // A part must not be split off if its length or its case varies, or if it uses syntax that the splitter does not
   // parse.
-  for (const char* each : {"abcd[a-z]{8,}", "abcd[a-z]{3}", "(?i)abcd[a-z]{36}", "abcd[^a-z]{36}", "abcd[\\s]{36}",
-                           "abcd|efgh[a-z]{36}", "^abcd[a-z]{36}", "[a-z]{36}", "abcd(?:[a-z]{36})", "ab.d[a-z]{36}",
-                           "eyJ[a-z]{10,}eyJ", "abcd[a-z]{36}?", "\\x41bcd[a-z]{36}"})
+  for (const char* each : {"abcd[a-z]{8,}", "(?i)abcd[a-z]{36}", "abcd|efgh[a-z]{36}", "^abcd[a-z]{36}", "[a-z]{36}",
+                           "abcd(?:[a-z]{36})", "ab.d[a-z]{36}", "eyJ[a-z]{10,}eyJ", "abcd[a-z]{36}?",
+                           "\\x41bcd[a-z]{36}", "abcd[[:alpha:]]{36}", "abcd[\\w]{36}"})
     EXPECT_EQ(parts(each), each);
+}
+
+TEST(Matcher, ReadsSetsLikeVectorscan) {
+  for (std::string_view set : {"[a-f0]", "[^a-f0]", "[-:]", "[a-z-]", "[\\s,]", "[^\\s:]", "[\\d_]", "[^\"'\\\\\\n]",
+                               "\\s", "\\d", "\\.", "[\\]\\-a]", "[[(]", "[.^$|]"}) {
+    auto atoms = atoms_of(set);
+    ASSERT_TRUE(atoms) << set;
+    ASSERT_EQ(atoms->size(), 1u) << set;
+    Matcher matcher = matcher_of("abcd" + std::string(set));
+    for (int c = 0; c < 256; ++c) {
+      std::string text = std::string("abcd") + static_cast<char>(c);
+      EXPECT_EQ((*atoms)[0].set.has(static_cast<char>(c)), !found_by(matcher, text).empty()) << set << " " << c;
+    }
+  }
 }
 
 TEST(Matcher, FindsTokensOfXLikeAPattern) {
@@ -188,6 +225,45 @@ TEST(Matcher, CountsBeginningsOfPatterns) {
   }
 }
 
+// An agent can send a long row of characters after each of many cores, so what is read of it counts.
+TEST(Matcher, CountsWhatItReadsAfterACore) {
+  Matcher matcher = matcher_of(*parse_rules("[a]\nis: b\nyes: a\nno: b\npattern: sk\\.eyJ1[a-z]{40,}\\.[a-z]{20}\n"
+                                            "pattern: xyz[a-z]{40,}\\.[a-z]{20}\npattern: abc[a-z%]{9,30}%3[dD]\n"),
+                               Whole::no);
+  auto work = [&](const std::string& text) {
+    size_t most = SIZE_MAX;
+    EXPECT_TRUE(matcher.scan(text, [](const Match&) { ADD_FAILURE(); }, most));
+    return SIZE_MAX - most;
+  };
+  constexpr size_t kCores = 1000, kRow = 200;
+  std::string tokens, cores, tried;
+  for (size_t i = 0; i < kCores; ++i)
+    tokens += "sk.eyJ1" + std::string(kRow, 'q') + "!", cores += "xyz", tried += "abc";
+  EXPECT_GE(work(tokens), kCores * (Matcher::kCore + kRow * Matcher::kRead));
+  // Many cores in one row do not read it again.
+  constexpr size_t kMostOfCore = 30, kMostTried = 100;
+  EXPECT_LE(work(cores + std::string(kRow, 'q')), kCores * (Matcher::kCore + kMostOfCore) + kRow);
+  EXPECT_GE(work(tried), kCores * (Matcher::kCore + kMostOfCore));
+  EXPECT_LE(work(tried), kCores * (Matcher::kCore + kMostTried));
+}
+
+// vectorscan reports no match until it has read all repeated characters, however long that takes.
+TEST(Matcher, LooksForNoRepeatedCharactersInVectorscan) {
+  constexpr uint32_t kFew = 3;
+  auto repeats = [&](std::string_view core) {
+    auto atoms = atoms_of(core);
+    return !atoms || std::ranges::any_of(*atoms, [&](const Atom& atom) {
+      std::string_view text = core.substr(atom.begin, atom.end - atom.begin);
+      bool is_group = atom.kind == Atom::Kind::other;
+      return (atom.varies() && atom.most > kFew) || (is_group && text.find_first_of("*+{") != text.npos);
+    });
+  };
+  for (const Rule& rule : *parse_rules(credentials_text()))
+    for (size_t i = 0; i < rule.patterns.size(); ++i)
+      if (!rule.are_names[i] && repeats(split(rule.patterns[i]).core))
+        EXPECT_EQ(rule.id, "asana-token") << rule.patterns[i];
+}
+
 // An operator's rule must not fail because of its probe, or count in every text.
 TEST(Matcher, NeedsNoBeginningOfAPattern) {
   EXPECT_EQ(probe_of("tok[^]}]{30}"), "tok");
@@ -209,6 +285,25 @@ TEST(Matcher, NeedsNoBeginningOfAPattern) {
     size_t most = words.size() / 4;
     EXPECT_TRUE(matcher.scan(words, [](const Match&) {}, most)) << pattern;
   }
+}
+
+TEST(Matcher, FindsTokensOfBitwardenLikeAPattern) {
+  Matcher matcher = matcher_of("0\\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\\.[A-Za-z0-9]{30}:");
+  std::mt19937 random(20);
+  size_t matches = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text(random() % 70, '.');
+    for (size_t count = 1 + random() % 4; count > 0; --count) {
+      std::string token = filled("0.<uuid>.<alnum 30>:", static_cast<uint32_t>(random()));
+      if (random() % 4 == 0) token[random() % token.size()] = "0.-g:A"[random() % 6];
+      text += token + std::string(random() % 70, "a. "[random() % 3]);
+    }
+    Found found;
+    each_bitwarden_token(text, [&](size_t begin, size_t end) { found.emplace(0, begin, end); });
+    matches += found.size();
+    ASSERT_EQ(found, found_by(matcher, text)) << text;
+  }
+  EXPECT_GT(matches, 2000u);
 }
 
 TEST(Matcher, FindsTokensOfDiscordLikeAPattern) {

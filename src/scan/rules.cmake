@@ -2,7 +2,8 @@
 # The compiler is built from separate source files, because the library of the room needs the database that it makes.
 add_executable(compile_rules
                scan/compiler/compile_rules_main.cc
-               scan/compiler/compile.cc scan/compiler/spaces.cc scan/compiler/split.cc scan/credential/rule.cc)
+               scan/compiler/atoms.cc scan/compiler/compile.cc scan/compiler/probe.cc scan/compiler/spaces.cc
+               scan/compiler/split.cc scan/credential/rule.cc)
 headers(compile_rules scan/compiler scan/credential)
 target_link_libraries(compile_rules PRIVATE bottle_base ${BOTTLE_hs})
 

@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <deque>
+#include <map>
 #include <memory>
+#include <utility>
 
+#include "scan/compiler/probe.h"
 #include "scan/compiler/spaces.h"
 #include "scan/compiler/split.h"
 #include "scan/credential/matcher.h"
@@ -20,15 +22,21 @@
 namespace bottle::scan {
 namespace {
 
-// The expressions of all rules, in the form that vectorscan expects.
+// What vectorscan looks for, with its flags and its number: the index of the first pattern with this core.
+struct Core {
+  std::string text;
+  unsigned flags = 0, id = 0;
+  std::string place;  // of the pattern, for errors
+};
+
+// The patterns of all rules.
 struct Expressions {
-  std::deque<std::string> cores;  // a deque, because pointers to its elements stay valid
-  std::vector<const char*> texts;
-  std::vector<unsigned> flags, ids;
+  std::vector<Core> cores;
+  std::map<std::pair<std::string, unsigned>, size_t> last;  // by text and flags: the last pattern with this core
   std::vector<PatternInfo> infos;
+  std::vector<size_t> numbers;  // which pattern of its rule each is
+  std::vector<Step> steps;
   std::vector<CharacterSet> sets;
-  std::vector<size_t> numbers;      // which pattern of its rule each is
-  std::vector<std::string> places;  // for errors
 };
 
 std::string place(const Rule& rule, size_t pattern) {
@@ -59,27 +67,32 @@ Result<Widths> widths_of(const std::string& expression, const Rule& rule, size_t
 }
 
 // Returns the index of the set, which is added if it is new.
-uint32_t index_of(std::vector<CharacterSet>& sets, const std::optional<CharacterSet>& set) {
-  if (!set) return PatternInfo::kNoSet;
-  auto found = std::ranges::find(sets, *set);
+uint32_t index_of(std::vector<CharacterSet>& sets, const CharacterSet& set) {
+  auto found = std::ranges::find(sets, set);
   auto index = static_cast<uint32_t>(found - sets.begin());
-  if (found == sets.end()) sets.push_back(*set);
+  if (found == sets.end()) sets.push_back(set);
   return index;
 }
 
-// Adds the probe of the last core. A valid rule stays valid: a text that is no pattern on its own, or would match too
-// often, is left out.
-void add_probe(Expressions& all, const Rule& rule, uint32_t index, size_t number) {
+// Adds a pattern with its core, unless another pattern has the same core.
+void add(Expressions& all, Core core, const PatternInfo& info, size_t number) {
+  core.id = static_cast<unsigned>(all.infos.size());
+  all.infos.push_back(info);
+  all.numbers.push_back(number);
+  auto [last, is_new] = all.last.try_emplace({core.text, core.flags}, core.id);
+  if (!is_new) all.infos[std::exchange(last->second, core.id)].next = core.id;
+  if (is_new) all.cores.push_back(std::move(core));
+}
+
+// Adds the probe of a core. A valid rule stays valid: a text that is no pattern on its own, or would match too often,
+// is left out.
+void add_probe(Expressions& all, const Rule& rule, uint32_t index, size_t number, const std::string& core) {
   constexpr uint32_t kShortestProbe = 3;
-  std::string probe = probe_of(all.cores.back());
+  std::string probe = probe_of(core);
   if (probe.empty()) return;
   if (auto widths = widths_of(probe, rule, number); !widths || widths->least < kShortestProbe) return;
-  all.texts.push_back(all.cores.emplace_back(std::move(probe)).c_str());
-  all.flags.push_back(kFlags);
-  all.ids.push_back(static_cast<unsigned>(all.ids.size()));
-  all.infos.push_back({.rule = index, .width = 1, .is_probe = 1});
-  all.numbers.push_back(number);
-  all.places.push_back(all.places.back());
+  add(all, {.text = std::move(probe), .flags = kFlags, .place = place(rule, number)},
+      {.rule = index, .width = 1, .is_probe = 1}, number);
 }
 
 // Adds one pattern of a rule.
@@ -106,35 +119,32 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
   PatternInfo info{.rule = index,
                    .width = fixed ? widths.least : 0,
                    .is_name = is_name,
-                   .lead = index_of(all.sets, parts.lead),
+                   .lead = parts.lead ? index_of(all.sets, *parts.lead) : PatternInfo::kNoSet,
                    .least = parts.least,
                    .most = parts.most,
-                   .tail = index_of(all.sets, parts.tail),
-                   .count = parts.count,
+                   .first_step = static_cast<uint32_t>(all.steps.size()),
+                   .steps = static_cast<uint32_t>(parts.steps.size()),
                    .literal_size = static_cast<uint32_t>(parts.literal.size())};
   std::ranges::copy(parts.literal, info.literal.begin());
-  all.texts.push_back(all.cores.emplace_back(std::move(parts.core)).c_str());
-  all.flags.push_back(fixed ? kFlags : kFlags | HS_FLAG_SOM_LEFTMOST);
-  all.ids.push_back(static_cast<unsigned>(all.ids.size()));
-  all.infos.push_back(info);
-  all.numbers.push_back(number);
-  all.places.push_back(place(rule, number));
-  add_probe(all, rule, index, number);
+  for (const auto& [set, least, most, is_tried] : parts.steps)
+    all.steps.push_back({index_of(all.sets, set), least, most, is_tried});
+  add(all, {.text = parts.core, .flags = fixed ? kFlags : kFlags | HS_FLAG_SOM_LEFTMOST, .place = place(rule, number)},
+      info, number);
+  add_probe(all, rule, index, number, parts.core);
   return {};
 }
 
-// Returns only the expressions of patterns that must see a form with its spaces. They keep their ids.
-Expressions with_spaces(const Expressions& all, const std::vector<Rule>& rules) {
-  Expressions some;
-  for (size_t i = 0; i < all.texts.size(); ++i) {
-    const Rule& rule = rules[all.infos[i].rule];
-    size_t number = all.numbers[i];
-    if (!reads_spaces(rule.check) && !may_have_space(rule.patterns[number])) continue;
-    some.texts.push_back(all.texts[i]);
-    some.flags.push_back(all.flags[i]);
-    some.ids.push_back(all.ids[i]);
-    some.places.push_back(all.places[i]);
-  }
+// Returns only the cores of patterns that must see a form with its spaces. They keep their numbers.
+std::vector<Core> with_spaces(const Expressions& all, const std::vector<Rule>& rules) {
+  auto has_spaces = [&](const Core& core) {
+    for (uint32_t i = core.id; i != PatternInfo::kLast; i = all.infos[i].next) {
+      const Rule& rule = rules[all.infos[i].rule];
+      if (reads_spaces(rule.check) || may_have_space(rule.patterns[all.numbers[i]])) return true;
+    }
+    return false;
+  };
+  std::vector<Core> some;
+  std::ranges::copy_if(all.cores, std::back_inserter(some), has_spaces);
   return some;
 }
 
@@ -142,20 +152,26 @@ struct FreeDatabase {
   void operator()(hs_database_t* database) const { hs_free_database(database); }
 };
 
-// Compiles all patterns into one database. An error names the rule of the pattern, if the compiler says which one it
-// is.
-Result<std::unique_ptr<hs_database_t, FreeDatabase>> database_of(const Expressions& all) {
+// Compiles all cores into one database. An error names the rule of the pattern, if the compiler says which one it is.
+Result<std::unique_ptr<hs_database_t, FreeDatabase>> database_of(const std::vector<Core>& all) {
+  std::vector<const char*> texts;
+  std::vector<unsigned> flags, ids;
+  for (const Core& each : all) {
+    texts.push_back(each.text.c_str());
+    flags.push_back(each.flags);
+    ids.push_back(each.id);
+  }
   hs_database_t* database = nullptr;
   hs_compile_error_t* error = nullptr;
   hs_platform_info_t any{};  // without features, for every processor of the architecture
-  auto result = hs_compile_multi(all.texts.data(), all.flags.data(), all.ids.data(),
-                                 static_cast<unsigned>(all.ids.size()), HS_MODE_BLOCK, &any, &database, &error);
+  auto result = hs_compile_multi(texts.data(), flags.data(), ids.data(), static_cast<unsigned>(ids.size()),
+                                 HS_MODE_BLOCK, &any, &database, &error);
   if (result == HS_SUCCESS) return std::unique_ptr<hs_database_t, FreeDatabase>(database);
   bool known = error && error->expression >= 0;
-  return refused(known ? all.places[static_cast<size_t>(error->expression)] : "", error, result);
+  return refused(known ? all[static_cast<size_t>(error->expression)].place : "", error, result);
 }
 
-Result<std::string> serialized_of(const Expressions& all) {
+Result<std::string> serialized_of(const std::vector<Core>& all) {
   auto database = TRY(database_of(all));
   char* bytes = nullptr;
   size_t size = 0;
@@ -169,7 +185,7 @@ Result<std::string> serialized_of(const Expressions& all) {
 Result<> compile_alone(const Rule& rule, Whole whole) {
   Expressions own;
   for (size_t number = 0; number < rule.patterns.size(); ++number) TRY(add(own, rule, 0, number, whole));
-  TRY(database_of(own));
+  TRY(database_of(own.cores));
   return {};
 }
 
@@ -183,17 +199,20 @@ Result<std::string> compile(const std::vector<Rule>& rules, const Progress& prog
     if (progress) TRY(compile_alone(rules[i], whole));
     for (size_t number = 0; number < rules[i].patterns.size(); ++number) TRY(add(all, rules[i], i, number, whole));
   }
-  if (all.texts.empty()) return std::string();
+  if (all.cores.empty()) return std::string();
   if (progress) progress("compiling all patterns together");
-  std::string serialized = TRY(serialized_of(all));
+  std::string serialized = TRY(serialized_of(all.cores));
   DatabaseHead head{.patterns = static_cast<uint32_t>(all.infos.size()),
+                    .steps = static_cast<uint32_t>(all.steps.size()),
                     .sets = static_cast<uint32_t>(all.sets.size()),
                     .size = static_cast<uint32_t>(serialized.size())};
   std::string out(reinterpret_cast<const char*>(&head), sizeof head);
-  out.append(reinterpret_cast<const char*>(all.infos.data()), all.infos.size() * sizeof(PatternInfo));
-  out.append(reinterpret_cast<const char*>(all.sets.data()), all.sets.size() * sizeof(CharacterSet));
+  auto append = [&](const auto& table) {
+    out.append(reinterpret_cast<const char*>(table.data()), table.size() * sizeof table[0]);
+  };
+  append(all.infos), append(all.steps), append(all.sets);
   out.append(serialized);
-  if (Expressions some = with_spaces(all, rules); !some.texts.empty()) out.append(TRY(serialized_of(some)));
+  if (auto some = with_spaces(all, rules); !some.empty()) out.append(TRY(serialized_of(some)));
   return out;
 }
 

@@ -245,6 +245,8 @@ Found assigned(const Text& text, size_t end, size_t shortest) {
 
 // Finds the value after "NAME=", "NAME: type =", "NAME:" and a line end, "NAME: [" and the like.
 Found assignment(const Text& text, size_t end) {
+  constexpr size_t kAssignmentWork = 12;
+  text.look(kAssignmentWork);
   size_t sign = end;  // "=", ":", "=>" or ":="
   while (sign > 0 && (text[sign - 1] == '=' || text[sign - 1] == ':' || text[sign - 1] == '>')) --sign;
   while (end < text.size() && (text[end] == '=' || text[end] == '>')) ++end;

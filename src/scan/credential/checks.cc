@@ -18,7 +18,7 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMatchWork = 32;  // of every check
+constexpr size_t kMatchWork = 34;  // of every check
 
 constexpr Set kEndsUser = set_of("/?#\"'<>`\\ \t\r\n");
 
@@ -232,6 +232,7 @@ bool has_many_zeros(const Text& text, size_t begin, size_t end) {
 Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
   switch (rule.check) {
     case Check::token:
+    case Check::bitwarden:
     case Check::not_base64:  // judge() has looked at the text around it
       return token(text, begin, end);
     case Check::crc32_base62:

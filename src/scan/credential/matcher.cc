@@ -1,6 +1,9 @@
 // vectorscan runs all patterns in one pass, and reports each end of a match. A pattern with repetitions has many ends
 // with the same beginning; only the first of them is passed on. If every match of a pattern has the same length, the
 // beginning is computed from the end, because vectorscan would have to read the text backward to report it.
+//
+// What comes after a core is examined here (split.h). An agent can send many cores with the same long row after them,
+// so the matcher remembers the last row of each set, and what it reads counts as work.
 #include "scan/credential/matcher.h"
 
 #include <hs/hs_runtime.h>
@@ -35,14 +38,9 @@ Result<Matcher> Matcher::load(std::string_view database) {
     database.remove_prefix(count * size);
     return true;
   };
-  if (head.magic != DatabaseHead::kMagic || !take(matcher.patterns_, head.patterns) || !take(matcher.sets_, head.sets))
+  if (head.magic != DatabaseHead::kMagic || !take(matcher.patterns_, head.patterns) ||
+      !take(matcher.steps_, head.steps) || !take(matcher.sets_, head.sets) || !matcher.prepare())
     return invalid();
-  auto is_set = [&](uint32_t set) { return set == PatternInfo::kNoSet || set < head.sets; };
-  for (const PatternInfo& each : matcher.patterns_)
-    if (!is_set(each.lead) || !is_set(each.tail) || each.literal_size > each.literal.size()) return invalid();
-  matcher.before_.resize(head.sets);
-  matcher.after_.resize(head.sets);
-  matcher.last_.resize(head.patterns);
   if (database.size() < head.size) return invalid();
   auto read = [](std::string_view bytes, std::unique_ptr<hs_database, Free>& into) {
     hs_database* made = nullptr;
@@ -63,6 +61,29 @@ Result<Matcher> Matcher::load(std::string_view database) {
   return matcher;
 }
 
+// Checks the tables, and makes those that depend on them.
+bool Matcher::prepare() {
+  for (const Step& each : steps_)
+    if (each.set >= sets_.size()) return false;
+  costs_.resize(patterns_.size());
+  for (size_t i = patterns_.size(); i-- > 0;) {
+    const PatternInfo& each = patterns_[i];
+    if ((each.lead != PatternInfo::kNoSet && each.lead >= sets_.size()) || each.literal_size > each.literal.size() ||
+        each.first_step > steps_.size() || each.steps > steps_.size() - each.first_step)
+      return false;
+    costs_[i] = each.is_probe ? kProbe : kCore;
+    if (each.next == PatternInfo::kLast) continue;
+    if (each.next <= i || each.next >= patterns_.size()) return false;
+    const PatternInfo& next = patterns_[each.next];
+    costs_[i] += costs_[each.next] - (next.is_probe ? kProbe : kCore) + (next.is_probe ? kProbe : kSameCore);
+  }
+  before_.resize(sets_.size());
+  after_.resize(sets_.size());
+  later_.resize(steps_.size());
+  last_.resize(patterns_.size());
+  return true;
+}
+
 struct Matcher::Walk {
   Matcher& matcher;
   std::string_view block;
@@ -70,29 +91,30 @@ struct Matcher::Walk {
   size_t& most;
 };
 
-// vectorscan calls this for each end of a match of a core. The function compares the characters before and after the
-// core (split.h), and passes on only the first of several matches with the same beginning. To return 0 means to go
-// on, and anything else ends the scan.
+// vectorscan calls this for each end of a match of a core. To return 0 means to go on, and anything else ends the scan.
 int Matcher::on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned, void* context) {
   auto& walk = *static_cast<Walk*>(context);
-  const PatternInfo& pattern = walk.matcher.patterns_[id];
-  size_t cost = pattern.is_probe ? kProbe : 1;
-  if (walk.most < cost) return 1;
-  walk.most -= cost;
-  if (pattern.is_probe) return 0;
-  auto end = static_cast<size_t>(to), begin = pattern.width ? end - pattern.width : static_cast<size_t>(from);
-  if (pattern.tail != PatternInfo::kNoSet) {
-    if (!walk.matcher.has_tail(walk.block, pattern.tail, end, pattern.count)) return 0;
-    end += pattern.count;
-  }
-  if (pattern.lead != PatternInfo::kNoSet) {
-    begin = walk.matcher.lead_begin(walk.block, pattern, begin);
-    if (begin == walk.block.npos) return 0;
-  }
-  Last& last = walk.matcher.last_[id];
-  Last here{walk.matcher.scans_, begin};
-  if (std::exchange(last, here) != here) walk.each({pattern.rule, begin, end, pattern.is_name != 0});
-  return walk.matcher.stopped_;
+  Matcher& matcher = walk.matcher;
+  if (walk.most < matcher.costs_[id]) return 1;
+  walk.most -= matcher.costs_[id];
+  for (uint32_t i = id; i != PatternInfo::kLast && !matcher.stopped_; i = matcher.patterns_[i].next)
+    if (!matcher.patterns_[i].is_probe) matcher.examine(walk, i, from, to);
+  return matcher.stopped_;
+}
+
+// Compares the characters before and after a core (split.h). Passes on only the first of several matches with the same
+// beginning, and of several with the same end.
+void Matcher::examine(const Walk& walk, uint32_t index, size_t from, size_t to) {
+  const PatternInfo& pattern = patterns_[index];
+  size_t begin = pattern.width ? to - pattern.width : from;
+  read_ = 0;
+  size_t end = pattern.steps ? steps_end(walk.block, pattern, to) : to;
+  if (end != walk.block.npos && pattern.lead != PatternInfo::kNoSet) begin = lead_begin(walk.block, pattern, begin);
+  walk.most -= std::min(walk.most, read_ * kRead);
+  if (begin == walk.block.npos || end == walk.block.npos) return;
+  Last last = std::exchange(last_[index], {scans_, begin, end});
+  if (last.scan == scans_ && (last.begin == begin || last.end == end)) return;
+  walk.each({pattern.rule, begin, end, pattern.is_name != 0});
 }
 
 bool Matcher::scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most,
@@ -108,22 +130,54 @@ bool Matcher::scan(std::string_view block, const std::function<void(const Match&
   return result == HS_SUCCESS || (result == HS_SCAN_TERMINATED && stopped_);
 }
 
-bool Matcher::has_tail(std::string_view block, uint32_t set, size_t at, size_t count) {
-  Run& run = after_[set];
+size_t Matcher::read_run(std::string_view block, Run& run, uint32_t set, size_t at, size_t limit) {
   if (run.scan != scans_ || at < run.begin || at > run.end) run = {scans_, at, at};
-  size_t limit = std::min(block.size(), at + count);
+  size_t begin = run.end;
   while (run.end < limit && sets_[set].has(block[run.end])) ++run.end;
-  return run.end >= at + count;
+  read_ += run.end - begin;
+  return run.end;
+}
+
+// Returns whether the characters of the step, or of one after it, may begin at `at`.
+bool Matcher::may_go_on(std::string_view block, size_t step, size_t at) const {
+  return steps_[step].least == 0 || (at < block.size() && sets_[steps_[step].set].has(block[at]));
+}
+
+size_t Matcher::steps_end(std::string_view block, const PatternInfo& pattern, size_t at, uint32_t done) {
+  constexpr uint32_t kFew = 4;               // so many characters are read each time
+  constexpr size_t kOfStep = 9, kOfTry = 3;  // what they take, in bytes of a row
+  for (; done < pattern.steps; ++done) {
+    size_t index = pattern.first_step + done;
+    const Step& step = steps_[index];
+    size_t left = block.size() - at, limit = at + std::min<size_t>(left, step.most);
+    Run few, &run = step.most <= kFew ? few : done == 0 ? after_[step.set] : later_[index];
+    size_t end = std::min(read_run(block, run, step.set, at, limit), limit);
+    read_ += kOfStep;
+    if (end - at < step.least) return block.npos;
+    if (step.is_tried) {
+      read_ += kOfTry * (end - at - step.least + 1);
+      for (size_t next = at + step.least; next <= end; ++next)
+        if (may_go_on(block, index + 1, next))
+          if (size_t found = steps_end(block, pattern, next, done + 1); found != block.npos) return found;
+      return block.npos;
+    }
+    at = end;
+  }
+  return at;
 }
 
 size_t Matcher::lead_begin(std::string_view block, const PatternInfo& pattern, size_t at) {
   const CharacterSet& set = sets_[pattern.lead];
   Run& run = before_[pattern.lead];
-  if (run.scan == scans_ && run.begin <= at)
+  if (run.scan == scans_ && run.begin <= at) {
+    size_t begin = run.end;
     while (run.end < at && set.has(block[run.end])) ++run.end;
+    read_ += run.end - begin;
+  }
   if (run.scan != scans_ || at < run.begin || at > run.end) {
     run = {scans_, at, at};
     while (run.begin > 0 && set.has(block[run.begin - 1])) --run.begin;
+    read_ += at - run.begin;
   }
   size_t length = at - run.begin;
   if (length < pattern.least) return block.npos;
@@ -133,6 +187,7 @@ size_t Matcher::lead_begin(std::string_view block, const PatternInfo& pattern, s
   std::string_view literal(pattern.literal.data(), pattern.literal_size);
   size_t from = run.begin - std::min(run.begin, literal.size()), to = at - pattern.least;
   size_t found = block.substr(0, to).find(literal, from);
+  read_ += std::min(found, to) - std::min(from, to);
   return found;
 }
 

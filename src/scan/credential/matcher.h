@@ -24,11 +24,11 @@ struct Match {
   bool is_name = false;  // of a name, not of a credential
 };
 
-// The header of a compiled database. A table of patterns, a table of sets, and vectorscan's serialized forms of all
-// patterns and of those for Patterns::with_spaces follow it. The latter is empty if there are none.
+// The header of a compiled database. Tables of patterns, of steps and of sets, and vectorscan's serialized forms of all
+// cores and of those for Patterns::with_spaces follow it. The latter is empty if there are none.
 struct DatabaseHead {
-  static constexpr uint32_t kMagic = 0x626f7435;
-  uint32_t magic = kMagic, patterns = 0, sets = 0;
+  static constexpr uint32_t kMagic = 0x626f7436;
+  uint32_t magic = kMagic, patterns = 0, steps = 0, sets = 0;
   uint32_t size = 0;  // of the serialized form of all patterns
 };
 
@@ -47,25 +47,34 @@ struct CharacterSet {
   }
 };
 inline constexpr uint32_t kNoLimit = UINT32_MAX;
-// Describes a pattern to the matcher. vectorscan numbers the patterns in the order of the table.
+// Describes what comes after a core: `least` to `most` characters of a set. See SplitPattern::Step.
+struct Step {
+  uint32_t set = 0, least = 0, most = 0;
+  uint32_t is_tried = 0;
+};
+// Describes a pattern to the matcher.
 struct PatternInfo {
   uint32_t rule = 0;
-  uint32_t width = 0;  // the length of every match, or the minimum if the beginning does not matter; 0 if vectorscan
-                       // reports the beginning
+  uint32_t width = 0;  // the length of every match of the core, or the minimum if the beginning does not matter; 0 if
+                       // vectorscan reports the beginning
   uint32_t is_name = 0;
   // vectorscan looks only for the core of the pattern. Directly before the core are `least` to `most` characters of a
-  // set, perhaps with a literal before these. Directly after the core are `count` characters of a set. See
+  // set, perhaps with a literal before these. Directly after the core are the characters of the steps. See
   // compiler/split.h.
   static constexpr uint32_t kNoSet = UINT32_MAX;
   static constexpr size_t kLongestLiteral = 8;
-  uint32_t lead = kNoSet, least = 0, most = 0;  // `lead` and `tail` are indexes of sets
-  uint32_t tail = kNoSet, count = 0;
+  uint32_t lead = kNoSet, least = 0, most = 0;  // `lead` is the index of a set
+  uint32_t first_step = 0, steps = 0;
   uint32_t literal_size = 0;
   std::array<char, kLongestLiteral> literal{};
   // A probe is the part of another pattern from which vectorscan begins to look for the rest of that pattern. Probes
   // are not reported as matches. They only count as work, because looking for the rest takes long even if nothing
   // matches.
   uint32_t is_probe = 0;
+  // Patterns with the same core are a list. vectorscan looks for the core once, as number `i` if the first pattern of
+  // the list is at the index `i`. `next` is the index of the next pattern, which is higher.
+  static constexpr uint32_t kLast = UINT32_MAX;
+  uint32_t next = kLast;
 };
 
 // Which patterns to look for. The compiler finds out from a pattern whether it can match a space (compiler/spaces.h).
@@ -86,8 +95,10 @@ class Matcher {
 
   // Calls `each` for each match, in the order of the ends of their cores. If several matches of one pattern have the
   // same beginning, reports the shortest. Returns false if it failed, and matches may be missing. `each` must not
-  // call scan(), but may call stop(), which ends the scan. Each core counts down `most`, whether it belongs to a match
-  // or not, and each probe counts as kProbe cores. If there are more than `most`, the scan ends and returns false.
+  // call scan(), but may call stop(), which ends the scan. `most` is the work that the scan may take, in the unit of
+  // BlockResult::work, in addition to that for each byte of the block. The scan counts it down for each core, whether
+  // it belongs to a match or not, for each probe, and for each byte that is read around a core. Without enough of it,
+  // the scan ends and returns false.
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each, size_t& most,
                           Patterns patterns = Patterns::all);
   [[nodiscard]] bool scan(std::string_view block, const std::function<void(const Match&)>& each,
@@ -96,7 +107,8 @@ class Matcher {
     return scan(block, each, most, patterns);
   }
   void stop() { stopped_ = true; }
-  static constexpr size_t kProbe = 4;
+  // The work of a core, of each further pattern with this core, of a probe, and of reading a byte.
+  static constexpr size_t kCore = 30, kSameCore = 12, kProbe = 100, kRead = 1;
 
   size_t rules() const;  // one more than the highest index of a rule
 
@@ -112,23 +124,33 @@ class Matcher {
     uint64_t scan = 0;
     size_t begin = 0, end = 0;
   };
-  // Returns whether `count` characters of the set begin at `at`.
-  bool has_tail(std::string_view block, uint32_t set, size_t at, size_t count);
+  // Moves the end of the run, of characters of the set, at most to `limit`. The run becomes one that has or begins at
+  // `at`. Returns its end.
+  size_t read_run(std::string_view block, Run& run, uint32_t set, size_t at, size_t limit);
+  bool may_go_on(std::string_view block, size_t step, size_t at) const;
+  // Returns where the steps of the pattern end that begin at `at`, of which the first `done` are already examined, or
+  // npos.
+  size_t steps_end(std::string_view block, const PatternInfo& pattern, size_t at, uint32_t done = 0);
   // Returns where the pattern's lead begins if it ends at `at`, or npos.
   size_t lead_begin(std::string_view block, const PatternInfo& pattern, size_t at);
+  void examine(const Walk& walk, uint32_t index, size_t begin, size_t end);
   static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* context);
 
   Matcher() = default;
+  bool prepare();
   std::unique_ptr<hs_database, Free> database_, with_spaces_;  // the second is null if no pattern belongs to it
   std::unique_ptr<hs_scratch, Free> scratch_;
   std::vector<PatternInfo> patterns_;
+  std::vector<Step> steps_;
   std::vector<CharacterSet> sets_;
-  std::vector<Run> before_, after_;  // by set: before a core, and after one
-  // Remembers the last match of a pattern: in which scan it was, and where it began.
+  std::vector<size_t> costs_;        // by pattern, if it is the first one of its core
+  std::vector<Run> before_, after_;  // by set: before a core, and directly after one
+  std::vector<Run> later_;           // by step
+  size_t read_ = 0;                  // how many bytes were read around cores
+  // Remembers the last match of a pattern: in which scan it was, and where.
   struct Last {
     uint64_t scan = 0;
-    size_t begin = 0;
-    bool operator==(const Last&) const = default;
+    size_t begin = 0, end = 0;
   };
   std::vector<Last> last_;
   uint64_t scans_ = 0;

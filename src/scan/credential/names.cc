@@ -56,7 +56,7 @@ class Name {
 
   // Returns whether the text before `end` ends with `word`, in upper or lower case. `word` is in lower case.
   bool ends_with(size_t end, std::string_view word) const {
-    if (end < word.size()) return false;
+    if (end < word.size() || (text_[end - 1] | 32) != (word.back() | 32)) return false;
     return std::ranges::equal(text_.substr(end - word.size(), word.size()), word, {},
                               [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 32) : c; });
   }

@@ -183,8 +183,29 @@ size_t length_of_iban(std::string_view code) {
 
 }  // namespace
 
+namespace {
+
+// Calls token(at) for each dot that has another one `distance` bytes after it. Many texts have dots, but few have two
+// at the distance of those in a token.
+template <typename F>
+void each_two_dots(std::string_view text, size_t distance, F token) {
+  constexpr size_t kBlock = 64;
+  auto dots_at = [&](size_t at) {
+    return mask_of(load_block(reinterpret_cast<const uint8_t*>(text.data()) + at),
+                   [](const Lanes& c) { return equal(c, '.'); });
+  };
+  size_t at = 0;
+  for (; at + kBlock + distance <= text.size(); at += kBlock)
+    for (uint64_t dots = dots_at(at) & dots_at(at + distance); dots; dots &= dots - 1)
+      token(at + static_cast<size_t>(std::countr_zero(dots)));
+  for (; at + distance < text.size(); ++at)
+    if (text[at] == '.' && text[at + distance] == '.') token(at);
+}
+
+}  // namespace
+
 void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each) {
-  constexpr size_t kBlock = 64, kMiddle = 6, kLast = 27, kShortest = 24, kLongest = 26;
+  constexpr size_t kMiddle = 6, kLast = 27, kShortest = 24, kLongest = 26;
   auto is_part = [](char c) { return is_part_of_word(c) || c == '-'; };
   auto all = [&](size_t begin, size_t size) { return std::ranges::all_of(text.substr(begin, size), is_part); };
   // The first part is a number of 17 to 19 digits in Base64, so it begins with two of these letters.
@@ -193,23 +214,26 @@ void each_discord_token(std::string_view text, const std::function<void(size_t, 
     return kFirst.contains(text[at]) && kSecond.contains(text[at + 1]) && kThird.contains(text[at + 2]) &&
            kFourth.contains(text[at + 3]);
   };
-  auto token = [&](size_t dot) {
+  each_two_dots(text, kMiddle + 1, [&](size_t dot) {
     size_t last = dot + 2 + kMiddle, end = last + kLast;
-    if (end > text.size() || text[last - 1] != '.' || !all(dot + 1, kMiddle) || !all(last, kLast)) return;
+    if (end > text.size() || !all(dot + 1, kMiddle) || !all(last, kLast)) return;
     for (size_t length = kLongest; length >= kShortest; --length)
       if (length <= dot && is_number(dot - length) && all(dot - length, length)) return each(dot - length, end);
-  };
-  auto dots_at = [&](size_t at) {
-    return mask_of(load_block(reinterpret_cast<const uint8_t*>(text.data()) + at),
-                   [](const Lanes& c) { return equal(c, '.'); });
-  };
-  size_t at = 0;
-  // Many texts have dots, but few have two at this distance.
-  for (; at + kBlock + kMiddle + 1 <= text.size(); at += kBlock)
-    for (uint64_t dots = dots_at(at) & dots_at(at + kMiddle + 1); dots; dots &= dots - 1)
-      token(at + static_cast<size_t>(std::countr_zero(dots)));
-  for (; at < text.size(); ++at)
-    if (text[at] == '.') token(at);
+  });
+}
+
+void each_bitwarden_token(std::string_view text, const std::function<void(size_t, size_t)>& each) {
+  constexpr std::string_view kUuid = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  constexpr size_t kRest = 30;
+  auto is_of_uuid = [](char c, char form) { return form == '-' ? c == '-' : is_digit(c) || (c >= 'a' && c <= 'f'); };
+  auto is_alnum = [](char c) { return is_part_of_word(c) && c != '_'; };
+  each_two_dots(text, kUuid.size() + 1, [&](size_t dot) {
+    size_t rest = dot + 2 + kUuid.size(), end = rest + kRest;
+    if (dot > 0 && text[dot - 1] == '0' && end < text.size() && text[end] == ':' &&
+        std::ranges::equal(text.substr(dot + 1, kUuid.size()), kUuid, is_of_uuid) &&
+        std::ranges::all_of(text.substr(rest, kRest), is_alnum))
+      each(dot - 1, end + 1);
+  });
 }
 
 void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each) {
@@ -299,12 +323,13 @@ bool may_begin_number(std::string_view text, size_t at) {
   return is_account || (may_be_card && std::ranges::count_if(part, is_digit) >= kDigits);
 }
 
-size_t iban_at(std::string_view text, size_t at) {
+size_t iban_at(std::string_view text, size_t at, size_t& read) {
   if (at + 15 > text.size() || !is_upper(text[at]) || !is_upper(text[at + 1]) || !is_digit(text[at + 2])) return 0;
   if (at > 0 && is_part_of_word(text[at - 1])) return 0;
   size_t length = length_of_iban(text.substr(at, 2));
   if (length == 0) return 0;
   Grouped number = grouped(text, at, length, [](char c) { return is_digit(c) || is_upper(c); });
+  read += number.size + length;
   if (number.size < length || !is_iban(number.text())) return 0;
   size_t end = number.ends[length - 1];
   if (end < text.size() && is_part_of_word(text[end])) return 0;
@@ -314,33 +339,54 @@ size_t iban_at(std::string_view text, size_t at) {
 bool is_iban(std::string_view iban) {
   if (iban.size() < 15 || length_of_iban(iban) != iban.size()) return false;
   // ISO 13616: with letters as numbers from 10 to 35, the rest of the division by 97 must be 1.
+  constexpr size_t kMoved = 4;          // characters at the beginning that belong to the end
+  constexpr uint32_t kLarge = 1 << 24;  // dividing takes long, so it is only done for large numbers
   uint32_t rest = 0;
-  for (size_t i = 0; i < iban.size(); ++i) {  // the first four characters are moved to the end
-    char c = iban[(i + 4) % iban.size()];
-    if (c >= '0' && c <= '9') rest = (rest * 10 + static_cast<uint32_t>(c - '0')) % 97;
-    else if (c >= 'A' && c <= 'Z') rest = (rest * 100 + static_cast<uint32_t>(c - 'A' + 10)) % 97;
-    else return false;
-  }
-  return rest == 1;
+  for (std::string_view part : {iban.substr(kMoved), iban.substr(0, kMoved)})
+    for (char c : part) {
+      if (is_digit(c)) rest = rest * 10 + static_cast<uint32_t>(c - '0');
+      else if (is_upper(c)) rest = rest * 100 + static_cast<uint32_t>(c - 'A' + 10);
+      else return false;
+      if (rest > kLarge) rest %= 97;
+    }
+  return rest % 97 == 1;
 }
 
 bool is_wif(std::string_view base58) {
-  constexpr std::string_view kDigits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  static constexpr std::string_view kDigits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
   if (base58.size() != 51 && base58.size() != 52) return false;
   // The version fixes the first digit.
   if (base58.size() == 51 ? base58[0] != '5' : base58[0] != 'K' && base58[0] != 'L') return false;
-  std::array<uint8_t, 38> bytes{};  // the version, the key, the compression flag and the checksum
+  static constexpr auto kValues = [] {
+    std::array<uint8_t, 256> values{};
+    values.fill(UINT8_MAX);
+    for (size_t i = 0; i < kDigits.size(); ++i)
+      values[static_cast<unsigned char>(kDigits[i])] = static_cast<uint8_t>(i);
+    return values;
+  }();
+  // The number has 38 bytes: the version, the key, the compression flag and the checksum. Its parts have 32 bits, the
+  // last ones first, and are multiplied for several digits at once.
+  constexpr size_t kAtOnce = 5;
+  std::array<uint32_t, 10> parts{};
   size_t size = base58.size() == 52 ? 38 : 37;
-  for (char c : base58) {
-    size_t digit = kDigits.find(c);
-    if (digit == kDigits.npos) return false;
-    auto carry = static_cast<uint32_t>(digit);
-    for (size_t i = size; i-- > 0; carry >>= 8) {
-      carry += bytes[i] * 58u;
-      bytes[i] = static_cast<uint8_t>(carry);
+  for (size_t at = 0; at < base58.size(); at += kAtOnce) {
+    uint64_t factor = 1, carry = 0;
+    for (char c : base58.substr(at, kAtOnce)) {
+      uint8_t digit = kValues[static_cast<unsigned char>(c)];
+      if (digit == UINT8_MAX) return false;
+      factor *= 58, carry = carry * 58 + digit;
     }
-    if (carry) return false;
+    for (uint32_t& part : parts) {
+      carry += part * factor;
+      part = static_cast<uint32_t>(carry);
+      carry >>= 32;
+    }
   }
+  auto byte = [&](size_t i) { return static_cast<uint8_t>(parts[i / 4] >> i % 4 * 8); };  // from the last one
+  for (size_t i = size; i < parts.size() * 4; ++i)
+    if (byte(i)) return false;
+  std::array<uint8_t, 38> bytes{};
+  for (size_t i = 0; i < size; ++i) bytes[i] = byte(size - 1 - i);
   // A key of the main network begins with 0x80. In the longer form, a 1 after it marks a compressed public key.
   if (bytes[0] != 0x80 || (size == 38 && bytes[33] != 1)) return false;
   std::string_view key(reinterpret_cast<const char*>(bytes.data()), size - 4);

@@ -18,7 +18,8 @@ bool is_wif(std::string_view base58);
 // Returns where the card or account number that begins at `at` ends, or 0 if none does. Its groups may be separated by
 // spaces or dashes.
 size_t card_at(std::string_view text, size_t at);
-size_t iban_at(std::string_view text, size_t at);
+// Adds the characters that it examines to `read`.
+size_t iban_at(std::string_view text, size_t at, size_t& read);
 // Returns whether the digits [begin, end), which have the form of a card number, are one of several identifiers: most
 // numbers near them, with as many digits and after the same text, are not card numbers. One in ten identifiers has that
 // form by chance. Looks at most kNearNumber bytes before and after them.
@@ -30,6 +31,10 @@ bool may_begin_number(std::string_view text, size_t at);
 
 // Calls each(begin, end) for each text that has the form of a token of Discord: three parts with dots between them.
 void each_discord_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
+
+// Calls each(begin, end) for each text that has the form of a token of Bitwarden: "0.", a UUID, a dot, 30 letters and
+// digits, and a colon.
+void each_bitwarden_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
 
 // Calls each(begin, end) for each text that has the form of a token of X: at least 21 letters "A" that do not follow
 // a letter or digit, and then more.

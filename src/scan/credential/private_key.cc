@@ -64,7 +64,7 @@ size_t key_end(const Text& whole, size_t at) {
 
 // Finds a body of Base64 after the header of a key, and skips what programs put between them: headers, escapes, quotes.
 Found key_body(const Text& text, size_t begin, size_t end) {
-  constexpr size_t kLongestLine = 100;
+  constexpr size_t kLongestLine = 100, kLineWork = 100;
   size_t limit = std::min(text.size(), end + kFar), at = end;
   for (size_t lines = 0; lines < 12 && at < limit; ++lines) {
     while (at < limit && (static_cast<unsigned char>(text[at]) <= ' ' || text[at] == '"' || text[at] == '\'' ||
@@ -77,6 +77,7 @@ Found key_body(const Text& text, size_t begin, size_t end) {
     at = std::min(past_margin(text, at), limit);
     size_t run = run_end(text, at, is_base64);
     if (run - at >= 24 && !stands_in(text, at, run)) return Credential{begin, key_end(text, run)};
+    text.look(kLineWork);
     std::string_view near = text.substr(run, kLongestLine);
     size_t line = std::min(run + std::min({near.find('\n'), near.find("\\n"), near.size()}), limit);
     if (line - at > kLongestLine || text.substr(at, line - at).find(':') == std::string_view::npos)

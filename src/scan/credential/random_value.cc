@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/text/words.h"
+#include "scan/credential/characters.h"
 #include "scan/credential/checks.h"
 #include "scan/encoding/simd/masks.h"
 
@@ -19,7 +20,7 @@ namespace {
 constexpr size_t kShortest = 32, kLongest = 64;
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
-bool of_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.'; }
+bool of_name(char c) { return is_alnum(c) || c == '_' || c == '-' || c == '.'; }
 
 // Returns the name that the value at `begin` is assigned to, in lower case, or an empty string if there is none.
 std::string name_of(std::string_view text, size_t begin) {
@@ -79,7 +80,8 @@ bool is_distributed(std::string_view value) {
     for (size_t n = 1; n <= kLongest; ++n) table[n] = static_cast<double>(n) * std::log2(static_cast<double>(n));
     return table;
   }();
-  for (uint8_t count : counts) bits += kTimesLog[count];
+  // There are fewer characters than kinds of bytes, so this takes less time than a sum over all counts.
+  for (unsigned char c : value) bits += kTimesLog[std::exchange(counts[c], uint8_t{0})];
   bits = std::log2(size) - bits / size;
   return bits >= kLeastBits;
 }

@@ -35,6 +35,7 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"docker-auth", Check::docker_auth},
     {"jwt", Check::jwt},
     {"discord", Check::discord},
+    {"bitwarden", Check::bitwarden},
     {"x-bearer", Check::x_bearer},
     {"pem", Check::pem},
     {"putty", Check::putty},
@@ -53,6 +54,7 @@ constexpr std::array<std::string_view, 5> kRepeated = {"pattern", "name", "yes",
 bool is_surveyed(Check check) {
   switch (check) {
     case Check::discord:
+    case Check::bitwarden:
     case Check::x_bearer:
     case Check::wif:
     case Check::bip39:
@@ -201,6 +203,9 @@ bool needs_beginning(const Rule& rule) {
     case Check::netrc:
     case Check::userinfo:
     case Check::x_bearer:
+    case Check::last:
+    case Check::basic:
+    case Check::docker_auth:
       return rule.edge != Edge::any;
     default:
       return true;
@@ -229,6 +234,7 @@ bool reads_spaces(Check check) {
     case Check::docker_auth:
     case Check::jwt:
     case Check::discord:
+    case Check::bitwarden:
     case Check::x_bearer:
     case Check::wif:
     case Check::bip39:

@@ -27,6 +27,7 @@ enum class Check : uint8_t {
   docker_auth,   // the same in Docker's configuration
   jwt,           // its first part is JSON with an "alg"
   discord,       // its first part is a number in Base64
+  bitwarden,     // like `token`
   x_bearer,      // has more than one letter after the long run of "A"
   pem,           // followed by Base64
   putty,         // followed by Base64

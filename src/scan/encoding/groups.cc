@@ -6,8 +6,10 @@
 #include "scan/encoding/groups.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "scan/encoding/escapes.h"
 #include "scan/encoding/simd/masks.h"
@@ -158,8 +160,10 @@ class Dump {
  public:
   Dump(std::string_view text, bool little_endian) : text_(text), little_endian_(little_endian) {}
 
-  Decoded read(size_t at) {
-    size_t line = begin_of_line(at);
+  Decoded read(size_t at, DumpSearch& search) {
+    constexpr size_t kFirst = 20;  // what it takes to find the beginning
+    size_t line = begin_of_line(at), begin = line;
+    search.read += kFirst;
     // The lines before this one are not needed, because a search from their words finds them.
     Offset before;
     size_t lines = 0;
@@ -174,13 +178,15 @@ class Dump {
       }
       from = out_.text.size();
       before = *offset;
+      if (lines == 0 && !is_followed(words, search)) break;  // most attempts end here, so nothing was decoded yet
       if (!words_at(words)) {
         ++lines;
         break;
       }
-      line = next_line(words);
       out_.end = end_of_line(words);
+      line = next_line(words, out_.end);
       // Where line ends were escaped, spaces stand for them in the text without escapes.
+      search.read += out_.end - std::exchange(begin, line) + out_.text.size() - from;
       size_t rest = past_spaces(words);
       if (!is_next(line, before, from) && is_next(rest, before, from)) line = out_.end = rest;
     }
@@ -190,7 +196,8 @@ class Dump {
   }
 
  private:
-  static constexpr size_t kLongestLine = 160;
+  static constexpr size_t kLongestLine = 160, kMostOfLine = 64;  // characters, and bytes in words
+  static constexpr size_t kMostDigits = 16;                      // of a word
 
   // A form has a plus in place of each space.
   static bool is_space(char c) { return c == ' ' || c == '+'; }
@@ -215,19 +222,21 @@ class Dump {
     return first < at ? first : begin;
   }
   size_t end_of_line(size_t at) const {
-    size_t limit = std::min(text_.size(), at + kLongestLine);
-    while (at < limit && !ends_line(at)) ++at;
-    return at;
+    std::string_view line = text_.substr(at, kLongestLine);
+    for (char c : {'\n', '\r'}) line = line.substr(0, line.find(c));
+    size_t end = line.find('\\');
+    while (end != line.npos && !ends_line(at + end)) end = line.find('\\', end + 1);
+    return at + std::min(end, line.size());
   }
   size_t past_spaces(size_t at) const {
     size_t limit = std::min(text_.size(), at + kLongestLine);
     while (at < limit && is_space(text_[at])) ++at;
     return at;
   }
-  // Returns where the next line begins, or the end of the text if none is near.
-  size_t next_line(size_t at) const {
-    size_t limit = std::min(text_.size(), at + kLongestLine);
-    at = end_of_line(at);
+  // Returns where the line begins after the one that ends at `at`, of which the rest begins at `rest`. Returns the end
+  // of the text if no line begins near.
+  size_t next_line(size_t rest, size_t at) const {
+    size_t limit = std::min(text_.size(), rest + kLongestLine);
     while (at < limit && ends_line(at)) {
       while (at < limit && text_[at] == '\\') ++at;  // one for each JSON text that contains another
       ++at;
@@ -280,13 +289,25 @@ class Dump {
     return offset && bytes_between(before, *offset, out_.text.size() - from) > 0;
   }
 
-  // Appends the words of a line of a dump. Returns whether there are any. A word has an even number of digits, and no
-  // more than the first word of the dump.
-  bool words_at(size_t& at) {
-    size_t before = out_.text.size(), limit = std::min(text_.size(), at + kLongestLine);
+  // Returns whether an offset comes after the words at `at`, on the next line or at the end of this one.
+  bool is_followed(size_t at, DumpSearch& search) {
+    size_t begin = at;
+    if (!words_at(at, false)) return false;
+    search.read += at - begin;
+    size_t end = at, rest = past_spaces(at), line = next_line(at, end_of_line(at));
+    if (offset_at(rest) || offset_at(line)) return true;
+    // Words that are too long for this dump may belong to another one.
+    if (end < text_.size() && digit_of(text_[end]) < 0) search.without = end;
+    return false;
+  }
+
+  // Appends the words of a line of a dump, or only finds their end. Returns whether there are any. A word has an even
+  // number of digits, and no more than the first word of the dump.
+  bool words_at(size_t& at, bool are_kept = true) {
+    size_t count = 0, limit = std::min(text_.size(), at + kLongestLine);
     for (;;) {
       size_t end = at;
-      while (end < limit && end < at + 16 && digit_of(text_[end]) >= 0) ++end;
+      while (end < limit && end < at + kMostDigits && digit_of(text_[end]) >= 0) ++end;
       size_t digits = end - at;
       if (digits == 0 || digits % 2 ||
           (end < text_.size() && !is_space(text_[end]) && !ends_line(end) && text_[end] != '"'))
@@ -294,18 +315,24 @@ class Dump {
       if (width_ == 0) width_ = digits;
       if (little_endian_ && width_ < 4) break;
       if (digits > width_) break;
-      // Each line has an anchor, so that it is found again.
-      if (out_.text.size() == before) out_.add_anchor(before, at);
-      else out_.anchor(at);
-      size_t begin = out_.text.size();
-      for (; at < end; at += 2) out_.text += static_cast<char>(digit_of(text_[at]) * 16 + digit_of(text_[at + 1]));
-      if (little_endian_) std::reverse(out_.text.begin() + static_cast<ptrdiff_t>(begin), out_.text.end());
-      size_t spaces = at;
-      while (spaces < limit && spaces < at + 2 && is_space(text_[spaces])) ++spaces;
+      if (are_kept) append_word(at, end, count == 0);
+      count += digits / 2;
+      size_t spaces = end;
+      while (spaces < limit && spaces < end + 2 && is_space(text_[spaces])) ++spaces;
       at = spaces;
-      if (out_.text.size() - before > 64) break;
+      if (count > kMostOfLine) break;
     }
-    return out_.text.size() > before;
+    return count > 0;
+  }
+  void append_word(size_t at, size_t end, bool is_first) {
+    // Each line has an anchor, so that it is found again.
+    if (is_first) out_.add_anchor(out_.text.size(), at);
+    else out_.anchor(at);
+    std::array<char, kMostDigits / 2> bytes;
+    size_t size = 0;
+    for (; at < end; at += 2) bytes[size++] = static_cast<char>(digit_of(text_[at]) * 16 + digit_of(text_[at + 1]));
+    if (little_endian_) std::reverse(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size));
+    out_.text.append(bytes.data(), size);
   }
 
   std::string_view text_;
@@ -369,6 +396,8 @@ GroupSizes ungroup(std::string_view text, const Groups& groups, Decoded& out) {
   return sizes;
 }
 
-Decoded dumped(std::string_view text, size_t at, bool little_endian) { return Dump(text, little_endian).read(at); }
+Decoded dumped(std::string_view text, size_t at, bool little_endian, DumpSearch& search) {
+  return Dump(text, little_endian).read(at, search);
+}
 
 }  // namespace bottle::scan

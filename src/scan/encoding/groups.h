@@ -29,6 +29,11 @@ GroupSizes ungroup(std::string_view text, const Groups& groups, Decoded& out);
 // Returns the bytes of the hexadecimal dump that has a line at `at`. A line begins with an offset. The bytes of each
 // word are in reverse order if `little_endian`. Returns nothing if there are fewer than two lines, or no words to
 // reverse.
-Decoded dumped(std::string_view text, size_t at, bool little_endian);
+struct DumpSearch {
+  size_t read = 0;  // approximately the bytes that were read
+  // If no dump was found, words before this position do not begin one either, because they belong to the same line.
+  size_t without = 0;
+};
+Decoded dumped(std::string_view text, size_t at, bool little_endian, DumpSearch& search);
 
 }  // namespace bottle::scan
