@@ -1,7 +1,8 @@
 // bench_scan_search SECONDS [SEED] searches for inputs that make scanning slow. It evolves a population of inputs
-// that are made of examples of the rules, names of secrets, characters of encodings and whole encodings. It prints
-// the inputs that are slowest for each byte, including decompressed ones, as lines for the list in scan.cc, each with
-// its time relative to clean text.
+// that are made of examples of the rules, names of secrets, characters of encodings and whole encodings. It begins with
+// the slowest beginnings of examples, because vectorscan and the matcher read on after the beginning of a pattern. It
+// prints the inputs that are slowest for each byte, including decompressed ones, as lines for the list in scan.cc, each
+// with its time relative to clean text.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -66,6 +67,7 @@ class Search {
   Search(uint32_t seed, scan::Detector& detector) : random_(seed), detector_(detector), words_(dictionary()) {}
 
   void go(double seconds) {
+    all_ = slowest_beginnings(kPopulation / 2);
     while (all_.size() < kPopulation) all_.push_back(measured(fresh()));
     for (double end = cpu_nanoseconds() + seconds * 1e9; cpu_nanoseconds() < end;) {
       Candidate child = measured(changed(better()));
@@ -85,6 +87,28 @@ class Search {
  private:
   size_t below(size_t limit) { return random_() % limit; }
   const std::string& word() { return words_[below(words_.size())]; }
+
+  std::vector<Candidate> slowest_beginnings(size_t most) {
+    constexpr size_t kLongest = 100;
+    std::set<std::string> pieces;
+    for (const std::string& word : words_)
+      for (size_t size = 3; size <= std::min(word.size(), kLongest); ++size) {
+        std::string piece = word.substr(0, size);
+        size_t open = piece.rfind('<');
+        if (open != piece.npos && piece.find('>', open) == piece.npos)
+          continue;  // cut in the name of random characters
+        pieces.insert(piece);
+        pieces.insert(piece + " ");
+      }
+    std::vector<Candidate> found;
+    for (const std::string& piece : pieces) {
+      found.push_back({.tokens = {piece}});
+      found.back().nanoseconds = nanoseconds(made(found.back().input(), kBlock), 1);
+    }
+    std::ranges::sort(found, std::greater(), &Candidate::nanoseconds);
+    found.resize(std::min(found.size(), most));
+    return found;
+  }
 
   Candidate fresh() {
     Candidate made;
