@@ -123,9 +123,6 @@ class Engine {
   virtual Result<> remove_image(const std::string& reference) = 0;
   // Adds a name, REPOSITORY:TAG, to an image. An image that had this name loses it.
   virtual Result<> tag_image(const std::string& id, const std::string& reference) = 0;
-  // Makes an image from the files and settings of a container, which need not have run. `config` has the labels to set,
-  // as in a request to create a container. An image that had the name `reference` loses it.
-  virtual Result<> commit_container(const std::string& id, const std::string& reference, const Json& config) = 0;
   // Returns the answer of GET /images/REFERENCE/json. Fails with Code::not_found if there is none.
   virtual Result<Json> inspect_image(const std::string& reference) = 0;
   virtual Result<Json> images() = 0;      // the answer of GET /images/json, which includes images without a tag

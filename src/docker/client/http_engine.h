@@ -47,7 +47,6 @@ class HttpEngine : public Engine {
                         const std::vector<std::string>& changes) override;
   Result<> remove_image(const std::string& reference) override;
   Result<> tag_image(const std::string& id, const std::string& reference) override;
-  Result<> commit_container(const std::string& id, const std::string& reference, const Json& config) override;
   Result<Json> inspect_image(const std::string& reference) override;
   Result<Json> images() override;
   Result<Json> containers() override;

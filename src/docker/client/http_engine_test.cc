@@ -360,18 +360,6 @@ TEST(Engine, ImportReportsFailuresThatComeAfterTheStatus) {
   EXPECT_NE(made.error().what.find("no space left"), std::string::npos);
 }
 
-TEST(Engine, MakesAnImageFromAContainer) {
-  ScriptedEngine good("HTTP/1.1 201 Created\r\nContent-Length: 15\r\n\r\n{\"Id\":\"sha256\"}");
-  ASSERT_TRUE(good.engine()->commit_container("bottle-x1-agent", "a:b", {{"Labels", {{"k", "v"}}}}));
-  EXPECT_TRUE(good.last().starts_with("POST /v1.41/commit?container=bottle-x1-agent&repo=a&tag=b&pause=0 HTTP/1.1\r\n"))
-      << good.last();
-  EXPECT_TRUE(good.last().ends_with(R"({"Labels":{"k":"v"}})")) << good.last();
-  ScriptedEngine full(status(500, "no space left on device"));
-  auto made = full.engine()->commit_container("x", "a:b", {});
-  ASSERT_FALSE(made);
-  EXPECT_NE(made.error().what.find("no space left"), std::string::npos);
-}
-
 TEST(Engine, RemovalIsIdempotentAndWaits) {
   ScriptedEngine gone(status(404, "no such"));
   auto engine = gone.engine();

@@ -74,17 +74,6 @@ Result<> HttpEngine::tag_image(const std::string& id, const std::string& referen
   return {};
 }
 
-Result<> HttpEngine::commit_container(const std::string& id, const std::string& reference, const Json& config) {
-  // The reference has a tag, which follows its last colon.
-  size_t colon = reference.rfind(':');
-  // The engine would pause a container that runs.
-  TRY(call(dial_, "POST",
-           path("/commit?container=" + escaped(id) + "&repo=" + escaped(reference.substr(0, colon)) +
-                "&tag=" + escaped(colon == std::string::npos ? "latest" : reference.substr(colon + 1)) + "&pause=0"),
-           config, "making the image " + reference));
-  return {};
-}
-
 Result<> HttpEngine::save_image(const std::string& reference, const Writer& writer) {
   auto response = [&]() -> Result<Response> {
     auto connection = TRY(Connection::open(dial_, kStreamTimeoutMs));

@@ -110,11 +110,6 @@ void FakeProcess::put(const std::string& path, const std::string& text) {
   });
 }
 
-Result<> FakeProcess::unpack(const std::string& archive) {
-  return docker_->with_world(
-      [&](FakeWorld& world) -> Result<> { return world.unpack(*TRY(world.container(container_)), "/", archive); });
-}
-
 std::optional<std::string> FakeProcess::file(const std::string& path) const {
   return docker_->with_world([&](FakeWorld& world) -> std::optional<std::string> {
     auto container = world.container(container_);
@@ -171,11 +166,8 @@ Result<> FakeDocker::start(FakeWorld& world, const std::string& reference) {
   process.fd_ = std::move(stdio.own);
   stdio.other = process.fd_.get();
   Program program;
-  // The program of an image that was made from a container is the one of the container's image.
-  for (auto image = world.images.find(container->image); image != world.images.end() && !program;
-       image = world.images.find(image->second.parent))
-    for (const auto& tag : image->second.tags)
-      if (auto it = programs_.find(tag); it != programs_.end()) program = it->second;
+  for (const auto& tag : world.images.at(container->image).tags)
+    if (auto it = programs_.find(tag); it != programs_.end()) program = it->second;
   threads_.emplace_back([this, id = container->id, process = std::move(process), program]() mutable {
     run(id, std::move(process), program);
   });
@@ -429,9 +421,6 @@ class FakeEngine : public Engine {
   }
   Result<> remove_image(const std::string& reference) override {
     return act("remove image", reference, [=](FakeWorld& world) { return world.remove_image(reference); });
-  }
-  Result<> commit_container(const std::string& id, const std::string& reference, const Json& config) override {
-    return act("commit container", reference, [=](FakeWorld& world) { return world.commit(id, reference, config); });
   }
   Result<> tag_image(const std::string& id, const std::string& reference) override {
     return act("tag image", reference, [=](FakeWorld& world) -> Result<> {

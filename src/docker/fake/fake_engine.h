@@ -53,8 +53,6 @@ class FakeProcess {
   void write(std::string_view bytes, int stream = 1);
   // Closes the stream to the client, as a proxy in front of an engine may do. The program goes on.
   void hang_up();
-  // Unpacks an archive at the container's root, as the inside helper does. Fails if the container is gone.
-  Result<> unpack(const std::string& archive);
   // Write or read a file in the container or its volumes by absolute path. put() does nothing once the container
   // has stopped.
   void put(const std::string& path, const std::string& text);

@@ -163,16 +163,6 @@ Result<> FakeWorld::remove_image(const std::string& reference) {
   return {};
 }
 
-Result<> FakeWorld::commit(const std::string& reference, const std::string& tag, const Json& config) {
-  const FakeContainer& from = *TRY(container(reference));
-  FakeImage& made = add_image(tag, from.labels);
-  for (const auto& [key, value] : labels_in(config)) made.labels[key] = value;
-  made.files = from.files;
-  made.parent = from.image;
-  made.volumes = images.at(from.image).volumes;
-  return {};
-}
-
 namespace {
 
 const char* status_of(const FakeContainer& c) {
@@ -207,13 +197,11 @@ Json FakeWorld::describe(const FakeNetwork& n) const {
 }
 
 Json FakeWorld::describe(const FakeImage& i) const {
-  Json volumes;  // null, as an engine answers, if there are none
-  for (const auto& path : i.volumes) volumes[path] = Json::object();
   return {{"Id", i.id},
           {"RepoTags", i.tags},
           {"RepoDigests", i.digests},
           {"Labels", i.labels},
-          {"Config", {{"Labels", i.labels}, {"Volumes", volumes}}},
+          {"Config", {{"Labels", i.labels}}},
           {"Size", 1000},
           {"Created", i.created},
           {"RootFS", {{"Layers", Json::array({i.id})}}}};

@@ -62,7 +62,6 @@ struct FakeImage {
   FakeFiles files = {};
   std::set<std::string> volumes = {};  // the paths for which it declares volumes
   std::set<std::string> digests = {};  // names with digests of a registry
-  std::string parent = {};             // the id of the image of the container that this one was made from
   int64_t created = 1;                 // in seconds since 1970
 };
 
@@ -92,8 +91,6 @@ struct FakeWorld {
   Result<std::string> create_volume(const std::string& name, const Labels& labels);
   Result<> remove_volume(const std::string& name);
   Result<> remove_image(const std::string& reference);
-  // Makes an image from a container.
-  Result<> commit(const std::string& container, const std::string& tag, const Json& config);
 
   // Return the answers of GET /containers/NAME/json and of the same request for networks and images.
   Json describe(const FakeContainer& container) const;

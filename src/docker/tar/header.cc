@@ -68,8 +68,6 @@ Result<TarHeader> parse_tar_header(std::string_view block) {
   header.target = field(block, 157, 100);
   header.mode = static_cast<int>(*mode & 07777);
   header.size = *size;
-  // A file may have a time before 1970, which is a negative number. It is no reason to refuse the archive.
-  header.time = number(block, 136, 12).value_or(0);
   return header;
 }
 

@@ -27,7 +27,6 @@ struct TarHeader {
   std::string path, target;  // target is that of a link
   int mode = 0;              // permission bits, 07777
   uint64_t size = 0;         // in bytes, of the body; below 2^63
-  uint64_t time = 0;         // of modification, in seconds since 1970; 0 if it is earlier or cannot be read
 };
 
 // Parses a block of kTarBlock bytes. Fails with Code::protocol if the checksum is wrong or a number is not valid.

@@ -51,7 +51,6 @@ struct TarEntry {
                          // checked like a path
   int mode = 0;          // permission bits, 07777
   uint64_t size = 0;     // in bytes, for files; 0 for all other types
-  uint64_t time = 0;     // of modification, in seconds since 1970; 0 if unknown
 };
 
 // Limits what a reader accepts. Each number is far above what a workspace has and far below what fills a disk or the

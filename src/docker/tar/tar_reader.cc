@@ -123,7 +123,6 @@ Result<> TarReader::take_header() {
   entry.linkname = std::move(header.target);
   entry.mode = header.mode;
   entry.size = header.size;
-  entry.time = header.time;
   return begin_entry(header.type, std::move(entry));
 }
 

@@ -201,23 +201,6 @@ TEST(Tar, WritesATimeThatFitsIntoItsField) {
 
 // Reads archives of another writer (Python's tarfile), which are the fuzzer's seeds. Their first byte is only for the
 // fuzzer.
-TEST(Tar, ReadsTimes) {
-  Archive archive;
-  archive.writer.set_time(1'000'000'000);
-  ASSERT_TRUE(archive.writer.file("a", 0644, 0, 0, "a"));
-  archive.writer.set_time(0);
-  ASSERT_TRUE(archive.writer.directory("b", 0755, 0, 0));
-  ASSERT_TRUE(archive.writer.finish());
-  std::vector<uint64_t> times;
-  TarReader reader({.entry = [&](const TarEntry& entry) -> Result<> {
-                      times.push_back(entry.time);
-                      return {};
-                    },
-                    .data = [](std::string_view) { return Result<>(); }});
-  ASSERT_TRUE(reader.feed(archive.bytes));
-  EXPECT_EQ(times, (std::vector<uint64_t>{1'000'000'000, 0}));
-}
-
 TEST(Tar, ReadsArchivesOfOtherWriters) {
   auto seed = [](const std::string& name) {
     return read_file("src/docker/tar/corpus/tar/" + name).value_or("?").substr(1);
