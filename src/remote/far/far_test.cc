@@ -155,11 +155,34 @@ TEST_F(Far, ASessionIsUnknownOnlyIfTheEngineHasNothingOfIt) {
     EXPECT_EQ(answer.type, FrameType::failure);
     EXPECT_NE(answer.bytes.find("unavailable"), std::string::npos) << answer.bytes;
     EXPECT_NE(answer.bytes.find(std::string("bottle-nightly-") + role), std::string::npos) << answer.bytes;
+    EXPECT_NE(answer.bytes.find("make sure that its state directory"), std::string::npos) << answer.bytes;
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(far({"fetch", "nightly", "0b"}), 0);
+    std::string fetched = testing::internal::GetCapturedStdout();
+    EXPECT_NE(fetched.find(transfer::kHeld), std::string::npos) << fetched;
   }
   world_.connect = [](const docker::Endpoint&) -> Result<std::unique_ptr<docker::Engine>> {
     return fail(Code::unavailable, "no engine answers");
   };
   EXPECT_NE(attached("0b").bytes.find("no engine answers"), std::string::npos) << "it may have the work";
+}
+
+// Otherwise, the near side could not end its session as long as these exist.
+TEST_F(Far, ThingsOfOthersAreNotThoseOfAnUnknownSession) {
+  use_engine();
+  std::string session = world_.directories.session("nightly");
+  auto ledger = session::Ledger::create(session, session::Owner::self(), "0a");
+  ASSERT_TRUE(ledger) << ledger.error().what;
+  auto owner = session::read_ledger(world_.directories, "nightly")->owner;
+  docker_.with_world([&](docker::FakeWorld& world) {
+    world.add_image("image");
+    auto other = session::labels("nightly", owner, session, "agent");
+    ASSERT_TRUE(world.create_container("bottle-nightly-agent", {{"Image", "image"}, {"Labels", other}}));
+    auto copied = session::labels("nightly", {}, session, "agent");
+    ASSERT_TRUE(world.create_container("from-an-image-of-an-agent", {{"Image", "image"}, {"Labels", copied}}));
+  });
+  auto answer = attached("0b");
+  EXPECT_NE(answer.bytes.find("not_found"), std::string::npos) << answer.bytes;
 }
 
 TEST_F(Far, AnAgentWhoseSupervisorDoesNotListenHasNotEnded) {

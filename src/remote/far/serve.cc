@@ -8,7 +8,6 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/os/poller.h"
-#include "base/text/line.h"
 #include "base/unique_fd.h"
 #include "remote/far/verbs.h"
 #include "session/box/runtime_trial.h"
@@ -16,9 +15,7 @@
 #include "session/credentials/token.h"
 #include "session/disk/disk_watch.h"
 #include "session/ledger/files.h"
-#include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
-#include "session/ledger/teardown.h"
 #include "session/supervisor.h"
 #include "session/sweep/sweep.h"
 #include "wire/codec/failure.h"
@@ -72,11 +69,13 @@ void sweep_left(const FarWorld& world, const std::string& session = {}) {
   sweep(world.directories, orphans, world.connect);
 }
 
-// Sweeps the session of an attach. Sends frames meanwhile, because the near side assumes that a silent connection is
+// Runs a step that may take long. Sends frames meanwhile, because the near side assumes that a silent connection is
 // dead.
-void sweep_and_pong(const FarWorld& world, const std::string& session) {
-  auto swept = std::async(std::launch::async, [&] { sweep_left(world, session); });
-  while (swept.wait_for(std::chrono::seconds(3)) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");
+template <class Step>
+auto with_pongs(const Step& step) {
+  auto done = std::async(std::launch::async, step);
+  while (done.wait_for(std::chrono::seconds(3)) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");
+  return done.get();
 }
 
 // The near side takes this answer for proof that there is nothing to fetch, so no error may look like it.
@@ -108,26 +107,13 @@ Result<bool> tell_result(const FarWorld& world, const wire::Attach& attach) {
   return true;
 }
 
-// Fails if the engine may have an agent's container or a volume of a session that this machine does not know. The
-// machine may have restarted without the disk that has its state directory, for example.
-Result<> check_engine_has_none(const FarWorld& world, const std::string& session) {
-  auto engine = TRY(engine_of(world));
-  for (auto kind : {session::ThingKind::container, session::ThingKind::volume}) {
-    auto found = TRY(session::list_labeled(*engine, kind, "bottle.session=" + session));
-    if (!found.empty())
-      return fail(Code::unavailable, "the remote machine has no record of session " + session +
-                                         ", but its engine has the " + word_of(kind) + " " +
-                                         one_line(found[0].thing.name, 100));
-  }
-  return {};
-}
-
 // Answers the attach to a session that has no supervisor. Returns the exit status.
 int tell_end(const FarWorld& world, const wire::Attach& attach) {
-  sweep_and_pong(world, attach.session);
+  with_pongs([&] { sweep_left(world, attach.session); });
   auto told = tell_result(world, attach);
   if (told && *told) return 0;
-  auto none = then(told, [&](bool) { return check_engine_has_none(world, attach.session); });
+  auto ask = [&] { return check_engine_has_none(world, {attach.session, attach.id}); };
+  auto none = then(told, [&](bool) { return with_pongs(ask); });
   if (!none) return refuse_untold(std::move(none.error())), 1;
   return refuse_unknown(attach.session), 1;
 }

@@ -4,9 +4,13 @@
 #include <thread>
 
 #include "base/os/deadline.h"
+#include "base/text/line.h"
+#include "remote/far/verbs.h"
 #include "session/console/client.h"
 #include "session/ledger/files.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/names.h"
+#include "session/ledger/teardown.h"
 
 namespace bottle::remote {
 
@@ -34,6 +38,26 @@ Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const Ses
       return fail(Code::unavailable, "the supervisor of session " + which.name + " runs, but does not answer");
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
+}
+
+// An image may have been made from an agent's container and have its labels, so only the names of a session's things
+// count. The machine may have another session of that name, whose things have the label of its owner.
+Result<> check_engine_has_none(const FarWorld& world, const SessionId& which) {
+  auto other = read_ledger(world.directories, which.name);
+  auto engine = TRY(engine_of(world));
+  session::Names names(which.name);
+  for (auto kind : {session::ThingKind::container, session::ThingKind::volume})
+    for (const auto& each : TRY(session::list_labeled(*engine, kind, "bottle.session=" + which.name))) {
+      bool is_of_other = other && session::value_of(each.labels, "bottle.owner") == other->owner.to_label();
+      if (is_of_other || !names.has(each.thing)) continue;
+      return fail(Code::unavailable,
+                  "the machine has no record of session " + which.name + ", but its engine has the " + word_of(kind) +
+                      " " + one_line(each.thing.name, 100),
+                  "make sure that its state directory is where it was when the session started, for example that the "
+                  "disk with the home directory is mounted; if the session's work does not matter, remove the " +
+                      word_of(kind) + " there with docker");
+    }
+  return {};
 }
 
 }  // namespace bottle::remote

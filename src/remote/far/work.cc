@@ -63,9 +63,12 @@ struct Whereabouts {
 Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which) {
   const std::string& session = which.name;
   auto view = read_ledger(world.directories, session);
-  if (view && view->id != which.id) return Whereabouts();
-  if (!view && view.error().code == Code::not_found) return Whereabouts();
-  if (!view) return std::unexpected(std::move(view.error()));
+  if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
+  if (!view || view->id != which.id) {
+    // The record is removed only when the results are complete and the engine has nothing more.
+    if (!TRY(are_results_of(world.directories.results_of(session), which.id))) TRY(check_engine_has_none(world, which));
+    return Whereabouts();
+  }
   auto engine = engine_of(world, *view);
   auto found = [&]() -> Result<std::optional<std::string>> {
     if (!engine) return std::unexpected(engine.error());
