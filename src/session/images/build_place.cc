@@ -28,14 +28,19 @@ std::string base_directory() {
   return temporary && *temporary == '/' ? temporary : "/var/tmp";
 }
 
-// Returns the lock of a directory, or nothing if there is no such directory of this user, or if another process has the
-// lock. NFS locks only a file that is open for writing, which a directory cannot be.
-std::optional<FileLock> lock(const std::string& path) {
+// Returns the locks of a directory, or nothing if there is no such directory of this user, or if another process has
+// one of them. NFS locks only a file that is open for writing, which a directory cannot be. The lock of the directory
+// lasts until a removal has ended, so it is taken as well where the file system allows that.
+std::optional<PlaceLock> lock(const std::string& path) {
   struct stat st{};
   if (::lstat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != ::geteuid()) return {};
-  auto lock = FileLock::try_take(path + "/lock", {O_RDWR | O_CREAT});
-  if (!lock) return {};
-  return std::move(*lock);
+  auto directory = FileLock::try_take(path, {O_RDONLY | O_DIRECTORY});
+  if (!directory && (directory.error().code == Code::conflict || directory.error().code == Code::not_found)) return {};
+  auto file = FileLock::try_take(path + "/lock", {O_RDWR | O_CREAT});
+  if (!file) return {};
+  PlaceLock both{*std::move(file), std::nullopt};
+  if (directory) both.directory = *std::move(directory);
+  return both;
 }
 
 // Removes the tree. Mounts in it stay, and so do the directories above them.
@@ -71,7 +76,7 @@ Result<BuildPlace> BuildPlace::make() {
 }
 
 BuildPlace::~BuildPlace() {
-  if (lock_.fd() >= 0) remove_tree(path_);  // otherwise, it was moved from
+  if (lock_.file.fd() >= 0) remove_tree(path_);  // otherwise, it was moved from
 }
 
 std::vector<std::string> abandoned_builds() {

@@ -1,6 +1,7 @@
 // Manages the directory on this machine's disk in which an image is built.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,12 @@
 #include "base/lock/file_lock.h"
 
 namespace bottle::session {
+
+// Locks the directory of a build for one process.
+struct PlaceLock {
+  FileLock file;
+  std::optional<FileLock> directory;  // empty on NFS
+};
 
 // Owns the directory of one build, and a lock on it. The destructor removes the directory and everything in it. If the
 // process is killed, the kernel releases the lock, and abandoned_builds() finds the directory.
@@ -21,10 +28,10 @@ class BuildPlace {
   const std::string& path() const { return path_; }
 
  private:
-  BuildPlace(std::string path, FileLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  BuildPlace(std::string path, PlaceLock lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
-  FileLock lock_;
+  PlaceLock lock_;
 };
 
 // Returns the directories of this user's builds that have ended without removing them.
