@@ -1,8 +1,10 @@
 // Tests finding and making images on an engine in memory, and the choice of the programs in them.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/defer.h"
@@ -12,6 +14,7 @@
 #include "docker/fake/fake_engine.h"
 #include "docker/tar/tar.h"
 #include "session/images/agent_image.h"
+#include "session/images/build_place.h"
 #include "session/images/build_scratch.h"
 #include "session/images/guard_image.h"
 #include "session/images/own_images.h"
@@ -60,15 +63,54 @@ TEST_F(ImagesOfAnEngine, OurImagesAreListedWithTheContainersThatUseThem) {
                     {{"bottle.image", "agent"}, {"bottle.agent", "claude 2"}, {"bottle.package", "p"}});
     world.add_image("bottle-guard:1", {{"bottle.image", "guard"}});
     world.add_image("debian:12", {{"bottle.image", "agent"}});
+    world.add_image("bottle-ready:a-b", {{"bottle.image", "agent"}});
     (void)world.create_container("bottle-x1-agent", {{"Image", "bottle-agent-claude:1"}});
   });
   auto images = own_images(*engine, {"bottle-agent-claude:1"});
   ASSERT_TRUE(images);
-  ASSERT_EQ(images->size(), 2u);
-  const auto& agent = (*images)[0].agent == "guard" ? (*images)[1] : (*images)[0];
+  ASSERT_EQ(images->size(), 3u);
+  auto named = [&](const char* reference) { return *std::ranges::find(*images, reference, &OwnImage::reference); };
+  OwnImage agent = named("bottle-agent-claude:1");
   EXPECT_EQ(agent.agent, "claude 2");
   EXPECT_EQ(agent.used_by, std::vector<std::string>({"bottle-x1-agent"}));
   EXPECT_TRUE(agent.current);
+  EXPECT_FALSE(named("bottle-ready:a-b").current) << "so that prune removes it";
+}
+
+// `bottle image build` may take minutes, and each local start removes what builds left.
+TEST_F(ImagesOfAnEngine, ABuildIsAbandonedOnlyIfNothingHasItsLocks) {
+  const char* before = ::getenv("TMPDIR");
+  std::string old = before ? before : "", root = ::testing::TempDir() + "/builds-" + random_hex(4);
+  ASSERT_TRUE(make_directories(root));
+  ::setenv("TMPDIR", root.c_str(), 1);
+  Defer clean([&] {
+    std::filesystem::remove_all(root);
+    if (before) ::setenv("TMPDIR", old.c_str(), 1);
+    else ::unsetenv("TMPDIR");
+  });
+  auto abandoned = [&] {
+    auto all = abandoned_builds();
+    std::erase_if(all, [&](const std::string& path) { return !path.starts_with(root); });
+    return all;
+  };
+  {
+    auto place = BuildPlace::make();
+    ASSERT_TRUE(place) << place.error().what;
+    EXPECT_TRUE(abandoned().empty());
+    EXPECT_TRUE(remove_abandoned_build(place->path()));
+    EXPECT_TRUE(std::filesystem::exists(place->path()));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(root));
+  std::string killed = root + "/bottle-image-0011";
+  ASSERT_TRUE(make_directories(killed));
+  {
+    auto earlier = FileLock::try_take(killed, {O_RDONLY | O_DIRECTORY});  // as earlier versions lock
+    ASSERT_TRUE(earlier);
+    EXPECT_TRUE(abandoned().empty());
+  }
+  EXPECT_EQ(abandoned(), std::vector<std::string>({killed}));
+  EXPECT_TRUE(remove_abandoned_build(killed));
+  EXPECT_TRUE(std::filesystem::is_empty(root));
 }
 
 // Another engine has loaded the archive of an image, which has its tags at most.

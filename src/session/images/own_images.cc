@@ -115,8 +115,10 @@ Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<
       if (!tag.is_string()) continue;
       own.reference = tag.get<std::string>();
       bool guard = own.reference.starts_with("bottle-guard:");
-      if (!guard && !is_ours(own.reference)) continue;
-      own.current = current.contains(own.reference);
+      // Builds of bottle from one day in November 2026 made such images, and no start uses them now.
+      bool old = own.reference.starts_with("bottle-ready:");
+      if (!guard && !old && !is_ours(own.reference)) continue;
+      own.current = !old && current.contains(own.reference);
       if (own.agent.empty()) own.agent = guard ? "guard" : "agent";
       found.push_back(own);
     }
