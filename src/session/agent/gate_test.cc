@@ -1,8 +1,12 @@
 #include "session/agent/gate.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <future>
+#include <optional>
 
 #include "base/files/file.h"
 
@@ -22,6 +26,26 @@ TEST(SelfTest, OutputOfAContainerThatEndsBeforeItIsReported) {
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().what, error);
   }
+}
+
+// The image may come from any source.
+TEST(SelfTest, AContainerThatPrintsWithoutEndCannotFillTheMemory) {
+  ::signal(SIGPIPE, SIG_IGN);  // as in main()
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  std::optional<Gate> gate(std::in_place, docker::Attached(UniqueFd(ends[0]), ""), false);
+  UniqueFd container(ends[1]);
+  auto prints = std::async(std::launch::async, [&] {
+    const std::string frame = std::string("\2\0\0\0\0\1\0\0", 8) + std::string(65536, 'x');  // to stderr
+    size_t written = 0;
+    while (written < 4 * wire::Report::kMost && write_all(container.get(), frame)) written += frame.size();
+    return written;
+  });
+  auto report = gate->await_report(60000);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, Code::limit) << report.error().what;
+  gate.reset();
+  EXPECT_LT(prints.get(), 4 * wire::Report::kMost);
 }
 
 TEST(SelfTest, ADocumentedRemedyBelongsToEachProbe) {
