@@ -99,6 +99,7 @@ class Report {
   // Something would not be removed, although it has a ledger.
   void would_leave(const std::string& session, const std::string& why) {
     entries_.push_back({{"session", session}, {"left", {why}}});
+    clean_ = false;
     if (!output_.json) say("bottle: would not remove: " + why);
   }
   void took(const session::Swept& swept) {
