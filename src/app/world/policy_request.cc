@@ -143,7 +143,9 @@ Result<FileLock> lock_edits(const Directories& directories) {
   std::string state = parent_of(directories.runtimes);
   TRY(make_directories(state));
   auto lock = FileLock::take(state + "/edit-lock", {O_RDWR | O_CREAT}, Deadline::in(std::chrono::seconds(10)));
-  return during("waiting for another command that edits your files", std::move(lock));
+  if (!lock && lock.error().code == Code::timed_out)
+    return fail(Code::timed_out, "another command has been editing your files for more than 10 s");
+  return lock;
 }
 
 // Edits the operator's file that defines the bottle. `what` names what is saved. `todo` says how to write it by hand,
@@ -151,7 +153,8 @@ Result<FileLock> lock_edits(const Directories& directories) {
 Result<Saved> edit_file(const std::string& bottle, const std::string& what, const std::string& todo,
                         const std::function<Result<std::string>(const manifest::File&)>& edit) {
   auto d = directories();
-  auto lock = TRY(lock_edits(d));
+  auto lock = lock_edits(d);
+  if (!lock) return fail(lock.error().code, what + " not saved: " + lock.error().what, todo);
   for (const std::string& named :
        {d.config + "/bottle.yaml", d.config + "/bottle.json", d.home + "/claude-bottle.json"}) {
     char real[PATH_MAX];
