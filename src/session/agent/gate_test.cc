@@ -30,7 +30,7 @@ TEST(SelfTest, OutputOfAContainerThatEndsBeforeItIsReported) {
 
 // The image may come from any source.
 TEST(SelfTest, AContainerThatPrintsWithoutEndCannotFillTheMemory) {
-  ::signal(SIGPIPE, SIG_IGN);  // as in main()
+  (void)::signal(SIGPIPE, SIG_IGN);  // as in main()
   int ends[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
   std::optional<Gate> gate(std::in_place, docker::Attached(UniqueFd(ends[0]), ""), false);
