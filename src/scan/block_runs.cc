@@ -105,9 +105,11 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
   scan_binary(view, begin, end);
   std::string_view run = view.text.substr(begin, end - begin);
   if (!is_varied(run) && !may_be_hex_of_bits(run)) return;
-  bool as_long_as_wif = end - begin == 51 || end - begin == 52;
-  if (as_long_as_wif && !may_work(work::kWif)) return;
-  if (!catalog_.wifs_.empty() && as_long_as_wif && is_wif(view.text.substr(begin, end - begin)))
+  // A hash in base 32 may be as long as a key.
+  bool may_be_wif = (run.size() == 51 && run[0] == '5') || (run.size() == 52 && (run[0] == 'K' || run[0] == 'L'));
+  may_be_wif = may_be_wif && !catalog_.wifs_.empty();
+  if (may_be_wif && !may_work(work::kWif)) return;
+  if (may_be_wif && is_wif(run))
     for (const Rule* rule : catalog_.wifs_) report(view, *rule, begin, end, true);
   // Random values are common, so most of them are not looked at once there is no room for them.
   bool wanted = std::ranges::any_of(catalog_.random_, [&](const Rule* rule) { return has_room(rule->warns); });

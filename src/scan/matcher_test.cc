@@ -104,6 +104,17 @@ TEST(Matcher, FindsTheSameWithSplitPatterns) {
   expect_same_when_split(rules_with_leads());
 }
 
+// Otherwise, a value of any length would be found again at each of its characters, under other fingerprints.
+TEST(Matcher, ReportsAValueAtTheEndOfAMatchOnce) {
+  for (const char* check : {"last 32", "basic", "docker-auth"}) {
+    auto rules = parse_rules(std::string("[acme-key]\nis: a key\npattern: acme_key=[a-z0-9]{32,}\ncheck: ") + check +
+                             "\nyes: acme_key=<base36 40>\nno: other\n");
+    ASSERT_TRUE(rules) << rules.error().what;
+    Matcher matcher = matcher_of(*rules, Whole::no);
+    EXPECT_EQ(found_by(matcher, "acme_key=" + std::string(64, 'k')).size(), 1u) << check;
+  }
+}
+
 TEST(Matcher, TellsWhichPatternsMayHaveASpace) {
   for (const char* each :
        {"a b", "a[ ]?b", "a\\sb", "a\\ b", "a.b", "[^b]", "[^b\\n]", "[\t-~]", "[]a ]", "[a\\]b ]", "\\x20", "\\040",

@@ -95,6 +95,11 @@ void add_probe(Expressions& all, const Rule& rule, uint32_t index, size_t number
       {.rule = index, .width = 1, .is_probe = 1}, number);
 }
 
+// Returns whether the value is what the match ends with.
+bool is_value_of_end(Check check) {
+  return check == Check::last || check == Check::basic || check == Check::docker_auth;
+}
+
 // Adds one pattern of a rule.
 Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, Whole whole) {
   // Shorter cores occur too often.
@@ -114,8 +119,10 @@ Result<> add(Expressions& all, const Rule& rule, uint32_t index, size_t number, 
     if (core.least >= kShortestCore && parts.literal.size() <= PatternInfo::kLongestLiteral && may_lead) widths = core;
     else parts = {.core = pattern};
   }
-  // To find out where a match begins, vectorscan has to read the text backward.
-  bool fixed = widths.least == widths.most || (!needs_beginning(rule) && !parts.lead);
+  // To find out where a match begins, vectorscan has to read the text backward. Without the beginning, a pattern that
+  // has no end of its own would match anew at each further character, and its end is what these checks judge.
+  bool may_slide = is_value_of_end(rule.check) && parts.steps.empty();
+  bool fixed = widths.least == widths.most || (!needs_beginning(rule) && !parts.lead && !may_slide);
   PatternInfo info{.rule = index,
                    .width = fixed ? widths.least : 0,
                    .is_name = is_name,
