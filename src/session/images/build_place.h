@@ -12,8 +12,8 @@ namespace bottle::session {
 
 // Locks the directory of a build for one process.
 struct PlaceLock {
-  FileLock file;
   std::optional<FileLock> directory;  // empty on NFS
+  std::optional<FileLock> file;       // empty if there is no lock file, and none was to be made
 };
 
 // Owns the directory of one build, and a lock on it. The destructor removes the directory and everything in it. If the
