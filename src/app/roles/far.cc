@@ -36,7 +36,7 @@ int run_far(const std::vector<std::string>& words) {
   world.path_to_self = path_to_self();
   auto endpoint = docker::find_endpoint(environment());
   if (endpoint) world.engine_socket = endpoint->socket;
-  else world.engine_socket = fail(Code::unavailable, endpoint.error().what);
+  else world.engine_socket = fail(Code::unavailable, endpoint.error().what, endpoint.error().todo);
   return remote::far_main(world, words);
 }
 

@@ -155,7 +155,7 @@ TEST_F(Far, ASessionIsUnknownOnlyIfTheEngineHasNothingOfIt) {
     EXPECT_EQ(answer.type, FrameType::failure);
     EXPECT_NE(answer.bytes.find("unavailable"), std::string::npos) << answer.bytes;
     EXPECT_NE(answer.bytes.find(std::string("bottle-nightly-") + role), std::string::npos) << answer.bytes;
-    EXPECT_NE(answer.bytes.find("make sure that its state directory"), std::string::npos) << answer.bytes;
+    EXPECT_NE(answer.bytes.find("make sure that bottle's state directory"), std::string::npos) << answer.bytes;
     testing::internal::CaptureStdout();
     EXPECT_EQ(far({"fetch", "nightly", "0b"}), 0);
     std::string fetched = testing::internal::GetCapturedStdout();
@@ -178,11 +178,15 @@ TEST_F(Far, ThingsOfOthersAreNotThoseOfAnUnknownSession) {
     world.add_image("image");
     auto other = session::labels("nightly", owner, session, "agent");
     ASSERT_TRUE(world.create_container("bottle-nightly-agent", {{"Image", "image"}, {"Labels", other}}));
-    auto copied = session::labels("nightly", {}, session, "agent");
+    session::Owner stranger{.uid = ::geteuid() + 1, .process = session::Owner::self().process};
+    world.volumes["bottle-nightly-work"] = {.name = "bottle-nightly-work",
+                                            .labels = session::labels("nightly", stranger, session, "work")};
+    auto copied = session::labels("nightly", session::Owner::self(), session, "agent");
     ASSERT_TRUE(world.create_container("from-an-image-of-an-agent", {{"Image", "image"}, {"Labels", copied}}));
   });
   auto answer = attached("0b");
   EXPECT_NE(answer.bytes.find("not_found"), std::string::npos) << answer.bytes;
+  EXPECT_EQ(answer.bytes.find("unavailable"), std::string::npos) << answer.bytes;
 }
 
 TEST_F(Far, AnAgentWhoseSupervisorDoesNotListenHasNotEnded) {

@@ -1,5 +1,7 @@
 #include "remote/far/session_id.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <thread>
 
@@ -41,22 +43,28 @@ Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const Ses
 }
 
 // An image may have been made from an agent's container and have its labels, so only the names of a session's things
-// count. The machine may have another session of that name, whose things have the label of its owner.
+// count. The machine may have another session of that name, whose things have the label of its owner, and so may
+// another user whose sessions are on the same engine.
 Result<> check_engine_has_none(const FarWorld& world, const SessionId& which) {
   auto other = read_ledger(world.directories, which.name);
   auto engine = TRY(engine_of(world));
   session::Names names(which.name);
+  std::string found;
   for (auto kind : {session::ThingKind::container, session::ThingKind::volume})
     for (const auto& each : TRY(session::list_labeled(*engine, kind, "bottle.session=" + which.name))) {
-      bool is_of_other = other && session::value_of(each.labels, "bottle.owner") == other->owner.to_label();
+      auto owner = session::Owner::from_label(session::value_of(each.labels, "bottle.owner"));
+      bool is_of_other =
+          owner && (owner->uid != ::geteuid() || (other && owner->to_label() == other->owner.to_label()));
       if (is_of_other || !names.has(each.thing)) continue;
-      return fail(Code::unavailable,
-                  "the machine has no record of session " + which.name + ", but its engine has the " + word_of(kind) +
-                      " " + one_line(each.thing.name, 100),
-                  "make sure that its state directory is where it was when the session started, for example that the "
-                  "disk with the home directory is mounted; if the session's work does not matter, remove the " +
-                      word_of(kind) + " there with docker");
+      found += (found.empty() ? "" : ", ") + word_of(kind) + " " + each.thing.name;
     }
+  if (!found.empty())
+    return fail(Code::unavailable,
+                "the machine has no record of session " + which.name + ", but its engine has " + one_line(found, 500),
+                "make sure that bottle's state directory on that machine is where it was when the session started, for "
+                "example that its disk is mounted and XDG_STATE_HOME is the same; if another session of that name made "
+                "these, wait for its end; if they are left over and their work does not matter, remove them there with "
+                "docker");
   return {};
 }
 

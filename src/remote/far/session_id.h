@@ -25,8 +25,8 @@ Result<bool> is_there(const FarWorld& world, const SessionId& which);
 Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const SessionId& which);
 
 // Fails if the engine may have a container or a volume of a session that this machine does not know. The machine may
-// have restarted without the disk that has its state directory, for example. Then nothing says that the session has no
-// work. Blocks until the engine answers.
+// have restarted without the disk that has its state directory, for example. Then the missing record does not prove
+// that there is no work. Blocks until the engine answers.
 Result<> check_engine_has_none(const FarWorld& world, const SessionId& which);
 
 }  // namespace bottle::remote
