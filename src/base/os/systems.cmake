@@ -51,5 +51,6 @@ function(portable_test)
     on_posix(${name}_portable_test ${name}_test)
     set_target_properties(${name}_portable_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
     unit_test(${name}_portable_test)
+    set_tests_properties(${name}_portable_test PROPERTIES COST 10)  # those of machine mostly wait, so they begin first
   endforeach()
 endfunction()
