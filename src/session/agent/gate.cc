@@ -39,8 +39,10 @@ Result<wire::Report> Gate::await_report(int timeout_ms, const std::stop_token& s
       while (!early_.empty() && (early_[0] == '\r' || early_[0] == '\n')) early_.erase(0, 1);
       return report;
     }
-    if (text.size() + complaint.size() > wire::Report::kMost)
-      return fail(Code::limit, "the self-test's report is too long");
+    if (text.size() > wire::Report::kMost) return fail(Code::limit, "the self-test's report is too long");
+    if (complaint.size() > wire::Report::kMost)
+      return fail(Code::limit,
+                  "the agent's container printed more than 1 MB before its self-test: " + folded(complaint, 2000));
     std::string bytes = attached_.take_early();
     if (bytes.empty()) {
       bool ready = !deadline.is_over() && wait_readable(attached_.fd(), deadline.ms_left(kLookForStopMs));
