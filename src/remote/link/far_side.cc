@@ -353,8 +353,8 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
                         const std::function<bool()>& is_gone) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::pipe()));
-  // A silence of two minutes ends it: the far side may wait that long for its engine.
-  auto done = read_delivery(child.out(), put, 120000, is_gone, kMostFetched);
+  // The far side may wait for three answers of its engine, of which two take up to a minute.
+  auto done = read_delivery(child.out(), put, 150000, is_gone, kMostFetched);
   if (done || (done.error().code != Code::closed && done.error().code != Code::protocol)) return done;
   // The far side has ended. Its error output, which comes with its end, says why.
   std::string why = folded(read_to_end(child.err(), stop_, Deadline::in(std::chrono::seconds(2))), 500);

@@ -78,7 +78,7 @@ Result<std::string> why_held(const Source& source) {
   size_t have = 0;
   for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
   why.resize(have);
-  return "the workspace is still in its container: " + folded(why);
+  return "the workspace may still be in its container: " + folded(why);
 }
 
 }  // namespace

@@ -184,7 +184,7 @@ TEST_F(WorkFetcherTest, WorkThatIsHeldIsNeitherAnErrorNorNothing) {
     return put("held", source_of("no engine\nanswers"));
   });
   ASSERT_TRUE(held && std::holds_alternative<Held>(*held));
-  EXPECT_EQ(std::get<Held>(*held).why, "the workspace is still in its container: no engine | answers");
+  EXPECT_EQ(std::get<Held>(*held).why, "the workspace may still be in its container: no engine | answers");
 }
 
 TEST_F(WorkFetcherTest, CheckpointsStopWhenTheyHaveBroughtTooMuch) {
