@@ -1,5 +1,5 @@
-// Reads the engine's description of itself, the answer of GET /info. What other rooms need of it has a name here, so
-// that an answer of an unexpected shape is examined in one place only.
+// Reads the engine's description of itself, the answer of GET /info. Each fact that other rooms need is a member here,
+// so that an answer of an unexpected shape is examined in one place only.
 #pragma once
 
 #include <map>
@@ -10,7 +10,7 @@
 
 namespace bottle::docker {
 
-// Says which limits of a container the engine can set. Podman does not report all of them, so a limit that is not
+// Says which limits of a container the engine can set. Some engines do not report all of them, so a limit that is not
 // reported counts as supported.
 struct EngineLimits {
   bool memory = true, cpus = true, pids = true;

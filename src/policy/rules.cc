@@ -24,7 +24,7 @@ constexpr const char* reason_for(Lacks what) {
   return kReasons[static_cast<size_t>(what)];
 }
 
-// Makes the decision such a refusal.
+// Turns the decision into a refusal for this lack.
 void refuse(Decision& decision, Lacks what) {
   decision.lacks = what;
   decision.reason = reason_for(what);

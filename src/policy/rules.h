@@ -24,7 +24,7 @@ struct RuleSpec {
   bool deny = false;  // forbids every match of the pattern, even if rules of the same rank allow it
 };
 
-// Says what would have had to be allowed as well. A further rule can supply the first four.
+// Says what no rule allows. A further rule can supply the first four.
 enum class Lacks : uint8_t {
   host,
   port,

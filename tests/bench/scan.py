@@ -57,7 +57,7 @@ def scan_clean_ns(bench):
 
 
 @figure(
-    "scan_worst_ns", limit=12, unit="ns/B", suite="scan", says="the same of the slowest input, ten times as much"
+    "scan_worst_ns", limit=12, unit="ns/B", suite="scan", says="CPU time for a byte of the slowest input, at most ten times the limit of clean text"
 )
 def scan_worst_ns(bench):
     slow = costs(bench)["slow"]
