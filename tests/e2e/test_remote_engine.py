@@ -46,7 +46,7 @@ def test_the_far_engine_dies_and_stays_down(remote, far, until):
     try:
         out, err = child.communicate(timeout=360)
         assert child.returncode != 0, err
-        assert "bringing the work home failed" in err and "still in its container" in err and "bottle cleanup" in err, err
+        assert "bringing the work home failed" in err and "still be in its container" in err and "bottle cleanup" in err, err
         assert remote.sessions() == [session] and state_of(remote) == "unfetched", "its record is how it is found again"
         done = remote.bottle("cleanup", env=remote.extra_env, timeout=360)
         assert done.returncode == 125 and remote.sessions() == [session], done
