@@ -317,5 +317,22 @@ TEST_F(Owner, OfBorrowedObjectsIsCheckedToo) {
   EXPECT_EQ(found(root + "/shared"), root + "/shared/.git");
 }
 
+TEST_F(Repositories, AMissingGitIsNamedWithAndWithoutLimits) {
+  auto own = Directory::make(root + "/own", {});
+  ASSERT_TRUE(own) << own.error().what;
+  const std::string path = std::getenv("PATH");
+  Defer restore([&] { ::setenv("PATH", path.c_str(), 1); });
+  ::setenv("PATH", root.c_str(), 1);
+  for (uint64_t memory : {0, 64 << 20}) {
+    std::string state = root + "/state" + std::to_string(memory);
+    fs::create_directory(state);
+    auto git = Runner::make(state, {.memory = memory});
+    ASSERT_TRUE(git) << git.error().what;
+    auto ran = git->run({"rev-parse", "HEAD"}, {.in = *own});
+    ASSERT_FALSE(ran);
+    EXPECT_EQ(ran.error().code, Code::not_found) << ran.error().what;
+  }
+}
+
 }  // namespace
 }  // namespace bottle::git

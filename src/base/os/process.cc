@@ -91,10 +91,10 @@ std::vector<std::string> bound_to_stdin(std::vector<std::string> argv) {
 // Shells report a death by a signal in the same way.
 int decode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
-}  // namespace
-
-// The units of the shell's limits are 1024 and 512 bytes. Not every shell and system can limit the data.
-std::vector<std::string> limited_by_shell(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
+// Returns a command line with which a shell sets the limits and then becomes `argv`. posix_spawn(3) can set no limits,
+// and a limit that the parent sets after the start may come too late. The units of the shell's limits are 1024 and 512
+// bytes. Not every shell and system can limit the data.
+std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
   if (most_memory == 0 && most_written == 0) return argv;
   std::string script;
   // The limits are rounded up, because a limit of 0 would allow nothing at all.
@@ -105,8 +105,10 @@ std::vector<std::string> limited_by_shell(std::vector<std::string> argv, uint64_
   return argv;
 }
 
-// The steps are: descriptors, signals, groups, limits, the call itself, and then what the parent sets. Everything that
-// can fail comes before the call, so that no child is left without an owner.
+}  // namespace
+
+// The steps are: descriptors, signals, groups, limits and the call itself. Everything that can fail comes before the
+// call, so that no child is left without an owner.
 Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring err) {
   if (command.argv.empty()) return fail(Code::invalid, "no command to run");
   posix_spawn_file_actions_t actions;
@@ -150,9 +152,6 @@ Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring
     error = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), envp.data());
   }
   if (error != 0) return fail_errno("running " + command.argv[0], error);
-  // posix_spawn cannot set limits, so this comes after the start. Only a shell could set them earlier
-  // (process_handle.h).
-  limit_memory(pid, command.most_memory);
   child.pid_ = pid;
   child.group_ = command.own_group || command.detached;
   // The child cannot have been reaped yet, so the id still means this process.

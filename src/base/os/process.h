@@ -32,9 +32,8 @@ struct Command {
   // Further descriptors: the parent's, each with its number in the child, which is above 2.
   std::vector<std::pair<int, int>> passed;
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
-  // processes that it starts; 0 keeps the parent's limit. On Linux, the limit on data is set after the child has
-  // started, while it still loads. A shell sets the others, so a missing program exits with status 127 instead of
-  // failing to start.
+  // processes that it starts; 0 keeps the parent's limit. A shell sets them, so a missing program exits with status 127
+  // instead of failing to start.
   uint64_t most_memory = 0, most_written = 0;
 };
 

@@ -3,9 +3,7 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -45,15 +43,5 @@ Result<Peer> peer_of(int socket);
 // Returns the process's arguments, each followed by a NUL byte. Returns an empty string if there is no such process, or
 // if the system cannot tell.
 std::string command_line(pid_t pid);
-
-// Limit, in bytes, how much data a program may use and how large the files that it writes may be (RLIMIT_DATA,
-// RLIMIT_FSIZE); 0 sets no limit. limited() returns a command line that runs `argv` with the limits that must hold
-// from its first instruction, or that limit_memory() cannot set on this system. limit_memory() limits the data of a
-// process that runs.
-std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written);
-void limit_memory(pid_t pid, uint64_t most_memory);
-// Returns a command line with which a shell sets the limits and then becomes `argv`. If the program is missing, the
-// status is 127.
-std::vector<std::string> limited_by_shell(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written);
 
 }  // namespace bottle

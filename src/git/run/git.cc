@@ -75,8 +75,7 @@ std::map<std::string, std::string> with_options(std::map<std::string, std::strin
   if (o.literal_paths) out["GIT_LITERAL_PATHSPECS"] = "1";
   if (!o.index.empty()) out["GIT_INDEX_FILE"] = o.index;
   if (!o.objects.empty()) out["GIT_OBJECT_DIRECTORY"] = o.objects;
-  // Limits a single allocation. The limit of the process does not always apply: some systems do not set it, and on
-  // others it is set only after git has started another process.
+  // Limits a single allocation, because some systems do not limit the data of a process.
   if (memory > 0) out["GIT_ALLOC_LIMIT"] = std::to_string(memory);
   return out;
 }
@@ -170,7 +169,9 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                                  .timeout_ms = limits_.until.ms_left(o.timeout_s * 1000),
                                  .limit = limits_.answer,
                                  .stop = limits_.stop});
-  if (!ended && ended.error().code == Code::not_found)
+  // A shell, which sets limits, exits with this status if the program is missing. git never does.
+  constexpr int kMissing = 127;
+  if (ended ? ended->status == kMissing : ended.error().code == Code::not_found)
     return fail(Code::not_found, "git is not installed", "install git");
   TRY(during(verb(arguments), then(ended, [&](const auto& done) { return was_let_finish(done, limits_, o); })));
   return Answer{ended->status, std::move(ended->out), std::move(ended->err)};

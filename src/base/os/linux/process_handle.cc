@@ -2,13 +2,11 @@
 // refers to the process for which it was opened, and becomes readable when that process ends.
 #include "base/os/process_handle.h"
 
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <utility>
 
 #include "base/files/file.h"
 
@@ -40,17 +38,6 @@ Result<Peer> peer_of(int socket) {
 // The limit is larger than most command lines. One that is longer counts as unknown.
 std::string command_line(pid_t pid) {
   return read_file("/proc/" + std::to_string(pid) + "/cmdline", 1 << 16).value_or("");
-}
-
-// Leaves the memory to limit_memory(), because a shell costs a millisecond. The limit on files needs the shell,
-// because the child could write a file before a later limit takes effect.
-std::vector<std::string> limited(std::vector<std::string> argv, uint64_t, uint64_t most_written) {
-  return limited_by_shell(std::move(argv), 0, most_written);
-}
-
-void limit_memory(pid_t pid, uint64_t most_memory) {
-  rlimit limit{most_memory, most_memory};
-  if (most_memory > 0) (void)::prlimit(pid, RLIMIT_DATA, &limit, nullptr);  // it may have ended
 }
 
 }  // namespace bottle

@@ -38,11 +38,4 @@ std::string command_line(pid_t pid) {
   return line.empty() ? line : line + '\0';
 }
 
-// In POSIX, a process can only limit itself.
-std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_memory, uint64_t most_written) {
-  return limited_by_shell(std::move(argv), most_memory, most_written);
-}
-
-void limit_memory(pid_t, uint64_t) {}
-
 }  // namespace bottle
