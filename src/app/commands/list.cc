@@ -44,9 +44,14 @@ Result<> list_agents(const Output& output) {
     rows.push_back(
         {name, agent.bottle, agent.provider, text_or_dash(one_line(manifest::described(agent), kLongestDescription))});
   }
+  for (const auto& [name, why] : manifest.unusable) {
+    json error = {{"code", to_string(why.code)}, {"what", why.what}, {"todo", why.todo}};
+    all.push_back({{"agent", name}, {"from_repository", true}, {"error", std::move(error)}});
+  }
   show(all, rows, output);
-  for (const auto& each : manifest.unusable)
-    report(Error(each.why).during("an agent of this repository cannot be used"));
+  if (!output.json)
+    for (const auto& each : manifest.unusable)
+      report(Error(each.why).during("an agent of this repository cannot be used"));
   return {};
 }
 

@@ -49,8 +49,16 @@ TEST_F(Commands, start_needs_no_other_agent_of_the_repository_than_the_one_it_st
   expect_refused("bad", "bad.md:2:1: unknown key 'botle'");
   expect_refused("link", "link.md");
   Answer listed = bottle({"list", "--agents", "--json"});
-  EXPECT_EQ(listed.json().size(), 2u);
-  EXPECT_NE(listed.err.find("unknown key 'botle'"), std::string::npos) << listed.err;
+  EXPECT_EQ(listed.status, 0);
+  EXPECT_EQ(listed.err, "");
+  auto agents = listed.json();
+  ASSERT_EQ(agents.size(), 4u) << agents;
+  auto bad = std::ranges::find(agents, "bad", [](const auto& each) { return each["agent"]; });
+  ASSERT_NE(bad, agents.end()) << agents;
+  EXPECT_EQ((*bad)["from_repository"], true);
+  EXPECT_TRUE((*bad)["error"]["what"].get<std::string>().contains("unknown key 'botle'")) << agents;
+  EXPECT_TRUE((*bad)["error"].contains("code") && (*bad)["error"].contains("todo")) << agents;
+  EXPECT_NE(bottle({"list", "--agents"}).err.find("unknown key 'botle'"), std::string::npos);
   EXPECT_NE(bottle({"check"}).err.find("unknown key 'botle'"), std::string::npos);
   // A start works even if a file is in the place of the directory.
   std::filesystem::remove_all(home() + "/work/.bottle");
