@@ -50,6 +50,9 @@ std::string text_of(const Bound& bound) { return bound.id + "\n" + bound.machine
 
 Result<Bound> read_bound(const std::string& directory) {
   UniqueFd opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened && errno == ENOTDIR)
+    return fail(Code::invalid, "the state directory " + directory + " cannot be opened: a part of that path is a file",
+                "move that file elsewhere, or set XDG_STATE_HOME to another directory");
   if (!opened) return fail_errno("opening " + directory);
   std::string text;
   for (int tries = 0; text.empty() && tries < kTries; ++tries) {

@@ -101,6 +101,15 @@ TEST_F(StateOwner, AFileThatCannotBeTrustedIsAnError) {
   EXPECT_FALSE(bind(here_));
 }
 
+TEST_F(StateOwner, AFileInThePlaceOfTheDirectoryComesWithAdvice) {
+  ASSERT_TRUE(make_directories(root_ + "/.local/state"));
+  ASSERT_TRUE(write_file_atomically(root_ + "/.local/state/bottle", "mine"));
+  auto bound = bind(here_);
+  ASSERT_FALSE(bound);
+  EXPECT_NE(bound.error().what.find(root_ + "/.local/state/bottle cannot be opened"), std::string::npos);
+  EXPECT_NE(bound.error().todo.find("set XDG_STATE_HOME"), std::string::npos) << bound.error().todo;
+}
+
 // Another process may have made the file just now.
 TEST_F(StateOwner, AFileThatIsBeingWrittenIsWaitedFor) {
   ASSERT_TRUE(bind(here_));
