@@ -93,10 +93,11 @@ class Session {
   void serve_while(const std::function<void()>& step) {
     (void)control_.serve([&]() -> Result<> { return step(), Result<>(); });
   }
-  // On NFS, the session's directory cannot be removed as long as a file in it is open.
-  void close_ledger() {
+  // Returns the ledger's file, to remove the session's directory with it. Nothing is noted any more.
+  std::optional<LedgerFile> take_ledger() {
     if (engine_) engine_->note_creates({});
-    ledger_.reset();
+    if (auto ledger = std::exchange(ledger_, std::nullopt)) return std::move(*ledger).release();
+    return std::nullopt;
   }
   bool is_held() const { return result_.back && result_.back->held; }
 
@@ -134,8 +135,8 @@ void Session::run() {
   if (running) (void)write_result(results_, result_);
   // Without the confirmation, the ledger stays, and the next sweep tries again.
   if (!running) remove_unused_results(results_);  // while the name is not free yet
-  close_ledger();
-  if (gone.receipt.confirmed) forget(job_.directories, directory_, gone);
+  if (auto ledger = take_ledger(); gone.receipt.confirmed)
+    forget(job_.directories, directory_, gone, std::move(ledger));
   if (!running) return report_failure(std::move(running.error()), gone.receipt);
   clients_.send(FrameType::result, wire::encode(result_));
 }
@@ -168,9 +169,7 @@ Result<> Session::open() {
 
 // Ends a session that has made only its record.
 void Session::abandon(Error error) {
-  bool has_record = ledger_.has_value();
-  close_ledger();
-  if (has_record) remove_session_directory(directory_);
+  if (auto ledger = take_ledger()) remove_session_directory(directory_, std::move(ledger));
   send_failure(clients_, error);
 }
 

@@ -138,9 +138,7 @@ bool forget_session_without_vm(const std::string& session, const Progress& progr
   }
   // Removes only an empty directory: then the agent never ran.
   ::rmdir(results.c_str());
-  session::remove_session_directory(directory);
-  lock = fail(Code::closed, "");
-  ::rmdir(directory.c_str());  // on NFS, the open ledger kept it; fails if another session has it already
+  session::remove_session_directory(directory, *std::move(lock));
   return true;
 }
 

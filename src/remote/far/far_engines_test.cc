@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "base/defer.h"
 #include "base/files/file.h"
 #include "base/os/deadline.h"
 #include "remote/far/far_world_test.h"
@@ -15,6 +16,7 @@
 #include "session/ledger/ledger.h"
 #include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
+#include "session/sweep/nfs_test.h"
 #include "transfer/delivery.h"
 
 namespace bottle::remote {
@@ -189,6 +191,14 @@ TEST_F(FarEngines, ASessionIsForgottenOnTheEngineThatTheLedgerNames) {
   first_answers_ = true;
   EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
   EXPECT_FALSE(has_container());
+  EXPECT_FALSE(std::filesystem::exists(session_));
+}
+
+// NFS keeps the directory of an open file, and the ledger is locked until it is removed.
+TEST_F(FarEngines, NoDirectoryOfAForgottenSessionIsLeftOnNfs) {
+  session::g_is_nfs = true;
+  Defer end([] { session::g_is_nfs = false; });
+  EXPECT_EQ(far({"forget", "nightly", "0b"}), 0);
   EXPECT_FALSE(std::filesystem::exists(session_));
 }
 

@@ -158,7 +158,7 @@ Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, c
   // have died at any point.
   wire::Receipt gone = tear_down(*engine, {session, view.owner, Names(session).things()});
   // Otherwise the ledger stays, so that a later sweep on this machine finds what is left.
-  if (gone.confirmed) remove_session_directory(directory);
+  if (gone.confirmed) remove_session_directory(directory, *std::move(lock));
   return gone;
 }
 

@@ -14,7 +14,7 @@
 #include "session/credentials/session_agent.h"
 #include "session/credentials/ssh_keys.h"
 #include "session/ledger/info.h"
-#include "session/sweep/sweep.h"
+#include "session/ledger/ledger_file.h"
 #include "wire/codec/failure.h"
 #include "wire/request.h"
 
@@ -144,9 +144,8 @@ void Driver::remove_unused_results() {
 
 void Driver::remove_record() {
   remove_unused_results();
-  remove_session_directory(record_.directory);
-  ledger_.reset();
-  ::rmdir(record_.directory.c_str());  // on NFS, the open ledger kept it; fails if another session has it already
+  if (auto ledger = std::exchange(ledger_, std::nullopt))
+    remove_session_directory(record_.directory, std::move(*ledger).release());
 }
 
 Result<> Driver::note(const wire::LedgerRecord& record) { return ledger_ ? ledger_->note(record) : Result<>(); }

@@ -62,6 +62,8 @@ class Ledger {
   // Records that a create request goes to the engine over this connection (docker/client/abandoned.h). Not flushed,
   // because a power failure ends the engine too.
   Result<> will_ask(uint64_t end);
+  // Returns the file with its lock, for remove_session_directory().
+  LedgerFile release() && { return std::move(file_); }
 
  private:
   explicit Ledger(LedgerFile file) : file_(std::move(file)) {}

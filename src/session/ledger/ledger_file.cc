@@ -4,6 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/lock/file_lock.h"
 #include "base/os/descriptors.h"
@@ -58,5 +63,20 @@ Result<> LedgerFile::append(const wire::LedgerRecord& record, Flush flush) {
 }
 
 bool LedgerFile::caused(const Error& error) { return error.what.find(kWriting) != std::string::npos; }
+
+bool remove_all_but_ledger(const std::string& directory) {
+  auto names = names_in(directory);
+  for (const auto& name : names.value_or(std::vector<std::string>()))
+    if (std::error_code ignored; name != kLedger) std::filesystem::remove_all(directory + "/" + name, ignored);
+  return names.has_value();
+}
+
+void remove_session_directory(const std::string& directory, std::optional<LedgerFile> ledger) {
+  if (!remove_all_but_ledger(directory)) return;
+  ::unlink(path_in(directory).c_str());
+  // The lock lasts until here, so that no other process handles what is left.
+  ledger.reset();
+  ::rmdir(directory.c_str());  // fails if another session has the name already
+}
 
 }  // namespace bottle::session

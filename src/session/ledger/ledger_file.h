@@ -1,6 +1,7 @@
 // Opens ledgers for writing.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -34,5 +35,15 @@ class LedgerFile {
   explicit LedgerFile(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
 };
+
+// Removes everything in a session's directory but the ledger, which must stay as long as anything else does. Returns
+// false if it cannot be seen whether there is anything else.
+bool remove_all_but_ledger(const std::string& directory);
+
+// Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
+// again as long as the ledger exists. Nothing may be open in the directory but `ledger`, which is the directory's own
+// if this process has it open; it is closed before the directory is removed, because NFS keeps the directory of an open
+// file.
+void remove_session_directory(const std::string& directory, std::optional<LedgerFile> ledger);
 
 }  // namespace bottle::session

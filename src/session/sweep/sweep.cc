@@ -16,7 +16,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <set>
 
 #include "base/defer.h"
@@ -34,7 +33,6 @@
 #include "session/ledger/files.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/info.h"
-#include "session/ledger/ledger_file.h"
 #include "session/ledger/names.h"
 #include "session/ledger/results_owner.h"
 
@@ -47,15 +45,6 @@ constexpr const char* kSilent = "/silent";    // in a grave: has the time at whi
 
 // Returns an error as one text, with the advice.
 std::string explained(const Error& error) { return error.what + (error.todo.empty() ? "" : " (" + error.todo + ")"); }
-
-// Removes everything but the ledger, which must stay as long as anything else does. Returns false if it cannot be seen
-// whether there is anything else.
-bool remove_all_but_ledger(const std::string& directory) {
-  auto names = names_in(directory);
-  for (const auto& name : names.value_or(std::vector<std::string>()))
-    if (std::error_code ignored; name != kLedger) std::filesystem::remove_all(directory + "/" + name, ignored);
-  return names.has_value();
-}
 
 // Returns the names in a directory of ledgers. If it cannot be read, reports that as a session that is refused.
 std::vector<std::string> ledgers_in(const std::string& directory, std::vector<Orphan>& orphans) {
@@ -143,7 +132,7 @@ std::optional<wire::WorkResult> keep_transcript_alone(docker::Engine& engine, co
 }
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
-void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, LedgerFile& ledger,
+void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, LedgerFile ledger,
                Swept& swept) {
   Belongings what = belongings_of(orphan.session, *orphan.view);
   std::vector<uint64_t> create_connections = orphan.view->create_connections;
@@ -171,12 +160,12 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   (void)complete_result(results, orphan, swept.back, gone.receipt);
   // The agent may never have run. A new session may have the name as soon as the ledger is gone.
   remove_unused_results(results);
-  if (gone.receipt.confirmed) forget(directories, orphan.directory, gone);
+  if (gone.receipt.confirmed) forget(directories, orphan.directory, gone, std::move(ledger));
 }
 
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
 // there was more.
-bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& receipt) {
+bool visit_grave(const Orphan& orphan, docker::Engine& engine, LedgerFile ledger, wire::Receipt& receipt) {
   ::unlink((orphan.directory + kSilent).c_str());
   // The age is read before the engine is asked: a grave may go only if it was old enough when nothing was found.
   bool due = age_of(orphan.directory + "/" + kLedger) > kGraveSeconds;
@@ -191,15 +180,15 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, wire::Receipt& re
     anything = anything || (id && *id);
   }
   if (anything) receipt = tear_down(engine, what);
-  if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.directory);
+  if (due && (!anything || receipt.confirmed)) remove_session_directory(orphan.directory, std::move(ledger));
   return anything;
 }
 
 // Removes a grave whose engine has not answered for a week. Its age alone says nothing, because nobody may have looked.
-void leave_grave(const std::string& grave) {
+void leave_grave(const std::string& grave, LedgerFile ledger) {
   std::string silent = grave + kSilent;
   UniqueFd since(::open(silent.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!since && age_of(silent) > kForgottenSeconds) remove_session_directory(grave);
+  if (!since && age_of(silent) > kForgottenSeconds) remove_session_directory(grave, std::move(ledger));
 }
 
 // Removes a directory with a temporary name if the start that made it is dead.
@@ -212,7 +201,8 @@ void remove_if_dead(const std::string& directory) {
     return wire::decode<LedgerRecord>(lines.substr(0, lines.find('\n')), wire::From::ours);
   });
   auto owner = Owner::from_label(first ? first->owner.value_or("") : "");
-  if (opened && (owner ? owner->is_gone() : age_of(directory) > kGraveSeconds)) remove_session_directory(directory);
+  if (opened && (owner ? owner->is_gone() : age_of(directory) > kGraveSeconds))
+    remove_session_directory(directory, std::nullopt);
 }
 
 // Reads the ledger again, now that it is locked. Its owner may have written to it after it was read and before it
@@ -299,12 +289,6 @@ void find_graves(const Directories& directories, const std::set<std::string>& kn
 
 }  // namespace
 
-void remove_session_directory(const std::string& directory) {
-  if (!remove_all_but_ledger(directory)) return;
-  ::unlink((directory + "/" + kLedger).c_str());
-  ::rmdir(directory.c_str());
-}
-
 std::vector<Orphan> find_orphans(const Directories& directories) {
   std::vector<Orphan> orphans;
   std::set<std::string> known;
@@ -334,17 +318,12 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
                                : explained(ledger.error())));
       continue;
     }
-    // On NFS, a directory cannot be removed as long as its ledger is open. A session with that name has a ledger.
-    Defer remove_directory([&] {
-      ledger = fail(Code::closed, "");
-      ::rmdir(found.directory.c_str());
-    });
     auto orphan = as_it_is_now(directories, found);
     if (!orphan) continue;
     // The owner died before the ledger named anything, so nothing was made.
     if (orphan->view->things.empty()) {
       remove_unused_results(directories.results_of(orphan->session));  // while the name is not free yet
-      remove_session_directory(found.directory);
+      remove_session_directory(found.directory, *std::move(ledger));
       continue;
     }
     // Each session may have used another engine.
@@ -352,18 +331,19 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
     Swept swept;
     swept.receipt.session = orphan->session;
     if (orphan->from == Orphan::From::grave) {
-      if (!engine) leave_grave(found.directory);
-      else if (visit_grave(*orphan, **engine, swept.receipt)) all.push_back(std::move(swept));
+      if (!engine) leave_grave(found.directory, *std::move(ledger));
+      else if (visit_grave(*orphan, **engine, *std::move(ledger), swept.receipt)) all.push_back(std::move(swept));
       continue;
     }
     if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + explained(engine.error()));
-    else sweep_one(directories, *orphan, **engine, *ledger, swept);
+    else sweep_one(directories, *orphan, **engine, *std::move(ledger), swept);
     all.push_back(std::move(swept));
   }
   return all;
 }
 
-void forget(const Directories& directories, const std::string& directory, const TornDown& gone) {
+void forget(const Directories& directories, const std::string& directory, const TornDown& gone,
+            std::optional<LedgerFile> ledger) {
   // Something may still appear, so the record of what to look for is kept, without the rest of the directory.
   if (gone.may_reappear) {
     (void)remove_all_but_ledger(directory);
@@ -371,7 +351,7 @@ void forget(const Directories& directories, const std::string& directory, const 
     (void)bury(directories, gone.receipt.session, directory);
     return;
   }
-  remove_session_directory(directory);
+  remove_session_directory(directory, std::move(ledger));
 }
 
 }  // namespace bottle::session

@@ -10,6 +10,7 @@
 #include "base/files/directories.h"
 #include "docker/engine.h"
 #include "session/ledger/ledger.h"
+#include "session/ledger/ledger_file.h"
 #include "session/ledger/teardown.h"
 
 namespace bottle::session {
@@ -42,12 +43,9 @@ constexpr const char* kSupervisorDied = "the session's supervisor died, and the 
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
                          const docker::Connect& connect, std::chrono::milliseconds patience = std::chrono::minutes(1));
 
-// Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
-// again as long as the ledger exists.
-void remove_session_directory(const std::string& directory);
-
-// Removes the directory of one of our sessions that is over. If things may reappear, keeps a grave that records what to
-// look for.
-void forget(const Directories& directories, const std::string& directory, const TornDown& gone);
+// Removes the directory of one of our sessions that is over, as remove_session_directory() does. If things may
+// reappear, keeps a grave that records what to look for.
+void forget(const Directories& directories, const std::string& directory, const TornDown& gone,
+            std::optional<LedgerFile> ledger);
 
 }  // namespace bottle::session

@@ -66,7 +66,7 @@ TEST(Sweep, ASessionWhoseThingsMayReappearLeavesAGrave) {
     ASSERT_TRUE(ledger->will_make({{ThingKind::container, "bottle-x1-agent"}}));
   }
   ASSERT_TRUE(write_file_atomically(directory + "/info.json.new.17", "{}"));
-  forget(directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true});
+  forget(directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true}, std::nullopt);
   EXPECT_NE(::access(directory.c_str(), F_OK), 0);
   auto orphans = find_orphans(directories);
   ASSERT_EQ(orphans.size(), 1u);
@@ -82,7 +82,7 @@ TEST(Sweep, EachSessionOfOneNameHasItsOwnGrave) {
   for (int i = 0; i < 3; ++i) {
     std::string directory = scratch.dead(
         "x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes, R"({"id":")" + std::to_string(i) + R"("})"});
-    forget(scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true});
+    forget(scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true}, std::nullopt);
   }
   std::set<std::string> ids;
   auto orphans = find_orphans(scratch.directories);
@@ -100,7 +100,7 @@ TEST(Sweep, ASessionThatCannotBeBuriedKeepsItsLedger) {
   Scratch scratch;
   std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
   ASSERT_TRUE(write_file_atomically(graves_in(scratch.directories), "not a directory"));
-  forget(scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true});
+  forget(scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true}, std::nullopt);
   EXPECT_TRUE(read_ledger(scratch.directories, "x1"));
 }
 
@@ -153,7 +153,7 @@ TEST(Sweep, ADirectoryThatCannotBeReadIsReported) {
   auto reported = without_listings([&] {
     auto orphans = find_orphans(scratch.directories);
     auto swept = sweep(scratch.directories, orphans, docker::connect);
-    remove_session_directory(directory);
+    remove_session_directory(directory, std::nullopt);
     return orphans.size() == 1 && !orphans[0].view && swept.size() == 1 && !swept[0].receipt.confirmed &&
            swept[0].receipt.left == std::vector{"what is left of sessions is unknown: reading " +
                                                 scratch.directories.sessions + ": Input/output error"};
