@@ -36,9 +36,10 @@ struct FarWorld {
 
 // Connects to the engine. Blocks. The error says why there is none.
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
-// Connects to the engine that a session's ledger names, and fails if another one answers there. A machine may have
-// several, and the one that this command found may know nothing of the session. Blocks.
-Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const session::LedgerView& session);
+// Connects to the engine that the ledger of session `name` names, and fails if another one answers there. A machine may
+// have several, and the one that this command found may know nothing of the session. Blocks.
+Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const std::string& name,
+                                                  const session::LedgerView& ledger);
 
 // Asks the engine for its description of itself. This is the engine's slowest answer, so it is asked first, and only
 // once. `world` must outlive the result.

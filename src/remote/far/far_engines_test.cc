@@ -156,6 +156,7 @@ TEST_F(FarEngines, WorkIsHeldWhileTheEngineThatTheLedgerNamesIsSilent) {
 // The near side holds the work until the engine that had it says so.
 TEST_F(FarEngines, WorkThatSomethingElseRemovedIsReportedAsGone) {
   hold_work();
+  note(R"({"engine_id":"fake"})");
   EXPECT_FALSE(fetched().contains(transfer::kGone));
   first_.with_world([](docker::FakeWorld& world) {
     (void)world.remove_container("bottle-nightly-agent");
@@ -166,9 +167,22 @@ TEST_F(FarEngines, WorkThatSomethingElseRemovedIsReportedAsGone) {
   EXPECT_FALSE(archives.contains(transfer::kHeld) || archives.contains(session::kArchive));
 }
 
+// An earlier version did not record which engine that was.
+TEST_F(FarEngines, WorkIsHeldIfItsEngineIsNotKnown) {
+  hold_work();
+  first_.with_world([](docker::FakeWorld& world) {
+    (void)world.remove_container("bottle-nightly-agent");
+    world.volumes.clear();
+  });
+  auto archives = fetched();
+  EXPECT_FALSE(archives.contains(transfer::kGone));
+  EXPECT_NE(archives[transfer::kHeld].find("did not record"), std::string::npos) << archives[transfer::kHeld];
+}
+
 // Otherwise, the near side would conclude that there is none, and would let this machine forget it.
 TEST_F(FarEngines, WorkThatAnotherProcessSavesDuringTheFetchIsSent) {
   hold_work();
+  note(R"({"engine_id":"fake"})");
   end_session("0b");
   std::string archive = results() + "/workspace.tar", part = archive + ".part";
   std::filesystem::rename(archive, part);

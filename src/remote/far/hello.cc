@@ -95,10 +95,11 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world) {
   return world.connect({TRY(world.engine_socket), "the remote machine"});
 }
 
-Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const session::LedgerView& session) {
+Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const std::string& name,
+                                                  const session::LedgerView& ledger) {
   // A session without an engine in its ledger has made nothing yet.
-  if (session.engine.empty()) return engine_of(world);
-  return session::reach_engine(session, world.connect);
+  if (ledger.engine.empty()) return engine_of(world);
+  return session::reach_engine(ledger, world.directories.session(name), world.connect);
 }
 
 PendingInfo ask_info(const FarWorld& world) {

@@ -70,7 +70,7 @@ Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which) 
     if (!TRY(are_results_of(world.directories.results_of(session), which.id))) TRY(check_engine_has_none(world, which));
     return Whereabouts();
   }
-  auto engine = engine_of(world, *view);
+  auto engine = engine_of(world, session, *view);
   auto found = [&]() -> Result<std::optional<std::string>> {
     if (!engine) return std::unexpected(engine.error());
     session::Belongings whose = session::belongings_of(session, *view);
@@ -86,6 +86,7 @@ Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which) 
     return Whereabouts{std::move(*engine)};
   }
   // The engine says that there is no container, or the ledger says that there was never any work.
+  if (container && view->work) TRY(session::check_gone(*view, world.directories.session(session)));
   if (container || !view->work) return Whereabouts{nullptr, container && view->work};
   return std::unexpected(std::move(container.error()));
 }
@@ -153,7 +154,7 @@ Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, c
   auto view = TRY(read_ledger(world.directories, session));
   if (view.id != which.id) return std::nullopt;
   if (view.work && view.may_have_run() && !is_home) return keep_unfetched(session, "in its container");
-  auto engine = TRY(engine_of(world, view));
+  auto engine = TRY(engine_of(world, session, view));
   // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
   // have died at any point.
   wire::Receipt gone = tear_down(*engine, {session, view.owner, Names(session).things()});
@@ -200,7 +201,7 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
 Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known) {
   auto view = TRY(read_ledger(world.directories, which.name));
   if (view.id != which.id) return fail(Code::not_found, "there is no session " + which.name + " with this id");
-  auto engine = TRY(engine_of(world, view));
+  auto engine = TRY(engine_of(world, which.name, view));
   std::string container = Names(which.name).agent;
   auto each = [&](const docker::Engine::Writer& to) { return engine->get_archive(container, "/workspace", to); };
   // Reads the workspace twice: an engine's archive cannot be kept in memory, and most checkpoints find nothing new. If

@@ -10,13 +10,37 @@
 
 namespace bottle::session {
 
-Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const docker::Connect& connect) {
-  auto engine = TRY(connect({view.engine, "the session's ledger"}));
+namespace {
+
+std::string if_lost(const std::string& directory) {
+  return "; if the engine that has the session is gone for good, so is the session's work: remove the session's "
+         "directory, " +
+         directory;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
+                                                     const docker::Connect& connect) {
+  auto engine = connect({view.engine, "the session's ledger"});
+  if (!engine) {
+    engine.error().todo += (engine.error().todo.empty() ? "start that engine again" : "") + if_lost(directory);
+    return engine;
+  }
   // Earlier versions did not record the id.
   if (view.engine_id.empty()) return engine;
-  if (TRY(engine->info()).id == view.engine_id) return engine;
+  if (TRY((*engine)->info()).id == view.engine_id) return engine;
   return fail(Code::unavailable, "another engine answers at " + view.engine + " than the one that has the session",
-              "start that engine again; if it is gone for good, remove the session's directory");
+              "start that engine again" + if_lost(directory));
+}
+
+Result<> check_gone(const LedgerView& view, const std::string& directory) {
+  if (!view.engine_id.empty()) return {};
+  return fail(Code::unavailable,
+              "the engine at " + view.engine +
+                  " has nothing of the session, but an earlier version of bottle did not record whether the session "
+                  "started on that engine",
+              "if another engine has it, start that one at this socket" + if_lost(directory));
 }
 
 Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,

@@ -12,9 +12,16 @@
 
 namespace bottle::session {
 
-// Connects to the engine of a session whose owner has ended. Fails with Code::unavailable if another engine answers at
-// that socket now, because it knows nothing of the session: what it does not have may be on the right one. Blocks.
-Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const docker::Connect& connect);
+// Connects to the engine of a session whose owner has ended. `directory` is the session's, for the advice. Fails with
+// Code::unavailable if another engine answers at that socket now, because it knows nothing of the session: what it does
+// not have may be on the right one. Blocks.
+Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
+                                                     const docker::Connect& connect);
+
+// Call this when the engine that reach_engine() found has nothing of a session's work. Fails with Code::unavailable if
+// that does not prove that the work is gone: an earlier version started the session and did not record the engine's id,
+// so another engine may have it.
+Result<> check_gone(const LedgerView& view, const std::string& directory);
 
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with

@@ -86,7 +86,11 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
   auto there = reach_work(engine, belongings_of(orphan.session, *orphan.view), orphan.directory, work.workdir, note);
   // The engine did not answer or could not show the work, so there may still be some.
   if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
-  if (!*there) return account_of_lost_work(orphan, work.results);
+  if (!*there) {
+    auto lost = account_of_lost_work(orphan, work.results);
+    auto gone = check_gone(*orphan.view, orphan.directory);
+    return !lost || gone ? lost : wire::WorkResult{.error = explained(gone.error()), .held = true};
+  }
   // What an agent that runs writes after its work was collected would be lost.
   if (auto stopped = stop_container_with_work(engine, **there); !stopped)
     return held_result(orphan.session, "the agent may still be running: " + stopped.error().what);
@@ -327,7 +331,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       continue;
     }
     // Each session may have used another engine.
-    auto engine = reach_engine(*orphan->view, connect);
+    auto engine = reach_engine(*orphan->view, found.directory, connect);
     Swept swept;
     swept.receipt.session = orphan->session;
     if (orphan->from == Orphan::From::grave) {

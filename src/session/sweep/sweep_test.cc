@@ -168,6 +168,18 @@ TEST(Sweep, ADirectoryThatCannotBeReadIsReported) {
   EXPECT_EQ(find_orphans(scratch.directories).size(), 1u);
 }
 
+// Without the advice, an operator whose engine is gone for good has no way to end the session.
+TEST(Sweep, AnEngineThatIsGoneComesWithAdviceAboutTheSession) {
+  Scratch scratch;
+  std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})", kMakes});
+  auto swept = sweep(scratch.directories, find_orphans(scratch.directories), docker::connect);
+  ASSERT_EQ(swept.size(), 1u);
+  ASSERT_EQ(swept[0].receipt.left.size(), 1u);
+  const std::string& left = swept[0].receipt.left[0];
+  EXPECT_NE(left.find("install and start Docker"), std::string::npos) << left;
+  EXPECT_NE(left.find("remove the session's directory, " + directory), std::string::npos) << left;
+}
+
 TEST(Sweep, RecordsThatTheOwnerWroteBeforeItDiedAreRead) {
   Scratch scratch;
   std::string directory = scratch.dead("x1", {R"({"engine":"/nonexistent/engine.sock"})"});
