@@ -48,9 +48,10 @@ void fields(Object& o, LedgerVm& vm);
 struct LedgerRecord {
   static constexpr const char* kName = "ledger's record";
   static constexpr size_t kMost = 32 << 20;
-  std::optional<std::string> owner = {};        // Owner::to_label()
-  std::optional<std::string> engine = {};       // socket of the engine
-  std::optional<std::string> engine_id = {};    // what that engine calls itself; another one may get the socket later
+  std::optional<std::string> owner = {};   // Owner::to_label()
+  std::optional<std::string> engine = {};  // socket of the engine
+  // What the engine calls itself. Another one may get the socket later, or answer on the remote machine.
+  std::optional<std::string> engine_id = {};
   std::optional<std::vector<Thing>> make = {};  // what will be created, in this order
   std::optional<uint64_t> asked = {};  // the connection that carries a create request (docker/client/abandoned.h)
   std::optional<Work> work = {};       // from here on, there is work that could be lost

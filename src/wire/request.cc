@@ -8,6 +8,7 @@ void fields(Object& o, Attach& attach) {
   o.text_if_any("session", attach.session, kName);
   o.number("from", attach.from);
   o.text_if_any("id", attach.id, kName);
+  o.text("engine_id", attach.engine_id, kName);
 }
 
 void fields(Object& o, Resize& resize) {

@@ -132,9 +132,13 @@ Job job() {
   j.directories.vms = "/home/me/.local/state/bottle/vms";
   j.directories.runtimes = "/home/me/.local/state/bottle/runtimes.json";
   j.path_to_self = "/usr/bin/bottle";
-  j.remote = {
-      address(), vm(), "bottle-agent-claude:0123456789ab sha256:00", "0123456789ab", RemoteJob::Task::adopt_and_stop,
-      false};
+  j.remote = {address(),
+              vm(),
+              "bottle-agent-claude:0123456789ab sha256:00",
+              "0123456789ab",
+              RemoteJob::Task::adopt_and_stop,
+              false,
+              "6CXF:BQ4D"};
   j.near_share = {.secrets_stay = true, .offline = true};
   j.token = {Token::Via::provider, "token", "/run/token", "cat /run/token"};
   return j;
@@ -155,18 +159,9 @@ Hello hello() {
   h.mosh = h.token = true;
   h.roots = "0123456789ab";
   h.engine_at = 1'800'000'000.5;
-  h.engine = EngineHello{"/run/docker.sock",
-                         "1.50",
-                         "28.2.2",
-                         true,
-                         {"runc", "runsc"},
-                         "2",
-                         "systemd",
-                         "overlay2",
-                         true,
-                         true,
-                         true,
-                         true};
+  h.engine = EngineHello{
+      "/run/docker.sock", "1.50", "28.2.2", true, {"runc", "runsc"}, "2", "systemd", "overlay2", true, true, true, true,
+      "6CXF:BQ4D"};
   return h;
 }
 
@@ -403,7 +398,7 @@ std::vector<Sample> samples() {
   all.push_back(foreign("failure", Error{Code::conflict, "there is a session s1 already", "take another --name"}));
   all.push_back(sample("error", ErrorReport{{Code::not_found, "no session s1", "see `bottle list`"}}));
   all.push_back(foreign("decision", decision()));
-  all.push_back(sample("attach", Attach{"s1", 1000, "00ff"}));
+  all.push_back(sample("attach", Attach{"s1", 1000, "00ff", "6CXF:BQ4D"}));
   all.push_back(sample("resize", Resize{24, 80}));
   all.push_back(
       sample("policy-allow", PolicyChange{"7", PolicyChange::Allow{{"a.example.org", {8443}, {"GET"}, {"/a/**"}}}}));

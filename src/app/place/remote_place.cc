@@ -92,6 +92,7 @@ class RemotePlace : public Place {
     // The machine may not know the image by the operator's name for it.
     job.plan.image.reference = session::reference_of(image_);
     job.remote->roots = hello_.roots;
+    if (channel_.hello && channel_.hello->engine) job.remote->engine_id = channel_.hello->engine->id;
     if (!channel_.hello) job.remote->task = wire::RemoteJob::Task::begin_unseen;
     session::PassedChannel passed{channel_.in.get(), channel_.out.get()};
     auto socket = session::start_supervisor(job, &passed);

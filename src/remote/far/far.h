@@ -54,9 +54,10 @@ Result<wire::Hello> far_hello(const FarWorld& world, const PendingInfo& info);
 std::string roots_path(const FarWorld& world);
 
 // Runs `bottle far` with these words: serve [await-engine] | warm offline|online | attach SESSION ID (on a terminal) |
-// deliver SESSION ID | fetch SESSION ID | forget SESSION ID [home] | checkpoint SESSION ID [HASH] | layers | load |
-// stop SESSION ID. ID is wire::Job::id: a session of the same name with another id belongs to another near side, and
-// is left alone. Returns the exit status. Errors go to stderr, except those of `serve`, which go to stdout.
+// deliver SESSION ID | fetch SESSION ID [ENGINE] | forget SESSION ID [home] | checkpoint SESSION ID [HASH] | layers |
+// load | stop SESSION ID. ID is wire::Job::id: a session of the same name with another id belongs to another near side,
+// and is left alone. ENGINE is wire::Attach::engine_id. Returns the exit status. Errors go to stderr, except those of
+// `serve`, which go to stdout.
 int far_main(const FarWorld& world, const std::vector<std::string>& words);
 
 // Call this in place of far_main() if this machine may not run it with these words. For `serve`, writes the reason to

@@ -41,7 +41,7 @@ TEST_F(Far, ASessionIsUnknownOnlyIfTheEngineHasNothingOfIt) {
     EXPECT_NE(answer.bytes.find(std::string("bottle-nightly-") + role), std::string::npos) << answer.bytes;
     EXPECT_NE(answer.bytes.find("make sure that bottle's state directory"), std::string::npos) << answer.bytes;
     testing::internal::CaptureStdout();
-    EXPECT_EQ(far({"fetch", "nightly", "0b"}), 0);
+    EXPECT_EQ(far({"fetch", "nightly", "0b", "fake"}), 0);
     std::string fetched = testing::internal::GetCapturedStdout();
     EXPECT_NE(fetched.find(transfer::kHeld), std::string::npos) << fetched;
   }
@@ -49,6 +49,34 @@ TEST_F(Far, ASessionIsUnknownOnlyIfTheEngineHasNothingOfIt) {
     return fail(Code::unavailable, "no engine answers");
   };
   EXPECT_NE(attached("0b").bytes.find("no engine answers"), std::string::npos) << "it may have the work";
+}
+
+// The disk with the state directory may also have the engine's data, which then begins with nothing and a new id.
+TEST_F(Far, AnotherEngineDoesNotKnowWhetherThereIsWork) {
+  use_engine();
+  auto is_held = [&](const std::string& engine_id) {
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(far({"fetch", "nightly", "0b", engine_id}), 0);
+    return testing::internal::GetCapturedStdout().contains(transfer::kHeld);
+  };
+  EXPECT_TRUE(attached("0b", "fake").bytes.contains("not_found"));
+  EXPECT_FALSE(is_held("fake"));
+  auto other = attached("0b", "the engine of before");
+  EXPECT_EQ(other.type, FrameType::failure);
+  EXPECT_TRUE(other.bytes.contains("unavailable")) << other.bytes;
+  EXPECT_TRUE(other.bytes.contains("another container engine answers")) << other.bytes;
+  EXPECT_TRUE(other.bytes.contains("/var/lib/docker is mounted")) << other.bytes;
+  EXPECT_TRUE(is_held("the engine of before"));
+  auto unknown = attached("0b", "");
+  EXPECT_TRUE(unknown.bytes.contains("unavailable")) << unknown.bytes;
+  EXPECT_TRUE(unknown.bytes.contains("remove the session's directory")) << unknown.bytes;
+  EXPECT_TRUE(is_held(""));
+  docker_.set_forgery([](const docker::FakeCall& call, nlohmann::json& answer) {
+    if (call.method == "info") answer.erase("ID");
+  });
+  EXPECT_TRUE(attached("0b", "fake").bytes.contains("unavailable")) << "an engine that gives no id may be any";
+  EXPECT_TRUE(is_held("fake"));
+  EXPECT_TRUE(attached("0b").bytes.contains("not_found")) << "no agent can have run";
 }
 
 // Otherwise, the near side could not end its session as long as these exist.

@@ -1,8 +1,10 @@
 // Checks which sessions the verbs of the far side take for those of a near side. Two near sides may use the same name.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <future>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
@@ -82,6 +84,24 @@ TEST_F(Far, AnAttachIsAnsweredOnlyWithWhatIsKnown) {
   auto unreadable = attached("0b");
   EXPECT_EQ(unreadable.type, FrameType::failure);
   EXPECT_NE(unreadable.bytes.find("unavailable"), std::string::npos) << unreadable.bytes;
+}
+
+// An earlier version may have started it, and refuses what it does not know.
+TEST_F(Far, ASupervisorIsNotToldWhichEngineItHas) {
+  auto ledger = session::Ledger::create(world_.directories.session("nightly"), session::Owner::self(), "0b");
+  ASSERT_TRUE(ledger) << ledger.error().what;
+  auto listener = listen_at(world_.directories.sessions + "/nightly/socket", 1);
+  ASSERT_TRUE(listener);
+  auto got = std::async(std::launch::async, [&] {
+    UniqueFd client(::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC));
+    auto frame = wire::receive_frame(client.get());
+    return frame ? frame->bytes : "";
+  });
+  (void)attached("0b", "fake");
+  auto attach = wire::decode<wire::Attach>(got.get(), wire::From::ours);
+  ASSERT_TRUE(attach) << attach.error().what;
+  EXPECT_EQ(attach->id, "0b");
+  EXPECT_FALSE(attach->engine_id);
 }
 
 TEST_F(Far, AnAgentWhoseSupervisorDoesNotListenHasNotEnded) {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <future>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,12 +42,13 @@ class Far : public ::testing::Test {
     world_.engine_socket = "/run/docker.sock";
     world_.connect = [this](const docker::Endpoint&) { return docker_.connect(); };
   }
-  // Attaches as a near side does that has lost its connection, and returns the last frame of the answer.
-  wire::Frame attached(const std::string& id) {
+  // Attaches as a near side does that has lost its connection, and returns the last frame of the answer. `engine_id` is
+  // as in wire::Attach.
+  wire::Frame attached(const std::string& id, const std::optional<std::string>& engine_id = std::nullopt) {
     auto request = make_pipe(), answer = make_pipe();
     EXPECT_TRUE(request && answer);
     EXPECT_TRUE(wire::send_frame(request->write.get(), FrameType::attach,
-                                 wire::encode(wire::Attach{"nightly", 0, id})));
+                                 wire::encode(wire::Attach{"nightly", 0, id, engine_id})));
     UniqueFd stdin_before(::dup(0)), stdout_before(::dup(1));
     ::dup2(request->read.get(), 0);
     ::dup2(std::exchange(answer->write, UniqueFd()).get(), 1);

@@ -82,7 +82,8 @@ Result<wire::EngineHello> ask_engine(const FarWorld& world, const PendingInfo& a
                            .memory_limit = info->limits.memory,
                            .cpu_limit = info->limits.cpus,
                            .pids_limit = info->limits.pids,
-                           .seccomp = info->has_seccomp};
+                           .seccomp = info->has_seccomp,
+                           .id = info->id};
 }
 
 }  // namespace

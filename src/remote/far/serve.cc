@@ -116,7 +116,7 @@ int tell_end(const FarWorld& world, const wire::Attach& attach) {
   with_pongs([&] { sweep_left(world, attach.session); });
   auto told = tell_result(world, attach);
   if (told && *told) return 0;
-  auto ask = [&] { return check_engine_has_none(world, {attach.session, attach.id}); };
+  auto ask = [&] { return check_engine_has_none(world, {attach.session, attach.id}, attach.engine_id); };
   auto none = then(told, [&](bool) { return with_pongs(ask); });
   if (!none) return refuse_untold(std::move(none.error())), 1;
   return refuse_unknown(attach.session), 1;
@@ -196,8 +196,10 @@ int serve(const FarWorld& world) {
     // The session has ended, or its machine was restarted.
     if (!*supervisor) return tell_end(world, *attach);
     socket = std::move(**supervisor);
-    // The supervisor answers the attach itself, with the output from the position that the near side has.
-    if (!send_frame(socket.get(), FrameType::attach, frame->bytes)) return 1;
+    // The supervisor answers the attach itself, with the output from the position that the near side has. One that an
+    // earlier version started refuses the key of the engine's id.
+    attach->engine_id.reset();
+    if (!send_frame(socket.get(), FrameType::attach, wire::encode(*attach))) return 1;
   } else {
     hello.wait();
     return refuse({Code::protocol, "the request is neither a job nor an attach"}), 1;

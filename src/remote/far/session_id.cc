@@ -42,12 +42,41 @@ Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const Ses
   }
 }
 
+namespace {
+
+constexpr const char* kIfLost =
+    "; if it will never have the session's work again, remove the session's directory from the state directory of your "
+    "own machine";
+
+std::unexpected<Error> fail_for_other_engine(const std::string& session) {
+  return fail(Code::unavailable,
+              "the machine has no record of session " + session +
+                  ", and another container engine answers there than when the session started",
+              std::string("make sure that the engine of that machine and its disk are what they were then, for example "
+                          "that /var/lib/docker is mounted and that DOCKER_HOST and the Docker context are the same, "
+                          "and try again") +
+                  kIfLost);
+}
+
+std::unexpected<Error> fail_for_unknown_engine(const std::string& session) {
+  return fail(Code::unavailable,
+              "the machine has nothing of session " + session +
+                  ", but it is not known whether its container engine is the one on which the session started",
+              std::string("look for the session's work on that machine") + kIfLost);
+}
+
+}  // namespace
+
 // An image may have been made from an agent's container and have its labels, so only the names of a session's things
 // count. The machine may have another session of that name, whose things have the label of its owner, and so may
 // another user whose sessions are on the same engine.
-Result<> check_engine_has_none(const FarWorld& world, const SessionId& which) {
+Result<> check_engine_has_none(const FarWorld& world, const SessionId& which,
+                               const std::optional<std::string>& engine_id) {
   auto other = read_ledger(world.directories, which.name);
   auto engine = TRY(engine_of(world));
+  // What another engine has or does not have says nothing about the session.
+  if (engine_id && !engine_id->empty() && TRY(engine->info()).id != *engine_id)
+    return fail_for_other_engine(which.name);
   session::Names names(which.name);
   std::string found;
   for (auto kind : {session::ThingKind::container, session::ThingKind::volume})
@@ -65,6 +94,7 @@ Result<> check_engine_has_none(const FarWorld& world, const SessionId& which) {
                 "example that its disk is mounted and XDG_STATE_HOME is the same; if another session of that name made "
                 "these, wait for its end; if they are left over and their work does not matter, remove them there with "
                 "docker");
+  if (engine_id && engine_id->empty()) return fail_for_unknown_engine(which.name);
   return {};
 }
 

@@ -26,7 +26,10 @@ Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const Ses
 
 // Fails if the engine may have a container or a volume of a session that this machine does not know. The machine may
 // have restarted without the disk that has its state directory, for example. Then the missing record does not prove
-// that there is no work. Blocks until the engine answers.
-Result<> check_engine_has_none(const FarWorld& world, const SessionId& which);
+// that there is no work. Fails with Code::unavailable if another engine answers than the one with `engine_id`
+// (wire::Attach), whose disk may be missing as well, and also if that id is empty: then no answer proves anything. If
+// the id is absent, any engine will do. Blocks until the engine answers.
+Result<> check_engine_has_none(const FarWorld& world, const SessionId& which,
+                               const std::optional<std::string>& engine_id);
 
 }  // namespace bottle::remote

@@ -33,8 +33,8 @@ int serve(const FarWorld& world);
 // is opened only when the first restored byte is ready, because the kept data may turn out to be useless.
 Result<> deliver(const FarWorld& world, const SessionId& which);
 
-// Sends the files of a session that has ended, in the format of a delivery.
-Result<> fetch(const FarWorld& world, const SessionId& which);
+// Sends the files of a session that has ended, in the format of a delivery. `engine_id` is as in wire::Attach.
+Result<> fetch(const FarWorld& world, const SessionId& which, const std::string& engine_id);
 
 // Sends the present workspace, unless the caller already has the version with the fingerprint `known`.
 Result<> checkpoint(const FarWorld& world, const SessionId& which, const std::string& known);

@@ -60,14 +60,15 @@ struct Whereabouts {
 
 // Returns the engine that has the session's work, and makes sure that a container shows it and that the agent does not
 // run. Fails if this cannot be known or done, in which case there may be some.
-Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which) {
+Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which, const std::string& engine_id) {
   const std::string& session = which.name;
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (!view || view->id != which.id) {
     // Results are complete, because the record is removed after them. Without them, nothing here says that there was no
     // work.
-    if (!TRY(are_results_of(world.directories.results_of(session), which.id))) TRY(check_engine_has_none(world, which));
+    if (!TRY(are_results_of(world.directories.results_of(session), which.id)))
+      TRY(check_engine_has_none(world, which, engine_id));
     return Whereabouts();
   }
   auto engine = engine_of(world, session, *view);
@@ -85,8 +86,8 @@ Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which) 
     TRY(session::stop_container_with_work(**engine, **container));
     return Whereabouts{std::move(*engine)};
   }
-  // The engine says that there is no container, or the ledger says that there was never any work.
   if (container && view->work) TRY(session::check_gone(*view, world.directories.session(session)));
+  // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return Whereabouts{nullptr, container && view->work};
   return std::unexpected(std::move(container.error()));
 }
@@ -114,8 +115,9 @@ Result<bool> send_result(DeliveryWriter& writer, const std::string& results, con
 
 // Sends the work of a session whose results have none: this machine's disk was full, or its engine did not answer, so
 // that it is still in its container.
-Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const SessionId& which) {
-  auto there = in_container(world, which);
+Result<> send_unsaved(DeliveryWriter& writer, const FarWorld& world, const SessionId& which,
+                      const std::string& engine_id) {
+  auto there = in_container(world, which, engine_id);
   if (!there) {  // the work may still exist, and the near side would discard it if told that there is none
     TRY(writer.begin(kHeld));
     TRY(writer.data(with_advice(there.error())));
@@ -182,7 +184,7 @@ Result<> deliver(const FarWorld& world, const SessionId& which) {
   return write_all(1, "ok\n");
 }
 
-Result<> fetch(const FarWorld& world, const SessionId& which) {
+Result<> fetch(const FarWorld& world, const SessionId& which, const std::string& engine_id) {
   const std::string& session = which.name;
   std::string directory = world.directories.results_of(session);
   bool is_own = TRY(are_results_of(directory, which.id));
@@ -191,7 +193,7 @@ Result<> fetch(const FarWorld& world, const SessionId& which) {
     return fail(Code::conflict, "the results of " + session + " belong to another session of that name");
   DeliveryWriter writer([](std::string_view bytes) { return write_all(1, bytes); });
   for (const char* name : {session::kResult, session::kAudit}) (void)TRY(send_result(writer, directory, name));
-  if (!TRY(send_result(writer, directory, session::kArchive))) TRY(send_unsaved(writer, world, which));
+  if (!TRY(send_result(writer, directory, session::kArchive))) TRY(send_unsaved(writer, world, which, engine_id));
   // A transcript that cannot be read must not keep the work from coming home.
   for (const auto& name : names_in(directory + "/transcript").value_or(std::vector<std::string>()))
     if (UniqueFd fd = open_result(directory, "transcript/" + name)) TRY(send(writer, "transcript/" + name, fd.get()));

@@ -47,6 +47,14 @@ class Adopted : public ::testing::Test {
   const std::string& root() const { return ssh_.root(); }
   std::string got() const { return read_file(root() + "/got").value_or(""); }
 
+  // Adds what the near side that died had noted.
+  void had_noted(const wire::LedgerRecord& record) {
+    session::Owner dead = session::Owner::self();
+    dead.process.start_time = "1";
+    auto ledger = Ledger::adopt(job_.directories.session("one"), dead);
+    ASSERT_TRUE(ledger && ledger->note(record));
+  }
+
   // Lets the machine answer an attach with this frame, and a fetch with these commands.
   void answers_attach(const std::string& frame, const std::string& fetch = "exit 1") {
     EXPECT_TRUE(write_file_atomically(root() + "/answer", frame));
@@ -97,12 +105,7 @@ TEST_F(Adopted, WhatAClientSendsWhileTheConnectionIsDownIsNotForgotten) {
 
 // A machine forgets a session only when its work is home, so this one looks in another place than before.
 TEST_F(Adopted, TheRecordStaysIfTheMachineDoesNotKnowASessionThatRan) {
-  session::Owner dead = session::Owner::self();
-  dead.process.start_time = "1";
-  {
-    auto ledger = Ledger::adopt(job_.directories.session("one"), dead);
-    ASSERT_TRUE(ledger && ledger->note({.running = true, .ran = true}));
-  }
+  had_noted({.running = true, .ran = true});
   const Error unknown{Code::not_found, "there is no session one on the remote machine"};
   answers_attach(wire::encode(FrameType::failure, wire::encode(unknown)));
   driver_->open();
@@ -124,6 +127,41 @@ TEST_F(Adopted, TheRecordSaysThatTheAgentMayHaveRunIfTheMachineHasItsWork) {
   auto view = session::read_ledger(job_.directories, "one");
   ASSERT_TRUE(view) << view.error().what;
   EXPECT_EQ(view->ran, session::LedgerView::Ran::perhaps);
+}
+
+// Only the engine of the session can say that nothing is left of it (remote/far/session_id.h).
+class AdoptedWithEngine : public Adopted {
+ protected:
+  // Attaches, and returns the request to attach.
+  std::string asked() {
+    EXPECT_TRUE(write_file_atomically(root() + "/there", ""));
+    driver_->open();
+    EXPECT_TRUE(comes_true([&] { return got().contains(R"("session":"one")") && got().contains('}'); })) << got();
+    return got();
+  }
+};
+
+TEST_F(AdoptedWithEngine, AnAttachNamesTheEngineOnWhichTheAgentMayHaveRun) {
+  had_noted({.engine_id = "6CXF:BQ4D", .running = true, .ran = false});
+  EXPECT_TRUE(asked().contains(R"("engine_id":"6CXF:BQ4D")")) << got();
+}
+
+TEST_F(AdoptedWithEngine, AnAttachSaysThatAnEarlierVersionDidNotRecordTheEngine) {
+  had_noted({.running = true, .ran = false});
+  EXPECT_TRUE(asked().contains(R"("engine_id":"")")) << got();
+}
+
+TEST_F(AdoptedWithEngine, AnAttachNamesNoEngineIfTheAgentCannotHaveRun) {
+  EXPECT_FALSE(asked().contains("engine_id")) << got();
+}
+
+TEST_F(AdoptedWithEngine, AFetchNamesTheEngine) {
+  had_noted({.engine_id = "6CXF:BQ4D", .running = true, .ran = true});
+  answers_attach(wire::encode(FrameType::result, wire::encode(wire::SessionResult{.session = "one"})),
+                 "echo \"$*\" >" + root() + "/words; exit 1");
+  driver_->open();
+  auto words = [&] { return read_file(root() + "/words").value_or(""); };
+  EXPECT_TRUE(comes_true([&] { return words().contains("'6CXF:BQ4D'"); })) << words();
 }
 
 // Fetching may take hours, and `bottle stop` waits only for two minutes for a sign of life.

@@ -136,7 +136,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   bool reconnecting_helps = true;
   auto here = [&]() -> Result<> {
     FarSide side = side_ ? *side_ : TRY(reach_again());
-    auto fetched = TRY(fetcher.fetch(side, is_gone, progress_));
+    auto fetched = TRY(fetcher.fetch(side, record_.engine_id.value_or(""), is_gone, progress_));
     // The steps that follow use this connection, too.
     side_ = std::move(side);
     reconnecting_helps = false;

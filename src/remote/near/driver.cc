@@ -97,6 +97,7 @@ Result<input::Opened> Driver::adopt_record() {
   transfers_.was_sent(view.base);
   offline_ = view.near_share.offline;
   if (view.vm) record_.vm_name = view.vm->name;
+  if (view.worked()) record_.engine_id = view.engine_id;
   // The command that adopts the session may have found the VM at another address than the ledger has.
   if (view.vm && view.machine && !same_address(view.machine->target, record_.address.target))
     (void)note({.machine = record_.address});

@@ -103,6 +103,7 @@ class Driver {
   void open_services();
   void offer_services();
   void send_kept();
+  Result<> note_may_run();
   Result<> note(const wire::LedgerRecord& record);
   Conclusion& conclusion();
   // Takes a last step of the session on another thread. Nothing else may use the conclusion until poll_last_step() has

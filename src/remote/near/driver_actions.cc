@@ -92,8 +92,7 @@ void Driver::perform(Do action) {
 void Driver::perform(Note what) {
   switch (what) {
     case Note::may_run:
-      if (auto noted = note({.running = true, .ran = false}); !noted)
-        return lead_to(input::NoteFailed{std::move(noted.error())});
+      if (auto noted = note_may_run(); !noted) return lead_to(input::NoteFailed{std::move(noted.error())});
       return lead_to(input::MayRunNoted{});
     case Note::running:
       return (void)note({.running = true, .ran = true});
@@ -146,6 +145,15 @@ void Driver::remove_record() {
   remove_unused_results();
   if (auto ledger = std::exchange(ledger_, std::nullopt))
     remove_session_directory(record_.directory, std::move(*ledger).release());
+}
+
+// Also notes which engine the agent may run on. The machine may restart before this side hears from it, and come back
+// with another engine, which has nothing of the session.
+Result<> Driver::note_may_run() {
+  wire::LedgerRecord record{.running = true, .ran = false};
+  if (!record_.engine_id) record_.engine_id = hello_ && hello_->engine ? hello_->engine->id : job_.remote->engine_id;
+  if (!record_.engine_id->empty()) record.engine_id = record_.engine_id;
+  return note(record);
 }
 
 Result<> Driver::note(const wire::LedgerRecord& record) { return ledger_ ? ledger_->note(record) : Result<>(); }
@@ -280,7 +288,7 @@ void Driver::note_address(const ssh::Target& now) {
 }
 
 void Driver::attach() {
-  wire::Attach attach{session_, position_, job_.id};
+  wire::Attach attach{session_, position_, job_.id, record_.engine_id};
   // A new terminal needs only the last screen, not the whole output since the start.
   if (kind_.adopted && position_ == 0) attach.from.reset();
   link_.send(FrameType::attach, wire::encode(attach));

@@ -17,6 +17,9 @@ struct NearRecord {
   MachineAddress address;
   std::string vm_name;  // the VM that was made for the session; empty if the machine existed before
   std::string directory;
+  // What the engine calls itself on which the agent may run: empty if that is not known, and absent as long as the
+  // agent cannot have run.
+  std::optional<std::string> engine_id = {};
 };
 
 // Returns whether the session's VM was destroyed, for any reason. Returns false if it never had one.

@@ -78,7 +78,9 @@ struct LedgerView {
   std::string id;             // wire::Job::id; empty if an earlier version started the session
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
-  std::string engine_id;      // of that engine; empty if it is not known
+  // What the engine with the session's things calls itself; empty if it is not known. The ledger of a near side has it
+  // once the agent may run: it is that of the remote machine.
+  std::string engine_id;
   // For remote sessions. Has no host if the machine was not made yet.
   std::optional<wire::MachineAddress> machine;
   std::optional<wire::LedgerVm> vm;  // remote sessions: the VM that was made for it

@@ -42,6 +42,7 @@ static void fields(Object& o, EngineHello& engine) {
   o.flag("pids_limit", engine.pids_limit);
   o.flag("seccomp", engine.seccomp);
   o.words("storage", engine.storage, kName);
+  o.text_if_any("id", engine.id, kName);  // compared, so it is not cleaned like text for people
 }
 
 // An engine that does not answer has only this field.

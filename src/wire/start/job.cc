@@ -70,6 +70,7 @@ static void fields(Object& o, RemoteJob& remote) {
   o.text("image", remote.image, kPath);
   o.text("roots", remote.roots, kName);
   o.flag("may_broker", remote.may_broker);
+  o.text_if_any("engine_id", remote.engine_id, kName);
 }
 
 static void fields(Object& o, Directories& directories) {

@@ -89,7 +89,8 @@ struct RemoteJob {
   };
   Task task = Task::begin;
   bool adopts() const { return task == Task::adopt || task == Task::adopt_and_stop; }
-  bool may_broker = true;  // false if a broker on this machine could not look for everything that must not leave
+  bool may_broker = true;      // false if a broker on this machine could not look for everything that must not leave
+  std::string engine_id = {};  // EngineHello::id; empty if the hello has not arrived
 };
 
 // Says where the launcher and the bottle of a session are, as seen from the supervisor that has the job.

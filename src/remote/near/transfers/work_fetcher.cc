@@ -134,14 +134,14 @@ Result<bool> WorkFetcher::checkpoint(const Fetch& from) {
   return news;
 }
 
-Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) {
+Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress, const std::string& engine_id) {
   std::string results = job_.directories.results_of(job_.plan.session);
   std::string kept = results + "/" + session::kArchive, arriving = kept + ".arriving", part = part_in(results);
   TRY(make_directories(results));
   keep_larger(arriving, part);  // an earlier attempt did not end
   bool came = false, gone = false;
   std::optional<Held> held;
-  TRY(from({"fetch", job_.plan.session, job_.id}, [&](const std::string& name, const Source& source) -> Result<> {
+  auto put = [&](const std::string& name, const Source& source) -> Result<> {
     if (name == session::kAudit) TRY(save_egress(source));
     if (name == session::kArchive) {
       TRY(only_once(came));
@@ -157,7 +157,8 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress) 
     if (name == transfer::kGone) gone = true;
     if (name.starts_with("transcript/")) TRY(keep_transcript(source, name, results));
     return drain(source);
-  }));
+  };
+  TRY(from({"fetch", job_.plan.session, job_.id, engine_id}, put));
   if (held) return std::move(*held);
   if (gone && !came) return Gone();
   // The far side had no workspace, as with `workspace: none`. A file with this name is from an earlier fetch.

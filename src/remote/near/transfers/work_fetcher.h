@@ -57,10 +57,14 @@ class WorkFetcher {
   // Returns `back` of the result, or Held if the machine has the work but cannot read it. `is_gone` returns true if the
   // machine is gone and nothing more will come. If it fails in the middle of the workspace, what came stays in
   // part_in(), unless the disk of this machine is full. Calls `progress` every two seconds with how much has come.
-  // Blocks.
-  Result<Fetched> fetch(const Fetch& from, const Progress& progress = [](const std::string&) {});
-  Result<Fetched> fetch(FarSide& far, const std::function<bool()>& is_gone, const Progress& progress) {
-    return fetch([&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); }, progress);
+  // `engine_id` is as in wire::Attach; without one, a machine that has no record of the session counts as holding its
+  // work. Blocks.
+  Result<Fetched> fetch(
+      const Fetch& from, const Progress& progress = [](const std::string&) {}, const std::string& engine_id = "");
+  Result<Fetched> fetch(FarSide& far, const std::string& engine_id, const std::function<bool()>& is_gone,
+                        const Progress& progress) {
+    auto from = [&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); };
+    return fetch(from, progress, engine_id);
   }
 
  private:
