@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <thread>
 #include <utility>
 
 #include "base/defer.h"
@@ -77,6 +78,28 @@ TEST_F(Far, AnotherEngineDoesNotKnowWhetherThereIsWork) {
   EXPECT_TRUE(attached("0b", "fake").bytes.contains("unavailable")) << "an engine that gives no id may be any";
   EXPECT_TRUE(is_held("fake"));
   EXPECT_TRUE(attached("0b").bytes.contains("not_found")) << "no agent can have run";
+}
+
+// The near side gives up a connection that is silent for 13 seconds, and an engine may take a minute for one answer.
+TEST_F(Far, ASlowEngineLeavesNoSilence) {
+  use_engine();
+  world_.pong_every = std::chrono::milliseconds(1);
+  std::string slow;
+  docker_.set_fault([&](const docker::FakeCall& call) {
+    if (!call.text().starts_with(slow)) return docker::Fault::none;
+    for (auto end = Deadline::in(std::chrono::seconds(20)); pongs_ == 0 && !end.is_over();)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return docker::Fault::none;
+  });
+  slow = "list volumes";
+  EXPECT_EQ(attached("0b", "fake").type, FrameType::failure);
+  EXPECT_GT(pongs_, 0) << "while it is asked for what it has of the session";
+  pongs_ = 0;
+  slow = "inspect container";
+  scratch_.dead("nightly", {R"({"id":"0b"})", R"({"engine":"/run/docker.sock"})",
+                            R"({"make":[{"kind":"container","name":"bottle-nightly-agent"}]})"});
+  (void)attached("0b", "fake");
+  EXPECT_GT(pongs_, 0) << "during a sweep";
 }
 
 // Otherwise, the near side could not end its session as long as these exist.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
 #include <optional>
@@ -43,7 +44,7 @@ class Far : public ::testing::Test {
     world_.connect = [this](const docker::Endpoint&) { return docker_.connect(); };
   }
   // Attaches as a near side does that has lost its connection, and returns the last frame of the answer. `engine_id` is
-  // as in wire::Attach.
+  // as in wire::Attach. Another thread reads the answer meanwhile, and counts the pongs in it.
   wire::Frame attached(const std::string& id, const std::optional<std::string>& engine_id = std::nullopt) {
     auto request = make_pipe(), answer = make_pipe();
     EXPECT_TRUE(request && answer);
@@ -71,6 +72,7 @@ class Far : public ::testing::Test {
       reader.feed(bytes.substr(greeted ? 0 : end + 1));
       greeted = true;
       while (auto frame = reader.next()) {
+        if (frame->type == FrameType::pong) ++pongs_;
         last = std::move(*frame);
       }
     }
@@ -80,6 +82,7 @@ class Far : public ::testing::Test {
   docker::FakeDocker docker_;
   session::Scratch scratch_;
   FarWorld world_;
+  std::atomic<int> pongs_ = 0;  // of all answers
 };
 
 }  // namespace bottle::remote

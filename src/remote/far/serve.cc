@@ -72,9 +72,9 @@ void sweep_left(const FarWorld& world, const std::string& session = {}) {
 // Runs a step that may take long. Sends frames meanwhile, because the near side assumes that a silent connection is
 // dead.
 template <class Step>
-auto with_pongs(const Step& step) {
+auto with_pongs(const FarWorld& world, const Step& step) {
   auto done = std::async(std::launch::async, step);
-  while (done.wait_for(std::chrono::seconds(3)) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");
+  while (done.wait_for(world.pong_every) != std::future_status::ready) (void)send_frame(1, FrameType::pong, "");
   return done.get();
 }
 
@@ -113,11 +113,11 @@ Result<bool> tell_result(const FarWorld& world, const wire::Attach& attach) {
 
 // Answers the attach to a session that has no supervisor. Returns the exit status.
 int tell_end(const FarWorld& world, const wire::Attach& attach) {
-  with_pongs([&] { sweep_left(world, attach.session); });
+  with_pongs(world, [&] { sweep_left(world, attach.session); });
   auto told = tell_result(world, attach);
   if (told && *told) return 0;
   auto ask = [&] { return check_engine_has_none(world, {attach.session, attach.id}, attach.engine_id); };
-  auto none = then(told, [&](bool) { return with_pongs(ask); });
+  auto none = then(told, [&](bool) { return with_pongs(world, ask); });
   if (!none) return refuse_untold(std::move(none.error())), 1;
   return refuse_unknown(attach.session), 1;
 }
