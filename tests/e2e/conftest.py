@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def world():
     with world_module.World(in_memory=True) as w:
-        w.have_image("shell")
+        w.load_image("shell")
         yield w
 
 

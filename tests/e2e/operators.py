@@ -37,7 +37,7 @@ class Operator:
         return self.world.bottle(*args, home=self.home, **kwargs)
 
     def config(self, provider="shell", egress=None, runtime="runc", workspace="clone", env=None, secrets=None, **bottle):
-        self.world.have_image(provider)
+        self.world.load_image(provider)
         rules = {"allow": ["allowed.example.org"], "extra_ca": [self.world.ca],
                  "hosts": {"api.anthropic.com": [world_module.API_IP + ":443"]}, **(egress or {})}
         bottle.update(runtime=runtime, workspace=workspace, egress=rules, env={"BOTTLE_TEST": "inside", **(env or {})})

@@ -332,8 +332,15 @@ class World:
     # -- images
 
     def load_image(self, provider):
-        """Returns the reference of the provider's agent image. `bottle image build` builds it once (the only step that
-        uses the machine's own network, as an operator's would); then it is kept as a tar under build/cache."""
+        """Returns the reference of the provider's agent image. Only the first call loads it, so that only worlds whose
+        tests need the image pay for it."""
+        if provider not in self.images:
+            self.images[provider] = self._load_image(provider)
+        return self.images[provider]
+
+    def _load_image(self, provider):
+        """`bottle image build` builds the image once (the only step that uses the machine's own network, as an
+        operator's would); then it is kept as a tar under build/cache."""
         os.makedirs(CACHE, exist_ok=True)
         env = {**os.environ, "DOCKER_HOST": "unix://" + self.socket, "HOME": self.path("image-home")}
         env.pop("DOCKER_CONTEXT", None)
@@ -375,11 +382,6 @@ class World:
         run("tar", "-C", root, "--owner=0", "--group=0", "-cf", root + ".tar", ".")
         self.docker("import", root + ".tar", "bottle-test-small:1")
         return "bottle-test-small:1"
-
-    def have_image(self, provider):
-        """Does the same, once per world, so that only tests that need the image pay for it."""
-        if provider not in self.images:
-            self.images[provider] = self.load_image(provider)
 
     # -- the operator's side
 
