@@ -206,10 +206,17 @@ def trap(world):
         yield Trap(where)
 
 
+@pytest.fixture(scope="session")
+def started(world):
+    """The engine has what only the first start on it makes."""
+    first = Operator(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
+    assert first.bottle("engine", "prepare").returncode == 0
+    assert first.start("true").status == 0
+
+
 @pytest.fixture
-def before(world, operator):
-    """Returns what the engine has without a session. First makes what only the first start makes."""
-    assert operator.start("true").status == 0
+def before(world, operator, started):
+    """Returns what the engine has without a session."""
     return everything(world)
 
 

@@ -19,14 +19,6 @@ from look import came_home, containers, everything, make_file, processes_of, sta
 from operators import wait_for
 
 
-@pytest.fixture
-def before(world, operator):
-    """Returns what the engine has without a session. First makes what only the first start makes."""
-    assert operator.bottle("engine", "prepare").returncode == 0
-    assert operator.start("true").status == 0
-    return everything(world)
-
-
 def assert_nothing_is_left(world, operator, before):
     assert everything(world) == before
     assert operator.sessions() == [] and state_files(operator) == []
