@@ -72,6 +72,7 @@ def operator(world, request, tmp_path_factory):
     since = time.time()
     operator = Operator(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
     yield operator
+    operator.keep_trials()
     wait_for(lambda: not world.left(), 15)
     left = world.left()
     if left:  # the next test must not spend time on it
@@ -212,6 +213,7 @@ def started(world):
     first = Operator(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
     assert first.bottle("engine", "prepare").returncode == 0
     assert first.start("true").status == 0
+    first.keep_trials()
 
 
 @pytest.fixture
