@@ -39,7 +39,8 @@ class Cloud:
         os.rename(made, os.path.join(where, hook))  # bottle may be running the old one
 
     def config(self, options=None, vm=None, **bottle):
-        config = self.operator.config(**bottle)
+        # Before each session, the near side packs the image, in case the VM lacks it.
+        config = self.operator.config(**{"image": self.world.load_small_image(), **bottle})
         options = {**({"image": self.image} if self.image else {}), **(options or {})}
         config["vms"] = {"lab": {"provider": "quick", "ttl": "20m", "idle": "20m", **(vm or {}),
                                  "options": {"world": self.world.dir, "net": self.world.net_ns, **options}}}

@@ -363,10 +363,15 @@ class World:
         return reference
 
     def load_small_image(self):
-        """Returns the reference of an image with a shell and curl, made from this machine's files, for machines that
-        load slowly."""
+        """Returns the reference of an image with a shell and curl, made from this machine's files, for machines to
+        which images are sent."""
+        if "small" not in self.images:
+            self.images["small"] = self._make_small_image()
+        return self.images["small"]
+
+    def _make_small_image(self):
         root = self.path("small")
-        programs = [shutil.which(name) for name in ("bash", "sh", "curl", "cat", "uname", "nproc")]
+        programs = [shutil.which(name) for name in ("bash", "sh", "curl", "cat", "uname", "nproc", "date", "mv", "seq", "sleep", "sync", "touch")]
         libraries = {word for line in run("ldd", *programs).stdout.splitlines() for word in line.split() if word.startswith("/") and word[-1] != ":"}
         for path in [*programs, *libraries]:
             where = root + (path if path in libraries else "/usr/bin/" + os.path.basename(path))
