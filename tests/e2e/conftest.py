@@ -64,6 +64,7 @@ def pytest_collection_modifyitems(items):
 def world():
     with world_module.World(in_memory=True) as w:
         w.load_image("shell")
+        w.keep_images()
         yield w
 
 
@@ -130,8 +131,8 @@ def cloud(operator, baked):
 
 @pytest.fixture(scope="module")
 def far(world):
-    """Another machine of the world, with an sshd and an engine."""
-    return world.machine()
+    """Another machine of the world, with an sshd and an engine that has the shell's image. Other tests send images."""
+    return world.machine(images=True)
 
 
 @pytest.fixture

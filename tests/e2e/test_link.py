@@ -15,11 +15,6 @@ import world as world_module
 from look import masters
 
 
-@pytest.fixture(scope="module")
-def far(world):
-    return world.machine()
-
-
 def ping(world, far, count=10, interval=0.1):
     done = subprocess.run(["nsenter", "--net=/run/netns/" + world.host_ns, "--", "ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "5", far.ip],
                           capture_output=True, text=True)

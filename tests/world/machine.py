@@ -19,13 +19,17 @@ FAR_NET, FAR_IP, FAR_UID = "203.0.114.1", "203.0.114.2", 4242
 
 
 class Machine:
-    def __init__(self, world, run, engine=True):
+    def __init__(self, world, run, engine=True, images=False):
+        """With `images`, its engine has the images that the world keeps (World.keep_images)."""
         self.world, self.run, self.user, self.ip, self.net = world, run, "far", FAR_IP, FAR_NET.rpartition(".")[0] + ".0"
         self.ns = "bottle-w%d-far" % os.getpid()
         self.dir = world.path("far")
         self.home = os.path.join(self.dir, "home")
         self.target = "far@" + FAR_IP
         self.sshd = None
+        os.makedirs(self.dir)
+        if images:
+            world.lend_images(self.path("data"))
         self._make(engine)
 
     def path(self, *parts):
