@@ -19,7 +19,7 @@ namespace {
 
 // One million entries are far more than a pack directory has, and a list of a megabyte names thousands of places.
 constexpr size_t kMostStores = 64, kMostEntries = 1'000'000, kLargestList = 1 << 20;
-constexpr int kDeepest = 6;
+constexpr int kLongestChain = 6;
 
 // Returns whether git keeps objects in a directory of this name. Where the file system ignores case, capitals name the
 // same directory.
@@ -73,7 +73,8 @@ Result<> add(const std::string& path, int depth, std::vector<std::string>& store
     std::free(real);
     // The path leads nowhere. git prints a warning and goes on as well.
     if (other.empty()) continue;
-    if (depth >= kDeepest) return fail(Code::limit, "it borrows objects through a chain of more than six repositories");
+    if (depth >= kLongestChain)
+      return fail(Code::limit, "it borrows objects through a chain of more than six repositories");
     // A list can name any directory of this machine, such as one that another user fills.
     TRY(check_owner_of_objects(other));
     TRY(add(other, depth + 1, stores));

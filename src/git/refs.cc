@@ -18,8 +18,8 @@ namespace bottle::git {
 namespace {
 
 // A symbolic ref contains the name of a ref, which has at most 1024 bytes here.
-constexpr size_t kLargestPacked = 256 << 20, kLargestRef = 4096, kMostRefs = 1'000'000;
-constexpr int kDeepest = 60, kMostSymbolic = 5;
+constexpr size_t kLargestRef = 4096, kMostRefs = 1'000'000;
+constexpr int kDeepestRef = 60, kMostSymbolic = 5;
 
 constexpr std::string_view kSymbolic = "ref:";
 
@@ -36,7 +36,7 @@ class Reader {
 
   Result<> directory(const std::string& path, int depth) {
     // The recursion needs a descriptor for each level.
-    if (depth > kDeepest) return fail(Code::limit, common_.root() + "/" + path + " is nested too deeply");
+    if (depth > kDeepestRef) return fail(Code::limit, common_.root() + "/" + path + " is nested too deeply");
     TRY(common_.each(path, kMostRefs, [&](const std::string& name, unsigned char type) -> Result<> {
       std::string ref = path + "/" + name;
       // A lock is another writer's temporary file.
@@ -77,7 +77,7 @@ Result<Refs> read_refs(const Repository& repository, const std::string& below) {
   Refs found, symbolic;
   Reader reader(common, found, symbolic);
   TRY(reader.directory(below.substr(0, below.size() - 1), 0));
-  auto text = TRY(common.read("packed-refs", kLargestPacked));
+  auto text = TRY(common.read("packed-refs", kLargestPackedRefs));
   // merge() keeps what is already there, which is the newer loose value.
   found.merge(parse_packed_refs(text.value_or(""), below));
   for (const auto& [name, target] : symbolic) {
@@ -113,7 +113,7 @@ Result<Head> read_head(const Repository& repository) {
       content = *there;
       continue;
     }
-    auto text = TRY(common.read("packed-refs", kLargestPacked));
+    auto text = TRY(common.read("packed-refs", kLargestPackedRefs));
     auto refs = parse_packed_refs(text.value_or(""), name);
     if (auto same = refs.find(name); same != refs.end()) head.commit = same->second;
     return head;  // without a commit if the branch has none yet

@@ -13,6 +13,8 @@
 
 namespace bottle::git {
 
+inline constexpr size_t kLargestPackedRefs = 256 << 20;  // bytes of the file packed-refs; a larger one is an error
+
 // Says what HEAD refers to. A repository without commits has a branch and no commit.
 struct Head {
   std::string branch;  // refs/heads/…; empty if HEAD is detached

@@ -18,7 +18,7 @@
 namespace bottle::git {
 namespace {
 
-constexpr size_t kLargestRules = 4 << 20, kMostEntries = 100'000, kMostSharedIndexes = 16;
+constexpr size_t kLargestRules = 4 << 20, kMostOwnEntries = 100'000, kMostSharedIndexes = 16;
 constexpr off_t kLargestIndex = 1 << 30;
 constexpr size_t kLargestRead = 256 << 20;            // bytes of an index that is read and not only copied
 constexpr std::string_view kShared = "sharedindex.";  // the files that a split index builds on
@@ -52,7 +52,7 @@ Result<> copy_file(const Beneath& from, const std::string& name, const std::stri
 Result<> copy_index(const Beneath& own, const std::string& to) {
   TRY(copy_file(own, "index", to));
   size_t shared = 0;
-  TRY(own.each("", kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
+  TRY(own.each("", kMostOwnEntries, [&](const std::string& name, unsigned char) -> Result<> {
     // A name with a further dot is a temporary file or a lock of git's.
     if (!name.starts_with(kShared) || name.find('.', kShared.size()) != std::string::npos) return {};
     // git removes old shared indexes only after two weeks, so there may be several that nothing refers to.

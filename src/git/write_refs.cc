@@ -28,7 +28,6 @@ namespace bottle::git {
 namespace {
 
 constexpr std::string_view kOurs = "refs/bottle/";
-constexpr size_t kLargestPacked = 256 << 20;
 
 // Returns the error for a ref that cannot be written.
 std::unexpected<Error> cannot(const std::string& name, const std::string& why, Code code = Code::conflict,
@@ -131,7 +130,7 @@ Result<> check_ours(const std::string& name) {
 }
 
 Result<std::string> packed_refs(const Repository& repository) {
-  return TRY(TRY(Beneath::open(repository.common_dir)).read("packed-refs", kLargestPacked)).value_or("");
+  return TRY(TRY(Beneath::open(repository.common_dir)).read("packed-refs", kLargestPackedRefs)).value_or("");
 }
 
 // Removes refs from packed-refs, under its lock.

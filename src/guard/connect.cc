@@ -24,7 +24,7 @@
 namespace bottle::guard {
 namespace {
 
-constexpr int64_t kHandshakePatience = 30 * 1000, kCertificatePatience = 5000;
+constexpr int64_t kCertificatePatience = 5000;
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 // Queues the 200 and waits until the client has it.

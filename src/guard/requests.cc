@@ -18,8 +18,6 @@
 namespace bottle::guard {
 namespace {
 
-constexpr int64_t kHeadPatience = 60 * 1000, kHandshakePatience = 30 * 1000;
-
 // Returns the reason why a handshake or connection failed, and what would help.
 std::string handshake_error(const SSL* ssl) {
   std::string why = "the TLS handshake with the server failed: " + tls_error(ssl);

@@ -9,8 +9,6 @@
 namespace bottle::guard {
 namespace {
 
-constexpr int64_t kHeadPatience = 60 * 1000;
-
 // Sends an answer that ends when the guard ends, so that its reader notices immediately.
 Task<void> show_life(Connection& c) {
   c.client.out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";

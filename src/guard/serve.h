@@ -10,6 +10,9 @@
 
 namespace bottle::guard {
 
+// How long a handshake, and the head of a request, may take, in milliseconds.
+inline constexpr int64_t kHandshakePatience = 30 * 1000, kHeadPatience = 60 * 1000;
+
 // Serves an accepted socket, which it owns. The coroutine frees itself.
 Detached serve(Context& context, int fd);
 

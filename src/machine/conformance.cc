@@ -29,7 +29,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-constexpr int kLockMs = 10000;  // how long to wait for a hook that ends
+constexpr int kEndOfHookMs = 10000;  // how long to wait for a hook that ends
 
 // Runs the checks of one provider in their order. Each uses what the earlier ones made.
 class Suite {
@@ -98,7 +98,7 @@ class Suite {
 
   // Creates a VM as a session does: under its lock, and with its hook in the record, so that others can end the hook.
   Result<Created> create(const VmRequest& vm) {
-    UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.directories, kLockMs));
+    UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.directories, kEndOfHookMs));
     auto created = provider_.create(vm, progress_, lock.get(), [&](int pid) { note_hook(ProcessIdentity::of(pid)); });
     note_hook({});
     return created;
@@ -311,7 +311,7 @@ class Suite {
               command.env = provider_.environment(spec_.vm);
               command.clean_env = true;
               {
-                UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.directories, kLockMs));
+                UniqueFd lock = TRY(lock_vm(spec_.vm.name, options_.directories, kEndOfHookMs));
                 Child child = TRY(Child::spawn(command, Child::from(lock.get()), Child::null(), Child::null()));
                 note_hook(ProcessIdentity::of(child.pid()));
                 (void)child.wait(after_ms);

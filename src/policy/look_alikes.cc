@@ -9,18 +9,18 @@
 namespace bottle::policy {
 namespace {
 
-struct Range {
+struct CodePoints {
   uint32_t first, last;
 };
 
 template <size_t N>
-bool among(const Range (&ranges)[N], uint32_t c) {
-  return std::ranges::any_of(ranges, [&](const Range& range) { return c >= range.first && c <= range.last; });
+bool among(const CodePoints (&ranges)[N], uint32_t c) {
+  return std::ranges::any_of(ranges, [&](const CodePoints& range) { return c >= range.first && c <= range.last; });
 }
 
 // Unicode's NFKC turns each of these into one of ./\%;?#, alone or with other characters. Entries without a comment
 // are full-width and small forms.
-constexpr Range kDelimiters[] = {
+constexpr CodePoints kDelimiters[] = {
     {0xa5, 0xa5},      // the yen sign is a backslash in Shift JIS
     {0x37e, 0x37e},    // the Greek question mark is a semicolon
     {0x2024, 0x2026},  // one, two and three dots
@@ -37,10 +37,10 @@ constexpr Range kDelimiters[] = {
 };
 
 // The line and paragraph separators end a line for some programs, as a line feed does.
-constexpr Range kControls[] = {{0, 0x1f}, {0x7f, 0x9f}, {0x2028, 0x2029}};
+constexpr CodePoints kControls[] = {{0, 0x1f}, {0x7f, 0x9f}, {0x2028, 0x2029}};
 
 // Spaces and invisible characters (Unicode's White_Space and Default_Ignorable_Code_Point).
-constexpr Range kInvisible[] = {
+constexpr CodePoints kInvisible[] = {
     {0x20, 0x20},       {0xa0, 0xa0},       {0xad, 0xad},       {0x34f, 0x34f},   {0x61c, 0x61c},   {0x115f, 0x1160},
     {0x1680, 0x1680},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x2000, 0x200f}, {0x202a, 0x202f}, {0x205f, 0x206f},
     {0x3000, 0x3000},   {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff0, 0xfffb},

@@ -13,8 +13,8 @@ using wire::FrameType, wire::Values, wire::receive_frame, wire::send_frame;
 using namespace std::chrono_literals;
 
 // Stands for the launcher's end of a session's clients.
-struct Launcher {
-  Launcher() {
+struct LauncherEnd {
+  LauncherEnd() {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     socket.reset(ends[0]);
@@ -46,7 +46,7 @@ TEST(LaunchState, TheFirstStopOrClaimDecides) {
 }
 
 TEST(LaunchControl, StopKeepsTheGateShut) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, false);
   launcher.send(FrameType::stop);
   Result<> gate;
@@ -58,7 +58,7 @@ TEST(LaunchControl, StopKeepsTheGateShut) {
 }
 
 TEST(LaunchControl, LaunchersDeathKeepsTheGateShut) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, false);
   launcher.socket.reset();
   auto served = control.serve([&] { return wait_for_stop(control); });
@@ -67,7 +67,7 @@ TEST(LaunchControl, LaunchersDeathKeepsTheGateShut) {
 }
 
 TEST(LaunchControl, AStopAfterTheGateGoesToTheRunningSession) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, false);
   auto served = control.serve([&]() -> Result<> {
     EXPECT_TRUE(control.claim_gate());
@@ -85,7 +85,7 @@ TEST(LaunchControl, AStopAfterTheGateGoesToTheRunningSession) {
 }
 
 TEST(LaunchControl, TheFirstReasonForAStopIsTold) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, false);
   launcher.send(FrameType::stop);
   launcher.socket.reset();
@@ -95,7 +95,7 @@ TEST(LaunchControl, TheFirstReasonForAStopIsTold) {
 }
 
 TEST(LaunchControl, InvalidValuesEndTheWaitForValues) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, true);
   launcher.send(FrameType::values, "not JSON");
   EXPECT_FALSE(control.serve([&]() -> Result<> {
@@ -105,7 +105,7 @@ TEST(LaunchControl, InvalidValuesEndTheWaitForValues) {
 }
 
 TEST(LaunchControl, StopEndsTheWaitForValues) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, true);
   launcher.send(FrameType::stop);
   auto served = control.serve([&]() -> Result<> {
@@ -116,7 +116,7 @@ TEST(LaunchControl, StopEndsTheWaitForValues) {
 }
 
 TEST(LaunchControl, ValuesArriveAndDoNotReplaceExistingOnes) {
-  Launcher launcher;
+  LauncherEnd launcher;
   Values here, more;
   here.secrets["token"] = "from a file";
   more.secrets = {{"token", "other"}, {"key", "k"}};
@@ -132,7 +132,7 @@ TEST(LaunchControl, ValuesArriveAndDoNotReplaceExistingOnes) {
 }
 
 TEST(LaunchControl, EarlyInputIsKeptInItsOrder) {
-  Launcher launcher;
+  LauncherEnd launcher;
   LaunchControl control(*launcher.clients, {}, true);
   launcher.send(FrameType::input, "a");
   launcher.send(FrameType::resize, "b");

@@ -82,7 +82,7 @@ std::string label_of_the_dead() {
 }
 
 // Changes the labels of everything that this process made, so that it counts as dead.
-void bury(docker::FakeWorld& world) {
+void bury_owner(docker::FakeWorld& world) {
   std::string alive = Owner::self().to_label();
   auto mark = [&](auto& things) {
     for (auto& [name, each] : things)
@@ -243,7 +243,7 @@ void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, Pendin
   docker::FakeCall call = moment.call;
   call.effect = [effect = moment.call.effect](docker::FakeWorld& world) {
     auto done = effect(world);
-    bury(world);
+    bury_owner(world);
     return done;
   };
   docker.restore(moment.world, pending == PendingCall::carried_out ? &call : nullptr);
@@ -254,7 +254,7 @@ void TestSession::go_to(const Moment& moment, docker::FakeDocker& docker, Pendin
 }
 
 void TestSession::kill_owner(docker::FakeDocker& docker) {
-  docker.with_world(bury);
+  docker.with_world(bury_owner);
   std::string alive = Owner::self().to_label(), dead = label_of_the_dead();
   for (const char* below : {"sessions", "graves"}) {
     std::string path = scratch.path + "/" + below + "/" + kSession + "/ledger";

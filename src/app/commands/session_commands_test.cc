@@ -15,13 +15,13 @@
 namespace bottle::app {
 namespace {
 
-constexpr const char* kPolicy =
+constexpr const char* kManifest =
     "bottles:\n  web: {workspace: copy}\nagents:\n  make: {bottle: web, provider: command, command: [make, -j4]}\n";
 constexpr const char* kPatch =
     "diff --git a/note b/note\nnew file mode 100644\n--- /dev/null\n+++ b/note\n@@ -0,0 +1 @@\n+tab\there\n";
 
 TEST_F(Commands, start_needs_an_agent_of_the_manifest) {
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   expect_refused(bottle({"start"}), "no agent was given", "run `bottle start AGENT`");
   expect_refused(bottle({"start", "mak"}), "there is no agent 'mak'", "did you mean 'make'?");
   write(".config/bottle/bottle.yaml", "bottle: {}\n");
@@ -29,7 +29,7 @@ TEST_F(Commands, start_needs_an_agent_of_the_manifest) {
 }
 
 TEST_F(Commands, start_refuses_options_for_another_machine_on_this_one) {
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   expect_refused(bottle({"start", "make", "--secrets", "tunnel"}), "--secrets tunnel needs --remote or --vm",
                  "add one of them");
   expect_refused(bottle({"start", "make", "--allow-vpn"}), "--allow-vpn needs", "add one of them");
@@ -89,7 +89,7 @@ TEST_F(Commands, start_and_others_refuse_an_empty_value) {
 }
 
 TEST_F(Commands, start_shows_what_it_would_make) {
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   Answer people = bottle({"start", "make", "--dry-run"});
   EXPECT_EQ(people.status, 0) << people.err;
   EXPECT_NE(people.out.find("command     make -j4\n"), std::string::npos) << people.out;
@@ -101,7 +101,7 @@ TEST_F(Commands, start_shows_what_it_would_make) {
 
 // An active Python environment is in PATH. Refusing the project would lead to --yes-really, which allows everything.
 TEST_F(Commands, start_runs_nothing_of_a_bound_workspace) {
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   const std::string work = std::filesystem::canonical(home()).string() + "/work", before = environment()["PATH"];
   Defer back([&] { set("PATH", before); });
   std::string active = work + "/.venv/bin:";
@@ -138,7 +138,7 @@ TEST_F(Commands, start_warns_of_a_rule_that_does_not_exist) {
 }
 
 TEST_F(Commands, start_without_an_engine_leaves_no_session) {
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   Answer answer = bottle({"start", "make", "--json"});
   EXPECT_EQ(answer.status, 125);
   EXPECT_EQ(answer.error()["code"], "unavailable");
@@ -276,7 +276,7 @@ TEST_F(Commands, list_and_others_take_a_session_without_a_ledger_as_ended) {
   EXPECT_EQ(bottle({"diff", "one"}).status, 0);
   EXPECT_EQ(bottle({"diff"}).status, 0);
   expect_refused(bottle({"stop", "one"}), "session one has ended", "`bottle logs one` shows how");
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   expect_refused(bottle({"start", "make", "--name", "one", "--dry-run"}), "its results are in",
                  "choose another name, or run `bottle discard one`");
 }
@@ -287,7 +287,7 @@ TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {
   auto expect = [&](const std::vector<std::string>& words, const std::string& place) {
     expect_refused(bottle(words), "reading " + home() + "/" + place + ": Not a directory", "");
   };
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   write(".local/state/bottle/sessions", "");
   for (const char* command : {"list", "stop", "attach", "cleanup"}) expect({command}, ".local/state/bottle/sessions");
   expect({"stop", "--all"}, ".local/state/bottle/sessions");
@@ -301,7 +301,7 @@ TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {
 }
 
 TEST_F(Commands, list_shows_agents_and_their_bottles) {
-  write(".config/bottle/bottle.yaml", kPolicy);
+  write(".config/bottle/bottle.yaml", kManifest);
   EXPECT_EQ(bottle({"list", "--agents", "--json"}).json(),
             nlohmann::json::parse(R"([{"agent": "make", "bottle": "web", "provider": "command", "description": "",
                                        "from_repository": false}])"));

@@ -9,6 +9,7 @@ define_property(TARGET PROPERTY BOTTLE_LINUX BRIEF_DOCS "linked with the Linux i
 foreach(system linux posix)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/base/os/${system}/*.cc)
   add_library(bottle_os_${system} STATIC ${sources})
+  together(bottle_os_${system})
   headers(bottle_os_${system} base/os/${system})
   target_link_libraries(bottle_os_${system} PUBLIC bottle_base bottle_base_os)
 endforeach()

@@ -19,8 +19,9 @@ TEST(Words, AreTrimmedAtTheirEnds) {
 }
 
 TEST(Words, AreJoined) {
-  EXPECT_EQ(joined({}), "");
-  EXPECT_EQ(joined({"a"}), "a");
+  using Words = std::vector<std::string>;  // lines have a joined() as well
+  EXPECT_EQ(joined(Words{}), "");
+  EXPECT_EQ(joined(Words{"a"}), "a");
   EXPECT_EQ(joined({"a", "b", "c"}, " | "), "a | b | c");
 }
 

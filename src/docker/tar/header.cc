@@ -10,8 +10,6 @@
 namespace bottle::docker {
 namespace {
 
-std::unexpected<Error> bad(const std::string& what) { return fail(Code::protocol, "the archive " + what); }
-
 // Returns a header field up to its first NUL.
 std::string_view field(std::string_view block, size_t at, size_t width) {
   std::string_view text = block.substr(at, width);
@@ -50,12 +48,14 @@ bool checksum_holds(std::string_view block) {
 
 }  // namespace
 
+std::unexpected<Error> bad_archive(const std::string& what) { return fail(Code::protocol, "the archive " + what); }
+
 bool is_empty_block(std::string_view block) { return block.find_first_not_of('\0') == std::string_view::npos; }
 
 Result<TarHeader> parse_tar_header(std::string_view block) {
-  if (block.size() != kTarBlock || !checksum_holds(block)) return bad("has a header with a wrong checksum");
+  if (block.size() != kTarBlock || !checksum_holds(block)) return bad_archive("has a header with a wrong checksum");
   auto size = number(block, 124, 12), mode = number(block, 100, 8);
-  if (!size || !mode) return bad("has a header with a bad number");
+  if (!size || !mode) return bad_archive("has a header with a bad number");
   TarHeader header;
   header.type = block[156];
   if (block.compare(257, 6, std::string_view("ustar\0", 6)) == 0) header.format = TarHeader::Format::ustar;
@@ -80,11 +80,11 @@ Result<> TarExtension::take_pax(std::string_view records) {
     // Besides the digits, the shortest record has a space, a key of one letter, "=" and a line end.
     if (error != std::errc{} || length > records.size() || length < digits + 4 || *end != ' ' ||
         records[length - 1] != '\n')
-      return bad("has a bad extended header");
+      return bad_archive("has a bad extended header");
     std::string_view record = records.substr(digits + 1, length - digits - 2);
     records.remove_prefix(length);
     size_t equals = record.find('=');
-    if (equals == std::string_view::npos || equals == 0) return bad("has a bad extended header");
+    if (equals == std::string_view::npos || equals == 0) return bad_archive("has a bad extended header");
     std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
     if (key.starts_with("GNU.sparse.")) sparse = true;
     // Other keys, such as times and extended attributes, are not needed and are left out.
@@ -92,7 +92,7 @@ Result<> TarExtension::take_pax(std::string_view records) {
     if (key == "linkpath") target = value;
     if (key == "size") {
       auto number = number_in<uint64_t>(value);
-      if (!number || *number >> 63) return bad("has a bad size");
+      if (!number || *number >> 63) return bad_archive("has a bad size");
       size = number;
     }
   }
@@ -101,7 +101,7 @@ Result<> TarExtension::take_pax(std::string_view records) {
 
 Result<> TarExtension::take(char type, std::string_view body) {
   if (type == 'g') return {};  // has comments in practice, such as the commit of a `git archive`
-  if (body.empty()) return bad("has an empty extended header");
+  if (body.empty()) return bad_archive("has an empty extended header");
   if (type == 'x') return take_pax(body);
   // GNU's long name ends with a NUL.
   if (body.back() == '\0') body.remove_suffix(1);

@@ -17,6 +17,9 @@ constexpr size_t kTarBlock = 512;  // bytes of a header; bodies are padded to wh
 // Returns how many bytes follow a body of `size` bytes up to the end of its last block.
 constexpr uint64_t tar_padding(uint64_t size) { return (kTarBlock - size % kTarBlock) % kTarBlock; }
 
+// Returns the error for an archive that is not valid: "the archive " and what is wrong with it.
+std::unexpected<Error> bad_archive(const std::string& what);
+
 // Returns whether the block has only zeros. Two such blocks end an archive.
 bool is_empty_block(std::string_view block);
 

@@ -9,18 +9,13 @@
 #include "docker/tar/tar.h"
 
 namespace bottle::docker {
-namespace {
-
-std::unexpected<Error> bad(const std::string& what) { return fail(Code::protocol, "the archive " + what); }
-
-}  // namespace
 
 Result<std::string> TarReader::checked_path(std::string_view raw) const {
-  if (raw.empty()) return bad("has an entry without a name");
+  if (raw.empty()) return bad_archive("has an entry without a name");
   if (raw.size() > limits_.path)
     return fail(Code::limit, "the archive has a path of " + std::to_string(raw.size()) + " bytes");
-  if (raw.find('\0') != std::string_view::npos) return bad("has a NUL in a path");
-  if (raw.front() == '/') return bad("has an absolute path: " + std::string(raw.substr(0, 200)));
+  if (raw.find('\0') != std::string_view::npos) return bad_archive("has a NUL in a path");
+  if (raw.front() == '/') return bad_archive("has an absolute path: " + std::string(raw.substr(0, 200)));
   std::string path;
   while (!raw.empty()) {
     std::string_view part = raw.substr(0, raw.find('/'));
@@ -28,7 +23,7 @@ Result<std::string> TarReader::checked_path(std::string_view raw) const {
     if (part.empty() || part == ".") continue;
     // ".." is refused even where it would stay inside, because a link earlier in the archive can change where it
     // leads.
-    if (part == "..") return bad("has a path that leads out of it");
+    if (part == "..") return bad_archive("has a path that leads out of it");
     if (!path.empty()) path += '/';
     path += part;
   }
@@ -61,17 +56,17 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
       entry.type = Type::other;
       break;
     default:
-      return bad("has an entry of an unknown type");
+      return bad_archive("has an entry of an unknown type");
   }
   entry.path = TRY(checked_path(entry.path));
-  if (entry.type == Type::file && entry.path == ".") return bad("has a file without a name");
+  if (entry.type == Type::file && entry.path == ".") return bad_archive("has a file without a name");
   // Some readers skip such bytes, and others take them for the next header.
-  if (entry.type != Type::file && entry.size != 0) return bad("has bytes in something that is not a file");
+  if (entry.type != Type::file && entry.size != 0) return bad_archive("has bytes in something that is not a file");
   if (entry.type == Type::hardlink) {
     entry.linkname = TRY(checked_path(entry.linkname));
   } else if (entry.type == Type::symlink) {
     if (entry.linkname.empty() || entry.linkname.find('\0') != std::string::npos)
-      return bad("has a symlink without a target");
+      return bad_archive("has a symlink without a target");
     if (entry.linkname.size() > limits_.path)
       return fail(Code::limit, "the archive has a symlink of " + std::to_string(entry.linkname.size()) + " bytes");
   } else {
@@ -97,19 +92,19 @@ Result<> TarReader::take_header() {
   std::string block = std::exchange(block_, {});
   // Two blocks of zeros end an archive. No entry may follow a single one.
   if (is_empty_block(block)) {
-    if (!next_.is_empty()) return bad("ends after an extended header");
+    if (!next_.is_empty()) return bad_archive("ends after an extended header");
     if (++zero_blocks_ == 2) state_ = State::ended;
     return {};
   }
-  if (zero_blocks_ > 0) return bad("continues after its end");
+  if (zero_blocks_ > 0) return bad_archive("continues after its end");
   TarHeader header = TRY(parse_tar_header(block));
-  if (header.format == TarHeader::Format::old) return bad("has an unknown format");
+  if (header.format == TarHeader::Format::old) return bad_archive("has an unknown format");
   // The type 'g', for all later entries, is not accepted, because engines do not write it.
   if (is_tar_extension(header.type) && header.type != 'g') {
     // The whole extended header is kept in memory.
     if (header.size > limits_.extension)
       return fail(Code::limit, "the archive has an extended header of " + std::to_string(header.size) + " bytes");
-    if (header.size == 0) return bad("has an empty extended header");
+    if (header.size == 0) return bad_archive("has an empty extended header");
     extension_type_ = header.type;
     extension_.clear();
     left_ = header.size;
@@ -128,7 +123,7 @@ Result<> TarReader::take_header() {
 
 Result<> TarReader::take_extension() {
   TRY(next_.take(extension_type_, extension_));
-  return next_.sparse ? bad("has a sparse file") : Result<>();
+  return next_.sparse ? bad_archive("has a sparse file") : Result<>();
 }
 
 // Ends the body of an entry. Its padding, if it has any, comes next.
@@ -166,12 +161,13 @@ Result<> TarReader::step(std::string_view& bytes) {
       return {};
     // Writers pad an archive to whole records with zeros.
     case State::ended:
-      if (take(bytes.size()).find_first_not_of('\0') != std::string_view::npos) return bad("continues after its end");
+      if (take(bytes.size()).find_first_not_of('\0') != std::string_view::npos)
+        return bad_archive("continues after its end");
       return {};
     case State::broken:
       break;
   }
-  return bad("was already rejected");
+  return bad_archive("was already rejected");
 }
 
 Result<> TarReader::feed(std::string_view bytes) {

@@ -15,7 +15,7 @@
 namespace bottle::machine {
 namespace {
 
-constexpr size_t kMost = 1 << 20;
+constexpr size_t kMostOutput = 1 << 20;
 constexpr int kLookForStopMs = 100;
 constexpr int kToCleanUpMs = 5000;
 
@@ -132,7 +132,7 @@ Result<nlohmann::json> run_hook(const HookCall& call, const Progress& progress) 
     if (poller.readable(child.out())) take(child.out(), out_open, [&](std::string_view bytes) { out.append(bytes); });
     if (poller.readable(child.err())) take(child.err(), err_open, [&](std::string_view bytes) { words.feed(bytes); });
     if (poller.writable(child.in())) child.feed(input);
-    if (out.size() > kMost) {
+    if (out.size() > kMostOutput) {
       child.end(1000);
       return fail(Code::limit, name + " printed more than 1 MB");
     }

@@ -25,14 +25,14 @@ namespace bottle::machine {
 namespace {
 
 constexpr const char* kName = "machine";
-constexpr size_t kMost = 4096;
+constexpr size_t kLargestOwner = 4096;
 constexpr int kTries = 100;  // in a second
 
 std::string directory_of(const Directories& directories) { return parent_of(directories.sessions); }
 
 // Returns the first line of a small file, or an empty string.
 std::string line_of(const std::string& path) {
-  std::string text = read_file(path, kMost).value_or("");
+  std::string text = read_file(path, kLargestOwner).value_or("");
   return text.substr(0, text.find('\n'));
 }
 
@@ -57,7 +57,7 @@ Result<Bound> read_bound(const std::string& directory) {
   std::string text;
   for (int tries = 0; text.empty() && tries < kTries; ++tries) {
     if (tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    text = TRY(read_own_file(opened, directory, kName, kMost));
+    text = TRY(read_own_file(opened, directory, kName, kLargestOwner));
   }
   std::istringstream lines(text);
   Bound bound;

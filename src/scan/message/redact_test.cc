@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 // Returns the stream of a request to the model.
-Stream redacting() {
+Stream redacting_all_but_random() {
   auto judge = [](const Finding& finding) {
     return finding.name == "random-value" ? OnFinding::report : OnFinding::redact;
   };
@@ -28,7 +28,7 @@ Stream redacting() {
 // followed by a pause.
 std::string streamed(std::string_view text, size_t most, bool pauses, uint32_t seed) {
   std::mt19937 random(seed);
-  Stream stream = redacting();
+  Stream stream = redacting_all_but_random();
   std::string out;
   while (!text.empty()) {
     size_t size = std::min<size_t>(text.size(), most <= 1 ? most : most / 2 + random() % (most / 2));
@@ -61,7 +61,7 @@ std::string disguised(std::string_view text, bool mathematical) {
   return bytes;
 }
 
-std::string prose(std::mt19937& random, size_t size) {
+std::string random_prose(std::mt19937& random, size_t size) {
   static constexpr std::array<const char*, 13> kWords = {
       "the",   "agent",    "reads \"a\"", "file\n",  "caf\xc3\xa9", "x = 5;",          "\\d+",
       "\ttab", "/usr/lib", "{\"k\": 1}",  "100% of", "&amp;",       "\xf0\x9f\x98\x80"};
@@ -144,19 +144,21 @@ TEST_F(Redaction, IsTheSameHoweverTheRequestIsCut) {
       EXPECT_TRUE(streamed(request, most, false, 2) == whole) << most << " " << request.substr(0, 300);
   };
   for (const std::string& secret : secrets_)
-    for (const std::string& request : requests(secret, prose(random_, 400), prose(random_, 700))) same(request, {300});
-  for (const std::string& request : requests(secrets_[0], prose(random_, 33'000), prose(random_, 700)))
+    for (const std::string& request : requests(secret, random_prose(random_, 400), random_prose(random_, 700)))
+      same(request, {300});
+  for (const std::string& request : requests(secrets_[0], random_prose(random_, 33'000), random_prose(random_, 700)))
     same(request, {20'000});
 }
 
 TEST_F(Redaction, LeavesJsonWithPausesAnywhere) {
   for (const std::string& secret : secrets_)
-    for (const std::string& request : requests(secret, prose(random_, 100), prose(random_, 30)))
+    for (const std::string& request : requests(secret, random_prose(random_, 100), random_prose(random_, 30)))
       for (size_t most : {300u, 41u}) check(request, streamed(request, most, true, static_cast<uint32_t>(most)));
 }
 
 TEST_F(Redaction, LeavesBase64ThatDecodesToTheMarker) {
-  for (const std::string& before : {std::string("a"), std::string("ab"), std::string("abc"), prose(random_, 34'000)}) {
+  for (const std::string& before :
+       {std::string("a"), std::string("ab"), std::string("abc"), random_prose(random_, 34'000)}) {
     std::string text = before + " TOKEN=" + secrets_[0] + " and more of the file", code = base64(text);
     std::string out = streamed(json{{"data", code}}.dump(), 5000, false, 1);
     text.replace(text.find(secrets_[0]), secrets_[0].size(), redaction("github-token", secrets_[0].size()));

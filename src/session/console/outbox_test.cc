@@ -11,10 +11,10 @@ namespace {
 
 using wire::Frame, wire::FrameReader, wire::FrameType;
 
-struct Line {
+struct OutboxPair {
   UniqueFd ours, theirs;
 
-  Line() {
+  OutboxPair() {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     ours.reset(ends[0]), theirs.reset(ends[1]);
@@ -43,7 +43,7 @@ std::string output_of(const std::vector<Frame>& frames) {
 }
 
 TEST(Outbox, KeepsWhatASlowClientHasNotRead) {
-  Line line;
+  OutboxPair line;
   Outbox box;
   std::string sent;
   for (int i = 0; i < 300; ++i) {
@@ -63,7 +63,7 @@ TEST(Outbox, KeepsWhatASlowClientHasNotRead) {
 }
 
 TEST(Outbox, DropsOutputBeyondItsLimitAndReportsHowMuch) {
-  Line line;
+  OutboxPair line;
   Outbox box(100000);
   for (int i = 0; i < 1000; ++i) box.add(FrameType::output, std::string(1000, 'x'));
   EXPECT_LE(box.size(), 101000u);
@@ -82,7 +82,7 @@ TEST(Outbox, DropsOutputBeyondItsLimitAndReportsHowMuch) {
 }
 
 TEST(Outbox, AFrameThatCannotWaitIsSentBetweenWholeFrames) {
-  Line line;
+  OutboxPair line;
   Outbox box;
   for (int i = 0; i < 3; ++i) box.add(FrameType::input, std::string(1'000'000, 'x'));
   ASSERT_TRUE(box.flush(line.ours.get()));
@@ -100,7 +100,7 @@ TEST(Outbox, AFrameThatCannotWaitIsSentBetweenWholeFrames) {
 }
 
 TEST(Outbox, FailsOnceTheConnectionIsGone) {
-  Line line;
+  OutboxPair line;
   line.theirs.reset();
   Outbox box;
   box.add(FrameType::output, "x");

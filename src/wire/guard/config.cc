@@ -6,7 +6,7 @@
 namespace bottle::wire {
 namespace {
 
-constexpr size_t kPem = kLongText;
+constexpr size_t kAuthorities = kLongText;
 
 // Reads or writes a field that is always written, and that an operator's file may lack.
 void text(Object& o, const char* key, std::string& value, size_t most = kPath) {
@@ -82,7 +82,7 @@ static void fields(Object& o, GuardEgress& egress) {
   if (o.may_lack("hosts")) o.tables("hosts", egress.hosts, kMany, kName);
   text(o, "parent_proxy", egress.parent_proxy);
   text(o, "parent_login", egress.parent_login, 16 << 10);
-  text(o, "extra_ca", egress.extra_ca, kPem);
+  text(o, "extra_ca", egress.extra_ca, kAuthorities);
   text(o, "resolver", egress.resolver, kName);
   if (o.optional("http2", !egress.http2)) o.flag("http2", egress.http2);
   // 0 would close every connection immediately.
@@ -94,7 +94,7 @@ void fields(Object& o, GuardConfig& config) {
   text(o, "dns", config.dns, kName);
   if (o.may_lack("names")) o.table("names", config.names, kMany, kName);
   if (o.may_lack("egress")) o.object("egress", config.egress);
-  text(o, "ca_bundle", config.ca_bundle, kPem);
+  text(o, "ca_bundle", config.ca_bundle, kAuthorities);
   if (o.may_lack("secrets")) o.objects("secrets", config.secrets, kMany);
   o.objects_if_any("known", config.known, kMany);
   if (o.optional("own_rules", !config.own_rules.text.empty())) o.object("own_rules", config.own_rules);

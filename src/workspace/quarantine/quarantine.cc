@@ -40,7 +40,7 @@ constexpr uint64_t kMostFirstCopies = 256 << 20;  // in bytes
 constexpr int kPackPatience = 600;                // seconds for all packs together
 
 // Returns a source that reads the file. It keeps a reference to the descriptor.
-Source source_of(const UniqueFd& fd) {
+Source source_of_file(const UniqueFd& fd) {
   return [&fd](char* to, size_t room) -> Result<size_t> {
     ssize_t n = ::read(fd.get(), to, room);
     if (n < 0) return fail_errno("reading a file that came back");
@@ -127,7 +127,7 @@ class Unpacker {
       UniqueFd kept;
       if (e.kind == TarEntry::Kind::file && may_be_linked(Path(git + 1, own.end())))
         kept = TRY(first_.keep(*path, e, body));
-      return part.in_tree.leave(own, e, kept ? source_of(kept) : body);
+      return part.in_tree.leave(own, e, kept ? source_of_file(kept) : body);
     }
     if (e.kind == TarEntry::Kind::directory && e.path.size() > kLongestWhole) {
       TRY(part.in_tree.entry(own, e, body, std::nullopt));
@@ -203,7 +203,7 @@ class Unpacker {
     TarEntry file = e;
     file.kind = TarEntry::Kind::file;
     file.size = static_cast<uint64_t>(st.st_size);
-    Source source = source_of(fd);
+    Source source = source_of_file(fd);
     // Many links may lead to one large file, so the budget is charged for each of them.
     return part.in_git.entry(path, file, [&](char* to, size_t room) -> Result<size_t> {
       size_t n = TRY(source(to, room));
