@@ -37,12 +37,6 @@ std::string lock_path(const std::string& name, const Directories& directories) {
   return directories.vm(name) + "/reaper";
 }
 
-// Takes the lock of the reaper, unless another reaper has it. A look at the lock (reaper_alive()) takes it for a
-// moment, so this tries again for up to 2 s.
-Result<FileLock> take_lock(const std::string& name, const Directories& directories) {
-  return FileLock::take(lock_path(name, directories), {O_RDWR | O_CREAT}, Deadline::in(std::chrono::seconds(2)));
-}
-
 // Names a process in comparisons.
 std::string text_of(const ProcessIdentity& process) {
   return std::to_string(process.pid) + " " + process.start_time + " " + process.boot_id;
@@ -63,6 +57,19 @@ bool has_newer(const std::string& name, const Directories& directories) {
   int pid = 0;
   std::from_chars(text->data(), text->data() + text->size(), pid);
   return pid > 0 && *text == text_of(ProcessIdentity::of(pid));
+}
+
+// Takes the lock of the reaper. Fails with Code::timed_out if another reaper has it. A look at the lock
+// (reaper_alive()) takes it too, usually for a moment. A look makes no claim, so without one, this waits longer, but
+// less than start_reaper() does.
+Result<FileLock> take_lock(const std::string& name, const Directories& directories) {
+  auto take = [&](int seconds) {
+    return FileLock::take(lock_path(name, directories), {O_RDWR | O_CREAT},
+                          Deadline::in(std::chrono::seconds(seconds)));
+  };
+  auto lock = take(2);
+  bool is_a_look = !lock && lock.error().code == Code::timed_out && !has_newer(name, directories);
+  return is_a_look ? take(15) : std::move(lock);
 }
 
 // Lets another process be the VM's reaper for `seconds`. Returns the lock, or nothing if another one has come or the VM

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "base/files/unreadable_test.h"
+#include "base/os/poller.h"
 #include "base/os/process.h"
 #include "machine/inventory.h"
 
@@ -232,21 +234,21 @@ TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   std::string lock = directories_.vm("vm-1") + "/reaper";
   UniqueFd look(::open(lock.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::flock(look.get(), LOCK_SH | LOCK_NB), 0);
+  UniqueFd opens(::inotify_init1(IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(opens.get(), lock.c_str(), IN_OPEN), 0);
   pid_t child = ::fork();
   if (child == 0) {
     look.reset();
     ::_exit(reap("vm-1", environment_, {[](const Record&) { return true; }, [](const Record&) {}}, now_seconds));
   }
-  auto has_opened_it = [&] {
-    for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(child) + "/fd")) {
-      std::error_code gone;
-      if (std::filesystem::read_symlink(fd, gone) == lock) return true;
-    }
-    return false;
-  };
   auto ended = [&] { return ::waitpid(child, nullptr, WNOHANG) != 0; };
-  bool over = false;
-  while (!has_opened_it() && !(over = ended())) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // When the reaper opens the file again, its first try has failed.
+  for (const char* what : {"the reaper has not tried", "the reaper has not tried again"}) {
+    char event[4096];
+    ASSERT_TRUE(wait_readable(opens.get(), 60000)) << what;
+    ASSERT_GT(::read(opens.get(), event, sizeof event), 0);
+  }
+  bool over = ended();
   look.reset();
   while (!over && !reaper_alive("vm-1", directories_) && !(over = ended()))
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
