@@ -100,7 +100,7 @@ class Machine:
         with open(self.path("daemon.json"), "w") as file:
             json.dump({"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}, **settings}, file)
         self.dockerd = self.world.start_engine(self.socket, self.path("dockerd.log"), lambda: self.world.spawn(
-            self.ns, "sh", "-c", 'exec "$@" >"$0" 2>&1', self.path("dockerd.log"), "/usr/sbin/dockerd", "--config-file", self.path("daemon.json"),
+            self.ns, *self.world.dockerd_command(self.path("dockerd.log")), "--config-file", self.path("daemon.json"),
             "--data-root", self.path("data"), "--exec-root", self.path("exec"), "--pidfile", self.path("dockerd.pid"), "-H", "unix://" + self.socket,
             "--dns", "20.30.40.53", "--group", str(FAR_UID), ready=False))
 

@@ -46,6 +46,11 @@ program /usr/local/sbin/poweroff <<'END'
 kill -TERM 1
 END
 program /usr/local/sbin/fsfreeze </dev/null
+program /usr/local/bin/containerd <<'END'  # World.dockerd_command explains this
+#!/bin/sh
+printf '\n[plugins.scheduler]\n  pause_threshold = 0.0001\n' >>"$2"
+exec /usr/bin/containerd "$@"
+END
 program /usr/local/sbin/systemd-run <<'END'
 #!/bin/sh
 while :; do case $1 in --setenv=*) export "${1#--setenv=}" ;; --*) ;; *) break ;; esac; shift; done
@@ -65,11 +70,11 @@ rm /srv/host_key
 chmod 600 /etc/ssh/ssh_host_ed25519_key
 mount -t sysfs none /sys 2>/dev/null || true
 { cat /srv/sshd_config; printf 'ListenAddress %s\nUsePAM no\nStrictModes no\nPidFile /run/sshd.pid\nLogLevel VERBOSE\n' "$2"; } >/etc/ssh/sshd_config
-BOTTLE_VM_TICK=1 python3 -c 'import json, os; argv = json.load(open("/srv/bootcmd")); os.execvp(argv[0], argv)'
+BOTTLE_VM_TICK=1 python3 -ISc 'import json, os; argv = json.load(open("/srv/bootcmd")); os.execvp(argv[0], argv)'
 unshare --mount /usr/sbin/sshd -f /etc/ssh/sshd_config -E /srv/sshd.log  # whose sessions see this machine's interfaces: this /sys stays there
 umount /sys 2>/dev/null || true
 GOGC=400 dockerd --data-root /var/lib/docker --exec-root /run/docker --pidfile /run/docker.pid -H unix:///run/docker.sock --group 4243 --dns 20.30.40.53 >/srv/dockerd.log 2>&1 &
-exec python3 -c '
+exec python3 -ISc '
 import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # and with it all that is here
 while True:
