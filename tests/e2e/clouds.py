@@ -34,7 +34,7 @@ class Cloud:
     def write(where, hook, text=None):
         made = os.path.join(os.path.dirname(os.path.dirname(where)), hook + ".part")
         with open(made, "w") as file:
-            file.write(text or '#!/bin/sh\nexec %s -B %s "$0"\n' % (sys.executable, QUICK))
+            file.write(text or '#!/bin/sh\nexec %s -ISB %s "$0"\n' % (sys.executable, QUICK))
         os.chmod(made, 0o755)
         os.rename(made, os.path.join(where, hook))  # bottle may be running the old one
 
