@@ -151,7 +151,7 @@ def build(world, context, name, text):
 
 def test_an_image_is_known_again_by_any_name(remote, far):
     world = remote.world
-    image = build(world, os.path.join(remote.home, "any-name"), "any-name:1", "FROM %s\nRUN echo own >/own\n" % world.load_image("shell"))
+    image = build(world, os.path.join(remote.home, "any-name"), "any-name:1", "FROM %s\nRUN echo own >/own\n" % world.load_small_image())
     world.docker("tag", image, "only-here:1")
     world.docker("rmi", "any-name:1")
     # An archive has the tags of an image, but not its id, so the other engine has no name for it.
@@ -165,7 +165,7 @@ def test_an_image_is_known_again_by_any_name(remote, far):
 
 def test_an_image_that_was_built_again_is_sent(remote, far, request):
     world, context = remote.world, os.path.join(remote.home, "again")
-    base = world.load_image("shell")
+    base = world.load_small_image()
     os.makedirs(context)
     path = os.path.join(context, "agent.Dockerfile")
     with open(path, "w") as file:
