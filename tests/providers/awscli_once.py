@@ -46,6 +46,9 @@ def ready():
     import awscli.handlers  # noqa: F401  which it imports only when it runs
     import botocore.loaders
     import botocore.session
+    import distro
+    distro.id()  # which it takes from a shell script
+    distro.major_version()
     path = os.environ["AWS_DATA_PATH"]  # which awscli sets
     loader = botocore.loaders.create_loader(path)
     for data in ("cli", "endpoints", "partitions"):
