@@ -46,6 +46,12 @@ std::vector<std::string> EngineInfo::runtime_names() const {
   return names;
 }
 
+std::string EngineInfo::identity() const { return id.empty() || data_id.empty() ? id : id + "/" + data_id; }
+
+bool EngineInfo::is_of(const std::string& identity) const {
+  return !id.empty() && (identity == id || identity.starts_with(id + "/"));
+}
+
 EngineInfo read_info(const Json& answer) {
   auto text = [&](const char* name) { return text_of(answer, name); };
   auto can = [&](const char* limit) { return member(answer, limit) != false; };

@@ -26,6 +26,9 @@ struct EngineInfo {
   };
 
   std::string id, version, architecture, kernel;
+  // Identifies the data that the engine has now: the id of its network `none`, which it makes when it begins without
+  // any. Empty if it has no such network. GET /info does not say this; describe() does.
+  std::string data_id = {};
   std::string root_directory, storage_driver, backing_file_system;
   std::string cgroup_version, cgroup_driver;
   std::string default_runtime = "runc";
@@ -35,6 +38,12 @@ struct EngineInfo {
   EngineLimits limits;
 
   std::vector<std::string> runtime_names() const;
+
+  // Returns a text that no other engine has, nor this one with other data, for example after a start without its disk.
+  // Its id alone may stay the same then: Docker 20.10 keeps that in /etc/docker. Empty if the engine gives no id.
+  std::string identity() const;
+  // Returns whether that text is of this engine, with whatever data. It is only the id if an earlier version wrote it.
+  bool is_of(const std::string& identity) const;
 };
 
 // Reads an answer of any shape. A member that is missing or has another type counts as absent. Pure.

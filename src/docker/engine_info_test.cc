@@ -53,6 +53,18 @@ TEST(EngineInfo, HoldsWhatAnEngineSays) {
   EXPECT_TRUE(info.limits.memory && info.limits.cpus && info.limits.pids);
 }
 
+TEST(EngineInfo, AnIdentityIsThatOfAnEngineAndItsData) {
+  EngineInfo info{.id = "6CXF:BQ4D", .data_id = "0a"}, same = info, other{.id = "6CXF", .data_id = "0a"};
+  EXPECT_EQ(info.identity(), same.identity());
+  EXPECT_TRUE(info.is_of(same.identity()) && info.is_of("6CXF:BQ4D")) << "an earlier version recorded only the id";
+  same.data_id = "0b";
+  EXPECT_NE(info.identity(), same.identity());
+  EXPECT_TRUE(info.is_of(same.identity()));
+  EXPECT_FALSE(other.is_of(info.identity()) || info.is_of(other.identity()) || info.is_of(""));
+  EXPECT_EQ((EngineInfo{.data_id = "0a"}.identity()), "") << "it would not tell one engine from another";
+  EXPECT_FALSE(EngineInfo{}.is_of(""));
+}
+
 TEST(EngineInfo, AnyChangeOfARuntimeShows) {
   Json other = kAnswer;
   other["Runtimes"]["runsc"]["runtimeArgs"] = {"--network=host"};

@@ -50,7 +50,7 @@ struct LedgerRecord {
   static constexpr size_t kMost = 32 << 20;
   std::optional<std::string> owner = {};   // Owner::to_label()
   std::optional<std::string> engine = {};  // socket of the engine
-  // What the engine calls itself. Another one may get the socket later, or answer on the remote machine.
+  // EngineStorage::id. Another engine may get the socket later, or answer on the remote machine.
   std::optional<std::string> engine_id = {};
   std::optional<std::vector<Thing>> make = {};  // what will be created, in this order
   std::optional<uint64_t> asked = {};  // the connection that carries a create request (docker/client/abandoned.h)

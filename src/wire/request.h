@@ -20,7 +20,7 @@ struct Attach {
   std::string session;                // empty means the session that owns this socket
   std::optional<uint64_t> from = {};  // a position in bytes since the agent started; if absent, the last screen is sent
   std::string id = {};                // Job::id of that session; the supervisor ignores it
-  // What the engine calls itself on which the agent may run. If the machine has no record of the session, only that
+  // EngineHello::id of the engine on which the agent may run. If the machine has no record of the session, only that
   // engine can say that nothing is left of it. Empty if the near side does not know that engine, and absent if the
   // agent cannot have run. Only the far side reads this, and no supervisor gets it.
   std::optional<std::string> engine_id = {};

@@ -42,6 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                                      {"Id": words, "RepoTags": None, "Labels": labels, "Created": 1, "Size": 1}])
         if path.endswith("/containers/json"):
             return self.answer(200, [{"Id": words, "Names": ["/bottle-" + words], "ImageID": words, "Labels": labels, "State": words}])
+        if path.endswith("/networks/none"):
+            return self.answer(200, {"Id": words, "Name": "none"})
         if path.endswith("/networks"):
             return self.answer(200, [{"Id": words, "Name": "bottle-" + words, "Labels": labels}])
         if path.endswith("/volumes"):

@@ -7,6 +7,7 @@
 #include "app/place/place.h"
 #include "app/world/world.h"
 #include "docker/client/http_engine.h"
+#include "docker/describe.h"
 #include "session/box/runtime_trial.h"
 #include "session/disk/disk_watch.h"
 #include "session/images/agent_image.h"
@@ -21,7 +22,7 @@ class LocalPlace : public Place {
  public:
   LocalPlace(const Output& output, const std::stop_token& stop) : output_(output), stop_(stop) {
     // The engine answers slowly, because it starts other programs.
-    if (engine_) asked_ = std::async(std::launch::async, [this] { return (*engine_)->info(); });
+    if (engine_) asked_ = std::async(std::launch::async, [this] { return docker::describe(**engine_); });
   }
 
   Result<> describe(const manifest::Manifest& manifest, plan::Facts& facts) override {

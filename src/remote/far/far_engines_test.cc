@@ -80,6 +80,20 @@ TEST_F(Far, AnotherEngineDoesNotKnowWhetherThereIsWork) {
   EXPECT_TRUE(attached("0b").bytes.contains("not_found")) << "no agent can have run";
 }
 
+// Docker 20.10 keeps the engine's id in /etc/docker, and not on the disk that is missing.
+TEST_F(Far, AnEngineWithoutItsDataDoesNotKnowWhetherThereIsWork) {
+  use_engine();
+  std::string data = docker_.with_world([](docker::FakeWorld& world) { return *world.create_network("none", {}); });
+  EXPECT_TRUE(attached("0b", "fake/" + data).bytes.contains("not_found"));
+  docker_.with_world([](docker::FakeWorld& world) {
+    ASSERT_TRUE(world.remove_network("none"));
+    ASSERT_TRUE(world.create_network("none", {}));
+  });
+  auto answer = attached("0b", "fake/" + data);
+  EXPECT_TRUE(answer.bytes.contains("unavailable")) << answer.bytes;
+  EXPECT_TRUE(answer.bytes.contains("or one with other data")) << answer.bytes;
+}
+
 // The near side gives up a connection that is silent for 13 seconds, and an engine may take a minute for one answer.
 TEST_F(Far, ASlowEngineLeavesNoSilence) {
   use_engine();
@@ -227,7 +241,8 @@ TEST_F(FarEngines, WorkIsHeldIfItsEngineIsNotKnown) {
   });
   auto archives = fetched();
   EXPECT_FALSE(archives.contains(transfer::kGone));
-  EXPECT_NE(archives[transfer::kHeld].find("did not record"), std::string::npos) << archives[transfer::kHeld];
+  EXPECT_NE(archives[transfer::kHeld].find("is not known to have the data"), std::string::npos)
+      << archives[transfer::kHeld];
 }
 
 // Otherwise, the near side would conclude that there is none, and would let this machine forget it.

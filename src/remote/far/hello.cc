@@ -15,6 +15,7 @@
 #include "base/files/full_disk.h"
 #include "base/ids.h"
 #include "base/os/process.h"
+#include "docker/describe.h"
 #include "remote/far/far.h"
 #include "session/box/host_routes.h"
 #include "session/collect/reach_work.h"
@@ -83,7 +84,7 @@ Result<wire::EngineHello> ask_engine(const FarWorld& world, const PendingInfo& a
                            .cpu_limit = info->limits.cpus,
                            .pids_limit = info->limits.pids,
                            .seccomp = info->has_seccomp,
-                           .id = info->id};
+                           .id = info->identity()};
 }
 
 }  // namespace
@@ -105,7 +106,7 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const s
 
 PendingInfo ask_info(const FarWorld& world) {
   return std::async(std::launch::async,
-                    [&world]() -> Result<docker::EngineInfo> { return TRY(engine_of(world))->info(); })
+                    [&world]() -> Result<docker::EngineInfo> { return docker::describe(*TRY(engine_of(world))); })
       .share();
 }
 

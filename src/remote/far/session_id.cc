@@ -7,6 +7,7 @@
 
 #include "base/os/deadline.h"
 #include "base/text/line.h"
+#include "docker/describe.h"
 #include "remote/far/verbs.h"
 #include "session/console/client.h"
 #include "session/ledger/files.h"
@@ -51,7 +52,7 @@ constexpr const char* kIfLost =
 std::unexpected<Error> fail_for_other_engine(const std::string& session) {
   return fail(Code::unavailable,
               "the machine has no record of session " + session +
-                  ", and another container engine answers there than when the session started",
+                  ", and another container engine answers there than when the session started, or one with other data",
               std::string("make sure that the engine of that machine and its disk are what they were then, for example "
                           "that /var/lib/docker is mounted and that DOCKER_HOST and the Docker context are the same, "
                           "and try again") +
@@ -75,7 +76,7 @@ Result<> check_engine_has_none(const FarWorld& world, const SessionId& which,
   auto other = read_ledger(world.directories, which.name);
   auto engine = TRY(engine_of(world));
   // What another engine has or does not have says nothing about the session.
-  if (engine_id && !engine_id->empty() && TRY(engine->info()).id != *engine_id)
+  if (engine_id && !engine_id->empty() && TRY(docker::describe(*engine)).identity() != *engine_id)
     return fail_for_other_engine(which.name);
   session::Names names(which.name);
   std::string found;

@@ -86,7 +86,7 @@ Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which, 
     TRY(session::stop_container_with_work(**engine, **container));
     return Whereabouts{std::move(*engine)};
   }
-  if (container && view->work) TRY(session::check_gone(*view, world.directories.session(session)));
+  if (container && view->work) TRY(session::check_gone(**engine, *view, world.directories.session(session)));
   // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return Whereabouts{nullptr, container && view->work};
   return std::unexpected(std::move(container.error()));

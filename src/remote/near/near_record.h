@@ -17,7 +17,7 @@ struct NearRecord {
   MachineAddress address;
   std::string vm_name;  // the VM that was made for the session; empty if the machine existed before
   std::string directory;
-  // What the engine calls itself on which the agent may run: empty if that is not known, and absent as long as the
+  // EngineHello::id of the engine on which the agent may run: empty if that is not known, and absent as long as the
   // agent cannot have run.
   std::optional<std::string> engine_id = {};
 };

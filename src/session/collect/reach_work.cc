@@ -3,6 +3,7 @@
 
 #include "base/defer.h"
 #include "docker/answers.h"
+#include "docker/describe.h"
 #include "session/images/guard_image.h"
 #include "session/ledger/ledger.h"
 #include "session/ledger/ledger_file.h"
@@ -29,18 +30,21 @@ Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, con
   }
   // Earlier versions did not record the id.
   if (view.engine_id.empty()) return engine;
-  if (TRY((*engine)->info()).id == view.engine_id) return engine;
+  if (TRY((*engine)->info()).is_of(view.engine_id)) return engine;
   return fail(Code::unavailable, "another engine answers at " + view.engine + " than the one that has the session",
               "start that engine again" + if_lost(directory));
 }
 
-Result<> check_gone(const LedgerView& view, const std::string& directory) {
-  if (!view.engine_id.empty()) return {};
-  return fail(Code::unavailable,
-              "the engine at " + view.engine +
-                  " has nothing of the session, but an earlier version of bottle did not record whether the session "
-                  "started on that engine",
-              "if another engine has it, start that one at this socket" + if_lost(directory));
+Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory) {
+  if (!view.engine_id.empty() && TRY(docker::describe(engine)).identity() == view.engine_id) return {};
+  return fail(
+      Code::unavailable,
+      "the engine at " + view.engine +
+          " has nothing of the session, but it is not known to have the data that it had when the session "
+          "started",
+      "make sure that the engine's disk is mounted, for example below /var/lib/docker, and that no other engine "
+      "has taken over the socket" +
+          if_lost(directory));
 }
 
 Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,

@@ -19,9 +19,9 @@ Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, con
                                                      const docker::Connect& connect);
 
 // Call this when the engine that reach_engine() found has nothing of a session's work. Fails with Code::unavailable if
-// that does not prove that the work is gone: an earlier version started the session and did not record the engine's id,
-// so another engine may have it.
-Result<> check_gone(const LedgerView& view, const std::string& directory);
+// that does not prove that the work is gone: the engine may have started without the disk that has its data, or an
+// earlier version started the session and did not record enough to tell. Blocks.
+Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory);
 
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with

@@ -55,7 +55,7 @@ EngineStorage storage_of(const docker::EngineInfo& info) {
           .backing = info.backing_file_system,
           .directory = info.root_directory,
           .kernel = info.kernel,
-          .id = info.id};
+          .id = info.identity()};
 }
 
 std::vector<std::string> directories_of(const EngineStorage& storage, const Result<std::string>& mounts) {

@@ -88,7 +88,7 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
   if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
   if (!*there) {
     auto lost = account_of_lost_work(orphan, work.results);
-    auto gone = check_gone(*orphan.view, orphan.directory);
+    auto gone = check_gone(engine, *orphan.view, orphan.directory);
     return !lost || gone ? lost : wire::WorkResult{.error = explained(gone.error()), .held = true};
   }
   // What an agent that runs writes after its work was collected would be lost.

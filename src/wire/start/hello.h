@@ -38,7 +38,7 @@ struct EngineHello {
   std::string cgroup, cgroup_driver, storage;  // `cgroup` is the version
   bool memory_limit = false, cpu_limit = false, pids_limit = false,
        seccomp = false;  // whether the engine supports each of these
-  std::string id = {};   // what the engine calls itself; empty if it, or an earlier version of bottle, did not say
+  std::string id = {};   // EngineStorage::id; empty if the engine, or an earlier version of bottle, did not say
 };
 
 // Holds the first line of the far side. remote/link/findings.h judges it. It decides only whether to continue.

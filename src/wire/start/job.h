@@ -115,7 +115,7 @@ struct EngineStorage {
   std::string backing;    // the file system below it, such as xfs
   std::string directory;  // in the engine's own view
   std::string kernel;     // release of the kernel that the engine runs on
-  std::string id;         // the engine's own, random and kept with its layers and volumes
+  std::string id;         // of the engine with its present layers and volumes (docker::EngineInfo::identity)
 };
 
 // Holds everything that a supervisor needs for one session. The launcher makes it. The values in it are never written
