@@ -1,5 +1,7 @@
 // bench_scan [NAME] measures the cost of scanning, in nanoseconds of CPU time for each byte, and prints it as JSON.
 // It measures clean text and inputs that are made to be slow, or, for a profiler, only the one with this name.
+// bench_scan --prices [NAME] measures them without a limit for the long run, and prints how true to time their units
+// of work are.
 // Decompressed bytes of an input count as well.
 #include <algorithm>
 #include <cstdio>
@@ -32,14 +34,25 @@ std::string characters(std::string_view from, size_t count) {
   return out;
 }
 
-double nanoseconds_a_byte(Detector& detector, const std::string& text, int rounds) {
-  double best = 1e9;
+struct Cost {
+  double nanoseconds = 1e9, work = 0;  // for each byte
+  bool refused = false;
+};
+
+Cost cost(Detector& detector, const std::string& text, int rounds) {
+  Cost best;
   for (int i = 0; i < rounds; ++i) {
     double begin = cpu_nanoseconds();
-    size_t bytes = text.size();
-    for (size_t at = 0; at < text.size(); at += kBlock)
-      bytes += detector.scan(std::string_view(text).substr(at, kBlock)).unpacked;
-    best = std::min(best, (cpu_nanoseconds() - begin) / static_cast<double>(bytes));
+    size_t bytes = text.size(), work = 0;
+    bool refused = false;
+    for (size_t at = 0; at < text.size(); at += kBlock) {
+      auto result = detector.scan(std::string_view(text).substr(at, kBlock));
+      bytes += result.unpacked;
+      work += result.work;
+      refused |= result.incomplete;
+    }
+    auto all = static_cast<double>(bytes);
+    best = {std::min(best.nanoseconds, (cpu_nanoseconds() - begin) / all), static_cast<double>(work) / all, refused};
   }
   return best;
 }
@@ -155,6 +168,7 @@ std::vector<Input> slow_inputs() {
       {"tokens in lists", repeated([&](size_t) { return "ids=EAA "; })},
       {"keys without names", repeated([&](size_t) { return "key "; })},
       {"password of one letter", repeated([&](size_t) { return "password = B"; })},
+      {"colons and digits", repeated([&](size_t) { return ":5"; })},
       {"names of vendors", repeated([&](size_t) { return "heroku "; })},
       {"tokens of Mapbox", bottle::bench::made({"sk.eyJ1<base64url 60>"}, kSize)},
       {"tokens of Mapbox and beginnings", bottle::bench::made({"sk.eyJ1<base64url 60>xoxb-00Dpat.perm-"}, kSize)},
@@ -174,27 +188,48 @@ std::vector<Input> slow_inputs() {
   };
 }
 
+// Prints, for each input, what a scan costs and how much of that its units of work say, the worst priced first.
+void print_prices(Detector& detector, const Cost& clean, std::string_view only) {
+  struct Line {
+    const char* name;
+    Cost cost;
+    double of_unit() const { return cost.nanoseconds / cost.work; }
+  };
+  std::vector<Line> lines;
+  for (const auto& [name, slow] : slow_inputs())
+    if (only.empty() || only == name) lines.push_back({name, cost(detector, slow, 3)});
+  std::ranges::sort(lines, std::greater(), &Line::of_unit);
+  std::printf("clean text: %.2f ns and %.2f units a byte, %.3f ns a unit\n", clean.nanoseconds, clean.work,
+              clean.nanoseconds / clean.work);
+  for (const Line& each : lines)
+    std::printf("%.3f ns a unit, %6.2f units and %6.2f ns a byte, %5.1f times clean text%s: %s\n", each.of_unit(),
+                each.cost.work, each.cost.nanoseconds, each.cost.nanoseconds / clean.nanoseconds,
+                each.cost.refused ? ", refused" : "", each.name);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  std::string_view only = count > 1 ? arguments[1] : "";
+  bool prices = count > 1 && std::string_view(arguments[1]) == "--prices";
+  std::string_view only = count > 1 + prices ? arguments[1 + prices] : "";
   auto catalog = Catalog::builtin();
   if (!catalog) return 1;
   catalog->add_known("secret", "q7Hs82-kLmz0_PwX3rTn5v");
   catalog->allow_value("q7Hs82-kLmz0_PwX3rTn5v");  // as the guard does
   catalog->build();
-  catalog->limit_steady_work(0);  // as a guard does in the long run
+  if (!prices) catalog->limit_steady_work(0);  // as a guard does in the long run
   Detector detector(&*catalog);
   std::string text = repeated([](size_t i) {
     return "Line " + std::to_string(i % 100) +
            " of a text such as people write: with words, some numbers, and a few names.\n";
   });
-  double clean = nanoseconds_a_byte(detector, text, 9);
-  std::printf("{\"clean_ns\": %.4f, \"slow\": {", clean);
+  Cost clean = cost(detector, text, 9);
+  if (prices) return print_prices(detector, clean, only), 0;
+  std::printf("{\"clean_ns\": %.4f, \"slow\": {", clean.nanoseconds);
   const char* comma = "";
   for (const auto& [name, slow] : slow_inputs()) {
     if (!only.empty() && only != name) continue;
-    std::printf("%s\"%s\": %.4f", comma, name, nanoseconds_a_byte(detector, slow, only.empty() ? 3 : 100));
+    std::printf("%s\"%s\": %.4f", comma, name, cost(detector, slow, only.empty() ? 3 : 100).nanoseconds);
     comma = ", ";
   }
   std::printf("}}\n");
