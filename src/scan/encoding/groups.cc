@@ -161,7 +161,7 @@ class Dump {
   Dump(std::string_view text, bool little_endian) : text_(text), little_endian_(little_endian) {}
 
   Decoded read(size_t at, DumpSearch& search) {
-    constexpr size_t kFirst = 20;  // what it takes to find the beginning
+    constexpr size_t kFirst = 40;  // what it takes to find the beginning
     size_t line = begin_of_line(at), begin = line;
     search.read += kFirst;
     // The lines before this one are not needed, because a search from their words finds them.
@@ -178,8 +178,9 @@ class Dump {
       }
       from = out_.text.size();
       before = *offset;
-      if (lines == 0 && !is_followed(words, search)) break;  // most attempts end here, so nothing was decoded yet
-      if (!words_at(words)) {
+      if (lines == 0 && !is_followed(words, before, search))
+        break;  // most attempts end here, so nothing was decoded yet
+      if (words_at(words) == 0) {
         ++lines;
         break;
       }
@@ -289,21 +290,24 @@ class Dump {
     return offset && bytes_between(before, *offset, out_.text.size() - from) > 0;
   }
 
-  // Returns whether an offset comes after the words at `at`, on the next line or at the end of this one.
-  bool is_followed(size_t at, DumpSearch& search) {
-    size_t begin = at;
-    if (!words_at(at, false)) return false;
+  // Returns whether the offset of the next line comes after the words at `at`, on that line or at the end of this one.
+  // `before` is the offset of this one.
+  bool is_followed(size_t at, const Offset& before, DumpSearch& search) {
+    size_t begin = at, bytes = words_at(at, false);
+    if (bytes == 0) return false;
     search.read += at - begin;
     size_t end = at, rest = past_spaces(at), line = next_line(at, end_of_line(at));
-    if (offset_at(rest) || offset_at(line)) return true;
+    auto of_line = offset_at(line), of_rest = offset_at(rest);
+    auto follows = [&](const auto& offset) { return offset && bytes_between(before, *offset, bytes) > 0; };
+    if (of_line || of_rest) return follows(of_line) || follows(of_rest);
     // Words that are too long for this dump may belong to another one.
     if (end < text_.size() && digit_of(text_[end]) < 0) search.without = end;
     return false;
   }
 
-  // Appends the words of a line of a dump, or only finds their end. Returns whether there are any. A word has an even
-  // number of digits, and no more than the first word of the dump.
-  bool words_at(size_t& at, bool are_kept = true) {
+  // Appends the words of a line of a dump, or only finds their end. Returns the number of their bytes. A word has an
+  // even number of digits, and no more than the first word of the dump.
+  size_t words_at(size_t& at, bool are_kept = true) {
     size_t count = 0, limit = std::min(text_.size(), at + kLongestLine);
     for (;;) {
       size_t end = at;
@@ -322,7 +326,7 @@ class Dump {
       at = spaces;
       if (count > kMostOfLine) break;
     }
-    return count > 0;
+    return count;
   }
   void append_word(size_t at, size_t end, bool is_first) {
     // Each line has an anchor, so that it is found again.
