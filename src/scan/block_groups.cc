@@ -78,12 +78,14 @@ bool has_only_bits(std::string_view text) { return text.find_first_of("23456789a
 
 // Returns positions in words of the text's line at `begin` that may be the offsets of a dump: words of at least seven
 // digits, and those before a colon. The spaces before them are before `end`. Leaves out those up to `last_offset`.
-std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end, size_t last_offset) {
+// Adds the work of reading the line.
+std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end, size_t last_offset, size_t& work) {
   constexpr size_t kLongest = 320, kMost = 4, kFewestDigits = 4, kMany = 7, kMostDigits = 16;
   std::vector<size_t> offsets;
   if (end <= begin) return offsets;
   std::string_view line = text.substr(begin, std::min(kLongest, end - begin));
   line = line.substr(0, std::min(line.find('\n'), line.find("\\n")));
+  work += line.size() * work::kOfLine;
   if (!has_hex_row(line)) return offsets;
   char space = line.contains(' ') ? ' ' : '+';  // as in a form
   auto is_digit = [&](size_t at) { return at < text.size() && hex_digit(static_cast<uint8_t>(text[at])) >= 0; };
@@ -133,7 +135,9 @@ bool follows_escape(std::string_view text, size_t at) {
 }
 
 void BlockScan::scan_joined(const View& outer, const std::vector<Region>& regions) {
-  Decoded values = joined_values(outer.text, regions);
+  size_t begun = 0;
+  Decoded values = joined_values(outer.text, regions, begun);
+  did_work(begun * work::kBegun);
   if (may_work(values.anchors.size() * work::kPiece)) scan_assembled(outer, values, "pieces");
 }
 
@@ -215,12 +219,14 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
     may_work(work::kDumpLine);
     bool found = begins_line && scan_dump(view, from);
     // Words may come before the offset of its first line.
+    size_t read = 0;
     if (!found)
-      for (size_t offset : offsets_in_line(view.text, from, groups.end, view.last_offset)) {
+      for (size_t offset : offsets_in_line(view.text, from, groups.end, view.last_offset, read)) {
         if (offset <= view.last_offset) continue;
         view.last_offset = offset;
         if (found = may_work(work::kDumpLine) && scan_dump(view, offset); found) break;
       }
+    did_work(read);
     if (!found) return false;
     from = std::max(from, view.dump_end);
     return view.dump_end > groups.begin;
@@ -228,6 +234,7 @@ void BlockScan::scan_dumps(const View& view, const Spot& groups) {
   auto scan_lines = [&](size_t end, size_t most) {
     for (size_t lines = 0; lines < most && from < end; ++lines) {
       std::string_view rest = view.text.substr(from, end - from);
+      did_work(rest.size() / work::kSearched);
       size_t line = std::min(rest.find('\n'), rest.find("\\n"));
       if (line == rest.npos) return false;
       from += line + (rest[line] == '\\' ? 2 : 1);

@@ -104,7 +104,7 @@ void BlockScan::scan_run(const View& view, const Spot& at) {
   if (!may_work(work::kRun + (end - begin) * work::kOfRun)) return;
   scan_binary(view, begin, end);
   std::string_view run = view.text.substr(begin, end - begin);
-  if (!is_varied(run) && !may_be_hex_of_bits(run)) return;
+  if (!is_varied(run) && !may_be_hex_of_bits(run)) return did_work((end - begin) * work::kOfRun);
   // A hash in base 32 may be as long as a key.
   bool may_be_wif = (run.size() == 51 && run[0] == '5') || (run.size() == 52 && (run[0] == 'K' || run[0] == 'L'));
   may_be_wif = may_be_wif && !catalog_.wifs_.empty();
@@ -201,6 +201,7 @@ void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::str
     bool tries = peek && peek->size >= kShortestPacked && (trials_left_ > 0 || marked_format({peek->first, 3}));
     if (peek && !peek->hides && !tries) return scan_base64_in_path(view, begin, end);
   }
+  if (!may_work(work::kBase64 + (end - begin))) return;
   Decoded aligned = base64_run(view.text, begin, end, 0);
   if (aligned.text.size() < 8) return;
   scan_decoded(view, aligned, "base64");
@@ -211,6 +212,7 @@ void BlockScan::scan_base64(const View& view, size_t begin, size_t end, std::str
   for (unsigned bits = 2; bits < 8; bits += 2) {
     bool may_be_packed = padded && trials_left_ > 0;  // without a magic number, in the middle of the run
     if (peek && !(peek->hides >> bits & 1) && !may_be_packed && !catalog_.known_.has_unlike()) continue;
+    if (!may_work((end - begin) * work::kShifted)) return;
     if (!padded) {
       if (!hides_when_shifted(aligned.text, bits)) continue;
       shift(aligned.text, bits, shifted_);
@@ -317,7 +319,7 @@ void BlockScan::gather(const View& outer, const Decoded& decoded, uint64_t hash,
   if (found == all.end()) found = all.insert(all.end(), {.encoding = encoding, .all = {.form = decoded.form}});
   Decoded& to = found->all;
   size_t begin = to.text.size();
-  size_t cost = decoded.text.size() * work::kGathered + (begin == 0 ? work::kView : 0);
+  size_t cost = decoded.text.size() * work::kGathered + (begin == 0 ? work::kGatheredView : 0);
   if (!may_work(cost)) return;
   // This work is not done yet.
   result_.work -= cost;
@@ -412,6 +414,7 @@ void BlockScan::scan_compressed(const View& view, const Spot& at) {
   auto format = marked_format(packed);
   if (!format) return;
   if (marks_left_ <= 0) {
+    did_work(work::kControl);
     result_.incomplete |= has_control(packed);
     return;
   }
@@ -453,13 +456,15 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
 void BlockScan::scan_zip_entries(const View& view) {
   constexpr size_t kHeader = 30, kMethod = 8, kNameSize = 26, kExtraSize = 28, kDeflated = 8;
   constexpr size_t kTiny = 16;  // the deflated form of a file of some bytes has fewer
-  // The search looks for the second half of the magic number, because it is rarer than the first half.
-  constexpr std::string_view kMark = "PK\3\4", kEnd = "\3\4";
+  // The search looks for the third byte of the magic number, because it is rarer than the first two.
+  constexpr char kEnd = '\3';
+  constexpr std::string_view kMark = "PK\3\4";
   auto number = [&](size_t at) {
     return static_cast<size_t>(static_cast<unsigned char>(view.text[at])) |
            static_cast<size_t>(static_cast<unsigned char>(view.text[at + 1])) << 8;
   };
   for (size_t end = view.text.find(kEnd); end != view.text.npos; end = view.text.find(kEnd, end + 1)) {
+    if (!may_work(work::kStop)) return;
     if (end < 2 || view.text.substr(end - 2, kMark.size()) != kMark) continue;
     size_t begin = end - 2;
     if (begin + kHeader > view.text.size() || number(begin + kMethod) != kDeflated) continue;

@@ -220,8 +220,8 @@ void BlockScan::scan_view(const View& each) {
   size_t text = 0;
   for (const Region& region : regions) text += region.end - region.begin;
   // The text of the block is always searched, whatever the budget.
-  size_t of_text = text * (each.depth > 0 ? work::kDecodedText : work::kText);
-  if (!may_work(work::kView + each.text.size() / work::kBytes + of_text) && each.depth > 0) return;
+  size_t of_text = text * (each.depth > 0 ? work::kDecodedText : work::kText) + each.text.size();
+  if (!may_work(work::kView + of_text / work::kBytes) && each.depth > 0) return;
   if (each.depth > 0 && text > text_left_) {
     result_.incomplete = true;
     return;
@@ -234,7 +234,7 @@ void BlockScan::scan_view(const View& each) {
     find_known(each, rows);
     find_credentials(each, regions);
   }
-  if (each.depth == Detector::kDeepest) return;
+  if (each.depth == Detector::kDeepest || spent_) return;
   if (begun_size_ == 0 && !each.joined && each.depth <= 2) scan_joined(each, regions);
   if (begun_size_ == 0 && !each.joined) {
     scan_zip_entries(each);
@@ -246,10 +246,10 @@ void BlockScan::scan_view(const View& each) {
 void BlockScan::scan_spots(const View& each, const std::vector<Region>& regions) {
   constexpr int kShallow = 2;  // deeper, what is among escapes might be too deep in the text that they decode to
   std::vector<Spot> spots;
-  did_work(work::kCompared * survey(each.text, regions, spots,
-                                    {.groups = !each.joined,
-                                     .all_numbers = catalog_.known_.has_unlike(),
-                                     .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()}));
+  did_work(survey(each.text, regions, spots,
+                  {.groups = !each.joined,
+                   .all_numbers = catalog_.known_.has_unlike(),
+                   .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()}));
   if (each.depth == 0 && !each.joined) scan_form_between_escapes(each, spots);
   GroupTexts texts;
   std::vector<ShortTexts> short_texts;
@@ -295,12 +295,12 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
       };
       auto examine = [&, begin = begin](Match match) {
         count_cores();
-        match.begin += begin;
-        match.end += begin;
+        match.begin += begin, match.end += begin;
         if (!examine_next(view, part, match, last)) part.matcher.stop();
         count_cores();
       };
       count_cores();
+      did_work(work::kRegion);
       bool done = part.matcher.scan(view.text.substr(begin, end - begin), examine, left,
                                     view.pluses ? Patterns::with_spaces : Patterns::all);
       count_cores();
@@ -332,9 +332,9 @@ bool BlockScan::examine_next(const View& view, const Catalog::Part& part, const 
   if (!match.is_name) {
     examine_match(view, rule, match);
   } else if (!view.joined) {
-    did_work(work::kName);
-    for (size_t value : values_of_name(view.text, match.end))
-      examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
+    Values values = values_of_name(view.text, match.end);
+    did_work(work::kName + values.count * work::kValue);
+    for (size_t value : values) examine_match(view, rule, {.rule = match.rule, .begin = match.begin, .end = value});
   }
   return true;
 }
@@ -383,7 +383,7 @@ void BlockScan::scan_spot(const View& view, const Spot& at) {
       if (!may_work(size * work::kEscape)) return;
       return scan_percent(view, at);
     case Shape::decimals:
-      if (!may_work(size * work::kNumber)) return;
+      if (!may_work(work::kNumbers + size * work::kNumber)) return;
       if (!decimals_hide(view.text.substr(at.begin, at.end - at.begin)) && !catalog_.known_.has_unlike()) return;
       if (!may_work(size * work::kDecimal)) return;
       return scan_decoded(view, decimal_run(view.text, at.begin, at.end), "decimal");

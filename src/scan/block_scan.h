@@ -14,19 +14,20 @@
 
 namespace bottle::scan {
 
-// The cost of each part of a scan, in the unit of BlockResult::work, which is half a nanosecond on the machine that
-// measured it. The numbers were fitted to the times of 4,962 blocks (decision 011).
+// The cost of each part of a scan, in the unit of BlockResult::work, which is the time that a byte of clean text takes.
+// The numbers were fitted to the times of 2,452 blocks (decision 011).
 namespace work {
-inline constexpr size_t kView = 1600, kSpot = 30, kRun = 100, kLines = 160, kLooked = 120, kDecoded = 170, kHex = 40,
-                        kTrial = 260, kRegion = 300;
-inline constexpr size_t kMatch = 26, kName = 22, kOpenEnd = 3000, kJoined = 100, kWif = 300, kWords = 600,
-                        kPhrase = 1300, kPlus = 9, kGroups = 350, kDumpLine = 25;
-inline constexpr size_t kPiece = 20, kFinding = 1000, kLayer = 600, kHash = 1400, kIds = 900;
-inline constexpr size_t kText = 1, kDecodedText = 2, kOfRun = 1, kOfLines = 1, kJudged = 1, kDecodedHex = 1,
-                        kBase32 = 3, kGrouped = 3, kEscape = 2, kNumber = 2, kPair = 1, kCompared = 1, kDecimal = 1,
-                        kUnpacked = 4, kPacked = 1, kHashed = 6, kGathered = 6, kForm = 1, kOfAccount = 3, kOfDump = 1,
-                        kOfJoined = 2;  // for each byte
-inline constexpr size_t kBytes = 2;     // bytes for one unit
+inline constexpr size_t kView = 900, kSpot = 26, kRun = 120, kLines = 140, kLooked = 170, kDecoded = 110, kHex = 30,
+                        kTrial = 150, kRegion = 300, kBase64 = 400, kGatheredView = 2400, kControl = 60, kStop = 12;
+inline constexpr size_t kMatch = 24, kName = 34, kValue = 45, kOpenEnd = 3000, kJoined = 100, kWif = 250, kWords = 520,
+                        kPhrase = 1300, kPlus = 2, kGroups = 110, kDumpLine = 20, kNumbers = 250;
+inline constexpr size_t kPiece = 8, kBegun = 11, kFinding = 600, kLayer = 400, kHash = 800, kIds = 900;
+inline constexpr size_t kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1, kBase32 = 4, kGrouped = 3, kEscape = 1,
+                        kNumber = 3, kPair = 1, kCompared = 1, kDecimal = 1, kUnpacked = 2, kPacked = 1, kHashed = 5,
+                        kGathered = 6, kForm = 1, kOfAccount = 2, kOfDump = 1, kOfLine = 2, kShifted = 1,
+                        kOfJoined = 2;                // for each byte
+inline constexpr size_t kText = 3, kDecodedText = 7;  // for four bytes of text, in addition to one for all bytes
+inline constexpr size_t kBytes = 4, kSearched = 16;   // bytes for one unit
 }  // namespace work
 
 // Holds texts that were put together from groups, with bytes between them that belong to no text.

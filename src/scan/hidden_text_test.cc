@@ -368,7 +368,7 @@ TEST(Detector, FindsPairsOfDigitsInLinesWithoutOffsets) {
 
 // A plus is a digit of Base64, so words or a dump in a form look like one long text in Base64.
 TEST(Detector, ReadsTheWordsOfAFormOnce) {
-  constexpr size_t kSize = 32 * 1024, kMostPerByte = 34;
+  constexpr size_t kSize = 32 * 1024, kMostPerByte = 37;
   std::string dump;
   for (uint32_t seed = 0; dump.size() < kSize; ++seed)
     dump += filled("0<digits 6>+<hex 8>+<hex 8>+<hex 8>+<hex 8>%0A", seed);

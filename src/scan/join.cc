@@ -54,6 +54,8 @@ class Joiner {
     return std::move(out_);
   }
 
+  size_t begun() const { return begun_; }
+
   bool each(const EachValue& each) {
     each_ = &each;
     walk();
@@ -65,7 +67,7 @@ class Joiner {
     size_t at = 0;
     for (const Region& region : regions_)
       for (at = std::max(at, region.begin); (at = next(at, region.end)) < region.end;)
-        at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
+        ++begun_, at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
   }
 
   // Returns the position of the next quote or '=' before `limit`, without looking at every byte.
@@ -148,13 +150,16 @@ class Joiner {
   const std::vector<Region>& regions_;
   const EachValue* each_ = nullptr;
   Decoded out_;
-  size_t pieces_ = 0;
+  size_t pieces_ = 0, begun_ = 0;
 };
 
 }  // namespace
 
-Decoded joined_values(std::string_view text, const std::vector<Region>& regions) {
-  return Joiner(text, regions).join();
+Decoded joined_values(std::string_view text, const std::vector<Region>& regions, size_t& begun) {
+  Joiner joiner(text, regions);
+  Decoded values = joiner.join();
+  begun = joiner.begun();
+  return values;
 }
 
 bool each_value(std::string_view text, const EachValue& each) {

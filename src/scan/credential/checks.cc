@@ -18,7 +18,7 @@
 namespace bottle::scan {
 namespace {
 
-constexpr size_t kMatchWork = 34;  // of every check
+constexpr size_t kMatchWork = 20;  // of every check
 
 constexpr Set kEndsUser = set_of("/?#\"'<>`\\ \t\r\n");
 

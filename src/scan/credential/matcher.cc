@@ -145,7 +145,7 @@ bool Matcher::may_go_on(std::string_view block, size_t step, size_t at) const {
 
 size_t Matcher::steps_end(std::string_view block, const PatternInfo& pattern, size_t at, uint32_t done) {
   constexpr uint32_t kFew = 4;               // so many characters are read each time
-  constexpr size_t kOfStep = 9, kOfTry = 3;  // what they take, in bytes of a row
+  constexpr size_t kOfStep = 3, kOfTry = 3;  // what they take, in bytes of a row
   for (; done < pattern.steps; ++done) {
     size_t index = pattern.first_step + done;
     const Step& step = steps_[index];

@@ -29,6 +29,11 @@ constexpr unsigned kShortestWords = 32;
 constexpr int kFewestVaried = 4;  // digits and capitals in a block that may contain groups
 constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 
+// The work of looking more closely, in the unit of BlockResult::work.
+constexpr size_t kOfAmpersand = 8, kOfPercent = 5, kOfLetter = 4, kOfRun = 20, kOfDigits = 50, kOfNumbers = 40,
+                 kOfPairs = 40, kOfTry = 66, kOfRow = 9, kOfEscapes = 600, kOfMark = 6,
+                 kOfWord = 2;  // the last for each byte
+
 class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots, const Wanted& wanted)
@@ -45,7 +50,7 @@ class Survey {
     }
     between(done, text_.size());
     end_escapes();
-    return compared_;
+    return work_;
   }
 
  private:
@@ -152,11 +157,10 @@ class Survey {
   }
   bool group(size_t begin, size_t period) {
     if (period == 3 && begin > 0 && byte(begin - 1) == '%') return false;  // percent escapes
-    constexpr size_t kTry = 60;
-    compared_ += kTry;
+    work_ += kOfTry;
     auto found = groups_at(text_, begin, period);
     if (!found) return false;
-    compared_ += found->end - found->begin;
+    work_ += found->end - found->begin + (found->end - found->begin) / period * kOfRow;
     add(Shape::groups, found->begin, found->end);
     spots_.back().period = static_cast<uint16_t>(period);
     groups_end_ = found->end;
@@ -170,6 +174,7 @@ class Survey {
         });
     for (; first; first &= first - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(first));
+      work_ += kOfLetter;
       if (begin > 0 && unusual_letter(text_, begin)) widen(begin, open_[kLetters], Shape::letters);
     }
   }
@@ -224,6 +229,7 @@ class Survey {
       end = more;
     }
     add(Shape::run, begin, end);
+    work_ += kOfRun;
     spots_.back().lines = end != first_end;
     run_end_ = end;
     // Three runs at equal distances may be lines with the same beginning.
@@ -245,6 +251,7 @@ class Survey {
   void escapes(size_t at, uint64_t mask, Shape shape) {
     for (; mask; mask &= mask - 1) {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
+      work_ += shape == Shape::percent ? kOfPercent : kOfAmpersand;
       if (!begins_escape(text_, begin)) continue;
       bool is_new = widen(begin, open_[shape == Shape::percent ? kPercent : kEscapes], shape);
       if (shape == Shape::escapes && !in_escaped_) decodes_ = (decodes_ && !is_new) || is_shorter(begin);
@@ -261,6 +268,7 @@ class Survey {
     if (open.end < from && open.end > 0) open.end = static_cast<uint32_t>(run_end(open.end));
     bool is_new = open.end < from || open.end == 0;
     if (is_new) {
+      work_ += kOfEscapes;
       if (open.end) spots_.push_back(open);
       // Do not cut a run: data that is compressed and then written in Base64 can be read only as a whole.
       while (from > open.end && in_run(from - 1)) --from;
@@ -289,6 +297,7 @@ class Survey {
     static constexpr Period kPeriods[] = {
         {3, 0b011, 0b100}, {4, 0b0011, 0b1100}, {5, 0b01011, 0b10100}, {6, 0b010011, 0b101100}};
     if (at < pairs_end_) return;
+    work_ += kOfPairs;
     for (const auto& period : kPeriods) {
       uint64_t one = ~uint64_t{0}, two = ~uint64_t{0};
       for (unsigned i = 0; i < period.size; ++i) {
@@ -394,6 +403,7 @@ class Survey {
   }
 
   void digits(size_t at, const Masks& now, const Masks& next) {
+    work_ += kOfDigits;
     uint64_t low = now.digit, high = next.digit, starts = low & ~(low << 1);
     auto among = [&](unsigned first, unsigned bytes) {
       uint64_t from_here = first ? low >> first | high << (kBlock - first) : low;
@@ -416,7 +426,9 @@ class Survey {
       size_t begin = at + first;
       if (among(first, 42) >= 10) add(Shape::digits, begin - 2, begin);
     }
-    if (std::popcount(starts) >= 8 && std::popcount(low) <= 52 && rows_.has_row(at, low, high))
+    if (std::popcount(starts) < 8 || std::popcount(low) > 52) return;
+    work_ += kOfNumbers;
+    if (rows_.has_row(at, low, high))
       rows_.each(at, [&](size_t begin, size_t end) { add(Shape::decimals, begin, end); });
   }
 
@@ -428,6 +440,7 @@ class Survey {
     while (end < text_.size() && end < begin + kLongestWords && is_word(end)) ++end;
     while (begin > words_end_ && is_word(begin - 1)) --begin;
     words_end_ = end;
+    work_ += kOfWord * (end - begin);
     constexpr size_t kTwelveWords = 47;
     size_t row = 0, word = 0;  // words of 3 to 8 letters
     for (size_t i = begin; i < end && row < 12; ++i) {
@@ -440,6 +453,7 @@ class Survey {
 
   void magic(size_t at) {
     for (uint64_t mask = packed_mask(bytes(at)); mask; mask &= mask - 1) {
+      work_ += kOfMark;
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
       uint8_t first = byte(begin), second = byte(begin + 1);
       bool gzip = first == 0x1f && second == 0x8b && byte(begin + 2) == 8;
@@ -462,7 +476,7 @@ class Survey {
   std::vector<Spot>& spots_;
   size_t run_end_ = 0, pairs_end_ = 0, wide_end_ = 0, words_end_ = 0, groups_end_ = 0;
   size_t last_run_ = 0, last_distance_ = 0;
-  size_t compared_ = 0;  // bytes of groups, and of what might have been groups
+  size_t work_ = 0;
   NumberRows rows_;
   bool in_escaped_;
   bool decodes_ = false;  // the open spot of `escapes` becomes shorter
