@@ -52,6 +52,8 @@ bool EngineInfo::is_of(const std::string& identity) const {
   return !id.empty() && (identity == id || identity.starts_with(id + "/"));
 }
 
+bool names_data(const std::string& identity) { return identity.contains('/'); }
+
 EngineInfo read_info(const Json& answer) {
   auto text = [&](const char* name) { return text_of(answer, name); };
   auto can = [&](const char* limit) { return member(answer, limit) != false; };

@@ -39,12 +39,16 @@ struct EngineInfo {
 
   std::vector<std::string> runtime_names() const;
 
-  // Returns a text that no other engine has, nor this one with other data, for example after a start without its disk.
-  // Its id alone may stay the same then: Docker 20.10 keeps that in /etc/docker. Empty if the engine gives no id.
+  // Returns a text that this engine does not have with other data, for example after a start without its disk. Its id
+  // alone may stay the same then: Docker 20.10 keeps that in /etc/docker. No other engine has the text, except on a
+  // copy of the same disk, such as a cloned machine or another VM of one image. Empty if the engine gives no id.
   std::string identity() const;
   // Returns whether that text is of this engine, with whatever data. It is only the id if an earlier version wrote it.
   bool is_of(const std::string& identity) const;
 };
+
+// Returns whether an EngineInfo::identity() says which data the engine had. One that an earlier version wrote does not.
+bool names_data(const std::string& identity);
 
 // Reads an answer of any shape. A member that is missing or has another type counts as absent. Pure.
 EngineInfo read_info(const nlohmann::json& answer);

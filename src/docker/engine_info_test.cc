@@ -61,6 +61,8 @@ TEST(EngineInfo, AnIdentityIsThatOfAnEngineAndItsData) {
   EXPECT_NE(info.identity(), same.identity());
   EXPECT_TRUE(info.is_of(same.identity()));
   EXPECT_FALSE(other.is_of(info.identity()) || info.is_of(other.identity()) || info.is_of(""));
+  EXPECT_TRUE(names_data(info.identity()));
+  EXPECT_FALSE(names_data("6CXF:BQ4D") || names_data(""));
   EXPECT_EQ((EngineInfo{.data_id = "0a"}.identity()), "") << "it would not tell one engine from another";
   EXPECT_FALSE(EngineInfo{}.is_of(""));
 }

@@ -1,9 +1,12 @@
-// Tests engines that give false answers, and things of other users that have a session's names.
+// Tests engines that give false answers or have lost their data, and things of other users that have a session's names.
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <optional>
 #include <thread>
 
+#include "base/files/file.h"
 #include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/session_world_test.h"
@@ -80,6 +83,63 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
       EXPECT_EQ(session.left(docker).size(), 1u) << when;
     }
   });
+}
+
+// An engine that starts without its disk may keep its id, and lists nothing. The things are there again when the disk
+// is, so their ledger must be, too.
+TEST(HostileEngine, AnEngineWithoutItsDataEndsNoSession) {
+  enum class Kind { bind, none, not_noted, home, grave };
+  for (Kind kind : {Kind::bind, Kind::none, Kind::not_noted, Kind::home, Kind::grave}) {
+    std::string when = "session " + std::to_string(static_cast<int>(kind));
+    TestSession alive(kind == Kind::bind || kind == Kind::none ? Side::local : Side::far);
+    if (kind == Kind::bind) alive.job.plan.workspace_mode = manifest::WorkspaceMode::bind;
+    if (kind == Kind::none) alive.job.plan.workspace_mode = manifest::WorkspaceMode::none;
+    if (alive.job.side() == Side::local) alive.agent = [](docker::FakeProcess&, const wire::Go&) { return 0; };
+    std::optional<Moment> moment;
+    FakeDocker before;
+    alive.furnish(before);
+    before.set_fault([&](const FakeCall& call) {
+      if (call.method == "wait for container") moment = alive.moment(before, call);
+      return Fault::none;
+    });
+    ASSERT_TRUE(alive.run(before).result) << when;
+    before.set_fault({});
+    ASSERT_TRUE(moment) << when;
+
+    TestSession session(kind == Kind::bind || kind == Kind::none ? Side::local : Side::far);
+    FakeDocker docker, without_data;
+    session.go_to(*moment, docker);
+    session.furnish(without_data);
+    std::string directory = session.scratch.directories.session("x1"), ledger = directory + "/ledger",
+                text = *read_file(ledger) + "{\"engine_id\":\"fake/the data of before\"}\n";
+    // The agent runs, but the disk was full.
+    if (size_t at = text.find("{\"running\":true}\n"); kind == Kind::not_noted && at != std::string::npos)
+      text.erase(at, text.find('\n', at) + 1 - at);
+    if (kind == Kind::home || kind == Kind::grave) {
+      text += "{\"home\":true}\n";
+      session.worked = false;
+    }
+    ASSERT_TRUE(write_file_atomically(ledger, text));
+    if (kind == Kind::grave) {
+      forget(session.scratch.directories, directory, {.receipt = {.session = "x1"}, .may_reappear = true},
+             std::nullopt);
+      age_graves(graves_in(session.scratch.directories));
+    }
+    auto swept = session.sweep_all(without_data);
+    EXPECT_EQ(find_orphans(session.scratch.directories).size(), 1u) << when;
+    EXPECT_FALSE(std::filesystem::exists(session.scratch.directories.results + "/x1/result.json")) << when;
+    ASSERT_EQ(swept.size(), kind == Kind::grave ? 0u : 1u) << when;
+    for (const auto& one : swept) {
+      EXPECT_FALSE(one.receipt.confirmed) << when;
+      EXPECT_EQ(one.receipt.removed, std::vector<std::string>()) << when;
+      ASSERT_EQ(one.receipt.left.size(), 1u) << when;
+      EXPECT_TRUE(one.receipt.left[0].starts_with("session x1: the engine at ")) << one.receipt.left[0];
+      EXPECT_TRUE(one.receipt.left[0].contains("is not known to have the data")) << one.receipt.left[0];
+    }
+    (void)session.sweep_all(docker);
+    session.check_end(docker, when + " on the engine with its data");
+    std::filesystem::remove_all(moment->directory);
+  }
 }
 
 // If another network takes the subnet that the launch guessed, the launch makes the agent's container again. It first

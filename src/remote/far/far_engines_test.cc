@@ -245,6 +245,32 @@ TEST_F(FarEngines, WorkIsHeldIfItsEngineIsNotKnown) {
       << archives[transfer::kHeld];
 }
 
+// The supervisor died before it could note that the agent runs, and has left results without work. The near side would
+// take them for complete.
+TEST_F(FarEngines, AnEngineWithoutItsDataDoesNotEndASession) {
+  hold_work();
+  note(R"({"engine_id":"fake/the data of before"})");
+  ASSERT_TRUE(make_directories(results()));
+  for (const char* name : {"/id", "/egress.jsonl"}) ASSERT_TRUE(write_file_atomically(results() + name, "0b"));
+  docker::FakeWorld data = first_.world();
+  first_.with_world([](docker::FakeWorld& world) { world = {}; });
+  (void)attached("0b", "fake/the data of before");
+  auto archives = fetched();
+  EXPECT_TRUE(archives[transfer::kHeld].contains("is not known to have the data")) << archives[transfer::kHeld];
+  for (const char* home : {"", "home"}) {
+    testing::internal::CaptureStderr();
+    EXPECT_NE(far({"forget", "nightly", "0b", home}), 0);
+    std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(said.contains("is not known to have the data")) << said;
+  }
+  EXPECT_TRUE(std::filesystem::exists(session_ + "/ledger"));
+  first_.with_world([&](docker::FakeWorld& world) { world = data; });
+  EXPECT_TRUE(fetched()[session::kArchive].contains("the work"));
+  EXPECT_EQ(far({"forget", "nightly", "0b", "home"}), 0);
+  EXPECT_FALSE(has_container());
+  EXPECT_FALSE(std::filesystem::exists(session_));
+}
+
 // Otherwise, the near side would conclude that there is none, and would let this machine forget it.
 TEST_F(FarEngines, WorkThatAnotherProcessSavesDuringTheFetchIsSent) {
   hold_work();

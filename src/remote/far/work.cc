@@ -157,6 +157,7 @@ Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, c
   if (view.id != which.id) return std::nullopt;
   if (view.work && view.may_have_run() && !is_home) return keep_unfetched(session, "in its container");
   auto engine = TRY(engine_of(world, session, view));
+  TRY(session::check_has_data(*engine, session, view, directory));
   // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
   // have died at any point.
   wire::Receipt gone = tear_down(*engine, {session, view.owner, Names(session).things()});

@@ -35,6 +35,22 @@ Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, con
               "start that engine again" + if_lost(directory));
 }
 
+Result<> check_has_data(docker::Engine& engine, const std::string& session, const LedgerView& view,
+                        const std::string& directory) {
+  if (!docker::names_data(view.engine_id)) return {};
+  Belongings whose = belongings_of(session, view);
+  std::erase_if(whose.things, [](const Thing& thing) { return thing.kind == ThingKind::ssh_agent; });
+  // A ledger that names nothing on an engine says that nothing was made.
+  if (whose.things.empty()) return {};
+  for (const auto& thing : whose.things) {
+    auto found = find_own(engine, whose, thing);
+    if (found && *found) return {};
+    // The name may belong to something else. After any other error, only the engine's identity can tell.
+    if (!found && found.error().code != Code::conflict) break;
+  }
+  return check_gone(engine, view, directory);
+}
+
 Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory) {
   if (!view.engine_id.empty() && TRY(docker::describe(engine)).identity() == view.engine_id) return {};
   return fail(

@@ -18,6 +18,13 @@ namespace bottle::session {
 Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
                                                      const docker::Connect& connect);
 
+// Call this before anything is concluded from what the engine that reach_engine() found does not have. Fails with
+// Code::unavailable if the engine has nothing that the session's ledger names, and is known to have other data than
+// when the session started: the things will be there again once the engine has its data. Succeeds if the ledger of an
+// earlier version does not tell. Blocks.
+Result<> check_has_data(docker::Engine& engine, const std::string& session, const LedgerView& view,
+                        const std::string& directory);
+
 // Call this when the engine that reach_engine() found has nothing of a session's work. Fails with Code::unavailable if
 // that does not prove that the work is gone: the engine may have started without the disk that has its data, or an
 // earlier version started the session and did not record enough to tell. Blocks.

@@ -167,6 +167,13 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
   if (gone.receipt.confirmed) forget(directories, orphan.directory, gone, std::move(ledger));
 }
 
+// Connects to the engine of a dead session. Fails also if the engine is there without the data that it had.
+Result<std::unique_ptr<docker::Engine>> engine_of(const Orphan& orphan, const docker::Connect& connect) {
+  auto engine = TRY(reach_engine(*orphan.view, orphan.directory, connect));
+  TRY(check_has_data(*engine, orphan.session, *orphan.view, orphan.directory));
+  return engine;
+}
+
 // Looks again for things of a session that was swept without certainty that everything was found. Returns true if
 // there was more.
 bool visit_grave(const Orphan& orphan, docker::Engine& engine, LedgerFile ledger, wire::Receipt& receipt) {
@@ -331,7 +338,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       continue;
     }
     // Each session may have used another engine.
-    auto engine = reach_engine(*orphan->view, found.directory, connect);
+    auto engine = engine_of(*orphan, connect);
     Swept swept;
     swept.receipt.session = orphan->session;
     if (orphan->from == Orphan::From::grave) {
