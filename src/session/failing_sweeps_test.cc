@@ -197,6 +197,8 @@ TEST_F(DeadSession, NoEngineSaysWhatIsGoneUnlessItHasTheDataOfTheSession) {
     ASSERT_TRUE(swept[0].back) << recorded;
     EXPECT_TRUE(swept[0].back->held && swept[0].back->error.contains("is not known to have the data"))
         << recorded << swept[0].back->error;
+    ASSERT_FALSE(swept[0].receipt.left.empty());
+    EXPECT_EQ(swept[0].receipt.left.back(), "container bottle-x1-agent: its work is not home: " + swept[0].back->error);
     (void)session.sweep_all(docker);
     session.check_end(docker, "the right engine is back");
   }

@@ -228,7 +228,7 @@ void Session::collect(const Running& running, const Result<>& ended) {
 TornDown Session::tear_down() {
   Belongings what{name_, owner_, things_of(job_)};
   // The receipt need not say why the work is held, because the result says it.
-  if (is_held()) return tear_down_except_work(*engine_, std::move(what), "", asked_);
+  if (is_held()) return tear_down_except_work(*engine_, std::move(what), "it holds the work", asked_);
   return tear_down_for_good(*engine_, what, asked_);
 }
 

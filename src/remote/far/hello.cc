@@ -101,7 +101,7 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const s
                                                   const session::LedgerView& ledger) {
   // A session without an engine in its ledger has made nothing yet.
   if (ledger.engine.empty()) return engine_of(world);
-  return session::reach_engine(ledger, world.directories.session(name), world.connect);
+  return session::reach_engine(ledger, world.directories.session(name), world.connect, session::AdviceFor::near_side);
 }
 
 PendingInfo ask_info(const FarWorld& world) {

@@ -84,10 +84,7 @@ void refuse_unknown(const std::string& session) {
 }
 void refuse_untold(Error why) {
   why.code = Code::unavailable;
-  if (why.todo.empty())
-    why.todo =
-        "put that right on that machine and try again; if it will never have the session's work again, remove the "
-        "session's directory from the state directory of your own machine";
+  if (why.todo.empty()) why.todo = std::string("put that right on that machine and try again") + kIfLost;
   refuse(std::move(why).during("finding out how the session ended"));
 }
 

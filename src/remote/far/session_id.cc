@@ -45,10 +45,6 @@ Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const Ses
 
 namespace {
 
-constexpr const char* kIfLost =
-    "; if it will never have the session's work again, remove the session's directory from the state directory of your "
-    "own machine";
-
 std::unexpected<Error> fail_for_other_engine(const std::string& session) {
   return fail(Code::unavailable,
               "the machine has no record of session " + session +

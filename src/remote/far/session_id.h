@@ -16,6 +16,11 @@ struct SessionId {
   std::string name, id;
 };
 
+// Ends an advice: what to do if the work of a session that this machine does not know is lost.
+inline constexpr const char* kIfLost =
+    "; if it will never have the session's work again, run `bottle vm destroy` for the session's VM, or, if it has "
+    "none, remove the session's directory from the state directory of your own machine";
+
 // Returns whether this machine has the record of this session, which may have ended.
 Result<bool> is_there(const FarWorld& world, const SessionId& which);
 

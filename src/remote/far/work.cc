@@ -86,7 +86,8 @@ Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which, 
     TRY(session::stop_container_with_work(**engine, **container));
     return Whereabouts{std::move(*engine)};
   }
-  if (container && view->work) TRY(session::check_gone(**engine, *view, world.directories.session(session)));
+  if (container && view->work)
+    TRY(session::check_gone(**engine, *view, world.directories.session(session), session::AdviceFor::near_side));
   // The engine says that there is no container, or the ledger says that there was never any work.
   if (container || !view->work) return Whereabouts{nullptr, container && view->work};
   return std::unexpected(std::move(container.error()));
@@ -157,7 +158,7 @@ Result<std::optional<wire::Receipt>> tear_down_recorded(const FarWorld& world, c
   if (view.id != which.id) return std::nullopt;
   if (view.work && view.may_have_run() && !is_home) return keep_unfetched(session, "in its container");
   auto engine = TRY(engine_of(world, session, view));
-  TRY(session::check_has_data(*engine, session, view, directory));
+  TRY(session::check_has_data(*engine, session, view, directory, session::AdviceFor::near_side));
   // This removes everything under the names that a session can have, not only what the ledger names: a supervisor may
   // have died at any point.
   wire::Receipt gone = tear_down(*engine, {session, view.owner, Names(session).things()});

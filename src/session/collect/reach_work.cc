@@ -13,30 +13,31 @@ namespace bottle::session {
 
 namespace {
 
-std::string if_lost(const std::string& directory) {
-  return "; if the engine that has the session is gone for good, so is the session's work: remove the session's "
-         "directory, " +
-         directory;
+std::string if_lost(const std::string& directory, AdviceFor reader) {
+  const std::string begin = "; if the engine that has the session is gone for good, so is what it has of the session: ";
+  if (reader == AdviceFor::this_machine) return begin + "remove the session's directory, " + directory;
+  return begin + "run `bottle vm destroy` for the session's VM, or, if it has none, remove " + directory +
+         " on that machine and then the session's directory from the state directory of your own machine";
 }
 
 }  // namespace
 
 Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
-                                                     const docker::Connect& connect) {
+                                                     const docker::Connect& connect, AdviceFor reader) {
   auto engine = connect({view.engine, "the session's ledger"});
   if (!engine) {
-    engine.error().todo += (engine.error().todo.empty() ? "start that engine again" : "") + if_lost(directory);
+    engine.error().todo += (engine.error().todo.empty() ? "start that engine again" : "") + if_lost(directory, reader);
     return engine;
   }
   // Earlier versions did not record the id.
   if (view.engine_id.empty()) return engine;
   if (TRY((*engine)->info()).is_of(view.engine_id)) return engine;
   return fail(Code::unavailable, "another engine answers at " + view.engine + " than the one that has the session",
-              "start that engine again" + if_lost(directory));
+              "start that engine again" + if_lost(directory, reader));
 }
 
 Result<> check_has_data(docker::Engine& engine, const std::string& session, const LedgerView& view,
-                        const std::string& directory) {
+                        const std::string& directory, AdviceFor reader) {
   if (!docker::names_data(view.engine_id)) return {};
   Belongings whose = belongings_of(session, view);
   std::erase_if(whose.things, [](const Thing& thing) { return thing.kind == ThingKind::ssh_agent; });
@@ -48,19 +49,19 @@ Result<> check_has_data(docker::Engine& engine, const std::string& session, cons
     // The name may belong to something else. After any other error, only the engine's identity can tell.
     if (!found && found.error().code != Code::conflict) break;
   }
-  return check_gone(engine, view, directory);
+  return check_gone(engine, view, directory, reader);
 }
 
-Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory) {
+Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory, AdviceFor reader) {
   if (!view.engine_id.empty() && TRY(docker::describe(engine)).identity() == view.engine_id) return {};
   return fail(
       Code::unavailable,
       "the engine at " + view.engine +
-          " has nothing of the session, but it is not known to have the data that it had when the session "
-          "started",
+          " lacks what the session made, and is not known to have the data that it had when the session started",
       "make sure that the engine's disk is mounted, for example below /var/lib/docker, and that no other engine "
-      "has taken over the socket" +
-          if_lost(directory));
+      "has taken over the socket; if someone has removed Docker's local-kv.db, only the engine's networks are new, "
+      "and what is missing is gone" +
+          if_lost(directory, reader));
 }
 
 Result<std::optional<std::string>> reach_work(docker::Engine& engine, const Belongings& whose,

@@ -12,23 +12,27 @@
 
 namespace bottle::session {
 
+// Says who reads the advice of an error: a person on this machine, or the operator on the near side, who may have a
+// directory with the same path, and whose own record of the session must go, too.
+enum class AdviceFor { this_machine, near_side };
+
 // Connects to the engine of a session whose owner has ended. `directory` is the session's, for the advice. Fails with
 // Code::unavailable if another engine answers at that socket now, because it knows nothing of the session: what it does
 // not have may be on the right one. Blocks.
 Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
-                                                     const docker::Connect& connect);
+                                                     const docker::Connect& connect, AdviceFor reader);
 
 // Call this before anything is concluded from what the engine that reach_engine() found does not have. Fails with
 // Code::unavailable if the engine has nothing that the session's ledger names, and is known to have other data than
 // when the session started: the things will be there again once the engine has its data. Succeeds if the ledger of an
 // earlier version does not tell. Blocks.
 Result<> check_has_data(docker::Engine& engine, const std::string& session, const LedgerView& view,
-                        const std::string& directory);
+                        const std::string& directory, AdviceFor reader);
 
 // Call this when the engine that reach_engine() found has nothing of a session's work. Fails with Code::unavailable if
 // that does not prove that the work is gone: the engine may have started without the disk that has its data, or an
 // earlier version started the session and did not record enough to tell. Blocks.
-Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory);
+Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory, AdviceFor reader);
 
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the
 // agent's container. If it is gone, for example because someone removed all stopped containers, and the volume with

@@ -184,14 +184,14 @@ TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
   }
 }
 
-TornDown tear_down_except_work(docker::Engine& engine, Belongings what, const std::string& why,
+TornDown tear_down_except_work(docker::Engine& engine, Belongings what, const std::string& about,
                                const std::vector<uint64_t>& asked) {
   std::string agent = Names(what.session).agent;
   // The volumes belong to the work as well: the container mounts them.
   std::erase_if(what.things,
                 [&](const Thing& thing) { return thing.kind == ThingKind::volume || thing.name == agent; });
   TornDown gone = tear_down_for_good(engine, what, asked);
-  gone.receipt.left.push_back("container " + agent + ": it holds the work" + (why.empty() ? "" : ": " + why));
+  gone.receipt.left.push_back("container " + agent + ": " + about);
   // The engine may say that nothing is left, because something else removed the container. Only a later sweep finds out
   // whether the work is lost.
   gone.receipt.confirmed = false;

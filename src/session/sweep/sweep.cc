@@ -88,13 +88,19 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
   if (!there) return wire::WorkResult{.error = there.error().what, .held = true};
   if (!*there) {
     auto lost = account_of_lost_work(orphan, work.results);
-    auto gone = check_gone(engine, *orphan.view, orphan.directory);
+    auto gone = check_gone(engine, *orphan.view, orphan.directory, AdviceFor::this_machine);
     return !lost || gone ? lost : wire::WorkResult{.error = explained(gone.error()), .held = true};
   }
   // What an agent that runs writes after its work was collected would be lost.
   if (auto stopped = stop_container_with_work(engine, **there); !stopped)
     return held_result(orphan.session, "the agent may still be running: " + stopped.error().what);
   return collect(engine, orphan.session, work, orphan.directory, [](const std::string&) {});
+}
+
+// Returns what a receipt says about the container of work that is held. If the work was not found, no text says where
+// it is, and the container may not exist.
+std::string about_held(const wire::WorkResult& back) {
+  return (back.text.empty() ? "its work is not home: " : "it holds the work: ") + back.error;
 }
 
 // Writes the result that the dead supervisor could not write, or completes the one that it has written.
@@ -149,7 +155,7 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
         mark_held(*swept.back, orphan.session, saved.error());
     // Everything except the work is removed now. The ledger stays, so the next sweep tries again.
     if (swept.back && swept.back->held) {
-      swept.receipt = tear_down_except_work(engine, std::move(what), swept.back->error).receipt;
+      swept.receipt = tear_down_except_work(engine, std::move(what), about_held(*swept.back)).receipt;
       return;
     }
     // If this process dies during the teardown, the next sweep does not collect again from what is left. Without this
@@ -169,8 +175,8 @@ void sweep_one(const Directories& directories, const Orphan& orphan, docker::Eng
 
 // Connects to the engine of a dead session. Fails also if the engine is there without the data that it had.
 Result<std::unique_ptr<docker::Engine>> engine_of(const Orphan& orphan, const docker::Connect& connect) {
-  auto engine = TRY(reach_engine(*orphan.view, orphan.directory, connect));
-  TRY(check_has_data(*engine, orphan.session, *orphan.view, orphan.directory));
+  auto engine = TRY(reach_engine(*orphan.view, orphan.directory, connect, AdviceFor::this_machine));
+  TRY(check_has_data(*engine, orphan.session, *orphan.view, orphan.directory, AdviceFor::this_machine));
   return engine;
 }
 

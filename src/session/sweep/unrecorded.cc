@@ -143,9 +143,10 @@ std::vector<Swept> remove_unrecorded(const Directories& directories, docker::Eng
         !std::ranges::count(what.things, agent))
       what.things.push_back(agent);
     swept.back = save_work(directories, engine, what, progress);
-    swept.receipt = swept.back && swept.back->held
-                        ? tear_down_except_work(engine, std::move(what), swept.back->error).receipt
-                        : tear_down(engine, what);
+    swept.receipt =
+        swept.back && swept.back->held
+            ? tear_down_except_work(engine, std::move(what), "it holds the work: " + swept.back->error).receipt
+            : tear_down(engine, what);
     all.push_back(std::move(swept));
   }
   return all;
