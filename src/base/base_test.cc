@@ -188,7 +188,13 @@ TEST(Process, LimitsMemoryAndFileSizeOfAChildAndItsChildren) {
   command.most_written = 0;
   EXPECT_TRUE(capture(command).value().out.starts_with("65536\n")) << "the limit on data alone";
   command.argv = {"/no/such/program"};
+  EXPECT_EQ(capture(command).error().code, Code::not_found);
+  command.argv = {"/bin/sh", "-c", "exit 127"};
   EXPECT_EQ(capture(command).value().status, 127);
+  command.argv = {"/proc/self/exe", "--version"};
+  EXPECT_EQ(capture(command).error().code, Code::internal) << "it would be the shell";
+  command.argv = {"/"};
+  EXPECT_TRUE(capture(command).value().err.starts_with(Command::kShellFailed));
 }
 
 TEST(Process, GivesTheChildTheRequestedEnvironment) {

@@ -60,6 +60,22 @@ TEST_F(ChangedFiles, ConflictingChangesAreReported) {
   EXPECT_EQ(*read_file(repo + "/a.txt"), "mine and the agent's\n");
 }
 
+// git's status is then 127, with which a shell would say that git is missing.
+TEST_F(ChangedFiles, ManyConflictsAreReported) {
+  auto lines = [](const std::string& each) {
+    std::string text;
+    for (int i = 0; i < 130; ++i) text += each + "\n1\n2\n3\n4\n";
+    return text;
+  };
+  commit(repo, {{"a.txt", lines("committed")}});
+  put(repo + "/a.txt", lines("the operator's"));
+  auto sent = pack(WorkspaceMode::copy);
+  unpack();
+  put(inside + "/a.txt", lines("the agent's"));
+  auto back = come_home(sent.base);
+  EXPECT_NE(back.text.find("Your own changes in a.txt"), std::string::npos) << back.text;
+}
+
 TEST_F(ChangedFiles, AnUncommittedFileOfTheOperatorIsNotTheAgents) {
   put(repo + "/mine.txt", "mine\n");
   put(repo + "/a.txt", "dirty\n");

@@ -78,7 +78,7 @@ Result<std::string> compiled(const std::vector<OwnRules>& files) {
   std::string all;
   for (const auto& file : files) all += file.text + "\n";
   // The compiler needs none of the variables, which may hold secrets.
-  Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true, .most_memory = kMostCompileMemory};
+  Command command{.argv = {path_to_self(), "compile-rules"}, .clean_env = true};
   auto done = capture(command, {.input = all, .timeout_ms = kMostWaitMs, .limit = 2 * kMostDatabase});
   if (!done && done.error().code == Code::timed_out)
     return fail(Code::timed_out, "compiling the rules did not end within five minutes",
@@ -94,6 +94,15 @@ Result<scan::Catalog> catalog_of(std::vector<scan::Rule> rules, std::string_view
   auto catalog = TRY(scan::Catalog::builtin());
   TRY(catalog.add(std::move(rules), database));
   return catalog;
+}
+
+// Lowers a limit of this process, unless it is lower already. Nothing else can: the program may have been replaced, and
+// its path, /proc/self/exe, has another meaning in a shell that sets limits.
+void limit_self(int resource, rlim_t soft, rlim_t hard) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0) return;
+  limit = {std::min(limit.rlim_cur, soft), std::min(limit.rlim_max, hard)};
+  (void)::setrlimit(resource, &limit);
 }
 
 // Does the work of the process that compiles. Writes each step to stderr before it begins, so that the parent process
@@ -158,11 +167,8 @@ int compile_rules() {
   // This also ends the process if bottle dies before it does. The soft limit sends SIGXCPU, by which the parent process
   // recognizes it, and the hard one sends SIGKILL.
   constexpr rlim_t kAtLast = kMostCompileSeconds + 2;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_CPU, &limit) == 0) {
-    limit = {std::min(limit.rlim_cur, kMostCompileSeconds), std::min(limit.rlim_max, kAtLast)};
-    (void)::setrlimit(RLIMIT_CPU, &limit);
-  }
+  limit_self(RLIMIT_CPU, kMostCompileSeconds, kAtLast);
+  limit_self(RLIMIT_DATA, kMostCompileMemory, kMostCompileMemory);
   std::set_new_handler([] { ::_exit(kNoMemory); });
   auto text = read_all(0, "the rules", kMostFiles * (kMostText + 1));
   if (!text) return kBroken;

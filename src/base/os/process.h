@@ -32,9 +32,11 @@ struct Command {
   // Further descriptors: the parent's, each with its number in the child, which is above 2.
   std::vector<std::pair<int, int>> passed;
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
-  // processes that it starts; 0 keeps the parent's limit. A shell sets them, so a missing program exits with status 127
-  // instead of failing to start.
+  // processes that it starts; 0 keeps the parent's limit. A shell sets them and becomes the program, so argv[0] must
+  // not be the path of the process itself (/proc/self/exe). If that fails, the shell's message begins with
+  // kShellFailed.
   uint64_t most_memory = 0, most_written = 0;
+  static constexpr std::string_view kShellFailed = "sh: ";
 };
 
 // Owns a running child with pipes to it. The destructor ends the child and its group (SIGTERM, and SIGKILL after 2 s)

@@ -101,6 +101,9 @@ Result<> was_let_finish(const Captured& ended, const Limits& limits, const Runne
   auto megabytes = [](uint64_t bytes) { return std::to_string(bytes >> 20) + " MB"; };
   auto errors = errors_in(ended.err);
   std::string_view first = errors.empty() ? "" : errors[0];
+  // git's own messages begin with other words.
+  if (ended.err.starts_with(Command::kShellFailed))
+    return fail(Code::internal, "git cannot run: " + one_line(ended.err));
   int error = is_out_of_memory(first) ? ENOMEM : system_error_of(first), died_of = signal_of(first);
   for (std::string_view message : errors)
     if (int later = system_error_of(message); error == 0 && (later == ENOSPC || later == EDQUOT))
@@ -169,9 +172,7 @@ Result<Runner::Answer> Runner::run(const std::vector<std::string>& arguments, co
                                  .timeout_ms = limits_.until.ms_left(o.timeout_s * 1000),
                                  .limit = limits_.answer,
                                  .stop = limits_.stop});
-  // A shell, which sets limits, exits with this status if the program is missing. git never does.
-  constexpr int kMissing = 127;
-  if (ended ? ended->status == kMissing : ended.error().code == Code::not_found)
+  if (!ended && ended.error().code == Code::not_found)
     return fail(Code::not_found, "git is not installed", "install git");
   TRY(during(verb(arguments), then(ended, [&](const auto& done) { return was_let_finish(done, limits_, o); })));
   return Answer{ended->status, std::move(ended->out), std::move(ended->err)};
