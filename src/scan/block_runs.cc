@@ -281,7 +281,7 @@ void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::str
   if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
-  if (bytes && !is_text(decoded.text)) unpack(outer, decoded);
+  if (bytes && (!is_text(decoded.text) || begins_with_metadata(decoded.text))) unpack(outer, decoded);
   // After this step, letters of other blocks of Unicode are bytes above 127, which do not look like text.
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));

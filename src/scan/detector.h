@@ -49,6 +49,9 @@ class Catalog {
     is_steady_ = true;
     reserve_ = most_reserve_ = reserve;
   }
+  // Adds units of work to the reserve, which holds at most what limit_steady_work() gave it. Nothing in this room reads
+  // a clock, so the caller does this as time passes.
+  void add_to_reserve(size_t work) { give_back(work); }
 
   // Returns all rules, those of the operator last. A replaced rule stays in the list and is `off`. Pointers in findings
   // lead into the list, so nothing may be added while findings exist.
@@ -73,7 +76,7 @@ class Catalog {
   KnownSecrets known_;
   std::set<std::string, std::less<>> allowed_, allowed_values_;  // fingerprints
   std::set<size_t> allowed_sizes_;                               // of the values in the second set
-  static constexpr size_t kReserve = size_t{512} << 20;          // in units of work, about half a second
+  static constexpr size_t kReserve = size_t{4} << 30;            // in units of work, two to four seconds
   size_t reserve_ = 0, most_reserve_ = 0;
   bool is_steady_ = false;
   // The rules without a pattern that are not off, by their checks.

@@ -224,14 +224,64 @@ struct BrotliTables {
   static void release(void*, void* address) { std::free(address); }
 };
 
+// Skips the blocks of metadata at the beginning of a stream of brotli (RFC 7932, sections 9.1 and 9.2). Of random
+// bytes, one piece in forty begins like such a block, which may have any length. The decoder looks at each of its
+// bytes.
+struct BrotliBegin {
+  std::string head;  // begins the stream that is left; empty if that begins with the bytes themselves
+  size_t rest = 0;   // where the bytes begin that follow the head
+};
+BrotliBegin after_metadata(std::string_view bytes, Unpacked& unpacked, size_t most_work) {
+  // Returns `count` bits, of which the first is the lowest. Those after the end are 0.
+  auto bits = [&](size_t at, size_t count) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < count && (at + i) / 8 < bytes.size(); ++i)
+      value |= (static_cast<unsigned char>(bytes[(at + i) / 8]) >> (at + i) % 8 & 1u) << i;
+    return value;
+  };
+  // The block is not the last one, has no length of data, and a reserved bit is 0.
+  constexpr size_t kKindBits = 4, kSizeBits = 2;
+  constexpr uint32_t kMetadata = 0b0110, kLastMetadata = 0b01101;
+  const size_t window_bits = bits(0, 1) == 0 ? 1 : bits(1, 3) != 0 ? 4 : 7;
+  BrotliBegin begin;
+  size_t at = window_bits;
+  while (at / 8 < bytes.size() && bits(at, kKindBits) == kMetadata) {
+    size_t size = bits(at + kKindBits, kSizeBits), end = at + kKindBits + kSizeBits + size * 8, next = (end + 7) / 8;
+    uint32_t length = bits(end - size * 8, size * 8);
+    // The decoder refuses a length that has a needless byte, and bits other than 0 before the metadata.
+    if ((size > 1 && length >> (size - 1) * 8 == 0) || bits(end, next * 8 - end) != 0) break;
+    if (!take(unpacked, most_work, kBlockEnds)) break;
+    begin.rest = next + (size > 0 ? length + 1 : 0);
+    at = begin.rest * 8;
+  }
+  // The decoder permits metadata in the last block, after which nothing follows.
+  if (bits(at, kKindBits + 1) == kLastMetadata) begin.rest = bytes.size();
+  if (begin.rest == 0) return begin;
+  // The stream that is left has the same window, and a block of metadata that ends at a whole byte.
+  uint32_t head = bits(0, window_bits) | kMetadata << window_bits;
+  for (size_t size = 0; size * 8 < window_bits + kKindBits + kSizeBits; ++size)
+    begin.head += static_cast<char>(head >> size * 8 & 0xff);
+  begin.rest = std::min(begin.rest, bytes.size());
+  return begin;
+}
+
 // Brotli has no magic number, so any bytes may be given. Returns what could be decoded before the first mistake.
 Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
   Unpacked unpacked;
+  BrotliBegin begin = after_metadata(bytes, unpacked, most_work);
+  if (unpacked.spent || begin.rest == bytes.size()) {
+    unpacked.used = begin.rest;
+    return unpacked;
+  }
   BrotliTables tables{unpacked, most_work};
   std::unique_ptr<BrotliDecoderState, void (*)(BrotliDecoderState*)> state(
       BrotliDecoderCreateInstance(&BrotliTables::allocate, &BrotliTables::release, &tables),
       BrotliDecoderDestroyInstance);
   if (!state) return unpacked;
+  size_t head = begin.head.size(), no_room = 0;
+  auto* head_bytes = reinterpret_cast<const uint8_t*>(begin.head.data());
+  if (head > 0) BrotliDecoderDecompressStream(state.get(), &head, &head_bytes, &no_room, nullptr, nullptr);
+  bytes.remove_prefix(begin.rest);
   size_t given = 0, left = 0, written = 0;
   auto* in = reinterpret_cast<const uint8_t*>(bytes.data());
   unpacked.text = grown(most, [&](char* to, size_t room, bool& going) {
@@ -248,11 +298,16 @@ Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
              (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT && given < bytes.size());
     return room - room_left;
   });
-  unpacked.used = given - left;
+  unpacked.used = begin.rest + given - left;
   return unpacked;
 }
 
 }  // namespace
+
+bool begins_with_metadata(std::string_view bytes) {
+  Unpacked unpacked;
+  return after_metadata(bytes, unpacked, kBlockEnds).rest > 0;
+}
 
 void forget_windows() {
   constexpr size_t kLargestKept = 256 * 1024;
