@@ -148,6 +148,19 @@ class Tools:
             }
         )
 
+    def photo(self):
+        """Returns an image that is much longer than what the guard scans at once."""
+        return b"\xff\xd8\xff\xe0\0\x10JFIF\0" + self.random.randbytes(250_000) + b"\xff\xd9"
+
+    def photo_in_json(self):
+        """Returns a message to a model, with a screenshot."""
+        image = {"type": "base64", "media_type": "image/jpeg", "data": base64.b64encode(self.photo()).decode()}
+        content = [{"type": "image", "source": image}, {"type": "text", "text": self.sentence()}]
+        return json.dumps({"messages": [{"role": "user", "content": content}]})
+
+    def photo_in_lines(self):
+        return base64.encodebytes(self.photo())
+
     def git_pack(self):
         objects = b""
         for _ in range(20):
@@ -355,6 +368,9 @@ FORMS = [
     "source_map",
     "png",
     "image_in_json",
+    "photo",
+    "photo_in_json",
+    "photo_in_lines",
     "git_pack",
     "git_push",
     "hashes",
