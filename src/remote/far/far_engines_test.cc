@@ -235,6 +235,27 @@ TEST_F(FarEngines, WorkThatSomethingElseRemovedIsReportedAsGone) {
   EXPECT_FALSE(archives.contains(transfer::kHeld) || archives.contains(session::kArchive));
 }
 
+// Otherwise, the near side would give up before it learns why the work is held.
+TEST_F(FarEngines, TheNearSideWaitsForASlowEngine) {
+  auto slowest = [&] {
+    auto count = [](docker::FakeDocker& engine) {
+      // The engine is asked for this network while it describes itself.
+      return std::ranges::count_if(engine.calls(), [](const auto& call) { return call.method != "inspect network"; });
+    };
+    auto before = count(first_) + count(second_);
+    EXPECT_TRUE(fetched().contains(transfer::kHeld));
+    return std::chrono::seconds(10) + (count(first_) + count(second_) - before) * std::chrono::minutes(1);
+  };
+  hold_work();
+  note(R"({"engine_id":"fake/the data of before"})");
+  first_.with_world([](docker::FakeWorld& world) { world = {}; });
+  EXPECT_EQ(slowest(), std::chrono::seconds(250));
+  EXPECT_LT(slowest(), transfer::kFetchPatience);
+  std::filesystem::remove_all(session_);
+  EXPECT_GT(slowest(), std::chrono::seconds(100));
+  EXPECT_LT(slowest(), transfer::kFetchPatience);
+}
+
 // An earlier version did not record which engine that was.
 TEST_F(FarEngines, WorkIsHeldIfItsEngineIsNotKnown) {
   hold_work();

@@ -353,11 +353,11 @@ Result<> FarSide::fetch(const std::vector<std::string>& words,
                         const std::function<bool()>& is_gone) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::pipe()));
-  // The far side may wait for three answers of its engine, of which two take up to a minute.
-  auto done = read_delivery(child.out(), put, 150000, is_gone, kMostFetched);
+  auto done = read_delivery(child.out(), put, std::chrono::milliseconds(transfer::kFetchPatience).count(), is_gone,
+                            kMostFetched);
   if (done || (done.error().code != Code::closed && done.error().code != Code::protocol)) return done;
   // The far side has ended. Its error output, which comes with its end, says why.
-  std::string why = folded(read_to_end(child.err(), stop_, Deadline::in(std::chrono::seconds(2))), 500);
+  std::string why = folded(read_to_end(child.err(), stop_, Deadline::in(std::chrono::seconds(2))), kMostOfReason);
   if (child.wait(2000).value_or(0) == kAbsentStatus) {
     (void)TRY(ask({"hello"}));  // sends the program
     return fail(Code::unavailable,

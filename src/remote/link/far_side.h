@@ -22,6 +22,9 @@
 
 namespace bottle::remote {
 
+// How many bytes of a remote machine's reason the near side repeats. The advice comes last.
+inline constexpr size_t kMostOfReason = 1500;
+
 using wire::MachineAddress;
 
 // Holds a running `bottle far serve`.

@@ -21,7 +21,8 @@ namespace {
 
 // Reads the answer to `forget`. An answer that cannot be read confirms nothing.
 Result<wire::Forgotten> read_forgotten(const Captured& answer) {
-  if (answer.status != 0) return fail(Code::internal, "the machine could not remove them: " + folded(answer.err, 500));
+  if (answer.status != 0)
+    return fail(Code::internal, "the machine could not remove them: " + folded(answer.err, kMostOfReason));
   return wire::decode<wire::Forgotten>(answer.out, wire::From::foreign);
 }
 

@@ -330,7 +330,7 @@ TEST_F(Vms, TheRecordedRulesAreWrittenOnThisMachine) {
 // Without the reason, the operator cannot find out why something is left.
 TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
   ssh::StandIn ssh;
-  ssh.does("exit 0", "echo 'no engine answers' >&2; exit 1");
+  ssh.does("exit 0", "(head -c 1000 /dev/zero | tr '\\0' x; echo ': no engine answers') >&2; exit 1");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   Clients clients(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)));
@@ -386,8 +386,10 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   // The far side could not even begin.
   ssh.does("exit 0", "echo 'the state directory belongs to another machine' >&2; exit 125");
   EXPECT_NE(fetch().error.what.find("belongs to another machine"), std::string::npos) << fetch().error.what;
+  ssh.does("exit 0", "(head -c 1000 /dev/zero | tr '\\0' x; echo ' (the advice)') >&2; exit 125");
+  EXPECT_TRUE(fetch().error.what.ends_with("x (the advice)")) << fetch().error.what;
   ssh.does("exit 0", "head -c 50000 /dev/zero | tr '\\0' x >&2; exit 125");
-  EXPECT_LT(fetch().error.what.size(), 1000u);
+  EXPECT_LT(fetch().error.what.size(), 2000u);
 }
 
 // Otherwise, a machine that looks for the work in the wrong place would be told to forget it.

@@ -74,11 +74,11 @@ Result<> only_once(bool& came) {
 
 // Returns the far side's reason why the workspace cannot be read although it exists.
 Result<std::string> why_held(const Source& source) {
-  std::string why(500, '\0');
+  std::string why(kMostOfReason, '\0');
   size_t have = 0;
   for (size_t n; have < why.size() && (n = TRY(source(why.data() + have, why.size() - have))) > 0;) have += n;
   why.resize(have);
-  return "the workspace may still be in its container: " + folded(why);
+  return "the workspace may still be in its container: " + folded(why, kMostOfReason);
 }
 
 }  // namespace

@@ -187,6 +187,16 @@ TEST_F(WorkFetcherTest, WorkThatIsHeldIsNeitherAnErrorNorNothing) {
   EXPECT_EQ(std::get<Held>(*held).why, "the workspace may still be in its container: no engine | answers");
 }
 
+// Advice comes at the end of a reason. A session's name may have 40 characters, and the reason names its things.
+TEST_F(WorkFetcherTest, TheWholeReasonOfWorkThatIsHeldIsRepeated) {
+  const std::string reason = std::string(1000, 'r') + " (the advice)";
+  auto held = WorkFetcher(job_, base_).fetch([&](const auto&, const auto& put) -> Result<> {
+    return put("held", source_of(reason));
+  });
+  ASSERT_TRUE(held && std::holds_alternative<Held>(*held));
+  EXPECT_TRUE(std::get<Held>(*held).why.ends_with("r (the advice)")) << std::get<Held>(*held).why;
+}
+
 TEST_F(WorkFetcherTest, CheckpointsStopWhenTheyHaveBroughtTooMuch) {
   WorkFetcher home(job_, base_, 2000);
   ASSERT_TRUE(home.checkpoint(far({workspace("one")})));
