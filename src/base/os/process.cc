@@ -112,8 +112,6 @@ std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_me
 Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring err) {
   if (command.argv.empty()) return fail(Code::invalid, "no command to run");
   bool is_limited = command.most_memory > 0 || command.most_written > 0;
-  // In the shell, this path would be the shell's own.
-  if (is_limited && command.argv[0] == "/proc/self/exe") return fail(Code::internal, "limits for the program itself");
   // A shell would say so by a status that the program may have as well.
   if (is_limited && !is_in_path(command.argv[0])) return fail_errno("running " + command.argv[0], ENOENT);
   posix_spawn_file_actions_t actions;
