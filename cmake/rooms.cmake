@@ -84,7 +84,7 @@ endfunction()
 
 # together(TARGET): with BOTTLE_TOGETHER, as in the presets release and asan, compiles the files of a target eight at a
 # time, which takes a third less time than one by one. A name in an anonymous namespace must then be unique in its
-# target, unless its uses are overloads; a room that is APART is left out.
+# target, unless it is overloaded.
 function(together target)
   if(BOTTLE_TOGETHER)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
@@ -92,8 +92,9 @@ function(together target)
 endfunction()
 
 # room(PATH [APART] [OPTIMIZED] [OPTIMIZED_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]
-# [SHARDS COUNT]): adds the library of src/PATH and, from its *_test.cc files, its unit tests. The
-# folders after WITH are subfolders that belong to the room. A room sees the rooms after SEES, and what they see. Debug
+# [SHARDS COUNT]): adds the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH
+# are subfolders that belong to the room. A room sees the rooms after SEES, and what they see. Only the tests of a room
+# that is APART are compiled together, because some of its other files share names or are also compiled elsewhere. Debug
 # builds optimize a room that is OPTIMIZED, because it reads many bytes one by one, or because it belongs to the guard,
 # whose tests run it under load. They also optimize tests that are OPTIMIZED_TESTS, because these go through many cases.
 # Optimizing makes a file take up to twice as long to compile, so debug builds optimize nothing else. SHARDS is for
@@ -131,7 +132,8 @@ function(room path)
     target_compile_options(${target} PRIVATE -O1)
     set(kind optimized_room)
   endif()
-  # These wait for engines, machines and people most of the time. With -O1, they compile in a sixth less time.
+  # These rooms use little processor time, because they mostly wait for engines, machines and people. With -O1, they
+  # compile in a sixth less time.
   if(CMAKE_BUILD_TYPE STREQUAL "Release" AND path MATCHES "^(app|machine|manifest|plan|remote|session|workspace)")
     target_compile_options(${target} PRIVATE -O1)
   endif()

@@ -11,7 +11,7 @@ Result<EngineInfo> describe(Engine& engine) {
   auto info = engine.info();
   auto none = asked.get();
   if (!info) return info;
-  // Only a clear answer counts. Without an id of its data, the engine would look like another one later.
+  // A failed call must not look like an engine without this network, which would later seem to be another engine.
   if (!none && none.error().code != Code::not_found) return std::unexpected(std::move(none.error()));
   if (none) info->data_id = text_of(*none, "Id");
   return info;

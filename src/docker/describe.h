@@ -6,7 +6,7 @@
 
 namespace bottle::docker {
 
-// Returns the answer of Engine::info(), and EngineInfo::data_id, with two calls at the same time. Blocks.
+// Returns the answer of Engine::info() with EngineInfo::data_id, which it asks for at the same time. Blocks.
 Result<EngineInfo> describe(Engine& engine);
 
 }  // namespace bottle::docker

@@ -26,8 +26,8 @@ struct EngineInfo {
   };
 
   std::string id, version, architecture, kernel;
-  // Identifies the data that the engine has now: the id of its network `none`, which it makes when it begins without
-  // any. Empty if it has no such network. GET /info does not say this; describe() does.
+  // Identifies the data that the engine has now. It is the id of the network `none`, which the engine makes when it
+  // begins without data. Empty if there is no such network. GET /info does not return it, so only describe() sets it.
   std::string data_id = {};
   std::string root_directory, storage_driver, backing_file_system;
   std::string cgroup_version, cgroup_driver;
@@ -39,11 +39,13 @@ struct EngineInfo {
 
   std::vector<std::string> runtime_names() const;
 
-  // Returns a text that this engine does not have with other data, for example after a start without its disk. Its id
-  // alone may stay the same then: Docker 20.10 keeps that in /etc/docker. No other engine has the text, except on a
-  // copy of the same disk, such as a cloned machine or another VM of one image. Empty if the engine gives no id.
+  // Returns a text that changes when the engine gets other data, for example when it starts without its disk. Its id
+  // alone may stay the same then, because Docker 20.10 keeps the id in /etc/docker. No other engine has the same text,
+  // except on a copy of the same disk, such as a cloned machine or another VM of one image. Returns an empty text if
+  // the engine gives no id.
   std::string identity() const;
-  // Returns whether that text is of this engine, with whatever data. It is only the id if an earlier version wrote it.
+  // Returns whether `identity` is that of this engine, whatever data it had then. An identity that an earlier version
+  // wrote is only the id.
   bool is_of(const std::string& identity) const;
 };
 

@@ -60,8 +60,8 @@ bool has_newer(const std::string& name, const Directories& directories) {
 }
 
 // Takes the lock of the reaper. Fails with Code::timed_out if another reaper has it. A look at the lock
-// (reaper_alive()) takes it too, usually for a moment. A look makes no claim, so without one, this waits longer, but
-// less than start_reaper() does.
+// (reaper_alive()) also takes it, usually for a moment, but writes no claim into it. Without a claim of a reaper that
+// lives, this waits longer, but not as long as start_reaper() does.
 Result<FileLock> take_lock(const std::string& name, const Directories& directories) {
   auto take = [&](int seconds) {
     return FileLock::take(lock_path(name, directories), {O_RDWR | O_CREAT},

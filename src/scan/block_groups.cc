@@ -78,7 +78,7 @@ bool has_only_bits(std::string_view text) { return text.find_first_of("23456789a
 
 // Returns positions in words of the text's line at `begin` that may be the offsets of a dump: words of at least seven
 // digits, and those before a colon. The spaces before them are before `end`. Leaves out those up to `last_offset`.
-// Adds the work of reading the line.
+// Adds the work of reading the line to `work`.
 std::vector<size_t> offsets_in_line(std::string_view text, size_t begin, size_t end, size_t last_offset, size_t& work) {
   constexpr size_t kLongest = 320, kMost = 4, kFewestDigits = 4, kMany = 7, kMostDigits = 16;
   std::vector<size_t> offsets;

@@ -26,7 +26,7 @@ inline constexpr size_t kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1, 
                         kNumber = 3, kPair = 1, kCompared = 1, kDecimal = 1, kUnpacked = 2, kPacked = 1, kHashed = 5,
                         kGathered = 6, kForm = 1, kOfAccount = 2, kOfDump = 1, kOfLine = 2, kShifted = 1,
                         kOfJoined = 2;                // for each byte
-inline constexpr size_t kText = 3, kDecodedText = 7;  // for four bytes of text, in addition to one for all bytes
+inline constexpr size_t kText = 3, kDecodedText = 7;  // for four bytes of text, besides one for four of all bytes
 inline constexpr size_t kBytes = 4, kSearched = 16;   // bytes for one unit
 }  // namespace work
 

@@ -13,8 +13,8 @@ namespace bottle::scan {
 inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not pieces of a secret
 
 // Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out
-// keys and values longer than kLongestPiece bytes, and those that begin outside of the regions. Sets `begun` to how
-// many quotes and signs it looked behind.
+// keys and values longer than kLongestPiece bytes, and those that begin outside of the regions. Sets `begun` to the
+// number of quotes and equals signs after which it looked for a value.
 Decoded joined_values(std::string_view text, const std::vector<Region>& regions, size_t& begun);
 
 // Calls each(name, value) for the first kMostValues such values. Items of a list have the name of the list. Returns

@@ -31,7 +31,7 @@ TEST(Detector, LimitsItsWork) {
   EXPECT_EQ(found(nested), "") << "deeper than kDeepest";
 }
 
-// Images are such bytes. Some of them begin like a compressed text.
+// Images look like random bytes, and random bytes may begin like compressed text.
 TEST(Detector, RandomBytesInBase64AreScannedWhole) {
   std::mt19937 random(1);  // NOLINT(cert-msc51-cpp): the same bytes each time
   for (int block = 0; block < 100; ++block) {
@@ -59,7 +59,7 @@ TEST(Detector, FindsATextInBrotliAfterMetadata) {
   std::string many = metadata(300, true);
   for (int i = 0; i < 50; ++i) many += metadata(300, false);
   EXPECT_EQ(found(base64(many + packed)), "deploy (brotli)");
-  // With more blocks than are worth their work, the scan says that it is incomplete.
+  // If there are more blocks than the allowance of work permits, the scan says that it is incomplete.
   std::string empty = "\x0c";  // the first block, without a length
   std::string more = empty + std::string(20000, '\x06') + packed;
   EXPECT_TRUE(Detector(&catalog()).scan(base64(more)).incomplete || found(base64(more)) != "");

@@ -1,4 +1,4 @@
-// Checks what bounds the work of many blocks in the long run: a steady allowance, and a reserve.
+// Checks that a steady allowance and a reserve bound the work of many blocks in the long run.
 #include <gtest/gtest.h>
 
 #include "scan/disguise_test.h"
@@ -87,7 +87,7 @@ TEST(Detector, CountsTheWorkThatSpentTheRest) {
 }
 
 // A guard adds to the reserve as time passes.
-TEST(Detector, ScansAgainWhatIsAddedToTheReserve) {
+TEST(Detector, ScansAgainWhenWorkWasAddedToTheReserve) {
   constexpr size_t kSize = 32 * 1024, kReserve = 8 << 20;
   auto own = steady_catalog(kReserve);
   std::string costly = many("DB_PASSWORD=changeme\nAPI_TOKEN=your-token-here\nSECRET_KEY=<secret>\n", kSize);

@@ -85,8 +85,8 @@ TEST(HostileEngine, ThingsOfOthersWithOurNamesStopTheStartAndStay) {
   });
 }
 
-// An engine that starts without its disk may keep its id, and lists nothing. The things are there again when the disk
-// is, so their ledger must be, too.
+// An engine that starts without its disk may keep its id, and lists nothing. With the disk, the things are there again,
+// so their ledger must still be there.
 TEST(HostileEngine, AnEngineWithoutItsDataEndsNoSession) {
   enum class Kind { bind, none, not_noted, home, grave };
   for (Kind kind : {Kind::bind, Kind::none, Kind::not_noted, Kind::home, Kind::grave}) {

@@ -93,7 +93,7 @@ class Session {
   void serve_while(const std::function<void()>& step) {
     (void)control_.serve([&]() -> Result<> { return step(), Result<>(); });
   }
-  // Returns the ledger's file, to remove the session's directory with it. Nothing is noted any more.
+  // Returns the ledger's file, for remove_session_directory(). Nothing is noted after that.
   std::optional<LedgerFile> take_ledger() {
     if (engine_) engine_->note_creates({});
     if (auto ledger = std::exchange(ledger_, std::nullopt)) return std::move(*ledger).release();

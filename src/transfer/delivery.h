@@ -25,7 +25,7 @@ constexpr const char* kHeld = "held";
 constexpr const char* kGone = "gone";
 
 // How long the near side waits for the next bytes of what it fetches. Before the first, the far side may ask its engine
-// who it is (10 s), and then, one after the other, for four answers that may each take a minute.
+// for its version, which takes up to 10 s, and then for four answers in turn, of which each takes up to a minute.
 constexpr std::chrono::seconds kFetchPatience{260};
 
 // Limits a sender that we do not trust. Times count only while we wait for it, except for `whole`.

@@ -21,8 +21,8 @@ struct Attach {
   std::optional<uint64_t> from = {};  // a position in bytes since the agent started; if absent, the last screen is sent
   std::string id = {};                // Job::id of that session; the supervisor ignores it
   // EngineHello::id of the engine on which the agent may run. If the machine has no record of the session, only that
-  // engine can say that nothing is left of it. Empty if the near side does not know that engine, and absent if the
-  // agent cannot have run. Only the far side reads this, and no supervisor gets it.
+  // engine can confirm that nothing is left of it. Empty if the near side does not know the id, and absent if the agent
+  // cannot have run. Only `bottle far` reads this, and no supervisor gets it.
   std::optional<std::string> engine_id = {};
 };
 void fields(Object& o, Attach& attach);

@@ -1,8 +1,7 @@
 // bench_scan [NAME] measures the cost of scanning, in nanoseconds of CPU time for each byte, and prints it as JSON.
 // It measures clean text and inputs that are made to be slow, or, for a profiler, only the one with this name.
-// bench_scan --prices [NAME] measures them without a limit for the long run, and prints how true to time their units
-// of work are.
-// Decompressed bytes of an input count as well.
+// bench_scan --prices [NAME] measures them without a limit for the long run, and prints how well their units of work
+// match the time. Decompressed bytes of an input count as well.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -188,7 +187,7 @@ std::vector<Input> slow_inputs() {
   };
 }
 
-// Prints, for each input, what a scan costs and how much of that its units of work say, the worst priced first.
+// Prints the time and the units of work that a scan of each input takes, beginning with the slowest units.
 void print_prices(Detector& detector, const Cost& clean, std::string_view only) {
   struct Line {
     const char* name;

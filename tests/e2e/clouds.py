@@ -39,7 +39,7 @@ class Cloud:
         os.rename(made, os.path.join(where, hook))  # bottle may be running the old one
 
     def config(self, options=None, vm=None, **bottle):
-        # Before each session, the near side packs the image, in case the VM lacks it.
+        # The near side packs the image before each session, because the VM may lack it. A small one takes less time.
         config = self.operator.config(**{"image": self.world.load_small_image(), **bottle})
         options = {**({"image": self.image} if self.image else {}), **(options or {})}
         config["vms"] = {"lab": {"provider": "quick", "ttl": "20m", "idle": "20m", **(vm or {}),

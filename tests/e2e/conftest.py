@@ -131,7 +131,8 @@ def cloud(operator, baked):
 
 @pytest.fixture(scope="module")
 def far(world):
-    """Another machine of the world, with an sshd and an engine that has the shell's image. Other tests send images."""
+    """Another machine of the world, with an sshd and an engine. The engine has the shell's image, because only some
+    tests are about sending one."""
     return world.machine(images=True)
 
 
@@ -210,7 +211,7 @@ def trap(world):
 
 @pytest.fixture(scope="session")
 def started(world):
-    """The engine has what only the first start on it makes."""
+    """Makes on the engine what only the first start makes."""
     first = Operator(world, tempfile.mkdtemp(prefix="home-", dir=world.dir))
     assert first.bottle("engine", "prepare").returncode == 0
     assert first.start("true").status == 0

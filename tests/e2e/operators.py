@@ -37,7 +37,7 @@ class Operator:
             shutil.copy(world.path("runtimes.json"), self.runtimes)
 
     def keep_trials(self):
-        """Gives what this operator knows of runtimes to later operators, so that few tests try the engine's runtimes."""
+        """Lets later operators know the runtimes that this one knows, so that few tests try the engine's runtimes."""
         if os.path.exists(self.runtimes):
             shutil.copy(self.runtimes, self.world.path("runtimes.json"))
 

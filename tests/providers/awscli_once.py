@@ -47,7 +47,7 @@ def ready():
     import botocore.loaders
     import botocore.session
     import distro
-    distro.id()  # which it takes from a shell script
+    distro.id()  # which starts a shell script
     distro.major_version()
     path = os.environ["AWS_DATA_PATH"]  # which awscli sets
     loader = botocore.loaders.create_loader(path)

@@ -258,7 +258,7 @@ class World:
 
     def dockerd_command(self, log):
         """Returns the first words of a command that runs dockerd. An idle containerd 1.6 looks for garbage every 7 ms,
-        because that takes it no time, so the dockerd gets a containerd that spends a smaller part of its time on that."""
+        because it waits only fifty times as long as that takes. This one waits 10,000 times as long."""
         programs = self.path("engine-bin")
         if not os.path.exists(programs):
             os.mkdir(programs)
@@ -342,8 +342,8 @@ class World:
     # -- images
 
     def load_image(self, provider):
-        """Returns the reference of the provider's agent image. Only the first call loads it, so that only worlds whose
-        tests need the image pay for it."""
+        """Returns the reference of the provider's agent image. Only the first call loads it, so that worlds whose tests
+        do not need the image lose no time."""
         if provider not in self.images:
             self.images[provider] = self._load_image(provider)
         return self.images[provider]
@@ -375,7 +375,7 @@ class World:
     def keep_images(self):
         """Keeps the images that the engine has now for lend_images(). No container may exist yet."""
         os.mkdir(self.path("images"))
-        # The engine may have mounted its data over itself, and no link leads out of a mount.
+        # The engine may have mounted its data over itself, and a hard link cannot cross the border of a mount.
         run("unshare", "--mount", "sh", "-ec", 'for d in data/overlay2 data; do ! mountpoint -q $d || umount -R $d; done; cp -al data/overlay2 images/; cp -a data/image images/',
             cwd=self.dir)
 

@@ -96,8 +96,8 @@ Result<scan::Catalog> catalog_of(std::vector<scan::Rule> rules, std::string_view
   return catalog;
 }
 
-// Lowers a limit of this process, unless it is lower already. Nothing else can: the program may have been replaced, and
-// its path, /proc/self/exe, has another meaning in a shell that sets limits.
+// Lowers a limit of this process, unless it is lower already. The parent cannot start this process through a shell that
+// sets the limits: there, /proc/self/exe is the shell, and the file at any other path may have been replaced.
 void limit_self(int resource, rlim_t soft, rlim_t hard) {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0) return;

@@ -112,7 +112,7 @@ std::vector<std::string> limited(std::vector<std::string> argv, uint64_t most_me
 Result<Child> Child::spawn(const Command& command, Wiring in, Wiring out, Wiring err) {
   if (command.argv.empty()) return fail(Code::invalid, "no command to run");
   bool is_limited = command.most_memory > 0 || command.most_written > 0;
-  // A shell would say so by a status that the program may have as well.
+  // A shell reports a missing program only by a status with which the program may also end.
   if (is_limited && !is_in_path(command.argv[0])) return fail_errno("running " + command.argv[0], ENOENT);
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;

@@ -33,7 +33,7 @@ struct Command {
   std::vector<std::pair<int, int>> passed;
   // Limits in bytes on data and on each written file (setrlimit(2): RLIMIT_DATA, RLIMIT_FSIZE) for the child and the
   // processes that it starts; 0 keeps the parent's limit. A shell sets them and becomes the program, so argv[0] must
-  // not be path_to_self(), which may mean the shell there. If that fails, the shell's message begins with kShellFailed.
+  // not be path_to_self(), which may mean the shell there. If the shell fails, its message begins with kShellFailed.
   uint64_t most_memory = 0, most_written = 0;
   static constexpr std::string_view kShellFailed = "sh: ";
 };

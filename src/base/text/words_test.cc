@@ -19,7 +19,7 @@ TEST(Words, AreTrimmedAtTheirEnds) {
 }
 
 TEST(Words, AreJoined) {
-  using Words = std::vector<std::string>;  // lines have a joined() as well
+  using Words = std::vector<std::string>;  // line.h has a joined() for lines
   EXPECT_EQ(joined(Words{}), "");
   EXPECT_EQ(joined(Words{"a"}), "a");
   EXPECT_EQ(joined({"a", "b", "c"}, " | "), "a | b | c");

@@ -24,7 +24,7 @@ class Scanner {
   static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const wire::GuardConfig& wanted);
 
   // Returns what to look for. It is not constant, because matching needs its working memory. `now` is the loop's time
-  // in milliseconds; each one adds kWorkPerMs to the reserve of work.
+  // in milliseconds. Each millisecond since the last call adds kWorkPerMs to the reserve of work.
   scan::Catalog& catalog(int64_t now);
   // Returns whether the text contains a known secret, even in disguise or without its capitals.
   bool has_known(std::string_view text);
@@ -40,7 +40,7 @@ class Scanner {
  private:
   explicit Scanner(scan::Catalog catalog) : catalog_(std::move(catalog)), session_(&catalog_) {}
 
-  // A twentieth of a processor, so that a session of many hours never lacks the work that its texts need.
+  // About a twentieth of a processor, so that the reserve does not stay empty in a session of many hours.
   static constexpr size_t kWorkPerMs = 64 * 1024;
   scan::Catalog catalog_;
   int64_t filled_ = 0;  // when the reserve was last added to

@@ -30,7 +30,7 @@ struct FarWorld {
   docker::Connect connect = docker::connect;
   // How long a supervisor that lives may not listen, because it begins or ends.
   std::chrono::milliseconds supervisor_patience{5000};
-  // How often a step that takes long tells the near side that this one lives.
+  // How often the near side is told, during a step that takes long, that the far side lives.
   std::chrono::milliseconds pong_every{3000};
   // `serve await-engine`: when the engine first answered (seconds since 1970, by this machine's clock).
   std::optional<double> engine_at = {};

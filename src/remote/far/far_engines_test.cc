@@ -52,7 +52,7 @@ TEST_F(Far, ASessionIsUnknownOnlyIfTheEngineHasNothingOfIt) {
   EXPECT_NE(attached("0b").bytes.find("no engine answers"), std::string::npos) << "it may have the work";
 }
 
-// The disk with the state directory may also have the engine's data, which then begins with nothing and a new id.
+// The disk with the state directory may also have the engine's data. Without it, the engine has no data and a new id.
 TEST_F(Far, AnotherEngineDoesNotKnowWhetherThereIsWork) {
   use_engine();
   auto is_held = [&](const std::string& engine_id) {
@@ -221,7 +221,7 @@ TEST_F(FarEngines, WorkIsHeldWhileTheEngineThatTheLedgerNamesIsSilent) {
   EXPECT_NE(far({"checkpoint", "nightly", "0b"}), 0);
 }
 
-// The near side holds the work until the engine that had it says so.
+// The near side holds the work until the engine that had it says that it is gone.
 TEST_F(FarEngines, WorkThatSomethingElseRemovedIsReportedAsGone) {
   hold_work();
   note(R"({"engine_id":"fake"})");

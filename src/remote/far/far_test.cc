@@ -86,7 +86,7 @@ TEST_F(Far, AnAttachIsAnsweredOnlyWithWhatIsKnown) {
   EXPECT_NE(unreadable.bytes.find("unavailable"), std::string::npos) << unreadable.bytes;
 }
 
-// An earlier version may have started it, and refuses what it does not know.
+// The supervisor may be of an earlier version, which refuses keys that it does not know.
 TEST_F(Far, ASupervisorIsNotToldWhichEngineItHas) {
   auto ledger = session::Ledger::create(world_.directories.session("nightly"), session::Owner::self(), "0b");
   ASSERT_TRUE(ledger) << ledger.error().what;

@@ -193,8 +193,8 @@ int serve(const FarWorld& world) {
     // The session has ended, or its machine was restarted.
     if (!*supervisor) return tell_end(world, *attach);
     socket = std::move(**supervisor);
-    // The supervisor answers the attach itself, with the output from the position that the near side has. One that an
-    // earlier version started refuses the key of the engine's id.
+    // The supervisor answers the attach itself, with the output from the position that the near side has. A supervisor
+    // of an earlier version refuses the key `engine_id`.
     attach->engine_id.reset();
     if (!send_frame(socket.get(), FrameType::attach, wire::encode(*attach))) return 1;
   } else {

@@ -16,7 +16,7 @@ struct SessionId {
   std::string name, id;
 };
 
-// Ends an advice: what to do if the work of a session that this machine does not know is lost.
+// The end of advice, which says what to do if the work of a session that this machine does not know is lost.
 inline constexpr const char* kIfLost =
     "; if it will never have the session's work again, run `bottle vm destroy` for the session's VM, or, if it has "
     "none, remove the session's directory from the state directory of your own machine";
@@ -32,8 +32,9 @@ Result<std::optional<UniqueFd>> find_supervisor(const FarWorld& world, const Ses
 // Fails if the engine may have a container or a volume of a session that this machine does not know. The machine may
 // have restarted without the disk that has its state directory, for example. Then the missing record does not prove
 // that there is no work. Fails with Code::unavailable if another engine answers than the one with `engine_id`
-// (wire::Attach), whose disk may be missing as well, and also if that id is empty: then no answer proves anything. If
-// the id is absent, any engine will do. Blocks until the engine answers.
+// (wire::Attach), because the disk with the engine's data may be missing as well. Fails in the same way if that id is
+// empty, because then no answer proves anything. If the id is absent, the answer of any engine counts. Blocks until the
+// engine answers.
 Result<> check_engine_has_none(const FarWorld& world, const SessionId& which,
                                const std::optional<std::string>& engine_id);
 

@@ -22,7 +22,7 @@
 
 namespace bottle::remote {
 
-// How many bytes of a remote machine's reason the near side repeats. The advice comes last.
+// How many bytes of a remote machine's reason the near side repeats. A lower limit could cut off its advice.
 inline constexpr size_t kMostOfReason = 1500;
 
 using wire::MachineAddress;

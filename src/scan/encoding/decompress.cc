@@ -224,11 +224,10 @@ struct BrotliTables {
   static void release(void*, void* address) { std::free(address); }
 };
 
-// Skips the blocks of metadata at the beginning of a stream of brotli (RFC 7932, sections 9.1 and 9.2). Of random
-// bytes, one piece in forty begins like such a block, which may have any length. The decoder looks at each of its
-// bytes.
+// Skips the blocks of metadata at the beginning of a stream of brotli (RFC 7932, sections 9.1 and 9.2). One of forty
+// pieces of random bytes begins like such a block, which may have any length, and the decoder would read all of it.
 struct BrotliBegin {
-  std::string head;  // begins the stream that is left; empty if that begins with the bytes themselves
+  std::string head;  // the beginning of the stream that is left; empty if nothing was skipped
   size_t rest = 0;   // where the bytes begin that follow the head
 };
 BrotliBegin after_metadata(std::string_view bytes, Unpacked& unpacked, size_t most_work) {
@@ -257,7 +256,7 @@ BrotliBegin after_metadata(std::string_view bytes, Unpacked& unpacked, size_t mo
   // The decoder permits metadata in the last block, after which nothing follows.
   if (bits(at, kKindBits + 1) == kLastMetadata) begin.rest = bytes.size();
   if (begin.rest == 0) return begin;
-  // The stream that is left has the same window, and a block of metadata that ends at a whole byte.
+  // The stream that is left begins with the same window and an empty block of metadata, which ends at a whole byte.
   uint32_t head = bits(0, window_bits) | kMetadata << window_bits;
   for (size_t size = 0; size * 8 < window_bits + kKindBits + kSizeBits; ++size)
     begin.head += static_cast<char>(head >> size * 8 & 0xff);

@@ -68,7 +68,7 @@ inline constexpr Entity kEntities[] = {{"amp;", '&'},   {"lt;", '<'},     {"gt;"
 inline bool begins_entity(std::string_view text, size_t at) {
   if (at + 2 >= text.size() || !within(static_cast<uint8_t>(text[at]), 'a', 26)) return false;
   text.remove_prefix(at);
-  // The first two letters differ between all of them, so hardly any is compared as a whole.
+  // No two of them have the same first two letters, so at most one is compared as a whole.
   return std::ranges::any_of(kEntities, [&](const Entity& each) {
     return each.text[0] == text[0] && each.text[1] == text[1] && text.starts_with(each.text);
   });

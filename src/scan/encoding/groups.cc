@@ -290,8 +290,8 @@ class Dump {
     return offset && bytes_between(before, *offset, out_.text.size() - from) > 0;
   }
 
-  // Returns whether the offset of the next line comes after the words at `at`, on that line or at the end of this one.
-  // `before` is the offset of this one.
+  // Returns whether the offset of the next line comes after the words at `at`, on the next line or at the end of this
+  // one, whose offset is `before`.
   bool is_followed(size_t at, const Offset& before, DumpSearch& search) {
     size_t begin = at, bytes = words_at(at, false);
     if (bytes == 0) return false;

@@ -29,7 +29,7 @@ constexpr unsigned kShortestWords = 32;
 constexpr int kFewestVaried = 4;  // digits and capitals in a block that may contain groups
 constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 
-// The work of looking more closely, in the unit of BlockResult::work.
+// The work of looking more closely at a place, in units of BlockResult::work.
 constexpr size_t kOfAmpersand = 8, kOfPercent = 5, kOfLetter = 4, kOfRun = 20, kOfDigits = 50, kOfNumbers = 40,
                  kOfPairs = 40, kOfTry = 66, kOfRow = 9, kOfEscapes = 600, kOfMark = 6,
                  kOfWord = 2;  // the last for each byte

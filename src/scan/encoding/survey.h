@@ -42,8 +42,7 @@ struct Wanted {
 
 // Appends the spots of the block that begin in one of the regions. Spots of compressed data may begin anywhere. Runs
 // that are lines of one text form one spot. Escapes that are close to each other form one spot with the text around
-// them. Returns the work of looking more closely at
-// some of its places, in the unit of BlockResult::work.
+// them. Returns the work of looking more closely at some places, in units of BlockResult::work.
 size_t survey(std::string_view block, const std::vector<Region>& regions, std::vector<Spot>& spots,
               const Wanted& wanted = {});
 

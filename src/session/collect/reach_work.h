@@ -22,16 +22,16 @@ enum class AdviceFor { this_machine, near_side };
 Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
                                                      const docker::Connect& connect, AdviceFor reader);
 
-// Call this before anything is concluded from what the engine that reach_engine() found does not have. Fails with
-// Code::unavailable if the engine has nothing that the session's ledger names, and is known to have other data than
-// when the session started: the things will be there again once the engine has its data. Succeeds if the ledger of an
-// earlier version does not tell. Blocks.
+// Call this before anything is concluded from what is missing on the engine of reach_engine(). Fails with
+// Code::unavailable if the engine has nothing that the session's ledger names, and does not have the data that it had
+// when the session started. The things will be there again once the engine has its data. Succeeds if an earlier version
+// wrote the ledger, which then does not say which data these were. Blocks.
 Result<> check_has_data(docker::Engine& engine, const std::string& session, const LedgerView& view,
                         const std::string& directory, AdviceFor reader);
 
-// Call this when the engine that reach_engine() found has nothing of a session's work. Fails with Code::unavailable if
-// that does not prove that the work is gone: the engine may have started without the disk that has its data, or an
-// earlier version started the session and did not record enough to tell. Blocks.
+// Call this when the engine of reach_engine() has nothing of a session's work. Fails with Code::unavailable if that
+// does not prove that the work is gone, because the engine may have started without the disk that has its data, or
+// because an earlier version started the session and did not record which data the engine had. Blocks.
 Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory, AdviceFor reader);
 
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the

@@ -78,9 +78,9 @@ struct LedgerView {
   std::string id;             // wire::Job::id; empty if an earlier version started the session
   std::vector<Thing> things;  // in the order in which they were to be made
   std::string engine;         // path of the engine's socket
-  // EngineStorage::id of the engine with the session's things; empty if it is not known, and only a part of that in
-  // graves and in ledgers of earlier versions. The ledger of a near side has it once the agent may run: it is that of
-  // the remote machine.
+  // EngineStorage::id of the engine with the session's things. Empty if it is not known. In graves and ledgers that an
+  // earlier version wrote, it is only EngineInfo::id. A near side notes the id of the remote machine's engine once the
+  // agent may run.
   std::string engine_id;
   // For remote sessions. Has no host if the machine was not made yet.
   std::optional<wire::MachineAddress> machine;

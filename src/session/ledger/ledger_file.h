@@ -37,13 +37,13 @@ class LedgerFile {
 };
 
 // Removes everything in a session's directory but the ledger, which must stay as long as anything else does. Returns
-// false if it cannot be seen whether there is anything else.
+// false if the directory cannot be read, because then something else may be in it.
 bool remove_all_but_ledger(const std::string& directory);
 
 // Removes the directory of a session that is confirmed gone. Removes the ledger last, because the next sweep tries
-// again as long as the ledger exists. Nothing may be open in the directory but `ledger`, which is the directory's own
-// if this process has it open; it is closed before the directory is removed, because NFS keeps the directory of an open
-// file.
+// again as long as the ledger exists. If this process has the directory's ledger open, pass it as `ledger`. It is
+// closed before the directory is removed, because NFS keeps the directory of an open file. Nothing else in the
+// directory may be open.
 void remove_session_directory(const std::string& directory, std::optional<LedgerFile> ledger);
 
 }  // namespace bottle::session

@@ -64,8 +64,7 @@ TornDown tear_down_for_good(docker::Engine& engine, const Belongings& what,
                             const std::vector<uint64_t>& create_connections);
 
 // Does the same, but leaves the agent's container and the volumes, because they hold the agent's work. The receipt says
-// so, and repeats `about`, what is to be said about the container. The receipt is never confirmed, so the session's
-// ledger stays.
+// so, and adds `about` to the name of the container. The receipt is never confirmed, so the session's ledger stays.
 TornDown tear_down_except_work(docker::Engine& engine, Belongings what, const std::string& about,
                                const std::vector<uint64_t>& asked = {});
 

@@ -97,8 +97,8 @@ std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan&
   return collect(engine, orphan.session, work, orphan.directory, [](const std::string&) {});
 }
 
-// Returns what a receipt says about the container of work that is held. If the work was not found, no text says where
-// it is, and the container may not exist.
+// Returns what a receipt says about the container of work that is held. If the work was not found, `text` is empty, and
+// the container may not exist.
 std::string about_held(const wire::WorkResult& back) {
   return (back.text.empty() ? "its work is not home: " : "it holds the work: ") + back.error;
 }
