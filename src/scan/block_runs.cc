@@ -43,6 +43,9 @@ bool is_text(std::string_view bytes) {
   return static_cast<size_t>(readable) * 8 > bytes.size() * 7;
 }
 
+// Returns whether the bytes may be compressed. Few texts may.
+bool may_be_packed(std::string_view bytes) { return !is_text(bytes) || may_begin_with_copy(bytes); }
+
 // Returns whether the beginning has a control character. Compressed bytes nearly always have one. Formulas such as
 // "x^2", which begin like zlib, do not.
 bool has_control(std::string_view bytes) {
@@ -186,7 +189,7 @@ void BlockScan::scan_hex(const View& view, size_t begin, size_t end) {
 // Returns whether scan_decoded() would do more with the decoded bytes than look at them. Then they need a map.
 bool BlockScan::is_worth_a_look(std::string_view decoded) const {
   if (may_hide(decoded) || catalog_.known_.has_unlike()) return true;
-  return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) && !is_text(decoded);
+  return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) && may_be_packed(decoded);
 }
 
 // `flat` is the run without line ends.
@@ -247,7 +250,7 @@ void BlockScan::scan_base64_in_path(const View& view, size_t begin, size_t end) 
       if (valid && !marked_format({first, sizeof first})) continue;
     }
     Decoded part = base64_run(view.text, begin, end, 0);
-    if (part.text.size() >= 8 && !is_text(part.text)) unpack(view, part);
+    if (part.text.size() >= 8 && may_be_packed(part.text)) unpack(view, part);
   }
 }
 
@@ -281,7 +284,7 @@ void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::str
   if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
-  if (bytes && (!is_text(decoded.text) || begins_with_metadata(decoded.text))) unpack(outer, decoded);
+  if (bytes && may_be_packed(decoded.text)) unpack(outer, decoded);
   // After this step, letters of other blocks of Unicode are bytes above 127, which do not look like text.
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));
@@ -369,9 +372,8 @@ bool BlockScan::unpack(const View& outer, const Decoded& decoded) {
     return true;
   };
   if (auto format = marked_format(packed)) {
-    bool fits = with(*format);
-    if (fits || format->compression != Compression::zlib)
-      return fits;  // two bytes that look like the header of zlib are often chance
+    if (with(*format)) return true;
+    // The first two or three bytes of other data may look like that by chance, also those of brotli.
   }
   for (const Format& format : {Format{Compression::brotli, "brotli"}, Format{Compression::deflate, "deflate"}}) {
     if (trials_left_ <= 0) return false;

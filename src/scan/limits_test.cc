@@ -65,6 +65,33 @@ TEST(Detector, FindsATextInBrotliAfterMetadata) {
   EXPECT_TRUE(Detector(&catalog()).scan(base64(more)).incomplete || found(base64(more)) != "");
 }
 
+// With the largest window, brotli of a text of 140 bytes begins with the magic number of gzip.
+TEST(Detector, FindsATextInBrotliThatBeginsLikeGzip) {
+  // The text has kKnown and words. It was compressed with libbrotlienc.
+  const std::string text =
+      "1f8b0058e4705daa17cab68742241b24d88003c3c58b705ccc860d388608368e609fe09e6d0527fcfb26ca87c4a0"
+      "419f7e2ab19f98ddfd99bfa1c5aee1b203b2d999312cc1198c3106";
+  std::string packed = from_hex(text).value();
+  ASSERT_TRUE(packed.starts_with("\x1f\x8b"));
+  EXPECT_EQ(found(base64(packed)), "deploy (brotli)");
+}
+
+// A decoder copies or skips the beginning of these bytes, which looks like text.
+TEST(Detector, FindsACompressedTextAfterBytesThatLookLikeText) {
+  std::string text = many("Notes of the meeting about the next release. ", 150), secret(kKnown);
+  auto length = static_cast<char>(text.size());
+  std::string stored = std::string{'\0', length, '\0', static_cast<char>(~length), '\xff'} + text;
+  std::string packed = deflated(text + secret + text, -15);
+  EXPECT_EQ(found(base64(stored + packed)), "deploy (deflate)");
+  EXPECT_EQ(found(to_hex(stored + packed)), "deploy (deflate)");
+  // Ordinary texts take none of the attempts, although some begin with the bits of a block of metadata.
+  std::string texts;
+  for (int i = 0; i < 30; ++i)
+    for (const char* each : {"Lorem ipsum dolor sit amet ", "license: MIT, or another one ", "Zebra crossing ahead "})
+      texts += base64(each + std::to_string(i)) + " ";
+  EXPECT_TRUE(found(texts + base64(packed)).ends_with("deploy (deflate)"));
+}
+
 // A matcher that is already in use fails immediately, as it would if its memory were damaged.
 TEST(Matcher, SaysWhenItFails) {
   auto matcher = *Matcher::load(credentials_database());
@@ -139,10 +166,10 @@ TEST(Detector, EndsWhenItsWorkIsSpent) {
 // These texts decode to nothing and match no pattern, but examining their parts takes long.
 TEST(Detector, CountsTheWorkOfExaminingParts) {
   constexpr size_t kSize = 32 * 1024;
-  for (const auto& [piece, least] :
-       {std::pair("GR1 ", 30), std::pair("MC4 ", 30), std::pair("5<base58 50> ", 15),
-        std::pair("000035b0: 4156 4155 4154 4189 ", 14), std::pair("ids=EAA ", 36), std::pair("&a", 4),
-        std::pair("\xe2\x80\x8b", 2), std::pair("0.", 10), std::pair("password = B", 20), std::pair("key ", 27)}) {
+  for (const auto& [piece, least] : {std::pair("GR1 ", 30), std::pair("MC4 ", 30), std::pair("5<base58 50> ", 15),
+                                     std::pair("000035b0: 4156 4155 4154 4189 ", 14), std::pair("ids=EAA ", 36),
+                                     std::pair("&a", 4), std::pair("\xe2\x80\x8b", 2), std::pair("0.", 10),
+                                     std::pair("password = B", 20), std::pair("key ", 27), std::pair(":5", 15)}) {
     std::string text;
     for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
     EXPECT_GE(Detector(&catalog()).scan(text).work, static_cast<size_t>(least) * kSize) << piece;

@@ -93,6 +93,8 @@ scan::Stream FindingScan::stream(RequestPart place, Syntax syntax, std::string_v
           [this, place, plain](const scan::Finding& finding) { return judge(finding, place, {}, plain); }, style};
 }
 
+void FindingScan::add_work_for_time() { (void)c_.config->scanner->catalog(c_.now()); }
+
 void FindingScan::stopped(const scan::Stream& stream) {
   if (!stream.problem().empty()) refusal_ = {stream.problem()};
 }

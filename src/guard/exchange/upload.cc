@@ -158,6 +158,7 @@ Step Upload::scan_piece() {
   g_scan_output.clear();
   // A stream that redacts releases nothing before it has a large piece, and a decoder may need several steps.
   bool came = !g_scanned.empty() || stream_.behind();
+  core_.findings.add_work_for_time();  // an upload may take hours
   bool fine = stream_.feed(g_scanned, g_scan_output);
   // Bytes must not wait forever for the rest of a match that may never arrive.
   bool due = held_in_stream_.due({.holds = !whole && stream_.holds(), .moved = !g_scan_output.empty(), .came = came},

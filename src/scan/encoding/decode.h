@@ -147,8 +147,9 @@ struct Unpacked {
 };
 // Decompresses until the end, an error, `most` bytes of text, or until it would take more than `most_work`.
 Unpacked decompressed(Compression compression, std::string_view bytes, size_t most, size_t most_work);
-// Returns whether the bytes begin like brotli with a block of metadata, which may look like text.
-bool begins_with_metadata(std::string_view bytes);
+// Returns whether the bytes may be deflate or brotli whose decoder begins with bytes that it copies or skips, which may
+// look like text. Almost no text is such a stream.
+bool may_begin_with_copy(std::string_view bytes);
 // Frees the large windows that decompressed() keeps for the next frame. Call it after each block.
 void forget_windows();
 

@@ -224,6 +224,17 @@ struct BrotliTables {
   static void release(void*, void* address) { std::free(address); }
 };
 
+// Returns `count` bits of a stream of deflate or brotli, of which the first is the lowest. Those after the end are 0.
+uint32_t bits_at(std::string_view bytes, size_t at, size_t count) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < count && (at + i) / 8 < bytes.size(); ++i)
+    value |= (static_cast<unsigned char>(bytes[(at + i) / 8]) >> (at + i) % 8 & 1u) << i;
+  return value;
+}
+
+// Returns how many bits the size of the window takes, with which a stream of brotli begins (RFC 7932, section 9.1).
+size_t window_bits(std::string_view bytes) { return bits_at(bytes, 0, 1) == 0 ? 1 : bits_at(bytes, 1, 3) != 0 ? 4 : 7; }
+
 // Skips the blocks of metadata at the beginning of a stream of brotli (RFC 7932, sections 9.1 and 9.2). One of forty
 // pieces of random bytes begins like such a block, which may have any length, and the decoder would read all of it.
 struct BrotliBegin {
@@ -231,19 +242,13 @@ struct BrotliBegin {
   size_t rest = 0;   // where the bytes begin that follow the head
 };
 BrotliBegin after_metadata(std::string_view bytes, Unpacked& unpacked, size_t most_work) {
-  // Returns `count` bits, of which the first is the lowest. Those after the end are 0.
-  auto bits = [&](size_t at, size_t count) {
-    uint32_t value = 0;
-    for (size_t i = 0; i < count && (at + i) / 8 < bytes.size(); ++i)
-      value |= (static_cast<unsigned char>(bytes[(at + i) / 8]) >> (at + i) % 8 & 1u) << i;
-    return value;
-  };
+  auto bits = [&](size_t at, size_t count) { return bits_at(bytes, at, count); };
   // The block is not the last one, has no length of data, and a reserved bit is 0.
   constexpr size_t kKindBits = 4, kSizeBits = 2;
   constexpr uint32_t kMetadata = 0b0110, kLastMetadata = 0b01101;
-  const size_t window_bits = bits(0, 1) == 0 ? 1 : bits(1, 3) != 0 ? 4 : 7;
+  const size_t window = window_bits(bytes);
   BrotliBegin begin;
-  size_t at = window_bits;
+  size_t at = window;
   while (at / 8 < bytes.size() && bits(at, kKindBits) == kMetadata) {
     size_t size = bits(at + kKindBits, kSizeBits), end = at + kKindBits + kSizeBits + size * 8, next = (end + 7) / 8;
     uint32_t length = bits(end - size * 8, size * 8);
@@ -257,14 +262,15 @@ BrotliBegin after_metadata(std::string_view bytes, Unpacked& unpacked, size_t mo
   if (bits(at, kKindBits + 1) == kLastMetadata) begin.rest = bytes.size();
   if (begin.rest == 0) return begin;
   // The stream that is left begins with the same window and an empty block of metadata, which ends at a whole byte.
-  uint32_t head = bits(0, window_bits) | kMetadata << window_bits;
-  for (size_t size = 0; size * 8 < window_bits + kKindBits + kSizeBits; ++size)
+  uint32_t head = bits(0, window) | kMetadata << window;
+  for (size_t size = 0; size * 8 < window + kKindBits + kSizeBits; ++size)
     begin.head += static_cast<char>(head >> size * 8 & 0xff);
   begin.rest = std::min(begin.rest, bytes.size());
   return begin;
 }
 
-// Brotli has no magic number, so any bytes may be given. Returns what could be decoded before the first mistake.
+// Brotli has no magic number, so any bytes may be given. Returns what the decoder gives before the first mistake, which
+// may be less than what it has decoded by then.
 Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
   Unpacked unpacked;
   BrotliBegin begin = after_metadata(bytes, unpacked, most_work);
@@ -303,9 +309,16 @@ Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
 
 }  // namespace
 
-bool begins_with_metadata(std::string_view bytes) {
+bool may_begin_with_copy(std::string_view bytes) {
+  auto number = [&](size_t at, size_t count) { return bits_at(bytes, at, count); };
+  constexpr size_t kStored = 5;  // bytes of the header of a stored block of deflate, with the length and its complement
+  if (bytes.size() > kStored && number(1, 2) == 0 && number(8, 16) == (number(24, 16) ^ 0xffff)) return true;
   Unpacked unpacked;
-  return after_metadata(bytes, unpacked, kBlockEnds).rest > 0;
+  if (size_t rest = after_metadata(bytes, unpacked, kBlockEnds).rest; rest > 0) return rest < bytes.size();
+  // A block of brotli that is not compressed is not the last one, and has 4 to 6 nibbles of length.
+  size_t at = window_bits(bytes), digits = 4 + number(at + 1, 2), end = at + 3 + digits * 4 + 1;
+  return number(at, 1) == 0 && digits < 7 && number(end - 1, 1) == 1 && number(end, (8 - end % 8) % 8) == 0 &&
+         (end + 7) / 8 + number(at + 3, digits * 4) + 1 < bytes.size();
 }
 
 void forget_windows() {
