@@ -36,6 +36,11 @@ class Operator:
             os.makedirs(world.state(home), 0o700, exist_ok=True)
             shutil.copy(world.path("runtimes.json"), self.runtimes)
 
+    def forget_trials(self):
+        """Lets this operator begin without what others know of runtimes."""
+        if os.path.exists(self.runtimes):
+            os.unlink(self.runtimes)
+
     def keep_trials(self):
         """Lets later operators know the runtimes that this one knows, so that few tests try the engine's runtimes."""
         if os.path.exists(self.runtimes):

@@ -170,7 +170,7 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
 @pytest.mark.parametrize("hold, exists", [("POST .*/create.*trial", False), ("POST .*trial.*/start", True)], ids=["create", "start"])
 def test_a_runtime_trial_that_was_killed_is_swept(world, operator, before, hold, exists):
     """The trial belongs to no session. Its name is on the disk before it is created."""
-    os.unlink(operator.runtimes)
+    operator.forget_trials()
     graves, gate = os.path.join(world.state(operator.home), "graves"), os.path.join(operator.home, "gate.sock")
     with GatedEngine(gate, world.socket, hold) as engine:
         process = operator.background("true", variables={"DOCKER_HOST": "unix://" + gate})
