@@ -33,8 +33,8 @@ constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 constexpr size_t kOfAmpersand = 8, kOfPercent = 5, kOfLetter = 4, kOfRun = 20, kOfDigits = 50, kOfNumbers = 40,
                  kOfPairs = 40, kOfTry = 66, kOfRow = 9, kOfEscapes = 600, kOfMark = 6,
                  kOfWord = 2;  // the last for each byte
-// The matcher examines each colon between a digit and a hexadecimal digit, because the tokens of one vendor have such a
-// colon and little else that is fixed. It takes this work although the core does not match, so it does not report it.
+// vectorscan takes this work for each colon between a digit and a hexadecimal digit, although no core matches, so the
+// matcher does not report it. Why is not known.
 constexpr size_t kOfColon = 20;
 
 class Survey {
