@@ -1,8 +1,8 @@
 // Starts programs with posix_spawn(3), because fork(2) in a process with threads leaves a child in which only a few
 // functions are safe to call, and because it copies the page tables of a process that may be large. What posix_spawn
-// cannot do (limits), a shell does in the child, or the parent does afterward. All loops in this file wait for the
-// output and for the end of the child. Waiting for the end of the output alone could take forever, because a child
-// may leave processes that keep its pipes open.
+// cannot do (limits), a shell does in the child. All loops in this file wait for the output and for the end of the
+// child. Waiting for the end of the output alone could take forever, because a child may leave processes that keep its
+// pipes open.
 
 #include "base/os/process.h"
 
