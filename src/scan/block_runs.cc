@@ -44,7 +44,7 @@ bool is_text(std::string_view bytes) {
 }
 
 // Returns whether the bytes may be compressed. Few texts may.
-bool may_be_packed(std::string_view bytes) { return !is_text(bytes) || may_begin_with_copy(bytes); }
+bool may_be_compressed(std::string_view bytes) { return !is_text(bytes) || may_begin_with_copy(bytes); }
 
 // Returns whether the beginning has a control character. Compressed bytes nearly always have one. Formulas such as
 // "x^2", which begin like zlib, do not.
@@ -189,7 +189,8 @@ void BlockScan::scan_hex(const View& view, size_t begin, size_t end) {
 // Returns whether scan_decoded() would do more with the decoded bytes than look at them. Then they need a map.
 bool BlockScan::is_worth_a_look(std::string_view decoded) const {
   if (may_hide(decoded) || catalog_.known_.has_unlike()) return true;
-  return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) && may_be_packed(decoded);
+  return decoded.size() >= kShortestPacked && (trials_left_ > 0 || marked_format(decoded)) &&
+         may_be_compressed(decoded);
 }
 
 // `flat` is the run without line ends.
@@ -250,7 +251,7 @@ void BlockScan::scan_base64_in_path(const View& view, size_t begin, size_t end) 
       if (valid && !marked_format({first, sizeof first})) continue;
     }
     Decoded part = base64_run(view.text, begin, end, 0);
-    if (part.text.size() >= 8 && may_be_packed(part.text)) unpack(view, part);
+    if (part.text.size() >= 8 && may_be_compressed(part.text)) unpack(view, part);
   }
 }
 
@@ -284,7 +285,7 @@ void BlockScan::scan_decoded(const View& outer, const Decoded& decoded, std::str
   if (decoded.text.size() < 8 || !may_work(work::kLooked + decoded.text.size() / work::kBytes)) return;
   bool bytes = encoding == "base64" || encoding == "hex";
   // What decodes to bytes may be compressed, as in a data: URL or a JSON field with a file.
-  if (bytes && may_be_packed(decoded.text)) unpack(outer, decoded);
+  if (bytes && may_be_compressed(decoded.text)) unpack(outer, decoded);
   // After this step, letters of other blocks of Unicode are bytes above 127, which do not look like text.
   bool escaped = encoding == "percent" || encoding == "escapes";
   bool hides = may_hide(decoded.text) || (escaped && has_unusual_letter(decoded.text));

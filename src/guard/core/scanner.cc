@@ -37,10 +37,9 @@ Result<std::unique_ptr<Scanner>> Scanner::make(const Secrets& secrets, const wir
   return std::unique_ptr<Scanner>(new Scanner(std::move(catalog)));
 }
 
-scan::Catalog& Scanner::catalog(int64_t now) {
+void Scanner::add_work_until(int64_t now) {
   catalog_.add_to_reserve(static_cast<size_t>(std::max<int64_t>(now - filled_, 0)) * kWorkPerMs);
   filled_ = now;
-  return catalog_;
 }
 
 bool Scanner::has_known(std::string_view text) {

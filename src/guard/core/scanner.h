@@ -23,9 +23,10 @@ class Scanner {
   // valid.
   static Result<std::unique_ptr<Scanner>> make(const Secrets& secrets, const wire::GuardConfig& wanted);
 
-  // Returns what to look for. It is not constant, because matching needs its working memory. `now` is the loop's time
-  // in milliseconds. Each millisecond since the last call adds kWorkPerMs to the reserve of work.
-  scan::Catalog& catalog(int64_t now);
+  // Returns what to look for. It is not constant, because matching needs its working memory.
+  scan::Catalog& catalog() { return catalog_; }
+  // Adds kWorkPerMs to the reserve of work for each millisecond since the last call. `now` is the loop's time.
+  void add_work_until(int64_t now);
   // Returns whether the text contains a known secret, even in disguise or without its capitals.
   bool has_known(std::string_view text);
   // Returns the text with asterisks in place of all secrets and credentials. If a part of the text could not be

@@ -88,12 +88,12 @@ scan::Stream FindingScan::stream(RequestPart place, Syntax syntax, std::string_v
   auto style = syntax == Syntax::json                              ? scan::MarkerStyle::json
                : syntax == Syntax::form || syntax == Syntax::token ? scan::MarkerStyle::token
                                                                    : scan::MarkerStyle::text;
-  return {&c_.config->scanner->catalog(c_.now()), blocks ? OnFinding::block : OnFinding::report,
+  return {&c_.config->scanner->catalog(), blocks ? OnFinding::block : OnFinding::report,
           readable || blocks ? codings : std::string_view(),
           [this, place, plain](const scan::Finding& finding) { return judge(finding, place, {}, plain); }, style};
 }
 
-void FindingScan::add_work_for_time() { (void)c_.config->scanner->catalog(c_.now()); }
+void FindingScan::add_work_for_time() { c_.config->scanner->add_work_until(c_.now()); }
 
 void FindingScan::stopped(const scan::Stream& stream) {
   if (!stream.problem().empty()) refusal_ = {stream.problem()};
@@ -180,7 +180,8 @@ bool FindingScan::scan_parts(const std::vector<HeadPart>& parts) {
     }
     block.append(*part.text).append("\r\n");
   }
-  scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog(c_.now()), scan::Effort::thorough).scan(block);
+  add_work_for_time();
+  scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog(), scan::Effort::thorough).scan(block);
   for (const scan::Finding& found : result.findings) {
     // A finding belongs to the part in which it begins, even if it reaches into the next.
     auto next = std::ranges::upper_bound(at, found.begin, {}, &At::line);
