@@ -80,6 +80,7 @@ std::string advice(const scan::Finding& finding) {
 }  // namespace
 
 scan::Stream FindingScan::stream(RequestPart place, Syntax syntax, std::string_view codings) {
+  add_work_for_time();
   bool blocks = blocks_unreadable();
   auto decoder = scan::ContentDecoder::make(codings);
   bool readable = decoder.has_value(), plain = !decoder || decoder->plain();
@@ -180,7 +181,6 @@ bool FindingScan::scan_parts(const std::vector<HeadPart>& parts) {
     }
     block.append(*part.text).append("\r\n");
   }
-  add_work_for_time();
   scan::BlockResult result = scan::Detector(&c_.config->scanner->catalog(), scan::Effort::thorough).scan(block);
   for (const scan::Finding& found : result.findings) {
     // A finding belongs to the part in which it begins, even if it reaches into the next.

@@ -34,7 +34,8 @@ class FindingScan {
   // Returns a stream for what has passed ValueScan::outgoing(). `codings` is the value of Content-Encoding. If the
   // stream blocks, call stopped(), which writes the reason to the refusal.
   scan::Stream stream(RequestPart place, Syntax syntax, std::string_view codings = {});
-  // Adds the work of the time that has passed to the reserve. Call it before a stream gets more bytes.
+  // Adds the work of the time that has passed to the reserve. stream() calls it, too. Call it before a
+  // stream gets more bytes, and before scan_parts().
   void add_work_for_time();
   void stopped(const scan::Stream& stream);
   // Call it when the stream has released bytes. Writes a record if the stream did not scan all of them.

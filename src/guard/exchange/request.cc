@@ -364,6 +364,7 @@ bool pass_secrets(const Config& config, const http::Head& head, Request& request
   for (auto& line : out.headers)
     if (policy::presents_credentials(line.name) && !policy::is_listed_credential(line.name))
       parts.push_back({RequestPart::header_name, {}, &line.name});
+  findings.add_work_for_time();
   return findings.scan_parts(parts);
 }
 
