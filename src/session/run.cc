@@ -27,19 +27,12 @@
 #include "session/ledger/teardown.h"
 #include "session/sweep/sweep.h"
 #include "session/watch.h"
-#include "wire/codec/failure.h"
 #include "wire/ledger.h"
 
 namespace bottle::session {
 namespace {
 
 using transfer::DeliveryPoint, wire::FrameType, wire::Job, wire::Side;
-
-// Tells all clients that the session has failed.
-void send_failure(Clients& clients, const Error& error) {
-  clients.refuse_attaches(error.what);
-  clients.send(FrameType::failure, wire::encode(error));
-}
 
 // Fails if the engine already has a thing with one of the session's names. Another user's session, whose ledger is
 // elsewhere, may have the same name. An engine refuses to make a second container with a name, but it mounts an
@@ -170,7 +163,7 @@ Result<> Session::open() {
 // Ends a session that has made only its record.
 void Session::abandon(Error error) {
   if (auto ledger = take_ledger()) remove_session_directory(directory_, std::move(ledger));
-  send_failure(clients_, error);
+  clients_.fail(error);
 }
 
 Result<> Session::prepare() {
@@ -236,7 +229,7 @@ void Session::report_failure(Error error, const wire::Receipt& receipt) {
   if (!receipt.confirmed)
     error.todo += std::string(error.todo.empty() ? "" : "; ") +
                   "not everything was removed; run `bottle cleanup` once the engine answers";
-  send_failure(clients_, error);
+  clients_.fail(error);
 }
 
 }  // namespace

@@ -22,7 +22,9 @@ bool is_hello(const std::string& line) {
 }
 }  // namespace
 
-Clients::Clients(UniqueFd first) { clients_.push_back({.fd = std::move(first), .attached = true, .first = true}); }
+Clients::Clients(UniqueFd first) {
+  clients_.push_back({.fd = std::move(first), .attached = true, .role = Role::launcher});
+}
 
 Result<> Clients::listen(const std::string& path) {
   constexpr int kBacklog = 8;
@@ -86,6 +88,7 @@ void Clients::take(Client& client, const std::function<void(const Frame&)>& on_f
   client.heard = std::chrono::steady_clock::now();
   client.frames.feed({buffer, static_cast<size_t>(n)});
   while (auto frame = client.frames.next()) {
+    if (client.role == Role::unknown) client.role = Role::other;
     if (frame->type == FrameType::detach) return client.fd.reset();
     if (frame->type == FrameType::input) client.types = true;
     // answer() sends the answer only to the clients that requested it.
@@ -122,10 +125,12 @@ void Clients::answer_attaches() {
     if (auto attach = std::exchange(client.attach, {}); attach && client.fd) answer_attach(client, *attach);
 }
 
-void Clients::refuse_attaches(const std::string& why) {
-  Error error{Code::not_found, "the agent never ran: " + why};
-  for (auto& client : clients_)
-    if (std::exchange(client.attach, {})) post(client, FrameType::failure, wire::encode(error));
+void Clients::fail(const Error& error) {
+  const Error never_ran{Code::not_found, "the agent never ran: " + error.what};
+  for (auto& client : clients_) {
+    const bool may_attach = client.attach || client.role == Role::unknown;
+    post(client, FrameType::failure, wire::encode(may_attach ? never_ran : error));
+  }
 }
 
 void Clients::answer_attach(Client& client, const wire::Attach& attach) {
@@ -163,7 +168,7 @@ void Clients::to_near_side(const wire::ToNearSide& message) {
 }
 
 bool Clients::launcher_is_gone() {
-  if (clients_.empty() || !clients_.front().first || !clients_.front().fd) return true;
+  if (clients_.empty() || clients_.front().role != Role::launcher || !clients_.front().fd) return true;
   // Frames that the launcher sent before it exited may still be unread, so only the connection's state counts.
   return is_hung_up(clients_.front().fd.get());
 }

@@ -50,11 +50,12 @@ class Clients {
   void handle(const Poller& poller, const std::function<void(const wire::Frame&)>& on_frame);
 
   // After hold_attaches(), requests to attach wait for one of the other two calls, because a near side takes the answer
-  // as proof that the agent runs. refuse_attaches() says that it never ran, with Code::not_found, because there is no
-  // such session.
+  // as proof that the agent runs. fail() ends a session whose agent never ran: it sends the error to all clients, but
+  // to those that wait for such an answer, or that have sent nothing yet and may be about to ask, it says with
+  // Code::not_found that the agent never ran. Only from this code does a near side know that nothing is left to fetch.
   void hold_attaches() { answers_attaches_ = false; }
   void answer_attaches();
-  void refuse_attaches(const std::string& why);
+  void fail(const Error& error);
 
   // These functions are for the far side of a remote session. The near side is the last client that sent NearSideHere,
   // as long as it has sent something recently. near_side() returns its number, which is new each time, or 0 if there is
@@ -69,12 +70,14 @@ class Clients {
   const OutputLog& log() const { return log_; }
 
  private:
+  // `launcher` started the session. Any other client is unknown until its first frame is handled.
+  enum class Role { launcher, unknown, other };
   struct Client {
     UniqueFd fd;  // empty if the connection is gone; handle() then removes the client
     wire::FrameReader frames;
     Outbox outbox = Outbox();
     bool attached = false;
-    bool first = false;                       // whether it started the session
+    Role role = Role::unknown;
     bool types = false;                       // whether it has sent input
     std::set<wire::FrameType> asked = {};     // the answers that it waits for
     std::optional<wire::Attach> attach = {};  // the request to attach that waits for its answer

@@ -1,8 +1,11 @@
 #include "session/console/clients.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include "base/ids.h"
 #include "base/os/descriptors.h"
+#include "session/console/client.h"
 #include "wire/codec/failure.h"
 
 namespace bottle::session {
@@ -84,18 +87,32 @@ TEST_F(ClientsTest, AnAttachDuringTheLaunchIsAnsweredWhenTheAgentRuns) {
   EXPECT_TRUE(std::holds_alternative<wire::Attached>(next()));
 }
 
-// A near side that took the session over knows from the code that there is nothing to fetch.
-TEST_F(ClientsTest, AnAttachDuringALaunchThatFailsIsToldThatThereIsNoSession) {
+// A near side knows only from the code that there is nothing to fetch. Its request to attach may not have been read
+// yet.
+TEST_F(ClientsTest, EveryClientThatMayAttachIsToldThatTheAgentNeverRan) {
+  const std::string path = ::testing::TempDir() + "clients-" + random_hex(4);
+  ASSERT_TRUE(clients->listen(path));
   clients->hold_attaches();
-  ASSERT_TRUE(send_frame(launcher.get(), FrameType::attach, wire::encode(wire::Attach{})));
-  turn([](const Frame&) {});
-  clients->refuse_attaches("stopped");
-  clients->refuse_attaches("told already");
+  auto connect = [&] { return connect_to(path).value(); };
+  UniqueFd waiting = connect(), silent = connect(), stopping = connect();
+  ASSERT_TRUE(send_frame(waiting.get(), FrameType::attach, wire::encode(wire::Attach{})));
+  ASSERT_TRUE(send_frame(stopping.get(), FrameType::stop, ""));
+  for (int turns = 0; turns < 4; ++turns) turn([](const Frame&) {});
+  ASSERT_TRUE(send_frame(silent.get(), FrameType::attach, wire::encode(wire::Attach{})));
+  clients->fail({Code::canceled, "stopped"});
   clients->event(wire::Step{"the end"});
-  auto told = wire::receive_frame(launcher.get());
-  ASSERT_TRUE(told && told->type == FrameType::failure);
-  EXPECT_EQ(wire::decode<Error>(told->bytes, wire::From::ours)->code, Code::not_found);
-  EXPECT_EQ(wire::receive_frame(launcher.get())->type, FrameType::event) << "it is told once";
+  auto told = [](const UniqueFd& client) {
+    auto frame = wire::receive_frame(client.get());
+    if (!frame || frame->type != FrameType::failure) return Code::protocol;
+    auto next = wire::receive_frame(client.get());
+    EXPECT_TRUE(next && next->type == FrameType::event) << "it is told once";
+    return wire::decode<Error>(frame->bytes, wire::From::ours)->code;
+  };
+  EXPECT_EQ(told(waiting), Code::not_found);
+  EXPECT_EQ(told(silent), Code::not_found);
+  EXPECT_EQ(told(stopping), Code::canceled);
+  EXPECT_EQ(told(launcher), Code::canceled);
+  ::unlink(path.c_str());
 }
 
 TEST_F(ClientsTest, ANearSideThatHasSentInputStillReachesTheSession) {
