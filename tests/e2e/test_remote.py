@@ -167,7 +167,7 @@ def test_the_connection_dies_while_the_session_starts(remote, far, until):
                 remote.bottle("stop", session, env=remote.extra_env)
         _, err = child.communicate(timeout=360)
         assert child.returncode in (125, 143, 137), err
-        assert until(lambda: not far.left() and remote.sessions() == [], 30), (far.left(), remote.sessions(), err)
+        assert until(lambda: not far.left() and remote.sessions() == [], 30), "%s %s\n%s" % (far.left(), remote.sessions(), err)
 
 
 def test_a_changed_host_key_is_refused_regardless_of_the_configuration(remote, far):
