@@ -36,6 +36,7 @@ bool needs_context(const Rule& rule) {
     case Check::jwt:
     case Check::discord:
     case Check::bitwarden:
+    case Check::asana:
     case Check::pem:
       return false;
     default:
@@ -207,9 +208,8 @@ void BlockScan::scan_open_end(const View& view) {
       });
       result_.incomplete |= !done;
     }
-    for (const auto& [rules, find] :
-         {std::pair(&catalog_.discords_, &each_discord_token), std::pair(&catalog_.bitwardens_, &each_bitwarden_token)})
-      for (const Rule* rule : *rules) find(text, [&](size_t begin, size_t to) { judge_begun(*rule, begin, to); });
+    for (const auto& [rule, each_token] : catalog_.shaped_)
+      each_token(text, [&, rule = rule](size_t begin, size_t to) { judge_begun(*rule, begin, to); });
   }
 }
 
@@ -307,16 +307,11 @@ void BlockScan::find_credentials(const View& view, const std::vector<Region>& re
       result_.incomplete |= !done;
     }
     if (view.pluses) continue;
-    // These rules have no pattern, because it would begin to match in too many texts.
-    for (const auto& [rules, find] :
-         {std::pair(&catalog_.bearers_, &each_x_bearer), std::pair(&catalog_.discords_, &each_discord_token),
-          std::pair(&catalog_.bitwardens_, &each_bitwarden_token)})
-      if (!rules->empty())
-        find(view.text.substr(begin, end - begin), [&, begin = begin, rules = rules](size_t from, size_t to) {
-          for (const Rule* rule : *rules)
-            if (may_work(work::kMatch); !has_ended(view))
-              examine_match(view, *rule, {.begin = begin + from, .end = begin + to});
-        });
+    for (const auto& [rule, each_token] : catalog_.shaped_)
+      each_token(view.text.substr(begin, end - begin), [&, begin = begin, rule = rule](size_t from, size_t to) {
+        if (may_work(work::kMatch); !has_ended(view))
+          examine_match(view, *rule, {.begin = begin + from, .end = begin + to});
+      });
   }
 }
 

@@ -15,6 +15,7 @@
 #include "scan/block_scan.h"
 #include "scan/credential/builtin.h"
 #include "scan/credential/fingerprint.h"
+#include "scan/credential/numbers.h"
 
 namespace bottle::scan {
 
@@ -48,7 +49,8 @@ void Catalog::allow_value(std::string_view value) {
 }
 
 void Catalog::note_surveyed() {
-  for (auto* rules : {&cards_, &ibans_, &wifs_, &words_, &random_, &bearers_, &discords_, &bitwardens_}) rules->clear();
+  for (auto* rules : {&cards_, &ibans_, &wifs_, &words_, &random_}) rules->clear();
+  shaped_.clear();
   for (const Rule& rule : rules_) {
     if (rule.off) continue;
     if (rule.check == Check::luhn) cards_.push_back(&rule);
@@ -56,9 +58,10 @@ void Catalog::note_surveyed() {
     if (rule.check == Check::wif) wifs_.push_back(&rule);
     if (rule.check == Check::bip39) words_.push_back(&rule);
     if (rule.check == Check::random) random_.push_back(&rule);
-    if (rule.check == Check::discord) discords_.push_back(&rule);
-    if (rule.check == Check::bitwarden) bitwardens_.push_back(&rule);
-    if (rule.check == Check::x_bearer) bearers_.push_back(&rule);
+    if (rule.check == Check::discord) shaped_.push_back({&rule, each_discord_token});
+    if (rule.check == Check::bitwarden) shaped_.push_back({&rule, each_bitwarden_token});
+    if (rule.check == Check::asana) shaped_.push_back({&rule, each_asana_token});
+    if (rule.check == Check::x_bearer) shaped_.push_back({&rule, each_x_bearer});
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -80,7 +81,13 @@ class Catalog {
   size_t reserve_ = 0, most_reserve_ = 0;
   bool is_steady_ = false;
   // The rules without a pattern that are not off, by their checks.
-  std::vector<const Rule*> cards_, ibans_, wifs_, words_, random_, bearers_, discords_, bitwardens_;
+  std::vector<const Rule*> cards_, ibans_, wifs_, words_, random_;
+  // Finds the tokens of a rule whose pattern would begin to match in too many texts (credential/numbers.h).
+  struct Shaped {
+    const Rule* rule = nullptr;
+    void (*each)(std::string_view, const std::function<void(size_t, size_t)>&) = nullptr;
+  };
+  std::vector<Shaped> shaped_;
 };
 
 // Describes a secret or credential in a block. Its texts never contain the value. `rule` belongs to the catalog.

@@ -317,6 +317,27 @@ TEST(Matcher, FindsTokensOfBitwardenLikeAPattern) {
   EXPECT_GT(matches, 2000u);
 }
 
+TEST(Matcher, FindsTokensOfAsanaLikeAPattern) {
+  Matcher matcher = matcher_of("[0-9]/[0-9]{16}(?:/[0-9]{16})?:[0-9a-f]{32}");
+  std::mt19937 random(21);
+  size_t matches = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text(random() % 70, "/:5"[random() % 3]);
+    for (size_t count = 1 + random() % 4; count > 0; --count) {
+      const char* form = random() % 2 ? "1/<digits 16>:<hex 32>" : "2/<digits 16>/<digits 16>:<hex 32>";
+      std::string token = filled(form, static_cast<uint32_t>(random()));
+      if (random() % 4 == 0) token[random() % token.size()] = "0/:gA"[random() % 5];
+      if (random() % 4 == 0) token.erase(0, random() % 20);
+      text += token + std::string(random() % 70, "a/:5 "[random() % 5]);
+    }
+    Found found;
+    each_asana_token(text, [&](size_t begin, size_t end) { found.emplace(0, begin, end); });
+    matches += found.size();
+    ASSERT_EQ(found, found_by(matcher, text)) << text;
+  }
+  EXPECT_GT(matches, 2000u);
+}
+
 TEST(Matcher, FindsTokensOfDiscordLikeAPattern) {
   Matcher matcher =
       matcher_of("[MNO][DTjz][AEIMQUYcgk][w-z0-5][A-Za-z0-9_-]{20,22}\\.[A-Za-z0-9_-]{6}\\.[A-Za-z0-9_-]{27}");

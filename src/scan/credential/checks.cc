@@ -233,6 +233,7 @@ Found by_check(const Rule& rule, const Text& text, size_t begin, size_t end) {
   switch (rule.check) {
     case Check::token:
     case Check::bitwarden:
+    case Check::asana:
     case Check::not_base64:  // judge() has looked at the text around it
       return token(text, begin, end);
     case Check::crc32_base62:

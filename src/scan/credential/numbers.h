@@ -36,6 +36,10 @@ void each_discord_token(std::string_view text, const std::function<void(size_t, 
 // digits, and a colon.
 void each_bitwarden_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
 
+// Calls each(begin, end) for each text that has the form of a token of Asana: a digit, one or two numbers of 16 digits
+// with slashes before them, a colon, and 32 hexadecimal digits.
+void each_asana_token(std::string_view text, const std::function<void(size_t, size_t)>& each);
+
 // Calls each(begin, end) for each text that has the form of a token of X: at least 21 letters "A" that do not follow
 // a letter or digit, and then more.
 void each_x_bearer(std::string_view text, const std::function<void(size_t, size_t)>& each);

@@ -36,6 +36,7 @@ constexpr std::array kChecks = std::to_array<NamedCheck>({
     {"jwt", Check::jwt},
     {"discord", Check::discord},
     {"bitwarden", Check::bitwarden},
+    {"asana", Check::asana},
     {"x-bearer", Check::x_bearer},
     {"pem", Check::pem},
     {"putty", Check::putty},
@@ -55,6 +56,7 @@ bool is_surveyed(Check check) {
   switch (check) {
     case Check::discord:
     case Check::bitwarden:
+    case Check::asana:
     case Check::x_bearer:
     case Check::wif:
     case Check::bip39:
@@ -235,6 +237,7 @@ bool reads_spaces(Check check) {
     case Check::jwt:
     case Check::discord:
     case Check::bitwarden:
+    case Check::asana:
     case Check::x_bearer:
     case Check::wif:
     case Check::bip39:

@@ -28,6 +28,7 @@ enum class Check : uint8_t {
   jwt,           // its first part is JSON with an "alg"
   discord,       // its first part is a number in Base64
   bitwarden,     // like `token`
+  asana,         // like `token`
   x_bearer,      // has more than one letter after the long run of "A"
   pem,           // followed by Base64
   putty,         // followed by Base64

@@ -33,9 +33,6 @@ constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 constexpr size_t kOfAmpersand = 8, kOfPercent = 5, kOfLetter = 4, kOfRun = 20, kOfDigits = 50, kOfNumbers = 40,
                  kOfPairs = 40, kOfTry = 66, kOfRow = 9, kOfEscapes = 600, kOfMark = 6,
                  kOfWord = 2;  // the last for each byte
-// vectorscan takes this work for each colon between a digit and a hexadecimal digit, although no core matches, so the
-// matcher does not report it. Why is not known.
-constexpr size_t kOfColon = 20;
 
 class Survey {
  public:
@@ -408,8 +405,6 @@ class Survey {
   void digits(size_t at, const Masks& now, const Masks& next) {
     work_ += kOfDigits;
     uint64_t low = now.digit, high = next.digit, starts = low & ~(low << 1);
-    uint64_t colons = where(bytes(at), ':') & low << 1 & now.hex >> 1;
-    work_ += static_cast<size_t>(std::popcount(colons)) * kOfColon;
     auto among = [&](unsigned first, unsigned bytes) {
       uint64_t from_here = first ? low >> first | high << (kBlock - first) : low;
       return std::popcount(from_here & ((uint64_t{1} << bytes) - 1));
