@@ -23,31 +23,71 @@ std::string with_place(const std::pair<std::string, std::string>& path) {
   return path.second.empty() ? path.first : path.first + " [" + path.second + "]";
 }
 
-// Finds bare repositories in the tree: git takes a directory for one if it has these names (gitrepository-layout(5),
+// Finds directories that git takes for a repository: a HEAD beside the rest of one. The rest is a "config", "objects"
+// and "refs", or files that say that it is elsewhere (is_git_directory() in git's setup.c, gitrepository-layout(5),
 // safe.bareRepository in git-config(1)).
 class Repositories {
  public:
   explicit Repositories(const Look::Tree& tree) {
-    for (const auto& change : tree.changes) note(change.path);
     // A new "config" beside an old "HEAD" is enough, so unchanged files count as well. Most sessions change no file
     // of these names and skip this.
-    if (!heads_and_configs_.empty()) tree.each_unchanged([&](const std::string& path) { note(path); });
+    bool is_changed = std::ranges::any_of(tree.changes, [](const auto& change) {
+      bool found = false;
+      each_part(folded_path(change.path), [&](auto, Part) { found = true; });
+      return found;
+    });
+    if (!is_changed) return;
+    auto all = [&](const std::function<void(const std::string&)>& use) {
+      for (const auto& change : tree.changes) use(folded_path(change.path));
+      tree.each_unchanged([&](const std::string& path) { use(folded_path(path)); });
+    };
+    all([&](const std::string& path) {
+      each_part(path, [&](std::string_view directory, Part part) {
+        if (part == kHead) parts_.emplace(directory, kHead);
+      });
+    });
+    if (parts_.empty()) return;
+    all([&](const std::string& path) {
+      each_part(path, [&](std::string_view directory, Part part) {
+        if (lookups_left_ == 0) return;
+        --lookups_left_;
+        if (auto at = parts_.find(std::string(directory)); at != parts_.end()) at->second |= part;
+      });
+    });
   }
+  // Returns whether a directory that git takes for a repository has this path as a part.
   bool holds(const std::string& path) const {
-    if (heads_and_configs_.empty() || !is_part(path)) return false;
-    std::string folded = folded_path(path), above = folded.substr(0, folded.rfind('/') + 1);
-    return heads_and_configs_.contains(above + "head") && heads_and_configs_.contains(above + "config");
+    bool found = false;
+    if (!parts_.empty())
+      each_part(folded_path(path), [&](std::string_view directory, Part) {
+        auto at = parts_.find(std::string(directory));
+        // Without lookups, it is not known what else the directory has.
+        found = found || (at != parts_.end() && (is_repository(at->second) || lookups_left_ == 0));
+      });
+    return found;
   }
 
  private:
-  static bool is_part(std::string_view path) {
-    std::string name = folded_name(name_in(path));
-    return name == "head" || name == "config";
+  enum Part : unsigned { kHead = 1, kSettings = 2, kObjects = 4, kRefs = 8, kBoth = kObjects | kRefs };
+  static bool is_repository(unsigned parts) { return (parts & kSettings) || (parts & kBoth) == kBoth; }
+  // Calls use(directory, part) for each directory of which this path is a part or lies below one. A directory ends with
+  // a "/" or is empty.
+  template <class Use>
+  static void each_part(std::string_view path, const Use& use) {
+    for (size_t at = 0; at <= path.size();) {
+      size_t end = std::min(path.find('/', at), path.size());
+      auto name = path.substr(at, end - at);
+      bool last = end == path.size();
+      if (name == "objects") use(path.substr(0, at), kObjects);
+      else if (name == "refs") use(path.substr(0, at), kRefs);
+      else if (last && name == "head") use(path.substr(0, at), kHead);
+      else if (last && (name == "config" || name == "config.worktree" || name == "commondir"))
+        use(path.substr(0, at), kSettings);
+      at = end + 1;
+    }
   }
-  void note(const std::string& path) {
-    if (is_part(path)) heads_and_configs_.insert(folded_path(path));
-  }
-  KeyedSet<std::string> heads_and_configs_;
+  KeyedMap<std::string, unsigned> parts_;  // directories with a HEAD, and what else they have
+  uint64_t lookups_left_ = 10'000'000;     // an agent can make any number of long paths
 };
 
 }  // namespace

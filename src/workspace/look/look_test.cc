@@ -269,6 +269,14 @@ TEST(Look, AForeignRepositoryInTheTreeIsFound) {
   EXPECT_EQ(lines({{"x/HEAD"}, {"x/config"}}).size(), 1u);
   EXPECT_EQ(lines({{"x/config"}}, {}, {"x/HEAD", "y/a"}).size(), 1u);
   EXPECT_EQ(lines({{"x/config"}}, {}, {"HEAD", "y/head"}).size(), 0u);
+  // The rest of a repository may be elsewhere, and one without a configuration runs its hooks.
+  EXPECT_EQ(lines({{"x/HEAD"}, {"x/commondir"}, {"y/config"}}).size(), 1u);
+  EXPECT_EQ(lines({{"x/HEAD"}, {"x/Config.Worktree"}}).size(), 1u);
+  EXPECT_EQ(lines({{"x/hooks/post-checkout"}, {"x/objects/a"}}, {}, {"x/HEAD", "x/refs/a"}).size(), 1u);
+  EXPECT_EQ(lines({{"x/objects", kLink, "."}}, {}, {"x/HEAD", "x/refs/a"}).size(), 1u);
+  EXPECT_EQ(lines({{"objects/a"}, {"refs/b/c"}}, {}, {"head"}).size(), 1u);
+  EXPECT_EQ(lines({{"x/objects/a"}, {"y/refs/a"}}, {}, {"x/HEAD", "y/HEAD"}).size(), 0u);
+  EXPECT_EQ(lines({{"x/objects/a"}, {"x/refs/a"}}, {}, {"x/y/HEAD", "HEAD"}).size(), 0u);
 }
 
 TEST(Look, NamesHaveNoEffectOnATerminal) {
