@@ -15,6 +15,7 @@
 #include "guard/exchange/finding_scan.h"
 #include "guard/exchange/value_scan.h"
 #include "guard/named_hosts/dns_over_https.h"
+#include "guard/named_hosts/module_proxy.h"
 #include "guard/named_hosts/nested_hosts.h"
 #include "policy/credentials.h"
 #include "policy/header_name.h"
@@ -410,6 +411,7 @@ std::optional<Refused> prepare_request(Connection& c, const http::Head& head, Re
   if (auto refused = find_destination(c, head, request)) return refused;
   if (auto refused = judge_nested_hosts(c, request.target)) return refused;
   if (auto refused = judge_dns_over_https(c, head, request.target)) return refused;
+  if (auto refused = judge_module_proxy(c, request.target)) return refused;
   // Secrets are bound to a host, and only TLS proves the identity of the host.
   const HostSecrets& secrets = c.tls ? c.config->secrets.of(c.host) : c.config->secrets.of_unproven();
   request.body = http::Body::of_request(head);

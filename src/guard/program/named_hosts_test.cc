@@ -69,6 +69,31 @@ TEST_F(NamedHostsTest, AQuestionInDnsOverHttpsIsJudged) {
   EXPECT_GE(refusals, 10) << "many names below one domain";
 }
 
+// A proxy for Go modules looks up the host of a module that it does not have, and requests the module from there.
+TEST_F(NamedHostsTest, TheHostOfAGoModuleIsJudged) {
+  auto proxy = origin("modules.test");
+  start();
+  auto carries = [&](const std::string& target) {
+    return ask("modules.test", get("modules.test", target)).find("X-Bottle-Deny: name_carries_data\r\n") !=
+           std::string::npos;
+  };
+  const std::string data = "4d5f3a9b2c8e7f1a0b6d4c3e.t.example.net";
+  for (const std::string& target :
+       {"/" + data + "/x/@latest", "/" + data + "/@v/list", "/" + data + "/@v/v1.0.0.zip",
+        "/lookup/" + data + "/x@v1.0.0", "/lookup/" + data + "@v1.0.0", "/sumdb/sum.test/lookup/" + data + "/x@v1.0.0",
+        "/%34" + data.substr(1) + "/@latest", "/" + data + "/%40v/list", "/a@b/" + data + "/@v/list"})
+    EXPECT_TRUE(carries(target)) << target;
+  for (const std::string target :
+       {"/github.com/!owner/name.go/v2/@v/v2.0.1-0.20240102030405-4d5f3a9b2c8e.info", "/golang.org/x/net/@latest",
+        "/gopkg.in/yaml.v3/@v/list", "/sumdb/sum.golang.org/lookup/k8s.io/api@v0.31.0",
+        "/sumdb/sum.golang.org/tile/8/0/x001", "/@types/node/-/node-20.1.0.tgz", "/4d5f3a9b2c8e7f1a0b6d4c3e.js",
+        "/a@1.2.3/4d5f3a9b2c8e7f1a0b6d4c3e.min.js"})
+    EXPECT_TRUE(ask("modules.test", get("modules.test", target)).ends_with("fine")) << target;
+  int refusals = 0;
+  for (int i = 0; i < 60; ++i) refusals += carries("/n" + std::to_string(i) + ".example.com/x/@latest");
+  EXPECT_GE(refusals, 10) << "many names below one domain";
+}
+
 TEST_F(NamedHostsTest, AProgramMayBeNamedAfterDnsOverHttps) {
   auto resolver = origin("dns.test");
   start();
