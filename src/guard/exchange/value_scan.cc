@@ -185,7 +185,10 @@ scan::Verdict ValueScan::refuse(const scan::Sight& sight, const SecretSighting& 
                                  (finding.bound ? "" : " to a host it is not bound to");
   // A method can neither be replaced nor pass with a warning.
   if (place == RequestPart::method) return stop(secret, std::move(reason));
-  return as_configured(sight, c_.config->on_secret.of(c_.host, false, secret.name), secret, std::move(reason));
+  const OnSecret what = c_.config->on_secret.of(c_.host, false, secret.name);
+  // The rules have judged this path, and not the one with stars.
+  if (place == RequestPart::path && what == OnSecret::redact) return stop(secret, std::move(reason));
+  return as_configured(sight, what, secret, std::move(reason));
 }
 
 scan::Verdict ValueScan::judge_answer(const scan::Sight& sight) {

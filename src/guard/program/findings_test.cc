@@ -452,5 +452,19 @@ TEST_F(FindingsTest, ASlowUploadWithoutPausesGetsWholeMarkers) {
   EXPECT_EQ(got, whole);
 }
 
+// The rules have judged the path as the client sent it.
+TEST_F(FindingsTest, RedactionNeverChangesAPath) {
+  auto elsewhere = origin("else.test");
+  config_["egress"]["on_secret"] = "redact";
+  start();
+  auto get = [&](const std::string& target) {
+    return ask("else.test", "GET " + target + " HTTP/1.1\r\nHost: else.test\r\n\r\n");
+  };
+  for (std::string secret : {kOtherPlaceholder, kOther})
+    EXPECT_NE(get("/x/" + secret).find("X-Bottle-Deny: secret\r\n"), std::string::npos) << secret;
+  EXPECT_TRUE(get("/x?q=" + std::string(kOther)).ends_with("fine"));
+  EXPECT_TRUE(elsewhere->last().starts_with("GET /x?q=***")) << elsewhere->last();
+}
+
 }  // namespace
 }  // namespace bottle::guard
