@@ -9,10 +9,12 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <set>
 #include <span>
 
 #include "base/text/base64.h"
 #include "base/text/parse.h"
+#include "base/text/words.h"
 #include "guard/net/tls.h"
 #include "http/head.h"
 
@@ -165,6 +167,10 @@ Result<> add_places(Config& config, const wire::GuardConfig& wanted) {
 
 // Adds the rules, the fixed addresses and the LAN routes. The routes come last, because others limit their names.
 Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
+  // These settings are those of a host, so a rule for another port must not open a tunnel beside them.
+  std::set<std::string> inspected;
+  for (const auto& each : egress.allow)
+    if (each.on_secret || each.on_injection) inspected.insert(lower(each.host));
   std::vector<policy::RuleSpec> rules;
   for (const auto& each : egress.allow) {
     if (each.host.empty()) return fail(Code::invalid, "a rule has no host");
@@ -172,7 +178,7 @@ Result<> add_rules(Config& config, const wire::GuardEgress& egress) {
                      .ports = each.ports,
                      .methods = each.methods,
                      .paths = each.paths,
-                     .inspect = each.inspect,
+                     .inspect = each.inspect || inspected.contains(lower(each.host)),
                      .deny = each.deny});
   }
   for (const auto& [name, list] : egress.hosts) {

@@ -119,6 +119,17 @@ TEST_F(GuardTest, names_do_not_lead_to_the_guards_own_machine) {
   }
 }
 
+TEST_F(GuardTest, inspects_all_ports_of_a_host_with_a_reaction_of_its_own) {
+  auto inspected = [this](const json& first) {
+    config_["egress"]["allow"] = json::array({first, {{"host", "Paste.test"}, {"ports", {8443}}}});
+    auto config = compile(*wire::decode<wire::GuardConfig>(config_.dump(), wire::From::ours));
+    return config && (*config)->rules.connect(*policy::normalise_host("paste.test"), 8443).inspect;
+  };
+  EXPECT_FALSE(inspected({{"host", "paste.test"}}));
+  EXPECT_TRUE(inspected({{"host", "paste.test"}, {"inspect", true}, {"on_secret", "block"}}));
+  EXPECT_TRUE(inspected({{"host", "paste.test"}, {"inspect", true}, {"on_injection", "block"}}));
+}
+
 TEST_F(GuardTest, tunnels_only_tls_blindly) {
   Origin origin(ca_.get(), "blind.test", [](auto&) { return ok(std::string(3'000'000, 'x')); });
   route("blind.test", origin.port);
