@@ -1,6 +1,7 @@
 """Tests how the workspace gets into a bottle and comes back, in each mode."""
 
 import os
+import socket
 import tarfile
 
 import pytest
@@ -38,6 +39,17 @@ def test_file_modes_come_back(operator, mode, seen):
     if mode == "bind":
         stat = os.stat(os.path.join(operator.workspace, "new.txt"))
         assert (stat.st_uid, stat.st_gid) == (os.getuid(), os.getgid())
+
+
+def test_a_bound_workspace_has_no_socket_of_a_service(operator):
+    """A socket with a path leads to its process from any network namespace, as the operator."""
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(os.path.join(operator.workspace, ".service"))
+        service.listen()
+        session = operator.start("echo ran", workspace="bind")
+        assert session.status == 125 and "listens on the socket" in session.err and "ran" not in session.out, session.explain()
+    session = operator.start("echo ran", workspace="bind")
+    assert session.status == 0 and "ran" in session.out, session.explain()
 
 
 def test_files_inside_belong_to_the_agent(operator, runtime):

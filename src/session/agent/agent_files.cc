@@ -14,6 +14,7 @@
 #include "base/text/words.h"
 #include "session/agent/agent_home.h"
 #include "session/box/containers.h"
+#include "session/box/listening_sockets.h"
 #include "session/collect/collect.h"
 #include "workspace/unmoved.h"
 
@@ -81,7 +82,10 @@ Result<workspace::Summary> put_workspace(const Job& job, const Sink& sink, const
   auto operators = git::read_operators_configuration();
   TRY(workspace::put_git_settings(tar, outgoing, operators));
   if (!sends_workspace(outgoing.mode)) {
-    if (outgoing.mode == manifest::WorkspaceMode::bind) TRY(workspace::check_unmoved(outgoing.source));
+    if (outgoing.mode == manifest::WorkspaceMode::bind) {
+      TRY(workspace::check_unmoved(outgoing.source));
+      TRY(check_no_service_listens(outgoing.source));
+    }
     TRY(tar.finish());
     return workspace::Summary{};
   }
