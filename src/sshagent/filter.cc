@@ -23,6 +23,7 @@ enum : uint8_t {
   kExtension = 27,
 };
 constexpr uint8_t kUserauthRequest = 50;  // RFC 4252
+constexpr std::string_view kBind = "session-bind@openssh.com";
 constexpr uint32_t kMostIdentities = 2048;
 
 // Holds the data that a client signs to log in: RFC 4252 §7, and OpenSSH's variant that names the server's key
@@ -57,6 +58,31 @@ Login parse_login(std::string_view data) {
 
 std::string failure() { return std::string(1, kFailure); }
 std::string list_request() { return std::string(1, kRequestIdentities); }
+
+bool is_confirmation(std::string_view answer) { return answer.size() == 1 && answer[0] == kSuccess; }
+
+std::string forged_bind_request(std::string_view host_key, std::string_view session_id) {
+  Reader key(host_key);
+  std::string type(key.string()), bytes(64, 'x'), signature, request(1, kExtension);
+  if (type == "ssh-rsa") {
+    key.string();  // the exponent
+    // A signature is as long as the modulus, whose first byte is often 0 because the number must be positive. The first
+    // byte keeps the signature below the modulus.
+    std::string_view modulus = key.string();
+    bytes = std::string(modulus.starts_with('\0') ? modulus.size() - 1 : modulus.size(), '\1');
+    type = "rsa-sha2-512";
+  } else if (type.starts_with("ecdsa-")) {
+    bytes.clear();
+    for (int i = 0; i < 2; ++i) put_string(bytes, std::string(32, 'x'));  // the two numbers
+  }
+  put_string(signature, type);
+  put_string(signature, bytes);
+  put_string(request, kBind);
+  put_string(request, host_key);
+  put_string(request, session_id);
+  put_string(request, signature);
+  return request + '\0';  // not for forwarding
+}
 
 Result<std::vector<Key>> parse_list(std::string_view message) {
   Reader reader(message);
@@ -113,7 +139,7 @@ Filter::Verdict Filter::sign(std::string_view message) {
 
 Filter::Verdict Filter::bind(std::string_view message) {
   Reader reader(message.substr(1));
-  bool bind = reader.string() == "session-bind@openssh.com";
+  bool bind = reader.string() == kBind;
   if (!bind) return refuse("other", "the extension is not session-bind");
   std::string_view host_key = reader.string(), session_id = reader.string();
   reader.string();  // the server's signature, which the agent verifies
@@ -184,7 +210,7 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
     }
     case Pending::bind:
       // An agent before OpenSSH 8.9 answers with a failure, because it does not have the extension.
-      if (type != kSuccess || message.size() != 1) {
+      if (!is_confirmation(message)) {
         reason = "the ssh-agent did not confirm the host (it needs OpenSSH 8.9 or later)";
         return failure();
       }

@@ -74,6 +74,11 @@ class Filter {
 std::string failure();
 // Returns the message that asks an ssh-agent for its keys.
 std::string list_request();
+// Returns a request to bind a connection to a host, with a signature of the right form for `host_key` that is not the
+// server's. An ssh-agent that confirms it verifies no signatures, so its confirmations prove nothing.
+std::string forged_bind_request(std::string_view host_key, std::string_view session_id);
+// Returns whether the answer to a request to bind is a confirmation.
+bool is_confirmation(std::string_view answer);
 // Fails with Code::protocol if the message is not a list of identities.
 Result<std::vector<Key>> parse_list(std::string_view message);
 

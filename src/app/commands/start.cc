@@ -309,7 +309,7 @@ Result<Planned> make_plan(const Request& request, Place& place) {
 }
 
 // Gathers the values that the session needs. Asks the operator for values that are not on this machine.
-Result<wire::Job> make_job(const Request& request, const Planned& planned) {
+Result<wire::Job> make_job(const Request& request, const Planned& planned, const Progress& progress) {
   const plan::Plan& plan = planned.plan;
   auto hidden = [&](const std::string& question) {
     return session::ask(question, session::Echo::off, request.options.remote.stop);
@@ -318,7 +318,7 @@ Result<wire::Job> make_job(const Request& request, const Planned& planned) {
   if (const auto* there = request.token_is_there() ? session::sign_in_secret(plan) : nullptr)
     std::erase_if(asked.secrets, [&](const auto& each) { return each.name == there->name; });
   auto values = TRY(session::resolve(asked, request.variables, hidden));
-  auto ssh_keys = TRY(session::find_ssh_keys(plan, request.variables, hidden));
+  auto ssh_keys = TRY(session::find_ssh_keys(plan, request.variables, hidden, progress));
   std::string extra_ca = TRY(concatenated(plan.egress.extra_ca));
   auto own_rules = TRY(guard_rules(planned.rules));
   return wire::Job{.plan = plan,
@@ -411,7 +411,7 @@ Result<Started> start_once(const Request& request, Interruption& interruption, c
   check_vms(progress);
   TRY(place->prepare(plan, progress));
   // The values are asked for last, so that the operator types no passphrase for a start that fails before.
-  wire::Job job = TRY(make_job(request, planned));
+  wire::Job job = TRY(make_job(request, planned, progress));
   UniqueFd socket = TRY(place->start(std::move(job)));
   return run_client(request, plan, *place, std::move(socket), interruption, progress);
 }

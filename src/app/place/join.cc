@@ -72,7 +72,7 @@ void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const
   }
   if (brokered) give_values(job, ask, options);
   // The dead near side's own ssh-agent has ended with it.
-  auto keys = session::find_ssh_keys(job.plan, environment(), ask, [&](const Error& why) -> Result<> {
+  auto keys = session::find_ssh_keys(job.plan, environment(), ask, options.progress, [&](const Error& why) -> Result<> {
     without("an ssh key", why);
     return {};
   });

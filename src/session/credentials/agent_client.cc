@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
 #include "base/unix_address.h"
@@ -19,6 +20,7 @@ namespace {
 
 // OpenSSH's own client has the same limit for an answer (MAX_AGENT_REPLY_LEN in authfd.c).
 constexpr size_t kMostAnswer = 256 << 10;
+constexpr int kListPatience = 5000;
 
 std::unexpected<Error> too_late() { return fail(Code::timed_out, "no answer in time"); }
 
@@ -79,9 +81,16 @@ Result<std::string> AgentClient::exchange(std::string_view message) {
 }
 
 Result<std::vector<sshagent::Key>> list_agent_keys(const std::string& socket) {
-  auto client = TRY(AgentClient::connect(socket, 5000));
+  auto client = TRY(AgentClient::connect(socket, kListPatience));
   std::string answer = TRY(client.exchange(sshagent::list_request()));
   return sshagent::parse_list(answer);
+}
+
+Result<bool> confirms_unverified(const std::string& socket, const std::string& host_key) {
+  // The connection is used for nothing else, because a bind would stay with it.
+  auto client = TRY(AgentClient::connect(socket, kListPatience));
+  std::string answer = TRY(client.exchange(sshagent::forged_bind_request(host_key, random_hex(16))));
+  return sshagent::is_confirmation(answer);
 }
 
 }  // namespace bottle::session

@@ -34,4 +34,9 @@ class AgentClient {
 // the answer.
 Result<std::vector<sshagent::Key>> list_agent_keys(const std::string& socket);
 
+// Returns whether the ssh-agent at `socket` confirms a host although the server's signature is wrong, so that its
+// confirmations prove nothing. `host_key` is the host's public key, a blob. Blocks as list_agent_keys() does. Fails if
+// the ssh-agent does not answer.
+Result<bool> confirms_unverified(const std::string& socket, const std::string& host_key);
+
 }  // namespace bottle::session

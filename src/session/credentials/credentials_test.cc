@@ -36,6 +36,7 @@ class Credentials : public ::testing::Test {
     return name;
   }
   static Result<std::string> answer(const std::string&) { return "an answer"; }
+  static void progress(const std::string&) {}
   std::string path = std::filesystem::temp_directory_path() / ("credentials_test-" + random_hex(6));
 };
 
@@ -248,7 +249,7 @@ TEST_F(Credentials, WhatIsMissingCanBeLeftOut) {
   ASSERT_TRUE(values) << values.error().what;
   EXPECT_EQ(values->env, (std::map<std::string, std::string>{{"HERE", "text"}}));
   EXPECT_EQ(values->secrets, (std::map<std::string, std::string>{{"here", "0123456789"}}));
-  auto keys = find_ssh_keys(plan, {}, answer, leave_out);
+  auto keys = find_ssh_keys(plan, {}, answer, progress, leave_out);
   ASSERT_TRUE(keys && keys->size() == 1);
   EXPECT_EQ((*keys)[0].file, key);
   ASSERT_EQ(missing.size(), 4u);
@@ -332,7 +333,7 @@ TEST_F(Credentials, OnlyThePublicHalfOfAKeyGoesIntoTheBottle) {
                .user = "me",
                .known_host_key = *read_file(key + ".pub"),
                .port = 2222}};
-  auto keys = find_ssh_keys(plan, {}, answer);
+  auto keys = find_ssh_keys(plan, {}, answer, progress);
   ASSERT_TRUE(keys) << keys.error().what;
   ASSERT_EQ(keys->size(), 1u);
   EXPECT_EQ((*keys)[0].blob, sshagent::blob_of(*read_file(key + ".pub")));
@@ -347,17 +348,17 @@ TEST_F(Credentials, OnlyThePublicHalfOfAKeyGoesIntoTheBottle) {
     EXPECT_NE(all.find(line), std::string::npos) << line << "\n" << all;
   EXPECT_EQ(all.find("PRIVATE KEY"), std::string::npos);
   ::chmod(key.c_str(), 0644);
-  auto refused = find_ssh_keys(plan, {}, answer);
+  auto refused = find_ssh_keys(plan, {}, answer, progress);
   ASSERT_FALSE(refused) << "others can read it";
   EXPECT_EQ(run_advice(refused.error()), 0) << refused.error().todo;
-  EXPECT_TRUE(find_ssh_keys(plan, {}, answer)) << "what the message says helps";
+  EXPECT_TRUE(find_ssh_keys(plan, {}, answer, progress)) << "what the message says helps";
   ASSERT_TRUE(write_file_atomically(key, "no key\n"));
-  refused = find_ssh_keys(plan, {}, answer);
+  refused = find_ssh_keys(plan, {}, answer, progress);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().todo.find("ssh-keygen"), std::string::npos);
   EXPECT_GT(run_advice(refused.error()), 0) << "it says that this is no key";
   ::unlink(key.c_str());
-  EXPECT_FALSE(find_ssh_keys(plan, {}, answer));
+  EXPECT_FALSE(find_ssh_keys(plan, {}, answer, progress));
 }
 
 // This program runs as SSH_ASKPASS, like bottle.

@@ -73,8 +73,7 @@ struct SshAgentLink::Conversation {
       last = *answer;
       if (what == "list")
         if (auto keys = sshagent::parse_list(*answer)) listed.insert(listed.end(), keys->begin(), keys->end());
-      // This answer is SSH_AGENT_SUCCESS.
-      if (what == "bind" && *answer == "\x06") confirmed = bound.insert(socket).second || confirmed;
+      if (what == "bind" && sshagent::is_confirmation(*answer)) confirmed = bound.insert(socket).second || confirmed;
     }
     if (what == "list") {
       // The answer is SSH_AGENT_IDENTITIES_ANSWER, with the keys of all ssh-agents.

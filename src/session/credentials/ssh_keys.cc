@@ -47,19 +47,33 @@ Result<std::string> unlock(const std::string& file, const std::string& passphras
   return blob;
 }
 
-// Finds one key, and asks for its passphrase up to three times. The question names `host`.
-Result<SshKey> find(const std::string& file, const std::string& host, const std::string& operators_agent,
-                    const Ask& ask) {
-  SshKey key{.file = file, .blob = public_beside(file)};
-  // An ssh-agent lists public keys only, so without the file beside the key nothing can be compared.
-  if (!key.blob.empty() && !operators_agent.empty()) {
-    auto held = list_agent_keys(operators_agent);
-    if (held && std::ranges::any_of(*held, [&](const auto& each) { return each.blob == key.blob; })) {
-      key.holder = SshKey::Holder::other;
-      key.socket = operators_agent;
-      return key;
-    }
+// Returns the public keys of the hosts that the key in `file` is for.
+std::set<std::string> host_keys(const plan::Plan& plan, const std::string& file) {
+  std::set<std::string> blobs;
+  for (const auto& host : plan.ssh)
+    if (host.identity_file == file) blobs.insert(sshagent::blob_of(host.known_host_key));
+  blobs.erase("");  // the filter signs nothing for a host whose key is not known
+  return blobs;
+}
+
+// Returns whether the operator's ssh-agent holds the key and can be relied on for its hosts. The filter trusts an
+// ssh-agent to verify the server's signature, but ssh itself works with one that only says that it did.
+bool may_hold(const std::string& socket, const std::string& blob, const std::set<std::string>& hosts,
+              const Progress& progress) {
+  auto held = list_agent_keys(socket);
+  if (!held || std::ranges::none_of(*held, [&](const auto& each) { return each.blob == blob; })) return false;
+  for (const auto& host : hosts) {
+    // Without an answer, it will not confirm the host to the bottle either, so it then signs nothing.
+    if (!confirms_unverified(socket, host).value_or(false)) continue;
+    progress("the ssh-agent at " + socket + " confirms hosts without verifying them, so it is not used");
+    return false;
   }
+  return true;
+}
+
+// Finds one key, and asks for its passphrase up to three times. The question names `host`.
+Result<SshKey> find(const std::string& file, const std::string& host, const Ask& ask) {
+  SshKey key{.file = file, .blob = public_beside(file)};
   if (::access(file.c_str(), R_OK) != 0) return fail_errno("reading the key " + file + " of ssh host " + host);
   struct stat st{};
   // ssh-add would refuse this key after containers have been made.
@@ -87,13 +101,21 @@ Result<SshKey> find(const std::string& file, const std::string& host, const std:
 }  // namespace
 
 Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map<std::string, std::string>& environment,
-                                          const Ask& ask, const OnMissing& on_missing) {
+                                          const Ask& ask, const Progress& progress, const OnMissing& on_missing) {
   std::vector<SshKey> keys;
   std::set<std::string> seen;
   auto socket = environment.find("SSH_AUTH_SOCK");
+  bool has_agent = socket != environment.end() && !socket->second.empty();
   for (const auto& host : plan.ssh) {
     if (host.identity_file.empty() || !seen.insert(host.identity_file).second) continue;
-    auto key = find(host.identity_file, host.host, socket == environment.end() ? "" : socket->second, ask);
+    const std::string& file = host.identity_file;
+    // An ssh-agent lists public keys only, so without the file beside the key nothing can be compared.
+    std::string blob = public_beside(file);
+    if (has_agent && !blob.empty() && may_hold(socket->second, blob, host_keys(plan, file), progress)) {
+      keys.push_back({.file = file, .holder = SshKey::Holder::other, .blob = blob, .socket = socket->second});
+      continue;
+    }
+    auto key = find(file, host.host, ask);
     if (key) keys.push_back(std::move(*key));
     else TRY(on_missing(std::move(key.error())));
   }

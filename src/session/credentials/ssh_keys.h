@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "plan/plan.h"
 #include "session/credentials/values.h"
 #include "sshagent/filter.h"
@@ -16,10 +17,12 @@
 namespace bottle::session {
 
 // Finds every identity_file of the plan. Either the operator's ssh-agent (SSH_AUTH_SOCK) already holds it, or the file
-// is read, and the operator is asked for its passphrase if it has one. Blocks. Errors name the file. `on_missing` is
-// asked about each key.
+// is read, and the operator is asked for its passphrase if it has one. An ssh-agent that confirms hosts without
+// verifying their signatures is not used, and `progress` says so. Blocks. Errors name the file. `on_missing` is asked
+// about each key.
 Result<std::vector<wire::SshKey>> find_ssh_keys(const plan::Plan& plan,
                                                 const std::map<std::string, std::string>& environment, const Ask& ask,
+                                                const Progress& progress,
                                                 const OnMissing& on_missing = fail_if_missing);
 
 // Returns whether no other ssh-agent holds one of the keys, so that the session needs its own ssh-agent. Pure.
