@@ -25,7 +25,7 @@ bool is_of_self_test(const wire::Decision& decision) {
 }
 
 Services services_of(const wire::Job& job) {
-  return {.rules = lan_rules(job.plan), .have_routes = job.side() == Side::local, .ssh = ssh_hosts(job.plan)};
+  return {.rules = lan_rules(job.plan), .have_routes = job.side() == Side::local, .ssh = ssh_services(job.plan.ssh)};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "session/policy/policy_change.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -61,13 +62,24 @@ auto needs_rule(const std::string& host) {
 
 // Returns whether an `allow` is about ssh alone, so that it needs no rule. Without a port, that is so if the host was
 // denied, because only the denial can then be undone. It is also so for an address, which cannot have a rule.
-bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<wire::GuardSshHost>& hosts) {
+bool is_for_ssh(const policy::RuleSpec& spec, bool is_denied, const std::vector<SshService>& hosts) {
   if (!spec.methods.empty() || !spec.paths.empty()) return false;
   auto name = policy::normalise_host(spec.host);
-  return name && std::ranges::any_of(hosts, [&](const wire::GuardSshHost& each) {
+  return name && std::ranges::any_of(hosts, [&](const SshService& each) {
            if (normal_name(each.host) != name->name) return false;
            return spec.ports.empty() ? is_denied || name->literal : spec.ports == std::vector{each.port};
          });
+}
+
+// Returns the hosts of ssh that an `allow` means by their alias, for ssh alone.
+std::vector<SshService> meant_by_alias(const policy::RuleSpec& spec, const std::vector<SshService>& hosts) {
+  std::vector<SshService> meant;
+  if (!spec.methods.empty() || !spec.paths.empty()) return meant;
+  for (const auto& each : hosts)
+    if (!each.alias.empty() && normal_name(each.alias) == spec.host &&
+        (spec.ports.empty() || spec.ports == std::vector{each.port}))
+      meant.push_back(each);
+  return meant;
 }
 
 // Removes the denials of this normal pattern, or its other rules. Returns what they set, which must stay: a limit also
@@ -82,6 +94,25 @@ wire::GuardRule take_rules(std::vector<wire::GuardRule>& allow, const std::strin
   return removed;
 }
 
+// Undoes the denial of an alias, and of the real names of its `hosts`. A rule for an alias would allow requests to
+// another host, whose name is the alias, so none is added.
+Result<std::vector<wire::GuardRule>> with_ssh_again(std::vector<wire::GuardRule> allow, const policy::RuleSpec& spec,
+                                                    const std::vector<SshService>& hosts) {
+  size_t before = allow.size();
+  std::vector<std::string> names = {spec.host};
+  for (const auto& each : hosts) names.push_back(normal_name(each.host));
+  for (const auto& name : names) {
+    auto removed = take_rules(allow, name, true);
+    auto host = policy::normalise_host(name);
+    bool is_address = host && host->literal;
+    if (!is_address && restricts(removed, name, allow)) return needs_rule(name);
+  }
+  if (allow.size() < before || !spec.ports.empty()) return allow;
+  return fail(Code::invalid, "ssh to " + spec.host +
+                                 " is not denied; to allow requests to a host of this name, give a " +
+                                 "port, such as " + spec.host + ":443");
+}
+
 Result<std::vector<wire::GuardRule>> with_rule(std::vector<wire::GuardRule> allow, const manifest::AllowRule& wanted,
                                                const Services& services) {
   policy::RuleSpec spec{
@@ -91,6 +122,8 @@ Result<std::vector<wire::GuardRule>> with_rule(std::vector<wire::GuardRule> allo
   if (spec.host == "*")
     return fail(Code::invalid, "a running session cannot get a rule for every host",
                 "use `bottle start --record` for that");
+  if (auto hosts = meant_by_alias(spec, services.ssh); !hosts.empty())
+    return with_ssh_again(std::move(allow), spec, hosts);
   // Earlier rules of the same pattern stay, because rules add up.
   size_t before = allow.size();
   auto removed = take_rules(allow, spec.host, true);
@@ -135,6 +168,16 @@ Result<std::vector<wire::GuardRule>> with_denial(std::vector<wire::GuardRule> al
   return allow;
 }
 
+// Returns the real names of the hosts of ssh whose aliases a denial covers.
+std::set<std::string> real_names(const std::string& denied, const std::vector<SshService>& hosts) {
+  std::set<std::string> names;
+  for (const auto& each : hosts)
+    if (!each.alias.empty() && normal_name(each.host) != normal_pattern(denied) &&
+        manifest::covers(normal_pattern(denied), normal_name(each.alias)))
+      names.insert(normal_name(each.host));
+  return names;
+}
+
 Result<std::vector<std::string>> with_secret(std::vector<std::string> allowed, const std::string& fingerprint) {
   if (fingerprint.size() != 12 || fingerprint.find_first_not_of("0123456789abcdef") != std::string::npos)
     return fail(Code::invalid, "a fingerprint must be 12 hexadecimal digits", "copy it from the line of the audit");
@@ -174,8 +217,14 @@ Result<wire::GuardEgress> with_limits(wire::GuardEgress egress, const wire::Limi
 
 // Says for an operator what a change did.
 struct Description {
+  const Services& services;
+
   std::string operator()(const wire::PolicyChange::Allow& allow) const { return "allowed " + allow.rule.host; }
-  std::string operator()(const wire::PolicyChange::Deny& deny) const { return "denied " + deny.host; }
+  std::string operator()(const wire::PolicyChange::Deny& deny) const {
+    std::string text = "denied " + deny.host;
+    for (const auto& name : real_names(deny.host, services.ssh)) text += " and " + name;
+    return text;
+  }
   std::string operator()(const wire::PolicyChange::AllowSecret& secret) const {
     return "allowed the credential " + secret.fingerprint;
   }
@@ -195,6 +244,9 @@ struct Changer {
   }
   Result<> operator()(const wire::PolicyChange::Deny& deny) {
     egress.allow = TRY(with_denial(std::move(egress.allow), deny.host));
+    // ssh asks the guard for the real name.
+    for (const auto& name : real_names(deny.host, services.ssh))
+      egress.allow = TRY(with_denial(std::move(egress.allow), name));
     return {};
   }
   Result<> operator()(const wire::PolicyChange::AllowSecret& secret) {
@@ -209,6 +261,16 @@ struct Changer {
 
 }  // namespace
 
+std::vector<SshService> ssh_services(const std::vector<manifest::SshHost>& hosts) {
+  std::vector<SshService> services;
+  services.reserve(hosts.size());
+  for (const auto& host : hosts) {
+    bool same = host.hostname.empty() || normal_name(host.hostname) == normal_name(host.host);
+    services.push_back({same ? host.host : host.hostname, host.port, same ? "" : host.host});
+  }
+  return services;
+}
+
 Result<wire::GuardEgress> changed_egress(wire::GuardEgress egress, const wire::PolicyChange& change,
                                          const Services& services) {
   TRY(std::visit(Changer{egress, services}, change.what));
@@ -217,7 +279,7 @@ Result<wire::GuardEgress> changed_egress(wire::GuardEgress egress, const wire::P
 
 void LivePolicy::request(const wire::PolicyChange& wanted) {
   // The text marks the change as an operator's.
-  Change change{wanted.id, std::visit(Description(), wanted.what), config_};
+  Change change{wanted.id, std::visit(Description{services_}, wanted.what), config_};
   auto egress = changed_egress(config_.egress, wanted, services_);
   if (!egress) return tell(wanted.id, false, egress.error().what);
   config_.egress = std::move(*egress);

@@ -8,17 +8,28 @@
 #include <vector>
 
 #include "base/error.h"
+#include "manifest/manifest.h"
 #include "wire/event.h"
 #include "wire/guard/config.h"
 #include "wire/request.h"
 
 namespace bottle::session {
 
+// Names a host of ssh. The rules know it by its real name, and the operator also by its name in the manifest.
+struct SshService {
+  std::string host;  // the real name, or an address
+  uint16_t port = 22;
+  std::string alias = {};  // the name in the manifest; empty if it is the real name
+};
+
+// Returns the hosts of the manifest's `ssh`. Pure.
+std::vector<SshService> ssh_services(const std::vector<manifest::SshHost>& hosts);
+
 // Holds what the manifest lets the agent reach without a rule in egress.allow.
 struct Services {
   std::vector<wire::GuardRule> rules = {};  // the rule of each service of the operator's network (egress.lan)
   bool have_routes = true;  // the guard makes these rules from its routes; otherwise they are in the `allow` list
-  std::vector<wire::GuardSshHost> ssh = {};  // the guard lets ssh to them through without a rule
+  std::vector<SshService> ssh = {};  // the guard lets ssh to them through without a rule
 };
 
 // Returns the egress settings of a guard's configuration after a change. Pure. Fails with Code::invalid if the guard
@@ -29,6 +40,10 @@ struct Services {
 // `Allow` for a service of the operator's network gives it its own rule back; another is added only if it names methods
 // or paths. An `Allow` for the ssh port of a host, or for a denied host of ssh without methods and paths, adds no rule,
 // except to keep such settings; it fails if these would need a rule for the port of ssh.
+//
+// A `Deny` of a pattern that covers the alias of a host of ssh also denies its real name. An `Allow` of that alias, for
+// ssh, undoes that and adds no rule; it fails if nothing is denied, because a rule for the alias would be for another
+// host.
 //
 // The host of a `LimitChange` stands for the rules with this host or, if there are none, for those whose hosts its
 // pattern covers. It fails if there are none of these either.

@@ -114,6 +114,39 @@ TEST(LivePolicy, AnAllowOfAHostOfSshOnlyUndoesItsDenial) {
     EXPECT_FALSE(rules_after(rules, allow("1", bad), services)) << bad.host;
 }
 
+// The agent, the manifest and the record have the alias, and ssh asks the guard for the real name.
+TEST(LivePolicy, TheAliasOfAHostOfSshStandsForItsRealName) {
+  const Services services{.ssh = ssh_services({{.host = "git.example.org", .hostname = "203.0.113.5", .port = 2222}})};
+  const std::vector<wire::GuardRule> rules = {{.host = "a.org"}};
+  auto is_denied = [](const std::vector<wire::GuardRule>& allow) {
+    return std::ranges::any_of(allow, [](const auto& rule) { return rule.deny && rule.host == "203.0.113.5"; });
+  };
+  for (const char* pattern : {"git.example.org", "Git.example.org.", "*.example.org"})
+    EXPECT_TRUE(is_denied(*rules_after(rules, deny(pattern), services))) << pattern;
+  EXPECT_FALSE(is_denied(*rules_after(rules, deny("www.example.org"), services)));
+  for (const char* denied : {"git.example.org", "203.0.113.5"})
+    for (const std::vector<uint16_t>& ports : {std::vector<uint16_t>{}, {2222}}) {
+      auto again = rules_after(*rules_after(rules, deny(denied), services),
+                               allow("1", {.host = "git.example.org", .ports = ports}), services);
+      ASSERT_TRUE(again) << again.error().what;
+      EXPECT_EQ(*again, rules) << denied;
+    }
+  EXPECT_FALSE(rules_after(rules, allow("1", {.host = "git.example.org"}), services))
+      << "a rule for the alias is for another host";
+  auto https = *rules_after(*rules_after(rules, deny("git.example.org"), services),
+                            allow("1", {.host = "git.example.org", .ports = {443}}), services);
+  EXPECT_TRUE(is_denied(https)) << "this is not about ssh";
+  EXPECT_EQ(https.back(), (wire::GuardRule{.host = "git.example.org", .ports = {443}}));
+}
+
+// With an alias, too, the settings of a removed rule would need one that allows requests.
+TEST(LivePolicy, AnAliasOfSshStaysDeniedIfTheDenialHasSettings) {
+  const Services services{.ssh = {{.host = "git.a.test", .alias = "git"}}};
+  auto denied = *rules_after({{.host = "git.a.test", .limit = {{5}}}}, deny("git"), services);
+  EXPECT_EQ(denied.size(), 2u);
+  EXPECT_FALSE(rules_after(denied, allow("1", {.host = "git"}), services));
+}
+
 TEST_F(ChangedPolicy, ChangesThatTheGuardRefusesAreUndone) {
   policy.request(allow("1", {.host = "a.example.org"}));
   policy.request(deny("b.example.org"));

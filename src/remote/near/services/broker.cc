@@ -70,7 +70,7 @@ std::vector<wire::GuardRule> BrokerRules::narrowed() const {
 BrokerRules broker_rules(const plan::Plan& plan, const BrokerSettings& settings) {
   BrokerRules rules;
   for (const auto& rule : plan.egress.allow) rules.session.push_back(session::guard_rule(rule));
-  rules.services = {.rules = session::lan_rules(plan), .have_routes = false, .ssh = session::ssh_hosts(plan)};
+  rules.services = {.rules = session::lan_rules(plan), .have_routes = false, .ssh = session::ssh_services(plan.ssh)};
   rules.session.insert(rules.session.end(), rules.services.rules.begin(), rules.services.rules.end());
   if (settings.offline) return rules;
   auto& served = rules.served.emplace();
