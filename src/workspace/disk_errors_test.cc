@@ -168,4 +168,59 @@ TEST_F(DiskErrors, AQuestionThatGitCannotAnswerIsNotANo) {
 }
 
 }  // namespace
+// One file must not keep everything else from coming home.
+TEST_F(Workspace, AFileThatDoesNotFitIsLeftBehindAlone) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  unpack();
+  git("checkout -qb work", inside);
+  put(inside + "/small.txt", "small\n");
+  git("add small.txt", inside);
+  git("commit -qm small", inside);
+  sh("cd " + inside + " && head -c 600000 /dev/urandom >0.img && cp 0.img a.txt && echo later >z.txt");
+  run({"tar", "--format=pax", "--sort=name", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
+  auto back = take(*read_file(root + "/in.tar"), sent.base, "", 500000);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(git("show refs/bottle/s1/heads/work:small.txt"), "small");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:z.txt"), "later");
+  EXPECT_EQ(git("diff --name-only " + sent.base + " refs/bottle/s1/worktree"), "small.txt\nz.txt");
+  EXPECT_TRUE(flagged(*back, "0.img, a.txt: not brought home, because it is larger than what bottle sorts"));
+  EXPECT_EQ(back->skipped, 2u);
+  EXPECT_TRUE(back->is_incomplete);
+}
+
+TEST_F(Workspace, AnObjectThatDoesNotFitLeavesTheFiles) {
+  make_repository();
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  unpack();
+  git("checkout -qb work", inside);
+  sh("cd " + inside + " && head -c 600000 /dev/urandom >noise");
+  git("add noise", inside);
+  git("commit -qm noise", inside);
+  sh("cd " + inside + " && rm noise && echo later >z.txt");
+  run({"tar", "--format=pax", "--sort=name", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
+  auto back = take(*read_file(root + "/in.tar"), sent.base, "", 500000);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_TRUE(flagged(*back, "larger than what bottle sorts"));
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:z.txt"), "later");
+  EXPECT_TRUE(back->is_incomplete);
+}
+
+// Large files that are as they were sent are no work, however many there are.
+TEST_F(Workspace, UnchangedLargeFilesNeedNoRoom) {
+  make_repository();
+  for (int i = 0; i < 3; ++i)
+    sh("head -c 5M /dev/zero | tr '\\0' " + std::to_string(i) + " >" + repo + "/large" + std::to_string(i));
+  auto sent = pack(manifest::WorkspaceMode::copy);
+  unpack();
+  put(inside + "/z.txt", "later\n");
+  run({"tar", "--format=pax", "--sort=name", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
+  for (uint64_t most : {6 << 20, 1 << 20}) {
+    auto back = take(*read_file(root + "/in.tar"), sent.base, "", most);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->skipped, 0u) << joined(back->flagged);
+    EXPECT_EQ(back->files, 1u);
+  }
+}
+
 }  // namespace bottle::workspace

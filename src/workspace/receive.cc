@@ -299,8 +299,8 @@ class Reception {
   Incoming in_;
   git::Runner& git_;
   std::string root_, results_, list_ = results_ + "/places.json";
-  bool was_listed_ = false;  // an earlier call has written the list
-  uint64_t own_room_ = in_.max_bytes;
+  bool was_listed_ = false;                // an earlier call has written the list
+  uint64_t own_room_ = 2 * in_.max_bytes;  // files of the trees become objects, too
   uint64_t& room_;
   std::vector<std::unique_ptr<Quarantine>> quarantines_;
   std::vector<std::unique_ptr<Homecoming>> all_;

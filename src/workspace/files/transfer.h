@@ -54,7 +54,7 @@ struct Incoming {
   bool elsewhere = false;              // the operator's shell may be in a directory other than `source`
   bool keep_ignored = false;           // ignored files come back too, into the results
   std::vector<std::string> keep = {};  // if not empty, only these ignored files: patterns as in .gitignore
-  uint64_t max_bytes = 16ull << 30;
+  uint64_t max_bytes = 16ull << 30;    // limit for files, and for git directories; what does not fit is left behind
   uint64_t max_entries = 1'000'000;
   uint64_t max_held = 64 << 20;  // limit in bytes for paths and link targets that are kept in memory until everything
                                  // has arrived

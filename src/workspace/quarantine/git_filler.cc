@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "base/text/path_parts.h"
@@ -56,7 +57,7 @@ Result<> GitFiller::entry(const Path& path, const TarEntry& e, const Source& bod
       q_.leave(".git/lfs", "not brought home, because it has files of git-lfs that you do not have");
     return {};
   }
-  if (is_loose_object(path) || is_pack(path)) return object(path, name, body);
+  if (is_loose_object(path) || is_pack(path)) return object(path, name, e.size, body);
   if (is_index(path)) return index(name, e, body);
   return refs_.take(name, body);
 }
@@ -68,10 +69,14 @@ bool GitFiller::has_large_file(const std::string& name, uint64_t size) const {
   return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<uint64_t>(st.st_size) == size;
 }
 
-Result<> GitFiller::object(const Path& path, const std::string& name, const Source& body) {
+Result<> GitFiller::object(const Path& path, const std::string& name, uint64_t size, const Source& body) {
   if (!is_new_object(q_, path)) return {};
+  if (size > budget_.git) {
+    q_.leave(".git/" + name, kTooLarge);
+    return {};
+  }
   Path to = is_pack(path) ? Path{"incoming", path[2]} : path;
-  if (!TRY(repository_.file(to, false, body, &budget_.bytes)))
+  if (!TRY(repository_.file(to, false, body, &budget_.git)))
     q_.leave(".git/" + name, "not brought home, because it cannot be created at this path");
   return {};
 }
@@ -81,8 +86,9 @@ Result<> GitFiller::index(const std::string& name, const TarEntry& e, const Sour
   auto known = q_.indexes.find(name);
   Path to{"indexes", std::to_string(q_.indexes.size())};
   if (known != q_.indexes.end()) to = {"indexes", std::string(name_in(known->second))};
-  bool fits = e.size <= kLargestIndex && (known != q_.indexes.end() || q_.indexes.size() < kMostIndexes);
-  if (fits && TRY(repository_.file(to, false, body, &budget_.bytes)))
+  bool fits =
+      e.size <= std::min(kLargestIndex, budget_.git) && (known != q_.indexes.end() || q_.indexes.size() < kMostIndexes);
+  if (fits && TRY(repository_.file(to, false, body, &budget_.git)))
     q_.indexes[name] = q_.repository.path() + "/" + join(to);
   else q_.leave(".git/" + name, "what is only staged was not brought home, because the index is larger than the limit");
   return {};

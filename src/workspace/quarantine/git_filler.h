@@ -36,7 +36,7 @@ class GitFiller {
 
  private:
   bool has_large_file(const std::string& name, uint64_t size) const;
-  Result<> object(const Path& path, const std::string& name, const Source& body);
+  Result<> object(const Path& path, const std::string& name, uint64_t size, const Source& body);
   Result<> index(const std::string& name, const TarEntry& e, const Source& body);
   Result<> hardlinked_object(const Path& path, const TarEntry& e);
 

@@ -81,7 +81,9 @@ class FirstCopies {
 class Unpacker {
  public:
   Unpacker(const Incoming& limits, FirstCopies first)
-      : budget_{limits.max_bytes, limits.max_held}, entries_left_(limits.max_entries), first_(std::move(first)) {}
+      : budget_{limits.max_bytes, limits.max_bytes, limits.max_bytes, limits.max_held},
+        entries_left_(limits.max_entries),
+        first_(std::move(first)) {}
 
   Result<> add(Quarantine& q) {
     Tree tree = TRY(Tree::open(q.tree()));
@@ -101,7 +103,7 @@ class Unpacker {
     if (entries_left_-- <= implied_)
       return fail(Code::limit, "the workspace that came back has more entries than the limit");
     // Each entry also takes an inode, so even empty ones are charged.
-    TRY(budget_.charge(kEntryCost + e.path.size() + e.target.size()));
+    TRY(budget_.charge_entry(kEntryCost + e.path.size() + e.target.size()));
     auto path = safe_components(e.path);
     // Every path in the engine's archive begins with the name of the directory itself.
     if (path && prefix_.empty() && !path->empty()) prefix_ = (*path)[0];
@@ -203,13 +205,13 @@ class Unpacker {
     TarEntry file = e;
     file.kind = TarEntry::Kind::file;
     file.size = static_cast<uint64_t>(st.st_size);
-    Source source = source_of_file(fd);
     // Many links may lead to one large file, so the budget is charged for each of them.
-    return part.in_git.entry(path, file, [&](char* to, size_t room) -> Result<size_t> {
-      size_t n = TRY(source(to, room));
-      TRY(budget_.charge(n));
-      return n;
-    });
+    if (file.size > budget_.git) {
+      part.q->leave(".git/" + join(path), kTooLarge);
+      return {};
+    }
+    budget_.git -= file.size;
+    return part.in_git.entry(path, file, source_of_file(fd));
   }
 
   // Opens the target of a hard link if it is a new file in a tree, or in a git directory that is left out. Returns no

@@ -145,7 +145,12 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
   bool comparable = known && was->second.mode == git::mode_of_file(e.mode & 0100);
   bool rules = path.back() == ".gitignore" || path.back() == ".gitattributes";
   bool done = false, same = false, only_mode = false;
-  if (!comparable || e.size > kComparedAtMost) {
+  bool is_whole = comparable && e.size <= kComparedAtMost;  // it is compared in memory before it is written
+  if (!is_whole && e.size > budget_.tree) {
+    TRY(leave_large(path, name, e, body));
+    return true;
+  }
+  if (!is_whole) {
     BlobHash hash(known ? was->second.format() : kRecorded, e.size);
     done = TRY(tree_.file(
         path, e.mode & 0100,
@@ -154,15 +159,20 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
           if (known) hash.add({to, n});
           return n;
         },
-        &budget_.bytes));
+        &budget_.tree));
     bool same_content = done && known && hash.end() == was->second.id;
     same = same_content && comparable && TRY(tree_.absent(path));
+    if (same) budget_.tree += e.size;
     only_mode = same_content && !comparable;
   } else {
     content_.clear();
     while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) content_.append(chunk_, 0, n);
     same = blob_id(was->second.format(), content_) == was->second.id && TRY(tree_.absent(path));
-    if (!same || rules) done = TRY(write(path, e.mode & 0100));
+    if (!same && e.size > budget_.tree) {
+      TRY(leave_large(path, name, e, source_of("")));
+      return true;
+    }
+    if (!same || (rules && e.size <= budget_.tree)) done = TRY(write(path, e.mode & 0100));
   }
   if (same) q_.paths[name] = Quarantine::AsSent{};
   else if (done) q_.paths[name] = Quarantine::Written{only_mode};
@@ -171,8 +181,28 @@ Result<bool> TreeFiller::file(const Path& path, const TarEntry& e, const Source&
   return done || same;
 }
 
+// Leaves a file behind for which no room is left, unless it is as it was sent. One that was sent counts as unchanged,
+// because the patch must not remove it.
+Result<> TreeFiller::leave_large(const Path& path, const std::string& name, const TarEntry& e, const Source& body) {
+  auto was = q_.sent.find(name);
+  (void)TRY(tree_.absent(path));
+  if (was == q_.sent.end()) {
+    q_.paths.erase(name);
+    q_.leave(name, kTooLarge);
+    return {};
+  }
+  q_.paths[name] = Quarantine::AsSent{};
+  if (was->second.mode == git::mode_of_file(e.mode & 0100)) {
+    BlobHash hash(was->second.format(), e.size);
+    while (size_t n = TRY(body(chunk_.data(), chunk_.size()))) hash.add({chunk_.data(), n});
+    if (hash.end() == was->second.id) return {};
+  }
+  q_.leave(name, kTooLarge);
+  return {};
+}
+
 Result<bool> TreeFiller::write(const Path& path, bool executable) {
-  return tree_.file(path, executable, source_of(content_), &budget_.bytes);
+  return tree_.file(path, executable, source_of(content_), &budget_.tree);
 }
 
 }  // namespace bottle::workspace

@@ -38,6 +38,7 @@ class TreeFiller {
   Result<bool> hardlink(const Path& path, const Path& target);
   Result<bool> file(const Path& path, const TarEntry& e, const Source& body);
   Result<bool> write(const Path& path, bool executable);
+  Result<> leave_large(const Path& path, const std::string& name, const TarEntry& e, const Source& body);
   Result<> note(const Path& path, const std::string& name, Quarantine::CameBack how);
   void note_permissions(const std::string& name, const TarEntry& e, int sent);
   void note_in_use(const std::string& path);
