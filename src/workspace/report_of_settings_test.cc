@@ -315,5 +315,35 @@ TEST_F(Report, SaysHowToTakeAStash) {
   EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;
 }
 
+// `git diff` does not show the untracked files of a stash, and `git stash apply` writes them.
+TEST_F(Report, TheUntrackedFilesOfAStashAreInspected) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  sh("cd " + inside +
+     " && mkdir .vscode && echo x > .vscode/tasks.json && echo x > .envrc && echo x >> a.txt && "
+     "git -c user.name=a -c user.email=a@b stash -q --include-untracked");
+  auto back = come_home(sent.base);
+  EXPECT_TRUE(flagged(back, ".envrc [branch refs/stash]")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, ".vscode/tasks.json [branch refs/stash]")) << joined(back.flagged);
+  EXPECT_TRUE(says(back, "See it:  git stash show --patch --include-untracked refs/bottle/s1/stash/0\n")) << back.text;
+  EXPECT_TRUE(says(back, "Take it: git stash apply refs/bottle/s1/stash/0\n")) << back.text;
+}
+
+TEST_F(Report, KeptFilesAreInspected) {
+  put(repo + "/.gitignore", ".envrc\ndist/\n");
+  git("add -A"), git("commit -qm rules");
+  limits.keep_ignored = true;
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  put(inside + "/.envrc", "x\n");
+  fs::create_directory(inside + "/dist");
+  put(inside + "/dist/package.json", "{}\n");
+  put(inside + "/dist/a", "x\n");
+  auto back = come_home(sent.base);
+  EXPECT_TRUE(flagged(back, ".envrc [kept]")) << joined(back.flagged);
+  EXPECT_TRUE(flagged(back, "dist/package.json [kept]")) << joined(back.flagged);
+  EXPECT_FALSE(flagged(back, "dist/a")) << joined(back.flagged);
+}
+
 }  // namespace
 }  // namespace bottle::workspace

@@ -318,5 +318,32 @@ TEST_F(UnreferencedCommits, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
   EXPECT_TRUE(says(back, "only the commits came home: " + root + "/inside/wt\n")) << back.text;
 }
 
+// The agent's git may be packing its refs while a checkpoint reads them.
+TEST_F(UnreferencedCommits, ACheckpointKeepsTheRefsOfAnEarlierOne) {
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  const std::string commit = "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m ";
+  sh("cd " + inside + " && git checkout -q -b work && " + commit + "one && git checkout -q main");
+  uint64_t room = 100'000'000;
+  limits.room = &room;
+  (void)come_home(sent.base);
+  const std::string work = "refs/bottle/s1/heads/work";
+  EXPECT_TRUE(refs().contains(work)) << refs();
+  sh("cd " + inside + " && git branch -q -D work");
+  (void)come_home(sent.base);
+  EXPECT_TRUE(refs().contains(work)) << refs();
+  sh("cd " + inside + " && git branch -q work/more && git -C . checkout -q work/more && " + commit + "two");
+  (void)come_home(sent.base);
+  EXPECT_TRUE(refs().contains(work + "/more")) << "the old name was in the way: " << refs();
+  sh("cd " + inside + " && git checkout -q main && git branch -q -D work/more && git checkout -q -b work && " + commit +
+     "three");
+  (void)come_home(sent.base);
+  EXPECT_TRUE(refs().contains(work) && !refs().contains(work + "/more")) << refs();
+  sh("cd " + inside + " && git checkout -q main && git branch -q -D work");
+  limits.room = nullptr;
+  (void)come_home(sent.base);
+  EXPECT_FALSE(refs().contains(work)) << "the last one tidies up: " << refs();
+}
+
 }  // namespace
 }  // namespace bottle::workspace

@@ -236,8 +236,10 @@ class Writer {
     std::vector<std::string> stashes;
     for (const auto& ref : home.refs())
       if (ref.starts_with(home.prefix() + "stash/")) stashes.push_back(ref);
-    for (size_t i = 0; i < std::min(stashes.size(), kMostStashes); ++i)
+    for (size_t i = 0; i < std::min(stashes.size(), kMostStashes); ++i) {
+      see(git + "stash show --patch --include-untracked " + shell_word(stashes[i]));
       take(git + "stash apply " + shell_word(stashes[i]));
+    }
     if (stashes.size() > kMostStashes)
       add("  and " + std::to_string(stashes.size() - kMostStashes) + " more stashes in the same way");
   }

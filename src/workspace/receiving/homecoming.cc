@@ -229,15 +229,23 @@ std::map<std::string, std::string> Homecoming::names_of(const std::map<std::stri
 }
 
 // Removes old refs before anything is brought: a new branch may need the name of an old one as its directory. If this
-// fails, the next pull tries again.
+// fails, the next pull tries again. A checkpoint removes only refs whose names are in the way: the agent's git may be
+// packing its refs while they are read, and the commits that an earlier checkpoint brought must keep their refs.
 void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
   std::set<std::string> kept;
   for (const auto& [from, name] : but) kept.insert(prefix_ + name);
+  const bool is_checkpoint = in_.room != nullptr;
+  auto is_in_the_way = [&](const std::string& old) {
+    if (auto below = kept.lower_bound(old + "/"); below != kept.end() && below->starts_with(old + "/")) return true;
+    for (size_t slash = old.rfind('/'); slash > prefix_.size() && slash != old.npos; slash = old.rfind('/', slash - 1))
+      if (kept.contains(old.substr(0, slash))) return true;
+    return false;
+  };
   std::vector<std::string> gone;
   for (const char* kind : {"heads/", "tags/", "notes/", "stash/", "other/", "encoded/"})
     if (auto refs = git::read_refs(*origin_.repository, prefix_ + kind))
       for (const auto& [name, id] : *refs)
-        if (!kept.contains(name)) gone.push_back(name);
+        if (!kept.contains(name) && (!is_checkpoint || is_in_the_way(name))) gone.push_back(name);
   (void)git::delete_refs(*origin_.repository, gone);
 }
 
@@ -315,9 +323,21 @@ Result<bool> Homecoming::take_ref(const std::string& from, const std::string& na
   if (!fits || !TRY(bring(prefix_ + name, id))) return false;
   constexpr std::string_view kHeads = "refs/heads/";
   TRY(inspection_->take(listed_.changes, from.starts_with(kHeads) ? from.substr(kHeads.size()) : from));
+  if (name.starts_with("stash/")) TRY(inspect_untracked(from, id));
   if (name.starts_with("encoded/")) encoded_.push_back({prefix_ + name, id, from});
   ids_.push_back(id);
   return true;
+}
+
+// Inspects the untracked files of a stash. They are in its third parent, and `git stash apply` writes them to the
+// working tree. A stash without such files has no third parent.
+Result<> Homecoming::inspect_untracked(const std::string& from, const std::string& id) {
+  auto third = git_.ask({"rev-parse", "--verify", "--quiet", id + "^3"}, q_.at());
+  if (!third && third.error().code != Code::unavailable) return std::unexpected(std::move(third.error()));
+  if (!third || !git::is_object_id(*third)) return {};
+  auto list = TRY(changes(q_, git_, base_, *third));
+  std::erase_if(list, [](const Change& change) { return change.mode == git::kNone; });
+  return inspection_->take(list, from);
 }
 
 // Brings the objects and writes the ref. Returns false if the objects do not pass git's checks. What the repository

@@ -129,6 +129,7 @@ class Homecoming {
   std::map<std::string, std::string> names_of(const std::map<std::string, std::string>& wanted) const;
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& name, const std::string& id);
+  Result<> inspect_untracked(const std::string& from, const std::string& id);
   Result<bool> bring(const std::string& name, const std::string& id);
   Result<> take_staged();
   Result<bool> bring_staged(const Staged& staged, const std::string& name);

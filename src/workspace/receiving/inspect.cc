@@ -80,12 +80,17 @@ Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<
     return was == q_.base.end() ? std::string() : was->second.object;
   };
   for (const auto& each : to_read) {
+    if (changes[each.change]->object.empty()) continue;
     ids.push_back(changes[each.change]->object);
     if (auto id = before(*changes[each.change]); !id.empty()) ids.push_back(id);
   }
   auto texts = TRY(blobs(git_, ids, kLargestPackage, q_.at()));
   for (const auto& each : to_read) {
     const Change& change = *changes[each.change];
+    if (change.object.empty()) {
+      look_.report(each.shown, "tools read it, and bottle did not", place);
+      continue;
+    }
     // An earlier version that is too large to read is missing here, and everything in the new one counts.
     auto now = texts.find(change.object), was = texts.find(before(change));
     if (now == texts.end()) {
@@ -102,6 +107,10 @@ Result<> Inspection::read(const std::vector<ToRead>& to_read, const std::vector<
 // branches together, because an agent can make any number of branches; those that are passed over are counted and
 // reported.
 Result<> Inspection::take(const std::vector<Change>& list, const std::string& branch) {
+  return take_at(list, branch.empty() ? "" : "branch " + branch);
+}
+
+Result<> Inspection::take_at(const std::vector<Change>& list, const std::string& place) {
   if (list.size() > paths_left_) {
     ++passed_over_;
     return {};
@@ -117,9 +126,9 @@ Result<> Inspection::take(const std::vector<Change>& list, const std::string& br
   }
   auto targets = TRY(blobs(git_, ids, kLongestLink, q_.at()));
   Look::Tree tree = tree_of(list, changed, targets);
-  tree.place = branch.empty() ? "" : "branch " + branch;
+  tree.place = place;
   TRY(read(look_.take(tree), changes, tree.place));
-  if (!branch.empty()) return {};
+  if (!place.empty()) return {};
   look_.take_below(tree, below_before_, below_now_);
   links_now_ = std::move(tree.links);
   return {};

@@ -20,6 +20,9 @@ class Inspection {
   // Inspects the changes in `list` against the base. `branch` names the branch; it is empty for the files as the agent
   // left them. A branch that is too large to inspect is only counted.
   Result<> take(const std::vector<Change>& list, const std::string& branch);
+  // Inspects the ignored files that are kept. Only names count: the content of a file whose object is not known is not
+  // read.
+  Result<> take_kept(const std::vector<Change>& list) { return take_at(list, "kept"); }
   void flag(const std::string& path, std::string_view why) { look_.report(path, why); }
   // Tells of the repository at `place` below this one, whose files as the agent left them were inspected already. Must
   // be called before take(), which looks for links that lead through links of that repository.
@@ -33,6 +36,7 @@ class Inspection {
  private:
   Inspection(const Quarantine& q, const git::Runner& git, std::map<std::string, std::string> links)
       : q_(q), git_(git), links_(std::move(links)), look_(links_) {}
+  Result<> take_at(const std::vector<Change>& list, const std::string& place);
   Look::Tree tree_of(const std::vector<Change>& list, const KeyedSet<std::string>& changed,
                      const std::map<std::string, std::string>& targets) const;
   Result<> read(const std::vector<ToRead>& to_read, const std::vector<const Change*>& changes,

@@ -149,6 +149,7 @@ Result<> Homecoming::keep_ignored() {
   }
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
+  TRY(inspection_->take_kept(list));
   ignored_tops_ = top_directories_of(rest, shared);
   changes_.ignored = std::move(rest);
   return {};
