@@ -162,7 +162,8 @@ def test_advice_for_a_repository_without_a_commit(nasty):
 def test_advice_for_stashes(nasty):
     session = nasty.start("for i in one two; do echo $i >> README.md; git -c user.name=a -c user.email=a@b.invalid stash -q; done")
     assert session.status == 0, session.explain()
-    run_all(nasty, session, [("git stash apply .*/stash/0", has(nasty, "README.md", "two")), ("git stash apply .*/stash/1", has(nasty, "README.md", "one"))])
+    run_all(nasty, session, [("git stash apply .*/stash/0", has(nasty, "README.md", "two")), ("git stash apply .*/stash/1", has(nasty, "README.md", "one")),
+                             ("git stash show .*/stash/0", shows("+two")), ("git stash show .*/stash/1", shows("+one"))])
 
 
 def test_advice_for_a_branch_that_is_not_checked_out(nasty):
