@@ -78,6 +78,18 @@ apt_install() {
 # apt_install_asleep PACKAGE...: does the same, but keeps Debian from starting the services that it installs.
 apt_install_asleep() { local asleep=yes; apt_install "$@"; }
 
+# debian_tree SUITE ARCHITECTURE DIRECTORY PACKAGE...: extracts the packages of a Debian suite and what they depend on,
+# from the mirror from which apt gets this system's packages. Runs and configures none of them. Accepts lists that have
+# expired, which a mirror has that is kept as it was on some day. Needs mmdebstrap.
+debian_tree() {
+  local suite=$1 architecture=$2 to=$3 mode=unshare mirror
+  [ "$(id -u)" != 0 ] || mode=root
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+  [ -n "$mirror" ] || die "apt has no lists of Debian's packages: run apt-get update"
+  mmdebstrap --quiet --mode="$mode" --variant=extract --architectures="$architecture" \
+    --aptopt='Acquire::Check-Valid-Until "false"' --include="$(IFS=,; printf '%s' "${*:4}")" "$suite" "$to" "$mirror"
+}
+
 # engine_answers: checks whether an engine answers at DOCKER_HOST (a Unix socket) or at the default socket.
 engine_socket() { local host=${DOCKER_HOST:-unix:///var/run/docker.sock}; printf '%s' "${host#unix://}"; }
 engine_answers() { curl -sf -m 5 --unix-socket "$(engine_socket)" http://engine/_ping >/dev/null 2>&1; }

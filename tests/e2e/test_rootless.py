@@ -35,7 +35,7 @@ class User:
         os.mknod(os.path.join(self.dir, "tun"), 0o666 | stat.S_IFCHR, os.makedev(10, 200))
         os.chmod(os.path.join(self.dir, "tun"), 0o666)
         shutil.copy(world_module.BOTTLE, os.path.join(self.dir, "bottle"))
-        self.env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": self.home, "XDG_RUNTIME_DIR": self.run, "LANG": "C.UTF-8", "TERM": "xterm",
+        self.env = {"PATH": world_module.USERS_PATH, "HOME": self.home, "XDG_RUNTIME_DIR": self.run, "LANG": "C.UTF-8", "TERM": "xterm",
                     "XDG_CONFIG_HOME": self.home + "/.config", "XDG_STATE_HOME": self.home + "/.local/state"}
 
     def command(self, *args):
@@ -43,7 +43,7 @@ class User:
 
     def start_dockerd(self):
         log = open(os.path.join(self.dir, "dockerd.log"), "w")
-        self.dockerd = subprocess.Popen(self.command("/usr/share/docker.io/contrib/dockerd-rootless.sh", "--data-root", self.home + "/data", "--exec-root",
+        self.dockerd = subprocess.Popen(self.command(world_module.ROOTLESS + "/dockerd-rootless.sh", "--data-root", self.home + "/data", "--exec-root",
                                                      self.run + "/exec", "--pidfile", self.run + "/dockerd.pid", "-H", "unix://" + self.socket, "--dns", world_module.DNS_IP),
                                         env=self.env, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.world.stack.callback(self.world._end, self.dockerd)

@@ -15,6 +15,8 @@ import signal
 import stat
 import time
 
+import world as world_module
+
 FAR_NET, FAR_IP, FAR_UID = "203.0.114.1", "203.0.114.2", 4242
 
 
@@ -28,9 +30,10 @@ class Machine:
         self.target = "far@" + FAR_IP
         self.sshd = None
         os.makedirs(self.dir)
-        if images:
-            world.lend_images(self.path("data"))
+        copies = images and not world.lend_images(self.path("data"))
         self._make(engine)
+        if copies:
+            world.copy_images(self.socket)
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -98,7 +101,7 @@ class Machine:
     def start_dockerd(self, **settings):
         self.socket = self.path("docker.sock")
         with open(self.path("daemon.json"), "w") as file:
-            json.dump({"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}, **settings}, file)
+            json.dump({**world_module.FAR_ENGINE_SETTINGS, "runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}, **settings}, file)
         self.dockerd = self.world.start_engine(self.socket, self.path("dockerd.log"), lambda: self.world.spawn(
             self.ns, *self.world.dockerd_command(self.path("dockerd.log")), "--config-file", self.path("daemon.json"),
             "--data-root", self.path("data"), "--exec-root", self.path("exec"), "--pidfile", self.path("dockerd.pid"), "-H", "unix://" + self.socket,
@@ -141,14 +144,14 @@ class Machine:
             with contextlib.suppress(OSError):
                 os.unlink(own)
         script = ('set -e; mount --make-rprivate /; for f in passwd group subuid subgid; do mount --bind "$0/$f" /etc/$f; done; mount --bind "$0/tun" /dev/net/tun; '
-                  'exec >"$0/rootless.log" 2>&1; exec setpriv --reuid %d --regid %d --clear-groups -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$0/rootless" XDG_RUNTIME_DIR="$1" '
-                  '/usr/share/docker.io/contrib/dockerd-rootless.sh --data-root "$0/rootless/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" -H "unix://$1/docker.sock" '
+                  'exec >"$0/rootless.log" 2>&1; exec setpriv --reuid %d --regid %d --clear-groups -- env -i PATH="$2" HOME="$0/rootless" XDG_RUNTIME_DIR="$1" '
+                  '"$3/dockerd-rootless.sh" --data-root "$0/rootless/data" --exec-root "$1/exec" --pidfile "$1/dockerd.pid" -H "unix://$1/docker.sock" '
                   "--dns 20.30.40.53" % (FAR_UID, FAR_UID))
         self.stop_sshd()
         self.socket = os.path.join(run_dir, "docker.sock")
         try:
             self.dockerd = self.world.start_engine(self.socket, self.path("rootless.log"), lambda: self.world.spawn(
-                self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, run_dir, ready=False))
+                self.ns, "unshare", "--mount", "sh", "-c", script, self.dir, run_dir, world_module.USERS_PATH, world_module.ROOTLESS, ready=False))
             self.start_sshd()
             yield
         finally:

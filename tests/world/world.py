@@ -30,6 +30,13 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 STANDIN = os.path.join(ROOT, "tests", "standin")
 BOTTLE = os.environ.get("BOTTLE", os.path.join(ROOT, "build", "release", "bottle"))
 CACHE = os.path.join(ROOT, "build", "cache")
+ENGINE = os.environ.get("TEST_ENGINE", "")  # where scripts/newer-docker put another Docker than the system's, or ""
+ENGINE_SETTINGS = json.loads(os.environ.get("TEST_ENGINE_SETTINGS") or "{}")  # is also in daemon.json
+FAR_ENGINE_SETTINGS = json.loads(os.environ.get("TEST_FAR_ENGINE_SETTINGS") or json.dumps(ENGINE_SETTINGS))
+if ENGINE:
+    os.environ["PATH"] = os.path.join(ENGINE, "bin") + ":" + os.environ["PATH"]
+USERS_PATH = (os.path.join(ENGINE, "bin") + ":" if ENGINE else "") + "/usr/sbin:/usr/bin:/sbin:/bin"
+ROOTLESS = os.path.join(ENGINE, "bin") if ENGINE else "/usr/share/docker.io/contrib"  # has dockerd-rootless.sh
 
 HOST_IP, NET_IP, DNS_IP = "203.0.113.2", "203.0.113.1", "20.30.40.53"
 API_IP = "20.30.40.20"
@@ -249,7 +256,7 @@ class World:
     def _dockerd(self):
         self.socket = self.path("docker.sock")
         # Each program must be PID 1 of its container whatever the engine's defaults are.
-        config = {"init": True, "runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}}
+        config = {**ENGINE_SETTINGS, "init": True, "runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=host"]}}}
         with open(self.path("daemon.json"), "w") as file:
             json.dump(config, file)
         self.dockerd = self.start_engine(self.socket, self.path("dockerd.log"), lambda: self.spawn(
@@ -257,15 +264,16 @@ class World:
             self.path("data"), "--exec-root", self.path("exec"), "--pidfile", self.path("dockerd.pid"), "-H", "unix://" + self.socket, "--dns", DNS_IP, "--group", "root", ready=False))
 
     def dockerd_command(self, log):
-        """Returns the first words of a command that runs dockerd. An idle containerd 1.6 looks for garbage every 7 ms,
+        """Returns the first words of a command that runs dockerd. An idle containerd looks for garbage every 7 ms,
         because it waits only fifty times as long as that takes. This one waits 10,000 times as long."""
         programs = self.path("engine-bin")
         if not os.path.exists(programs):
             os.mkdir(programs)
             with open(os.path.join(programs, "containerd"), "w") as file:  # containerd --config FILE …
-                file.write('#!/bin/sh\nprintf "\\n[plugins.scheduler]\\n  pause_threshold = 0.0001\\n" >>"$2"\nexec %s "$@"\n' % shutil.which("containerd"))
+                file.write('#!/bin/sh\nscheduler=scheduler; ! grep -qx "version = 2" "$2" || scheduler=\'"io.containerd.gc.v1.scheduler"\'\n'
+                           'printf "\\n[plugins.%%s]\\n  pause_threshold = 0.0001\\n" "$scheduler" >>"$2"\nexec %s "$@"\n' % shutil.which("containerd"))
             os.chmod(file.name, 0o755)
-        return ["sh", "-c", 'PATH=$0:$PATH; log=$1; shift; exec /usr/sbin/dockerd "$@" >"$log" 2>&1', programs, log]
+        return ["sh", "-c", 'PATH=$0:$PATH:/usr/sbin:/sbin; log=$1; shift; exec dockerd "$@" >"$log" 2>&1', programs, log]
 
     def start_engine(self, socket_path, log, spawn):
         """Starts an engine and waits until it answers. On a busy machine, a dockerd gives up if its containerd takes
@@ -374,6 +382,9 @@ class World:
 
     def keep_images(self):
         """Keeps the images that the engine has now for lend_images(). No container may exist yet."""
+        self.keeps_files = self.engine("GET", "/info")["Driver"] == "overlay2"  # and not the image store of containerd
+        if not self.keeps_files:
+            return
         os.mkdir(self.path("images"))
         # The engine may have mounted its data over itself, and a hard link cannot cross the border of a mount.
         run("unshare", "--mount", "sh", "-ec", 'for d in data/overlay2 data; do ! mountpoint -q $d || umount -R $d; done; cp -al data/overlay2 images/; cp -a data/image images/',
@@ -381,10 +392,18 @@ class World:
 
     def lend_images(self, data):
         """Gives the images to an engine that has no data yet. Links the files of layers, because engines never write to
-        them."""
+        them. Returns whether the engine has them then: it must otherwise load them (copy_images)."""
+        if not self.keeps_files or FAR_ENGINE_SETTINGS != ENGINE_SETTINGS:
+            return False
         os.makedirs(data)
         run("cp", "-al", self.path("images", "overlay2"), data)
         run("cp", "-a", self.path("images", "image"), data)
+        return True
+
+    def copy_images(self, socket_path):
+        """Gives the images to an engine that runs."""
+        for image in self.images.values():
+            run("sh", "-ec", 'docker -H "unix://$0" save "$2" | docker -H "unix://$1" load', self.socket, socket_path, image)
 
     def load_small_image(self):
         """Returns the reference of an image with a shell and curl, made from this machine's files, for machines to
