@@ -12,10 +12,14 @@ namespace {
 
 // Returns the failure that an answer with status 200 reports in one of its JSON lines, after lines about progress.
 Result<> failure_in(const std::string& body, const std::string& doing) {
-  for (std::string_view line : each_line(body))
+  for (std::string_view line : each_line(body)) {
     // A line that is not JSON is skipped, because a failure is always reported as JSON.
-    if (std::string error = text_of(Engine::Json::parse(line, nullptr, false), "error"); !error.empty())
-      return fail(Code::internal, doing + ": the engine says: " + error);
+    auto said = Engine::Json::parse(line, nullptr, false);
+    // Old engines have the text twice. New ones leave out `error`, which the API has deprecated.
+    std::string error = text_of(said, "error", text_of(member(said, "errorDetail"), "message"));
+    if (error.empty() && !member(said, "errorDetail").is_null()) error = "it failed, without saying why";
+    if (!error.empty()) return fail(Code::internal, doing + ": the engine says: " + error);
+  }
   return {};
 }
 
