@@ -75,7 +75,7 @@ class RemotePlace : public Place {
     image_ = TRY(session::image_identity(**engine, plan.image.reference));
     const std::string reference = session::reference_of(image_);
     UniqueFd archive = TRY(remote::spool_image(**engine, reference));
-    TRY(remote::send_image(archive.get(), reference, TRY((*engine)->layers(reference)), side_, progress));
+    TRY(remote::send_image(archive.get(), image_, TRY((*engine)->layers(reference)), side_, progress));
     // The next start then finds in the hello that the image is there. An older image has lost its name.
     std::erase_if(hello_.images, [&](const auto& other) { return session::reference_of(other) == reference; });
     hello_.images.push_back(image_);

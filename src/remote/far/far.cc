@@ -9,6 +9,7 @@
 #include "base/files/file.h"
 #include "base/ids.h"
 #include "base/text/line.h"
+#include "base/text/parse.h"
 #include "base/unique_fd.h"
 #include "remote/far/session_id.h"
 #include "remote/far/verbs.h"
@@ -62,7 +63,10 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"layers", false, [](const FarWorld& world, const Words&) { return layers(world); }},
-    {"load", false, [](const FarWorld& world, const Words&) { return load(world); }},
+    {"load", false,
+     [](const FarWorld& world, const Words& words) {
+       return load(world, {words.first, words.second, number_in<size_t>(words.third).value_or(0)});
+     }},
     {"warm", false, [](const FarWorld& world, const Words& words) { return warm(world, words.first == "offline"); }},
     {"attach", true, [](const FarWorld& world, const Words& words) { return attach(world, words.session()); }},
     {"deliver", true, [](const FarWorld& world, const Words& words) { return deliver(world, words.session()); }},

@@ -17,6 +17,7 @@
 #include "base/os/process.h"
 #include "docker/describe.h"
 #include "remote/far/far.h"
+#include "remote/far/verbs.h"
 #include "session/box/host_routes.h"
 #include "session/collect/reach_work.h"
 #include "session/images/own_images.h"
@@ -72,6 +73,7 @@ Result<wire::EngineHello> ask_engine(const FarWorld& world, const PendingInfo& a
   // The engine's files may be on another disk than the root directory.
   if (auto disk = free_bytes(info->root_directory)) hello.disk_free = *disk;
   if (images) hello.images = image_identities(*images);
+  add_ids_elsewhere(world, hello.images);
   return wire::EngineHello{.socket = engine->socket(),
                            .api = engine->api_version(),
                            .version = info->version,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "remote/far/far.h"
@@ -53,8 +54,20 @@ Result<> layers(const FarWorld& world);
 // stdin), the guard's image, and the egress network if the machine has a network.
 Result<> warm(const FarWorld& world, bool offline);
 
-// Loads an image from stdin, which the near side has compressed. The engine itself unpacks gzip.
-Result<> load(const FarWorld& world);
+// An image that the near side sends. Without a name, its name is its id.
+struct SentImage {
+  std::string name;
+  std::string id;  // on the near side's engine
+  size_t layers;   // how many it has, also those that are not sent; 0 if that is not known
+};
+
+// Loads an image from stdin, which the near side has compressed. The engine itself unpacks gzip. Fails with
+// Code::protocol if the engine then does not have all of its layers.
+Result<> load(const FarWorld& world, const SentImage& sent);
+
+// Adds the identities that images of this engine have on the engines that they were loaded from. `identities` is from
+// session::image_identities().
+void add_ids_elsewhere(const FarWorld& world, std::vector<std::string>& identities);
 
 // Returns the path of the file that records which runtimes have been tried on this machine. It is beside the roots.
 std::string runtimes_path(const FarWorld& world);

@@ -142,7 +142,7 @@ Result<ReadyVm> make_ready(const machine::VmSpec& spec, MachineAddress address, 
   auto archives = TRY(packed.get());
   for (size_t i = 0; i < images.size(); ++i)
     if (lacks(images[i]))
-      TRY(send_image(archives[i].archive.get(), reference_of(images[i]), archives[i].layers, ready.side, progress));
+      TRY(send_image(archives[i].archive.get(), images[i], archives[i].layers, ready.side, progress));
   return ready;
 }
 

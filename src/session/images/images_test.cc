@@ -132,6 +132,9 @@ TEST_F(ImagesOfAnEngine, AreKnownAgainOnAnotherEngine) {
     EXPECT_TRUE(has_identity({"other:1 sha256:ee", identity}, identity)) << identity;
   }
   EXPECT_EQ(reference_of("sha256:cc"), "sha256:cc");
+  EXPECT_EQ(id_in("sha256:cc"), "sha256:cc");
+  EXPECT_EQ(id_in("own:1 sha256:aa"), "sha256:aa");
+  EXPECT_EQ(id_in("own:1"), "");
   // Without an engine on this machine, only the name is known.
   for (const char* name : {"own:1", "own:latest", "other@sha256:db"}) EXPECT_TRUE(has_identity(here, name)) << name;
   EXPECT_FALSE(has_identity(here, "own:1 sha256:ee")) << "another image of the same name";

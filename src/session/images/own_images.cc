@@ -88,6 +88,8 @@ bool has_identity(const std::vector<std::string>& there, const std::string& iden
   });
 }
 
+std::string id_in(const std::string& identity) { return Identity(identity).id; }
+
 Result<std::vector<OwnImage>> own_images(docker::Engine& engine, const std::set<std::string>& current) {
   std::map<std::string, std::vector<std::string>> users;
   for (const auto& container : TRY(engine.containers())) {

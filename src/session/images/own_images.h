@@ -35,6 +35,9 @@ bool has_identity(const std::vector<std::string>& there, const std::string& iden
 // Returns the name in an identity. If it has none, returns the id, which engines accept like a name.
 inline std::string reference_of(const std::string& identity) { return identity.substr(0, identity.find(' ')); }
 
+// Returns the id in an identity, or an empty text if it is only a name.
+std::string id_in(const std::string& identity);
+
 // Describes an image that bottle made on this engine.
 struct OwnImage {
   std::string reference;             // bottle-agent-…:replaced-… if a refresh gave the name to another image

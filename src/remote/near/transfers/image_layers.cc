@@ -1,7 +1,7 @@
 // Copies an image's archive without the layers that the other engine has. An engine accepts an archive in which
-// layers are missing if it has an image with the same lowest layers. Each layer depends on those below it, so only a
-// common beginning can be left out. The archive is copied entry by entry without parsing its content, in one pass
-// over a temporary file.
+// layers are missing if it has an image with the same lowest layers, in the same form. Each layer depends on those
+// below it, so only a common beginning can be left out. The archive is copied entry by entry without parsing its
+// content, in one pass over a temporary file.
 #include "remote/near/transfers/image_layers.h"
 
 #include <fcntl.h>
@@ -155,26 +155,34 @@ Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& referenc
   return file;
 }
 
-Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
+Result<> send_image(int archive, const std::string& identity, const std::vector<std::string>& layers, FarSide& far,
                     const Progress& progress) {
+  const std::string reference = session::reference_of(identity);
   auto asked = TRY(far.ask({"layers"}));
   // If the answer cannot be read, all layers are sent.
   auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());
   auto files = TRY(layer_files(archive));
-  // The other machine's list is not trusted. A wrong one only makes its engine refuse the image.
+  auto send = [&](size_t shared) -> Result<> {
+    std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
+    for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // two layers may have the same file
+    struct stat st{};
+    ::fstat(archive, &st);
+    progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) +
+             " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
+             std::to_string(layers.size()) + " layers)");
+    return far.send({"load", reference, session::id_in(identity), std::to_string(layers.size())},
+                    [&](const Sink& sink) -> Result<> {
+                      Gzip gzip(sink);
+                      TRY(copy_archive(archive, leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
+                      return gzip.finish();
+                    });
+  };
+  // The other machine's list is not trusted. With a wrong one, its engine does not get the whole image.
   size_t shared = std::min(shared_layers(layers, there), files.size());
-  std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
-  for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // two layers may have the same file
-  struct stat st{};
-  ::fstat(archive, &st);
-  progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) +
-           " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
-           std::to_string(layers.size()) + " layers)");
-  return far.send({"load"}, [&](const Sink& sink) -> Result<> {
-    Gzip gzip(sink);
-    TRY(copy_archive(archive, leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
-    return gzip.finish();
-  });
+  auto sent = send(shared);
+  // An engine may have a layer in another form than the archive, such as compressed, and not recognize it.
+  if (!sent && sent.error().code != Code::canceled && shared > 0) return send(0);
+  return sent;
 }
 
 }  // namespace bottle::remote

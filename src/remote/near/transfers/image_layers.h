@@ -27,8 +27,9 @@ Result<> copy_archive(int from, const std::set<std::string>& leave_out, const Si
 // Saves the image's archive to a temporary file without a name, because the archive's index may come last. Blocks.
 Result<UniqueFd> spool_image(docker::Engine& engine, const std::string& reference);
 
-// Sends the layers that the machine lacks. Blocks. `archive` is from spool_image().
-Result<> send_image(int archive, const std::string& reference, const std::vector<std::string>& layers, FarSide& far,
+// Sends the layers that the machine lacks, or all of them if its engine cannot make the image from those. Blocks.
+// `archive` is from spool_image(), and `identity` from session::image_identity().
+Result<> send_image(int archive, const std::string& identity, const std::vector<std::string>& layers, FarSide& far,
                     const Progress& progress);
 
 }  // namespace bottle::remote
