@@ -254,6 +254,14 @@ TEST_F(Take, WhatAnInterruptedRunLeftIsNamed) {
   EXPECT_FALSE(fs::exists(tree + "/.bottle-apply-1234.done"));
 }
 
+TEST_F(Take, APatchCannotLookLikeAnInterruptedRun) {
+  auto taken = take(patch("mkdir -p .bottle-apply-1/old && echo x >.bottle-apply-1/old/a.txt"));
+  ASSERT_FALSE(taken);
+  EXPECT_NE(taken.error().what.find(".bottle-apply-1/old/a.txt has a name"), std::string::npos) << taken.error().what;
+  EXPECT_FALSE(fs::exists(tree + "/.bottle-apply-1"));
+  EXPECT_TRUE(take(patch("echo changed >a.txt")));
+}
+
 TEST_F(Take, ADirectoryThatStaysKeepsItsMode) {
   fs::create_directories(tree + "/private/sub");
   put(tree + "/private/sub/x", "x\n");

@@ -124,6 +124,11 @@ Replacement::Replacement(std::string directory, Beneath root, std::string own)
 Result<std::unique_ptr<Replacement>> Replacement::begin(const std::string& directory,
                                                         const std::vector<std::string>& paths) {
   auto root = TRY(Beneath::open(directory));
+  // An agent's directory of such a name would later look like one of an interrupted run.
+  for (const auto& path : paths)
+    if (path.starts_with(kOwn))
+      return fail(Code::denied, one_line(path, 4096) + " has a name that only `bottle apply` itself may use",
+                  "take the work from its branch instead");
   TRY(root.each("", kMostEntries, [&](const std::string& name, unsigned char) -> Result<> {
     if (!name.starts_with(kOwn)) return {};
     if (name.ends_with(kDone)) return remove_tree(directory + "/" + name);
