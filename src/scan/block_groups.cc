@@ -21,10 +21,24 @@ namespace {
 // Returns whether the text has the name of the encoding, which may have capitals (RFC 2045 §6.1).
 bool names_quoted_printable(std::string_view text) {
   constexpr std::string_view kName = "quoted-printable";
-  for (char first : {'q', 'Q'})
-    for (size_t at = text.find(first); at != text.npos; at = text.find(first, at + 1))
-      if (std::ranges::equal(text.substr(at, kName.size()), kName, {}, [](unsigned char c) { return std::tolower(c); }))
-        return true;
+  constexpr size_t kBlock = 64, kDash = 6;
+  auto is_name = [&](size_t at) {
+    return std::ranges::equal(text.substr(at, kName.size()), kName, {},
+                              [](unsigned char c) { return std::tolower(c); });
+  };
+  size_t at = 0;
+  // A row of one or two of these characters has no place where all three are.
+  for (; at + kBlock + kDash <= text.size(); at += kBlock) {
+    auto block_at = [&](size_t from) { return load_block(reinterpret_cast<const uint8_t*>(text.data()) + at + from); };
+    uint64_t begins = mask_of(block_at(kDash), [](const Lanes& c) { return equal(c, '-'); });
+    if (!begins) continue;
+    begins &= mask_of(block_at(0), block_at(1),
+                      [](const Lanes& c, const Lanes& next) { return equal(c | 32, 'q') & equal(next | 32, 'u'); });
+    for (; begins; begins &= begins - 1)
+      if (is_name(at + static_cast<size_t>(std::countr_zero(begins)))) return true;
+  }
+  for (; at + kName.size() <= text.size(); ++at)
+    if ((text[at] | 32) == 'q' && is_name(at)) return true;
   return false;
 }
 
@@ -136,7 +150,7 @@ bool follows_escape(std::string_view text, size_t at) {
 
 void BlockScan::scan_joined(const View& outer, const std::vector<Region>& regions) {
   size_t begun = 0;
-  Decoded values = joined_values(outer.text, regions, begun);
+  Decoded values = joined_values(outer.text, regions, work_left() / work::kBegun, begun);
   did_work(begun * work::kBegun);
   if (may_work(values.anchors.size() * work::kPiece)) scan_assembled(outer, values, "pieces");
 }

@@ -249,7 +249,8 @@ void BlockScan::scan_spots(const View& each, const std::vector<Region>& regions)
   did_work(survey(each.text, regions, spots,
                   {.groups = !each.joined,
                    .all_numbers = catalog_.known_.has_unlike(),
-                   .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike()}));
+                   .in_escaped = each.depth > kShallow || catalog_.known_.has_unlike(),
+                   .most_work = work_left()}));
   if (each.depth == 0 && !each.joined) scan_form_between_escapes(each, spots);
   GroupTexts texts;
   std::vector<ShortTexts> short_texts;

@@ -21,7 +21,7 @@ inline constexpr size_t kView = 900, kSpot = 26, kRun = 120, kLines = 140, kLook
                         kTrial = 150, kRegion = 300, kBase64 = 400, kGatheredView = 2400, kControl = 60, kStop = 12;
 inline constexpr size_t kMatch = 24, kName = 34, kValue = 45, kOpenEnd = 3000, kJoined = 100, kWif = 250, kWords = 520,
                         kPhrase = 1300, kPlus = 2, kGroups = 110, kDumpLine = 20, kNumbers = 250;
-inline constexpr size_t kPiece = 8, kBegun = 11, kFinding = 600, kLayer = 400, kHash = 800, kIds = 900;
+inline constexpr size_t kPiece = 8, kBegun = 14, kFinding = 600, kLayer = 400, kHash = 800, kIds = 900;
 inline constexpr size_t kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1, kBase32 = 4, kGrouped = 3, kEscape = 1,
                         kNumber = 3, kPair = 1, kCompared = 1, kDecimal = 1, kUnpacked = 2, kPacked = 1, kHashed = 5,
                         kGathered = 6, kForm = 1, kOfAccount = 2, kOfDump = 1, kOfLine = 2, kShifted = 1,

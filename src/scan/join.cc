@@ -47,8 +47,8 @@ class Joiner {
     out_.form = Decoded::Form::parts;
   }
 
-  Decoded join() {
-    walk();
+  Decoded join(size_t most) {
+    walk(most);
     // A single value was already scanned in its text.
     if (pieces_ < 2) return {};
     return std::move(out_);
@@ -58,15 +58,15 @@ class Joiner {
 
   bool each(const EachValue& each) {
     each_ = &each;
-    walk();
+    walk(SIZE_MAX);
     return pieces_ > 0;
   }
 
  private:
-  void walk() {
+  void walk(size_t most) {
     size_t at = 0;
     for (const Region& region : regions_)
-      for (at = std::max(at, region.begin); (at = next(at, region.end)) < region.end;)
+      for (at = std::max(at, region.begin); begun_ <= most && (at = next(at, region.end)) < region.end;)
         ++begun_, at = text_[at] == '"' ? quoted(at + 1) : assigned(at + 1);
   }
 
@@ -155,9 +155,9 @@ class Joiner {
 
 }  // namespace
 
-Decoded joined_values(std::string_view text, const std::vector<Region>& regions, size_t& begun) {
+Decoded joined_values(std::string_view text, const std::vector<Region>& regions, size_t most, size_t& begun) {
   Joiner joiner(text, regions);
-  Decoded values = joiner.join();
+  Decoded values = joiner.join(most);
   begun = joiner.begun();
   return values;
 }

@@ -14,8 +14,8 @@ inline constexpr size_t kLongestPiece = 128;  // in bytes; longer values are not
 
 // Returns the values of "a=…&b=…" and of the fields and lists of JSON, without the text between them. Leaves out
 // keys and values longer than kLongestPiece bytes, and those that begin outside of the regions. Sets `begun` to the
-// number of quotes and equals signs after which it looked for a value.
-Decoded joined_values(std::string_view text, const std::vector<Region>& regions, size_t& begun);
+// number of quotes and equals signs after which it looked for a value, and ends after `most` of them.
+Decoded joined_values(std::string_view text, const std::vector<Region>& regions, size_t most, size_t& begun);
 
 // Calls each(name, value) for the first kMostValues such values. Items of a list have the name of the list. Returns
 // whether there is any value, including longer ones.

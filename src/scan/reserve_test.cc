@@ -86,6 +86,18 @@ TEST(Detector, CountsTheWorkThatSpentTheRest) {
   EXPECT_GE(result.work, kSteady - kSize);
 }
 
+// No step of a scan takes much more work than is left: neither the survey nor the search for values does all of a block
+// before its work counts.
+TEST(Detector, EndsASearchWhenItsWorkIsSpent) {
+  constexpr size_t kSize = 32 * 1024, kSteady = kSize * Detector::kSteadyWork + Detector::kFreeSteadyWork;
+  auto own = steady_catalog(0);
+  for (const char* piece : {"\"D", "\"Q", "\"=5", "\"\\0", "\"0/", "=\"", "\\x", "5KA"}) {
+    auto result = Detector(&own).scan(many(piece, kSize));
+    EXPECT_TRUE(result.incomplete) << piece;
+    EXPECT_LE(result.work, kSteady + kSteady / 20) << piece;
+  }
+}
+
 // A guard adds to the reserve as time passes.
 TEST(Detector, ScansAgainWhenWorkWasAddedToTheReserve) {
   constexpr size_t kSize = 32 * 1024, kReserve = 8 << 20;

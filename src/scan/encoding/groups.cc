@@ -347,11 +347,14 @@ class Dump {
 
 }  // namespace
 
-std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period) {
+std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period, size_t most) {
   if (period < 2 || period > kLongestPeriod || begin + 2 * period > text.size()) return {};
   Groups groups{begin, begin + period, period};
-  while (groups.end + period <= text.size() && row_fits(text, begin, groups.end, period)) groups.end += period;
-  while (groups.begin >= period && row_fits(text, begin, groups.begin - period, period)) groups.begin -= period;
+  auto may_grow = [&] { return most > 0 && most-- > 0; };
+  while (groups.end + period <= text.size() && may_grow() && row_fits(text, begin, groups.end, period))
+    groups.end += period;
+  while (groups.begin >= period && may_grow() && row_fits(text, begin, groups.begin - period, period))
+    groups.begin -= period;
   if (groups.end - groups.begin < kFewestRows * period) return {};
   return groups;
 }

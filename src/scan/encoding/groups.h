@@ -16,8 +16,8 @@ struct Groups {
 };
 
 // Returns the groups around `begin`, where a group begins, or nothing if there are fewer than two whole
-// ones.
-std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period);
+// ones. Finds at most `most` groups besides that one.
+std::optional<Groups> groups_at(std::string_view text, size_t begin, size_t period, size_t most);
 
 // Says how many bytes ungroup() kept of each group, and of the shorter one that may come before the first.
 struct GroupSizes {

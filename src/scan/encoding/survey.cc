@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "scan/encoding/decode.h"
 #include "scan/encoding/escapes.h"
@@ -30,14 +31,14 @@ constexpr int kFewestVaried = 4;  // digits and capitals in a block that may con
 constexpr int kMostHigh = 4;      // bytes above 127 in such a block
 
 // The work of looking more closely at a place, in units of BlockResult::work.
-constexpr size_t kOfAmpersand = 8, kOfPercent = 5, kOfLetter = 4, kOfRun = 20, kOfDigits = 50, kOfNumbers = 40,
-                 kOfPairs = 40, kOfTry = 66, kOfRow = 9, kOfEscapes = 600, kOfMark = 6,
+constexpr size_t kOfAmpersand = 8, kOfEscape = 8, kOfPercent = 5, kOfLetter = 4, kOfRun = 20, kOfDigits = 50,
+                 kOfNumbers = 40, kOfPairs = 40, kOfTry = 66, kOfRow = 9, kOfEscapes = 600, kOfMark = 6, kOfSpot = 5,
                  kOfWord = 2;  // the last for each byte
 
 class Survey {
  public:
   Survey(std::string_view text, std::vector<Spot>& spots, const Wanted& wanted)
-      : text_(text), padded_(text), spots_(spots), rows_(padded_, wanted.all_numbers), in_escaped_(wanted.in_escaped) {
+      : text_(text), padded_(text), spots_(spots), rows_(padded_, wanted.all_numbers), wanted_(wanted) {
     if (!wanted.groups) groups_end_ = SIZE_MAX / 2;  // groups are looked for after this position
   }
 
@@ -55,6 +56,7 @@ class Survey {
 
  private:
   void add(Shape shape, size_t begin, size_t end) {
+    work_ += kOfSpot;
     spots_.push_back({.shape = shape, .begin = static_cast<uint32_t>(begin), .end = static_cast<uint32_t>(end)});
   }
   uint8_t byte(size_t at) const { return padded_.byte(at); }
@@ -75,7 +77,7 @@ class Survey {
     std::array<Masks, 2> masks;  // of this block and of the next one, in turn, because copying them takes long
     masks_of(bytes(region.begin), &masks[0]);
     size_t now = 0;
-    for (size_t at = region.begin; at < region.end; at += kBlock, now ^= 1) {
+    for (size_t at = region.begin; at < region.end && work_ <= wanted_.most_work; at += kBlock, now ^= 1) {
       masks_of(bytes(at + kBlock), &masks[now ^ 1]);
       look(at, masks[now], masks[now ^ 1]);
     }
@@ -105,7 +107,8 @@ class Survey {
   }
   // Returns whether all of the block belongs to that spot of escapes, which will be decoded.
   bool is_escaped(size_t at, const Spot& open) const {
-    return !in_escaped_ && open.end >= at + kBlock && open.begin <= at && (open.shape == Shape::percent || decodes_);
+    return !wanted_.in_escaped && open.end >= at + kBlock && open.begin <= at &&
+           (open.shape == Shape::percent || decodes_);
   }
   // Other escapes do not keep line ends, so runs and groups may be different without them, but not the rest (`all`).
   [[gnu::always_inline]] void look_at_plain(size_t at, const Masks& now, const Masks& next, bool all) {
@@ -158,7 +161,9 @@ class Survey {
   bool group(size_t begin, size_t period) {
     if (period == 3 && begin > 0 && byte(begin - 1) == '%') return false;  // percent escapes
     work_ += kOfTry;
-    auto found = groups_at(text_, begin, period);
+    // One group more than the work suffices for, so that it counts as spent.
+    size_t most = (wanted_.most_work - std::min(wanted_.most_work, work_)) / (period + kOfRow) + 1;
+    auto found = groups_at(text_, begin, period, most);
     if (!found) return false;
     work_ += found->end - found->begin + (found->end - found->begin) / period * kOfRow;
     add(Shape::groups, found->begin, found->end);
@@ -233,9 +238,8 @@ class Survey {
     spots_.back().lines = end != first_end;
     run_end_ = end;
     // Three runs at equal distances may be lines with the same beginning.
-    size_t distance = begin - last_run_;
+    size_t distance = begin - std::exchange(last_run_, begin);
     if (distance == last_distance_ && begin >= groups_end_ + 2 * distance) group(begin - 2 * distance, distance);
-    last_run_ = begin;
     last_distance_ = distance;
   }
   // Returns whether backslashes and "n" or "r" stand at `at`, and moves `at` to that letter.
@@ -253,8 +257,9 @@ class Survey {
       size_t begin = at + static_cast<size_t>(std::countr_zero(mask));
       work_ += shape == Shape::percent ? kOfPercent : kOfAmpersand;
       if (!begins_escape(text_, begin)) continue;
+      work_ += shape == Shape::percent ? 0 : kOfEscape;
       bool is_new = widen(begin, open_[shape == Shape::percent ? kPercent : kEscapes], shape);
-      if (shape == Shape::escapes && !in_escaped_) decodes_ = (decodes_ && !is_new) || is_shorter(begin);
+      if (shape == Shape::escapes && !wanted_.in_escaped) decodes_ = (decodes_ && !is_new) || is_shorter(begin);
     }
   }
   // Returns whether the escape stands for fewer bytes than it has.
@@ -478,7 +483,7 @@ class Survey {
   size_t last_run_ = 0, last_distance_ = 0;
   size_t work_ = 0;
   NumberRows rows_;
-  bool in_escaped_;
+  Wanted wanted_;
   bool decodes_ = false;  // the open spot of `escapes` becomes shorter
   enum : uint8_t { kEscapes, kPercent, kLetters };
   std::array<Spot, 3> open_{};

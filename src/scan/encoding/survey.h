@@ -36,8 +36,9 @@ struct Spot {
 // Says what the survey should look for.
 struct Wanted {
   bool groups = true;
-  bool all_numbers = false;  // also lists of numbers that are neither text nor compressed
-  bool in_escaped = true;    // also what is between percent escapes; the text that these decode to contains it, too
+  bool all_numbers = false;     // also lists of numbers that are neither text nor compressed
+  bool in_escaped = true;       // also what is between percent escapes; the text that these decode to contains it, too
+  size_t most_work = SIZE_MAX;  // the survey ends after more work than this
 };
 
 // Appends the spots of the block that begin in one of the regions. Spots of compressed data may begin anywhere. Runs
