@@ -65,6 +65,16 @@ TEST(Detector, FindsATextInBrotliAfterMetadata) {
   EXPECT_TRUE(Detector(&catalog()).scan(base64(more)).incomplete || found(base64(more)) != "");
 }
 
+// A reader that gets such bytes piece by piece decodes all that precedes the mistake.
+TEST(Detector, FindsATextInBrotliBeforeAMistake) {
+  // "the value is " and kKnown, and a copy of them that has no end.
+  const std::string text =
+      "0c710480df48ed353f24916d779ecf566b4b1ca7c3e170f85c4a89c2a204488d5255d1c0126df5dd9fcbfae3187b18"
+      "9f4a7c59769ae682";
+  for (char wrong : {'\xff', '\x3f'})
+    EXPECT_EQ(found(base64(from_hex(text).value() + std::string(40, wrong))), "deploy (brotli)") << int{wrong};
+}
+
 // With the largest window, brotli of a text of 140 bytes begins with the magic number of gzip.
 TEST(Detector, FindsATextInBrotliThatBeginsLikeGzip) {
   // The text has kKnown and words. It was compressed with libbrotlienc.

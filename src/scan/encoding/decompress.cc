@@ -269,20 +269,16 @@ BrotliBegin after_metadata(std::string_view bytes, Unpacked& unpacked, size_t mo
   return begin;
 }
 
-// Brotli has no magic number, so any bytes may be given. Returns what the decoder gives before the first mistake, which
-// may be less than what it has decoded by then.
-Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
-  Unpacked unpacked;
-  BrotliBegin begin = after_metadata(bytes, unpacked, most_work);
-  if (unpacked.spent || begin.rest == bytes.size()) {
-    unpacked.used = begin.rest;
-    return unpacked;
-  }
+// Decodes the stream that begins with `begin`. Returns how many bytes the decoder has taken when it comes to a mistake,
+// or 0 if there is none.
+size_t decode_brotli(const BrotliBegin& begin, std::string_view bytes, size_t most, size_t most_work,
+                     Unpacked& unpacked) {
   BrotliTables tables{unpacked, most_work};
   std::unique_ptr<BrotliDecoderState, void (*)(BrotliDecoderState*)> state(
       BrotliDecoderCreateInstance(&BrotliTables::allocate, &BrotliTables::release, &tables),
       BrotliDecoderDestroyInstance);
-  if (!state) return unpacked;
+  if (!state) return 0;
+  bool is_wrong = false;
   size_t head = begin.head.size(), no_room = 0;
   auto* head_bytes = reinterpret_cast<const uint8_t*>(begin.head.data());
   if (head > 0) BrotliDecoderDecompressStream(state.get(), &head, &head_bytes, &no_room, nullptr, nullptr);
@@ -299,11 +295,27 @@ Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
     if (left == 0 && going) given += size, left = size;
     auto result = BrotliDecoderDecompressStream(state.get(), &left, &in, &room_left, &next, nullptr);
     written += room - room_left;
+    is_wrong = result == BROTLI_DECODER_RESULT_ERROR;
     going &= result == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT ||
              (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT && given < bytes.size());
     return room - room_left;
   });
   unpacked.used = begin.rest + given - left;
+  return is_wrong ? unpacked.used : 0;
+}
+
+// Brotli has no magic number, so any bytes may be given. Returns what is decoded before the first mistake. The decoder
+// gives nothing of the piece that has the mistake, so the bytes before the mistake are decoded once more.
+Unpacked unbrotli(std::string_view bytes, size_t most, size_t most_work) {
+  constexpr size_t kShortest = 16;  // fewer bytes are not decompressed
+  constexpr int kTries = 3;         // the decoder may have taken some bytes more than the one with the mistake
+  Unpacked unpacked;
+  BrotliBegin begin = after_metadata(bytes, unpacked, most_work);
+  unpacked.used = begin.rest;
+  if (unpacked.spent || begin.rest == bytes.size()) return unpacked;
+  size_t mistake = decode_brotli(begin, bytes, most, most_work, unpacked);
+  for (int i = 0; i < kTries && !unpacked.spent && mistake > begin.rest + kShortest; ++i)
+    mistake = decode_brotli(begin, bytes.substr(0, mistake - 1), most, most_work, unpacked);
   return unpacked;
 }
 
