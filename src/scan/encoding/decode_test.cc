@@ -292,5 +292,13 @@ TEST(Peek, SeesWhatNumbersHide) {
   EXPECT_LT(seen, hidden * 3 / 2) << "few looks are in vain";
 }
 
+// The first bytes of a stream can be chosen so that they look like text.
+TEST(Decode, LooksForPackedBytesThatBeginLikeText) {
+  std::string text(40, 'a'), formula = "x^2 + y^2 with words of a text that has \xc3\xa9";
+  for (std::string_view mark : {"x\xc2\x9c", "x\xc3\x9a"})
+    EXPECT_TRUE(may_be_packed_bytes(std::string(mark) + text)) << mark;
+  EXPECT_FALSE(may_be_packed_bytes(formula));
+}
+
 }  // namespace
 }  // namespace bottle::scan

@@ -239,14 +239,14 @@ bool may_be_packed_bytes(std::string_view unescaped) {
   bool has_bytes = unescaped.find('\xc2') != unescaped.npos || unescaped.find('\xc3') != unescaped.npos;
   if (!has_bytes) return false;
   if (unescaped.find(kGzip) != unescaped.npos || unescaped.find(kZstd) != unescaped.npos) return true;
-  // The second byte of zlib depends on the level of compression. Compressed bytes must follow, the first of which may
-  // look like text.
+  // The second byte of zlib depends on the level of compression. Compressed bytes follow, the first of which may look
+  // like text. Only "x^" is so common in formulas that some of the next ones must not.
   for (std::string_view second : {"\xc2\x9c", "\xc3\x9a", "\1", "^"})
     for (size_t at = unescaped.find(second); at != unescaped.npos; at = unescaped.find(second, at + 1)) {
       constexpr size_t kFollowing = 32;
       auto is_text = [](char c) { return (c >= ' ' && c < 0x7f) || c == '\t' || c == '\n' || c == '\r'; };
       bool goes_on = !std::ranges::all_of(unescaped.substr(at + second.size(), kFollowing), is_text);
-      if (at > 0 && unescaped[at - 1] == 'x' && goes_on) return true;
+      if (at > 0 && unescaped[at - 1] == 'x' && (goes_on || second != "^")) return true;
     }
   return false;
 }
