@@ -2,6 +2,7 @@
 // reported, and the ids of decisions.
 #include "guard/core/context.h"
 
+#include <bit>
 #include <cstdio>
 
 namespace bottle::guard {
@@ -21,12 +22,16 @@ void PipePool::give_back(PipeEnds pipe) {
 }
 
 bool Context::is_news(std::string_view code, std::string subject) {
+  return number_of_news(code, std::move(subject)) == 1;
+}
+
+uint64_t Context::number_of_news(std::string_view code, std::string subject) {
   constexpr size_t kMost = 4096;
+  constexpr uint64_t kEach = 16;
   std::pair<std::string, std::string> line(code, std::move(subject));
-  if (reported.contains(line)) return false;
-  if (reported.size() >= kMost) reported.clear();
-  reported.insert(std::move(line));
-  return true;
+  if (reported.size() >= kMost && !reported.contains(line)) reported.clear();
+  uint64_t number = ++reported[std::move(line)];
+  return number <= kEach || std::has_single_bit(number) ? number : 0;
 }
 
 std::string Context::new_id() {

@@ -56,8 +56,8 @@ struct Context {
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
   uint32_t next_agent_call = 1;
-  std::set<std::pair<std::string, std::string>> reported;  // see is_news()
-  scan::NameHistory names;                                 // the hosts that requests went to
+  std::map<std::pair<std::string, std::string>, uint64_t> reported;  // how often; see is_news()
+  scan::NameHistory names;                                           // the hosts that requests went to
 
   // Returns whether there is room for another connection.
   bool has_room() const {
@@ -67,6 +67,9 @@ struct Context {
   // yet. Forgets everything when it has seen very many, because the agent can cause any number of subjects, and then
   // must not be able to suppress others.
   bool is_news(std::string_view code, std::string subject);
+  // Counts something that is recorded each time at first, and then each time that the number has doubled. Returns the
+  // number if this one is to be recorded, and 0 otherwise. Forgets everything as is_news() does.
+  uint64_t number_of_news(std::string_view code, std::string subject);
   // Returns an id for a connection or a decision, which appears in the record: 8 hexadecimal digits that count up.
   std::string new_id();
 };

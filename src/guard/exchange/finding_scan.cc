@@ -120,8 +120,10 @@ bool FindingScan::may_leave_unscanned(std::string why) {
 }
 
 void FindingScan::note_unreadable(const std::string& reason) {
-  if (c_.context.is_news("unreadable_body", c_.host.name))
-    c_.audit(request_.line(Action::allow, "unreadable_body", reason));
+  uint64_t number = c_.context.number_of_news("unreadable_body", c_.host.name);
+  if (number == 0) return;
+  std::string more = number > 1 ? " (number " + std::to_string(number) + " to this host)" : "";
+  c_.audit(request_.line(Action::allow, "unreadable_body", reason + more));
 }
 
 // Keeps a finding out of the record, which must still show what path was asked for.

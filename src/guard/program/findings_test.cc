@@ -286,6 +286,21 @@ TEST_F(FindingsTest, ABodyInAnUnknownCodingPassesOnlyToTheModel) {
   EXPECT_TRUE(ask("sink.test", post("sink.test", "some bytes", "grpc-encoding: gzip\r\n")).ends_with("fine"));
 }
 
+// The operator sees that later bodies cannot be read, too, but an agent cannot fill the record with such lines.
+TEST_F(FindingsTest, RecordsFurtherBodiesThatItCannotRead) {
+  auto model = origin("model.test");
+  start();
+  constexpr int kBodies = 40, kRecorded = 17;  // the first 16, and number 32
+  for (int i = 0; i < kBodies; ++i)
+    EXPECT_TRUE(ask("model.test", post("model.test", "some bytes", "Content-Encoding: lzma\r\n")).ends_with("fine"));
+  (void)ask("model.test", post("model.test", "not gzip at all", "Content-Encoding: gzip\r\n"));
+  int recorded = 0;
+  for (std::string code; code != "bad_request"; code = next_line().value("code", ""))
+    recorded += code == "unreadable_body";
+  EXPECT_EQ(recorded, kRecorded);
+  EXPECT_NE(audit_.find("(number 32 to this host)"), std::string::npos);
+}
+
 TEST_F(FindingsTest, ManyFindingsThatMayLeaveHideNoOther) {
   auto model = origin("model.test"), sink = origin("sink.test");
   config_["egress"]["on_secret_for"] = {{"gitlab-token", "warn"}};
