@@ -83,7 +83,7 @@ int scan_files(const ScanOptions& options) {
   json files = json::array();
   bool blocked = false;
   for (const auto& file : options.files) {
-    // What the guard would refuse because it cannot scan it is a problem here, too, so the stream has the same limits.
+    // What the guard would refuse because it cannot scan it is a problem here, too, so a piece has the same limits.
     scan::Stream stream(&*catalog, scan::OnFinding::block, {},
                         [](const scan::Finding&) { return scan::OnFinding::report; });
     if (auto read = scan_file(file, stream); !read) return report(read.error(), options.as_json);
