@@ -17,6 +17,7 @@
 #include "base/text/parse.h"
 #include "base/text/words.h"
 #include "base/unique_fd.h"
+#include "git/formats/modes.h"
 
 namespace bottle::git {
 namespace {
@@ -88,8 +89,11 @@ class Batch {
 }  // namespace
 
 // -z makes git print paths as they are. Otherwise, it would quote unusual ones.
-Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where) {
-  std::string out = TRY(git.ask({"ls-tree", "-r", "-z", "--full-tree", commit, "--"}, where));
+Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where,
+                                     KeyedMap<std::string, std::string>* directories) {
+  std::vector<std::string> words = {"ls-tree", "-r", "-z", "--full-tree", commit, "--"};
+  if (directories) words.insert(words.begin() + 1, "-t");
+  std::string out = TRY(git.ask(words, where));
   std::vector<Entry> entries;
   // Each entry is "mode type object\tpath\0".
   for (std::string_view line : each_record(out, '\0')) {
@@ -97,16 +101,18 @@ Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commi
     // The three parts before the tab have no spaces, but the path may have them.
     if (tab == std::string_view::npos || second > tab)
       return fail(Code::protocol, "the answer of git ls-tree is not valid");
-    entries.push_back({std::string(line.substr(tab + 1)), std::string(line.substr(0, first)),
-                       std::string(line.substr(second + 1, tab - second - 1))});
+    std::string path(line.substr(tab + 1)), mode(line.substr(0, first)), id(line.substr(second + 1, tab - second - 1));
+    if (directories && mode == kDirectory) directories->emplace(std::move(path), std::move(id));
+    else entries.push_back({std::move(path), std::move(mode), std::move(id)});
   }
   return entries;
 }
 
-Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, const Runner::Options& where,
-                      const std::function<Result<>(size_t place, uint64_t size)>& blob,
-                      const std::function<Result<>(std::string_view)>& data) {
-  if (ids.empty()) return {};
+namespace {
+
+// Runs `git cat-file --batch` and lets `read` read the answers for these ids.
+Result<> with_batch(const Runner& git, const std::vector<std::string>& ids, const Runner::Options& where,
+                    const std::function<Result<>(Batch&)>& read) {
   auto [in, out] = TRY(make_pipe());
   // 1 MB is the most that Linux gives to a user's pipe by default (pipe-max-size).
   widen_pipe(in.get(), 1 << 20);
@@ -122,24 +128,67 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
     // --buffer makes git write larger pieces instead of flushing after each object.
     return git.run({"cat-file", "--batch", "--buffer"}, options);
   });
-  auto read = [&]() -> Result<> {
-    Batch batch(in.get());
+  Batch batch(in.get());
+  auto done = read(batch);
+  in.reset();  // makes git end now, if it has not ended yet
+  auto ended = process.get();
+  // If git failed, for example because of a limit, its error is the cause, and the reader's error is a consequence.
+  return ended ? done : std::unexpected(std::move(ended.error()));
+}
+
+// Reads the rest of a blob's answer: a line end follows each blob. If it is not there, the sizes and the bytes do not
+// fit.
+Result<> blob_from(Batch& batch, uint64_t size, const std::function<Result<>(std::string_view)>& data) {
+  TRY(batch.bytes(size, data));
+  if (TRY(batch.line()) != "") return fail(Code::protocol, "the answer of git cat-file is not valid");
+  return {};
+}
+
+}  // namespace
+
+Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, const Runner::Options& where,
+                      const std::function<Result<>(size_t place, uint64_t size)>& blob,
+                      const std::function<Result<>(std::string_view)>& data) {
+  if (ids.empty()) return {};
+  return with_batch(git, ids, where, [&](Batch& batch) -> Result<> {
     for (size_t place = 0; place < ids.size(); ++place) {
       auto size = size_of_blob(TRY(batch.line()));
       if (!size) return fail(Code::not_found, "git has no blob " + ids[place]);
       TRY(blob(place, *size));
-      TRY(batch.bytes(*size, data));
-      // A line end follows each blob. If it is not there, the sizes and the bytes do not fit.
-      if (TRY(batch.line()) != "") return fail(Code::protocol, "the answer of git cat-file is not valid");
+      TRY(blob_from(batch, *size, data));
     }
     return {};
-  }();
-  in.reset();  // makes git end now, if it has not ended yet
-  auto ended = process.get();
-  // If git failed, for example because of a limit, its error is the cause, and the reader's error is a consequence.
-  return ended ? read : std::unexpected(std::move(ended.error()));
+  });
 }
 
+namespace {
+
+// Reads blobs in the order of `asked` until one is too large or is no blob. Returns how many objects were read.
+Result<size_t> read_first(const Runner& git, const std::vector<std::string>& asked, size_t most,
+                          const Runner::Options& where, std::map<std::string, std::string>& found, size_t& total) {
+  size_t place = 0;
+  TRY(with_batch(git, asked, where, [&](Batch& batch) -> Result<> {
+    for (; place < asked.size(); ++place) {
+      std::string head = TRY(batch.line());
+      if (head.ends_with(" missing")) continue;
+      auto size = size_of_blob(head);
+      if (!size || *size > most || total + *size > kAllSmallBlobs) return {};
+      total += *size;
+      std::string& text = found[asked[place]];
+      TRY(blob_from(batch, *size, [&](std::string_view bytes) -> Result<> {
+        text.append(bytes);
+        return {};
+      }));
+    }
+    return {};
+  }));
+  return place;
+}
+
+}  // namespace
+
+// Most blobs are small, so git is first asked for all of them. Only if one is not, git is asked for the sizes, because
+// what is not wanted would have to be read as well.
 Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const std::vector<std::string>& ids,
                                                        size_t most, const Runner::Options& where) {
   std::map<std::string, std::string> found;
@@ -147,10 +196,17 @@ Result<std::map<std::string, std::string>> small_blobs(const Runner& git, const 
   std::set<std::string> unique(ids.begin(), ids.end());
   if (unique.empty()) return found;
   std::vector<std::string> asked(unique.begin(), unique.end()), wanted;
+  size_t total = 0;
+  auto first = read_first(git, asked, most, where, found, total);
+  // A large object may be more than git's memory can hold.
+  bool is_too_large = !first && (first.error().code == Code::limit || first.error().code == Code::closed);
+  if (is_too_large) found.clear(), total = 0;
+  else asked.erase(asked.begin(), asked.begin() + static_cast<long>(TRY(std::move(first))));
+  if (asked.empty()) return found;
   auto options = where;
   options.input = lines_of(asked);
   std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options));
-  size_t place = 0, total = 0;
+  size_t place = 0;
   for (std::string_view line : each_line(out)) {
     if (place == asked.size()) break;
     const std::string& id = asked[place++];

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "git/run/git.h"
 
 namespace bottle::git {
@@ -17,8 +18,10 @@ struct Entry {
   std::string path, mode, object;
 };
 
-// Returns every entry of a commit's tree, sorted by path. Submodules have the mode 160000.
-Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where);
+// Returns every entry of a commit's tree, sorted by path. Submodules have the mode 160000. If `directories` is not
+// null, adds the directories to it: path → id of the tree.
+Result<std::vector<Entry>> list_tree(const Runner& git, const std::string& commit, const Runner::Options& where,
+                                     KeyedMap<std::string, std::string>* directories = nullptr);
 
 // Returns the contents of blobs of at most `most` bytes each, by id. Leaves out an object that is too large, is not a
 // blob, is missing, or would exceed 64 MB in total.

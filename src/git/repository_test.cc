@@ -4,6 +4,7 @@
 
 #include "base/files/file.h"
 #include "git/git_test.h"
+#include "git/objects.h"
 #include "git/refs.h"
 #include "git/run/git.h"
 
@@ -332,6 +333,38 @@ TEST_F(Repositories, AMissingGitIsNamedWithAndWithoutLimits) {
     ASSERT_FALSE(ran);
     EXPECT_EQ(ran.error().code, Code::not_found) << ran.error().what;
   }
+}
+
+class Objects : public Repositories {};
+
+TEST_F(Objects, SmallBlobsAreReadBesideOthers) {
+  commit(repo, {{"a", "a\n"}, {"b", "b\n"}, {"large", std::string(1000, 'x')}, {"empty", ""}, {"d/c", "c\n"}});
+  auto id = [&](const std::string& what) { return git("rev-parse HEAD" + what); };
+  std::map<std::string, std::string> small = {{id(":a"), "a\n"}, {id(":b"), "b\n"}, {id(":empty"), ""}};
+  std::vector<std::string> ids = {id(":a"), std::string(40, '1'), id(":b"), id(":empty"), id(":a")};
+  fs::create_directory(root + "/state");
+  auto view = make_view(find(fs::canonical(repo).string()).value().value(), root + "/view", {}).value();
+  Runner runner = Runner::make(root + "/state").value();
+  auto read = [&] { return small_blobs(runner, ids, 100, {.in = view}).value(); };
+  EXPECT_EQ(read(), small);
+  // Each of these ends the first reading at another place.
+  for (const char* other : {":large", "^{tree}", ""}) {
+    ids.push_back(id(other));
+    EXPECT_EQ(read(), small) << other;
+  }
+}
+
+TEST_F(Objects, DirectoriesAreListedApart) {
+  commit(repo, {{"a", "a\n"}, {"d/e/c", "c\n"}});
+  auto view = make_view(find(fs::canonical(repo).string()).value().value(), root + "/view", {}).value();
+  fs::create_directory(root + "/state");
+  Runner runner = Runner::make(root + "/state").value();
+  KeyedMap<std::string, std::string> directories;
+  auto entries = list_tree(runner, git("rev-parse HEAD"), {.in = view}, &directories).value();
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[1].path, "d/e/c");
+  EXPECT_EQ(directories.size(), 2u);
+  EXPECT_EQ(directories.at("d/e"), git("rev-parse HEAD:d/e"));
 }
 
 }  // namespace
