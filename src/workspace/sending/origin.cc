@@ -1,17 +1,12 @@
 // Makes a clone without `git clone`. A new, empty repository is made as files, pack-objects reads the operator's
-// objects through a view and streams them into index-pack, and the refs are written as one packed-refs file. git
+// objects through a view and writes them as a pack, and the refs are written as one packed-refs file. git
 // never runs in the operator's repository, and the clone has only the objects that the sent refs reach.
 //
 // Failing to send the remote branches or the tags does not fail a start, because the agent can work without them.
 #include "workspace/sending/origin.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/files/file.h"
-#include "base/os/descriptors.h"
 #include "base/text/line.h"
-#include "base/unique_fd.h"
 #include "git/formats/config.h"
 #include "workspace/files/scratch_directory.h"
 #include "workspace/files/transfer.h"
@@ -71,24 +66,15 @@ Result<git::Refs> remotes_of(const git::Runner& git, const Origin& origin, const
   return wanted;
 }
 
+// Writes a pack into the clone. pack-objects reads the objects through the view, so no other process has to index them.
 Result<> copy_objects(const git::Runner& git, const Origin& origin, const git::Refs& remotes,
                       const git::Directory& to) {
   std::string wanted = origin.head.commit + "\n";
   for (const auto& [name, id] : remotes) wanted += id + "\n";
-  auto pipe = TRY(make_pipe());
-  auto packed = in_parallel([&] {
-    UniqueFd mine = std::move(pipe.write);  // closing it ends the input of index-pack
-    return git.run({"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", "--stdout"},
-                   {.in = origin.view, .input = wanted, .output_fd = mine.get()});
-  });
-  auto indexed = git.ask({"index-pack", "--stdin"}, {.in = to, .input_fd = pipe.read.get()});
-  pipe.read.reset();  // makes pack-objects stop if index-pack failed
-  auto answer = TRY(packed.get());
-  // If both fail, the complaint of pack-objects is the cause, because index-pack fails as a consequence. If
-  // pack-objects has no complaint, index-pack failed first, and SIGPIPE ended pack-objects.
-  if (answer.status != 0 && !answer.complaint.empty()) return incomplete(origin, answer.complaint);
-  TRY(indexed);
-  return {};
+  auto answer = TRY(git.run(
+      {"pack-objects", "--quiet", "--revs", "--include-tag", "--delta-base-offset", to.path() + "/objects/pack/pack"},
+      {.in = origin.view, .input = wanted}));
+  return answer.status == 0 ? Result<>{} : incomplete(origin, answer.complaint);
 }
 
 }  // namespace

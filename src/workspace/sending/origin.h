@@ -48,7 +48,7 @@ struct CloneSettings {
 // Makes a repository at `to`, without an index: HEAD, its branch, its history and the tags on it. It also has refs
 // for the remote branch that HEAD's branch follows and for the main branch of `origin`. It has no remote, no hooks
 // and no template, shares nothing with the original, and contains only objects that those refs reach. (`git clone`
-// takes three times as many processes, and would run in the original under its configuration.) Fails with
+// takes several times as many processes, and would run in the original under its configuration.) Fails with
 // Code::unavailable if objects are missing or broken. If only an object of a tag is missing or broken, the clone has
 // no tags, and a warning is added.
 Result<git::Directory> clone(const git::Runner& git, const Origin& origin, const std::string& to,
