@@ -38,6 +38,7 @@ constexpr size_t kLargestSearched = 64 << 20;          // bytes of a patch
 // that the first one overrides.
 struct View {
   git::Directory directory, rules;
+  std::vector<std::string> paths = {};  // what the patch makes or changes; encoded_path() sets it
 };
 
 Result<View> view_of(const std::string& directory, const std::string& path) {
@@ -96,10 +97,11 @@ Result<std::vector<std::string>> paths_of(const git::Runner& git, const View& vi
 // Returns a path of the patch if git would convert that file to or from another encoding, and otherwise an empty
 // string. git does so with iconv(3), whose modules must not read what an agent wrote, and without the conversion, the
 // file would get the wrong bytes.
-Result<std::string> encoded_path(const git::Runner& git, const View& view, const Patch& patch) {
+Result<std::string> encoded_path(const git::Runner& git, View& view, const Patch& patch) {
   git::Runner::Options options{.in = view.rules, .work_tree = patch.directory};
   bool has_rules = false;
-  for (const auto& path : TRY(paths_of(git, view, patch))) {
+  view.paths = TRY(paths_of(git, view, patch));
+  for (const auto& path : view.paths) {
     has_rules |= path == ".gitattributes" || path.ends_with("/.gitattributes");
     options.input += path + '\0';
   }
@@ -113,7 +115,7 @@ Result<std::string> encoded_path(const git::Runner& git, const View& view, const
 
 // Returns the paths that a patch makes, changes or removes.
 Result<std::vector<std::string>> all_paths_of(const git::Runner& git, const View& view, const Patch& patch) {
-  auto paths = TRY(paths_of(git, view, patch)), before = TRY(paths_of(git, view, patch, true));
+  auto paths = view.paths, before = TRY(paths_of(git, view, patch, true));
   paths.insert(paths.end(), before.begin(), before.end());
   return paths;
 }
