@@ -71,7 +71,8 @@ class Reception {
     bool is_repository = !in_.base.empty();
     for (const auto& each : sent ? sent->repositories : std::vector<SentRepository>()) {
       if (!each.path.empty()) repositories.push_back(each);
-      else if (each.base == in_.base) repositories[0].refs = each.refs, is_repository = true;
+      else if (each.base == in_.base)
+        repositories[0].refs = each.refs, repositories[0].packs = each.packs, is_repository = true;
     }
     std::ranges::sort(repositories, {}, &SentRepository::path);  // the workspace's own comes first
     // Counts how many of the repositories use each object store.
@@ -83,7 +84,7 @@ class Reception {
                           : original_at(each.path.empty() ? in_.source : in_.source + "/" + each.path);
       if (!original && each.path.empty()) return std::unexpected(std::move(original.error()));
       Homecoming::Origin origin{original.value_or(std::nullopt), each.base, each.refs,
-                                original ? "" : original.error().what};
+                                original ? "" : original.error().what, each.packs};
       // Without the repository there are no objects to compare with, so its files are treated as those of a plain
       // directory.
       if (!origin.repository) origin.base.clear();
@@ -134,8 +135,8 @@ class Reception {
       TRY(all_[i]->prepare_inspection(room_));
       for (const auto& [place, inspection] : parts_below(*all_[i], inspections))
         all_[i]->inspection().add_below(place, *inspection);
-      TRY(all_[i]->take_refs());
-      TRY(all_[i]->take_files(parts_below(*all_[i], heads), entries));
+      TRY(all_[i]->take_refs(parts_below(*all_[i], heads)));
+      TRY(all_[i]->take_files(entries));
       TRY(all_[i]->keep_ignored());
       // The outer repository records this commit, if the inner one is its submodule.
       heads[quarantines_[i]->place] = all_[i]->head();

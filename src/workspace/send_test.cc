@@ -90,21 +90,18 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   };
   auto unflushed = [&] { return sh("grep -c core.fsync=none " + root + "/asked || true"); };
   Summary sent;
-  EXPECT_EQ(asked([&] { sent = pack(manifest::WorkspaceMode::clone); }),
-            " config  index-pack  pack-objects  read-tree  status ");
-  EXPECT_EQ(unflushed(), "4") << "what is made only to be sent need not survive a crash of the machine";
+  EXPECT_EQ(asked([&] { sent = pack(manifest::WorkspaceMode::clone); }), " config  pack-objects  read-tree  status ");
+  EXPECT_EQ(unflushed(), "3") << "what is made only to be sent need not survive a crash of the machine";
   unpack();
   git("commit -q --allow-empty -m more", inside);
   put(inside + "/new.txt", "new\n");
   auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
-  EXPECT_EQ(
-      asked([&] { come_home(sent.base); }),
-      " cat-file  commit-tree  config  diff-tree  diff-tree  index-pack  index-pack  index-pack  ls-tree  merge-base "
-      " pack-objects  pack-objects  read-tree  rev-list  rev-list  rev-list  rev-parse  unpack-objects "
-      " unpack-objects  update-index  write-tree write-tree")
-      << "each unpack-objects has an index-pack that checks the objects first";
+  EXPECT_EQ(asked([&] { come_home(sent.base); }),
+            " config  diff-tree  diff-tree  fast-import  index-pack  ls-tree  pack-objects  rev-list  rev-list "
+            " unpack-objects ")
+      << "an index-pack checks the objects before unpack-objects, and none reads what the clone was given";
   EXPECT_EQ(times("--show-origin --list"), "1");
-  EXPECT_EQ(times("diff-tree -r .* " + sent.base), "1") << "for the branch and for the files";
+  EXPECT_EQ(times("diff-tree -r"), "1") << "for the branch and for the files";
   EXPECT_EQ(times("check-attr"), "0") << "no file has attributes";
   EXPECT_NE(times("unpack-objects"), "0");
   EXPECT_EQ(times("core.fsync=objects.* unpack-objects"), times("unpack-objects")) << "it must survive a crash";
@@ -115,7 +112,7 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   EXPECT_EQ(times("--show-origin --list"), "1") << "for all repositories";
   git("tag first");
   EXPECT_EQ(asked([&] { pack(manifest::WorkspaceMode::clone); }),
-            " config  for-each-ref  index-pack  pack-objects  read-tree  status ");
+            " config  for-each-ref  pack-objects  read-tree  status ");
 }
 
 TEST_F(Workspace, TheCloneHasOnlyTheHistoryOfHead) {

@@ -1,5 +1,5 @@
 // Tests that work that no ref of the agent names comes home: commits in logs and in unfinished actions, and what is in
-// other work trees.
+// other work trees. Also tests what is brought home in one step.
 #include "workspace/receiving/unreferenced_commits.h"
 #include "workspace/agent_work_test.h"
 
@@ -343,6 +343,67 @@ TEST_F(UnreferencedCommits, ACheckpointKeepsTheRefsOfAnEarlierOne) {
   limits.room = nullptr;
   (void)come_home(sent.base);
   EXPECT_FALSE(refs().contains(work)) << "the last one tidies up: " << refs();
+}
+
+// What is done for all refs and files together must have the same result as if each were alone.
+class Together : public AgentWork {};
+
+TEST_F(Together, TheTreeIsTheOneThatTheAgentsGitWouldCommit) {
+  for (const char* name : {"/deep/er/c", "/deep/d", "/other/e", "/gone/f", "/q\"uo\\te\n/ü"}) put(repo + name, "x\n");
+  git("add -A"), git("commit -qm more");
+  const std::string change =
+      "echo 1 >deep/er/new && rm -r gone && echo file >gone && rm a.txt && mkdir a.txt && echo 2 >a.txt/g && "
+      "chmod +x dir/b.txt && ln -s dir link && ";
+  const std::string commits = "echo 3 >other/h && rm deep/d && git add -A && " + commit_ + "-m h && ";
+  // git fast-import writes few files, and an index many.
+  for (const std::string& number : {"10", "2001"})
+    for (const std::string& before : {std::string(), commits}) {
+      auto back = after(WorkspaceMode::clone,
+                        before + change + "mkdir many && for i in $(seq " + number + "); do echo $i >many/$i; done");
+      git("add -A", inside);
+      EXPECT_EQ(git("rev-parse 'refs/bottle/s1/worktree^{tree}'"), git("write-tree", inside)) << number << before;
+      EXPECT_EQ(git("log --format=%an,%s -1 refs/bottle/s1/worktree"), "bottle,What session s1 left in its workspace");
+      EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse HEAD", inside));
+      git("apply --check --whitespace=nowarn " + back.patch);
+    }
+}
+
+TEST_F(Together, ABrokenBranchComesAloneAndTheOthersComeHome) {
+  auto back = after(WorkspaceMode::clone, "git checkout -q -b one && echo 1 >one && git add one && " + commit_ +
+                                              "-m one && git checkout -q -b two && " + commit_ +
+                                              "--allow-empty -m two && t=$(printf '040000 tree %s\\t.git\\n' $(git "
+                                              "rev-parse HEAD^{tree}) | git mktree) && git branch evil $(git -c "
+                                              "user.name=a -c user.email=a@b commit-tree $t -p HEAD -m evil) && "
+                                              "echo new >new");
+  EXPECT_EQ(refs(), "refs/bottle/s1/heads/one\nrefs/bottle/s1/heads/two\nrefs/bottle/s1/worktree");
+  EXPECT_TRUE(flagged(back, ".git/refs/heads/evil: not brought home"));
+  EXPECT_EQ(back.skipped, 1u) << back.text;
+  EXPECT_EQ(back.commits, 2u);
+  EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse two", inside));
+}
+
+// A clone's pack is not read again, unless it has something that the operator no longer has.
+TEST_F(Together, WhatTheOperatorHasRemovedComesOutOfTheClone) {
+  std::string blob = sh("cd " + repo + " && echo theirs | git hash-object -w --stdin");
+  std::string tree = sh("cd " + repo + " && printf '100644 blob " + blob + "\\tt\\n' | git mktree");
+  git("update-ref refs/remotes/origin/main " + git("commit-tree -m theirs " + tree));
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  git("update-ref -d refs/remotes/origin/main"), git("prune --expire=now");
+  sh("cd " + inside + " && git checkout -q -b mine origin/main && " + commit_ + "--allow-empty -m mine");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(git("show refs/bottle/s1/heads/mine:t"), "theirs") << back.text;
+}
+
+TEST_F(Together, ManyCommitsAreCounted) {
+  std::string commits;
+  for (int i = 0; i < 1001; ++i)
+    commits += "commit refs/heads/main\ncommitter t <t@t> 1700000000 +0000\ndata 2\nx\n\n" +
+               std::string(i == 0 ? "from refs/heads/main^0\n" : "") + "\n";
+  put(root + "/commits", commits);
+  auto back = after(WorkspaceMode::clone, "git fast-import --quiet <" + root + "/commits");
+  EXPECT_EQ(back.commits, 1001u);
+  EXPECT_TRUE(says(back, "git merge refs/bottle/s1/worktree")) << back.text;
 }
 
 }  // namespace

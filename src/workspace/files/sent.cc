@@ -34,13 +34,17 @@ std::string_view word(std::string_view& text) {
 }
 
 // Parses one line: "s START", "k PATTERN" and "K ", "c ID PATH", "f MODE ID COMMITTED KEPT-AT SIZE PATH", and "g BASE
-// PATH" followed by the repository's "d GIT-DIRECTORY" and "r ID NAME".
+// PATH" followed by the repository's "d GIT-DIRECTORY", "p PACK" and "r ID NAME".
 bool take(Sent& sent, std::string_view line) {
   std::string_view kind = word(line);
   if (kind == "g") {
     std::string base(word(line));
     // A word cannot be empty, so "-" stands for no commit.
     sent.repositories.push_back({std::string(line), base == "-" ? "" : base, {}, ""});
+    return true;
+  }
+  if (kind == "p" && !sent.repositories.empty()) {
+    sent.repositories.back().packs.emplace_back(line);
     return true;
   }
   if (kind == "d" && !sent.repositories.empty()) {
@@ -111,6 +115,7 @@ Result<> Recorder::file(const std::string& path, SentFile file, std::string_view
 void Recorder::repository(const SentRepository& repository) {
   list_ += "g " + (repository.base.empty() ? "-" : repository.base) + " " + repository.path + '\0';
   list_ += "d " + repository.git_at + '\0';
+  for (const auto& name : repository.packs) list_ += "p " + name + '\0';
   for (const auto& [name, id] : repository.refs) list_ += "r " + id + " " + name + '\0';
 }
 

@@ -35,9 +35,10 @@ struct SentFile {
 // Describes a repository that was sent. Its path is below the workspace; "" is the workspace itself.
 struct SentRepository {
   std::string path;
-  std::string base;    // the commit that the work in it starts from; empty if it has none
-  git::Refs refs;      // the refs that the copy had
-  std::string git_at;  // path of its git directory in the workspace: "lib/.git", ".git/modules/lib"
+  std::string base;                     // the commit that the work in it starts from; empty if it has none
+  git::Refs refs;                       // the refs that the copy had
+  std::string git_at;                   // path of its git directory in the workspace: "lib/.git", ".git/modules/lib"
+  std::vector<std::string> packs = {};  // names of the packs that were made for the copy: pack-ID.pack
 };
 
 // Holds the record of a workspace after it was read back. A recorder on this machine wrote it, so it is trusted.

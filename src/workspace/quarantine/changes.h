@@ -1,6 +1,7 @@
 // Lists what differs between two trees.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,5 +18,11 @@ struct Change {
 // Returns the differences between two trees or commits, with modes.
 Result<std::vector<Change>> changes(const Quarantine& q, const git::Runner& git, const std::string& from,
                                     const std::string& to);
+
+// Returns the differences between the commit `from` and each of these commits, by id, with one process. Leaves out an
+// id that is not that of a commit. Returns nothing at all if git cannot list one of them, or if the lists are too long.
+Result<std::map<std::string, std::vector<Change>>> changes_of_commits(const Quarantine& q, const git::Runner& git,
+                                                                      const std::string& from,
+                                                                      const std::vector<std::string>& commits);
 
 }  // namespace bottle::workspace

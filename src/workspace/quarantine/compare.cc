@@ -306,10 +306,10 @@ class Comparison {
   // Sets or removes an entry of the tree that is based on the agent's commit.
   void set(const git::Entry& entry) {
     const auto* there = committed(entry.path);
-    if (!there || !same(*there, entry)) lines_ += index_line(entry);
+    if (!there || !same(*there, entry)) edits_[entry.path] = entry;
   }
   void remove(const std::string& path) {
-    if (committed(path)) lines_ += removal_line(q_, path);
+    if (committed(path)) edits_[path] = std::nullopt;
   }
 
   // Decides which entries go into that tree.
@@ -448,18 +448,20 @@ class Comparison {
     }
     // Without any uncommitted change, the agent's own commit is the whole work.
     changes_.worktree = head;
-    if (before.empty() && after.empty() && lines_.empty()) return std::move(changes_);
-    changes_.before = TRY(write_tree_of(q_, git_, before));
-    changes_.after = TRY(write_tree_of(q_, git_, after));
+    if (before.empty() && after.empty() && edits_.empty()) return std::move(changes_);
+    std::optional<NewCommit> commit;
+    // Without edits, everything is committed already, so the agent's own commit is the work. In a repository without
+    // commits, bottle's own empty commit stands for the start. It must not get into that repository.
+    if (!edits_.empty())
+      commit = {.start = head,
+                .is_child = !q_.is_unborn || head != base_,
+                .edits = std::move(edits_),
+                .message = message,
+                .moved = &moved_};
+    auto made = TRY(write_objects(q_, git_, {before, after}, commit));
+    changes_.before = made.trees[0], changes_.after = made.trees[1];
     if (changes_.before != changes_.after) note_changes(before, after);
-    // Everything is committed already, so the agent's own commit is the work.
-    if (lines_.empty()) return std::move(changes_);
-    std::string tree = TRY(write_tree(q_, git_, head, lines_));
-    std::vector<std::string> words = {"commit-tree", tree, "-m", message};
-    // In a repository without commits, bottle's own empty commit stands for the start. It must not get into that
-    // repository.
-    if (!q_.is_unborn || head != base_) words.insert(words.end(), {"-p", head});
-    changes_.worktree = TRY(git_.ask(words, q_.at()));
+    if (commit) changes_.worktree = made.commit;
     return std::move(changes_);
   }
 
@@ -471,7 +473,8 @@ class Comparison {
   KeyedSet<std::string> ignored_;
   std::vector<std::string> missing_, only_mode_;
   Entries now_, before_, merged_;
-  std::string base_, lines_;  // the lines are for write_tree()
+  std::string base_;
+  Edits edits_;  // of the tree that is based on the agent's commit
   AgentChanges changes_;
 };
 
@@ -485,8 +488,9 @@ Result<AgentChanges> compare(Quarantine& q, const git::Runner& git, const Conver
 
 Result<std::string> commit_directory(const Quarantine& q, const git::Runner& git, const std::string& directory) {
   Conversions none{{}, true, false};
-  std::string tree = TRY(write_tree_of(q, git, TRY(add_files(q, git, none, directory, {}, true))));
-  return git.ask({"commit-tree", tree, "-m", "as it was"}, q.at());
+  NewCommit commit{.start = {}, .edits = {}, .message = "as it was"};
+  for (auto& [path, entry] : TRY(add_files(q, git, none, directory, {}, true))) commit.edits[path] = entry;
+  return TRY(write_objects(q, git, {}, commit)).commit;
 }
 
 }  // namespace bottle::workspace

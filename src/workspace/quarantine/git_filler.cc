@@ -20,6 +20,8 @@ constexpr size_t kMostIndexes = 100;
 
 bool is_new_object(const Quarantine& q, const Path& path) {
   if (!is_loose_object(path) && !is_pack(path)) return false;
+  // Whatever the pack contains now: nothing in it is needed.
+  if (is_pack(path) && q.known_packs.contains(path[2])) return false;
   return ::access((parent_of(q.known_objects) + "/" + join(path)).c_str(), F_OK) != 0;
 }
 

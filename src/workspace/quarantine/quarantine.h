@@ -42,13 +42,15 @@ struct Quarantine {
   git::Directory repository;                           // a bare repository that borrows the operator's objects
   git::Directory rules;                                // the same, with the attributes that `repository` overrides
 
-  KeyedMap<std::string, git::Entry> base;  // the committed files where the work started
-  KeyedMap<std::string, SentFile> sent;    // the files that were sent: only what differs from these is the
-                                           // agent's work
-  std::string record;                      // where the recorded bytes of sent files are kept; empty if
-                                           // nowhere
-  bool is_unborn = false;                  // the operator's repository had no commit yet
-  bool is_unreadable = false;              // a repository was sent, and the operator's is gone or can no longer be read
+  KeyedMap<std::string, git::Entry> base;         // the committed files where the work started
+  KeyedMap<std::string, std::string> base_trees;  // the directories there, and the ids of their trees
+  KeyedMap<std::string, SentFile> sent;           // the files that were sent: only what differs from these is the
+                                                  // agent's work
+  std::string record;                             // where the recorded bytes of sent files are kept; empty if
+                                                  // nowhere
+  bool is_unborn = false;                         // the operator's repository had no commit yet
+  bool is_unreadable = false;         // a repository was sent, and the operator's is gone or can no longer be read
+  std::set<std::string> known_packs;  // names of packs that have only objects of the operator's repository
   std::string known_objects;  // the operator's object store, which the repository borrows from; empty if there is none
 
   // These say how a file or a link came back. An unchanged file is not written, because few of a hundred thousand files

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,17 +15,32 @@ namespace bottle::workspace {
 
 using Entries = std::map<std::string, git::Entry>;
 
-// Return a line for `git update-index --index-info -z`, which sets an entry of an index or removes it.
-std::string index_line(const git::Entry& entry);
-std::string removal_line(const Quarantine& q, const std::string& path);
+// Changes of a tree: path → the new entry, or nothing to remove what is at the path.
+using Edits = std::map<std::string, std::optional<git::Entry>>;
 
-// Adds lines from index_line() and removal_line() to an index that holds `start` (a tree or a commit; empty for
-// nothing), and writes the index as a tree.
-Result<std::string> write_tree(const Quarantine& q, const git::Runner& git, const std::string& start,
-                               const std::string& lines);
+// Describes a commit to make.
+struct NewCommit {
+  std::string start;     // the commit whose tree is edited; empty for an empty tree
+  bool is_child = true;  // `start` becomes its parent
+  Edits edits;
+  std::string message;
+  // What differs between the base and `start`; mode "000000" means that it is removed. Null if this is not known.
+  const Entries* moved = nullptr;
+};
 
-// Writes a tree that holds only these entries.
-Result<std::string> write_tree_of(const Quarantine& q, const git::Runner& git, const Entries& entries);
+// Holds the ids of what write_objects() made.
+struct NewObjects {
+  std::vector<std::string> trees;
+  std::string commit;  // empty if none was wanted
+};
+
+// Writes a tree for each of `trees`, which holds only those entries, and a commit. Fails with Code::unavailable if git
+// would not store a path, or if an object is missing.
+Result<NewObjects> write_objects(const Quarantine& q, const git::Runner& git, const std::vector<Entries>& trees,
+                                 const std::optional<NewCommit>& commit);
+
+// Returns the id of the empty tree, which git knows in every repository.
+std::string empty_tree(git::ObjectFormat format);
 
 // Adds the files in the directory `tree` to an index that holds the entries `tracked`. With `all`, adds ignored files
 // too.

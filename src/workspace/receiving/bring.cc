@@ -24,16 +24,18 @@
 #include "base/defer.h"
 #include "base/files/durable.h"
 #include "base/files/entries.h"
+#include "base/files/full_disk.h"
 #include "base/text/line.h"
 #include "base/text/words.h"
 #include "base/unique_fd.h"
 #include "git/refs.h"
 #include "git/run/complaint.h"
+#include "workspace/receiving/homecoming.h"
 
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostKnown = 5000;
+constexpr size_t kMostKnown = 5000, kMostTogether = 1000;
 // The default of git's transfer.unpackLimit. Fewer objects than this are stored as files and not as another pack.
 constexpr uint32_t kFewObjects = 100;
 
@@ -102,14 +104,14 @@ Result<> to_start(int pack) {
 }
 
 Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
-                 const std::vector<std::string>& known, const std::string& id, uint64_t most) {
+                 const std::vector<std::string>& known, const std::vector<std::string>& ids, uint64_t most) {
   std::string path = q.root + "/pack";
   UniqueFd pack(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!pack) return fail_errno("creating " + path);
   // Without a name, the file disappears when this call ends, however it ends.
   ::unlink(path.c_str());
   auto options = q.at();
-  options.input = id + "\n" + as_lines(known, "^");
+  options.input = as_lines(ids, "") + as_lines(known, "^");
   options.output_fd = pack.get();
   options.most_written = most;
   // --local leaves out what the operator already has.
@@ -154,7 +156,7 @@ Result<bool> add(const Quarantine& q, const git::Runner& git, const git::Reposit
   // Checks all objects as the operator's repository will see them.
   auto whole = q.at();
   whole.objects = repository.objects[0];
-  whole.input = id + "\n" + as_lines(known, "^");
+  whole.input = as_lines(ids, "") + as_lines(known, "^");
   return git.agrees({"rev-list", "--objects", "--quiet", "--stdin"}, whole);
 }
 
@@ -188,33 +190,45 @@ Result<uint64_t> size_of(const std::string& objects) {
   return bytes;
 }
 
-Result<std::vector<std::string>> known_commits(const Quarantine& q, const git::Runner& git,
-                                               const git::Repository& repository, const std::string& base) {
-  std::set<std::string> ids = {base};
+Result<Known> known_commits(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                            const std::string& base, const git::Refs& sent) {
+  std::set<std::string> ids = {base}, missing;
   for (const char* below : {"refs/heads/", "refs/bottle/", "refs/remotes/", "refs/tags/"})
     for (const auto& [name, id] : TRY(git::read_refs(repository, below)))
       // Each commit costs a line of input and a read. More of them save nothing.
       if (ids.size() < kMostKnown) ids.insert(id);
-  std::vector<std::string> asked(ids.begin(), ids.end()), known;
+  // The operator may have removed these refs, so they say only what still exists, and not what is complete.
+  auto asked = ids;
+  for (const auto& [name, id] : sent)
+    if (asked.size() < 2 * kMostKnown) asked.insert(id);
+  Known known{.commits = {}, .has_sent = asked.size() < 2 * kMostKnown};
+  // The caller has read the base, unless it is bottle's own.
+  if (asked.size() == 1) {
+    if (!q.is_unborn) known.commits = {base};
+    return known;
+  }
   auto options = q.at();
   options.objects = repository.objects[0];  // without the objects that the agent made
-  options.input = as_lines(asked, "");
+  options.input = as_lines({asked.begin(), asked.end()}, "");
   // Each line is "ID commit SIZE" or "ID missing".
   std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options));
   for (std::string_view line : each_line(out)) {
     std::string id(line.substr(0, line.find(' ')));
-    if (ids.contains(id) && line.substr(id.size()).starts_with(" commit ")) known.push_back(id);
+    if (!asked.contains(id)) continue;
+    if (line.substr(id.size()) == " missing") missing.insert(id);
+    if (ids.contains(id) && line.substr(id.size()).starts_with(" commit ")) known.commits.push_back(id);
   }
+  for (const auto& [name, id] : sent) known.has_sent &= !missing.contains(id);
   return known;
 }
 
 Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
-                           const std::vector<std::string>& known, const std::string& id, Room& room) {
-  if (id == room.brought) return true;
+                           const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room) {
+  if (std::ranges::all_of(ids, [&](const auto& id) { return room.brought.contains(id); })) return true;
   if (room.left == 0)
     return fail(Code::limit,
                 "bringing the work into " + one_line(repository.top, 4096) + ": the work is larger than the limit");
-  auto added = add(q, git, repository, known, id, room.left);
+  auto added = add(q, git, repository, known, ids, room.left);
   bool cut_off = !added && added.error().code == Code::limit;
   auto size = size_of(q.known_objects);
   uint64_t before = std::exchange(room.size, size.value_or(room.size));
@@ -223,8 +237,68 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   room.left -= cut_off || !size ? room.left : std::min(room.left, std::max(room.size, before) - before);
   if (!added && added.error().code != Code::denied)
     return std::unexpected(std::move(added.error()).during("bringing the work into " + one_line(repository.top, 4096)));
-  if (added && *added) room.brought = id;
+  if (added && *added) room.brought.insert(ids.begin(), ids.end());
   return added;
+}
+
+Result<bool> bring_together(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                            const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room) {
+  // Some of the commits may fit into a room that is too small for all.
+  uint64_t left = room.left, size = room.size;
+  auto brought = bring_objects(q, git, repository, known, ids, room);
+  if (brought || (brought.error().code != Code::limit && brought.error().code != Code::denied)) return brought;
+  if (brought.error().code == Code::limit) room.left = left - std::min(left, std::max(room.size, size) - size);
+  return false;
+}
+
+// Brings all commits and the files as they were left in one step, because each step takes four processes. If that does
+// not work, each ref is brought by itself later.
+Result<> Homecoming::bring_together(const std::map<std::string, std::string>& wanted) {
+  std::vector<std::string> ids;
+  for (const auto& [from, id] : wanted)
+    if (std::ranges::find(ids, id) == ids.end() && ids.size() < kMostTogether) ids.push_back(id);
+  lists_ = TRY(changes_of_commits(q_, git_, base_, ids));
+  std::erase_if(ids, [&](const auto& id) { return !lists_.contains(id); });
+  if (ids.empty() || !unwritable_.empty() || wanted.size() > kMostTogether) return {};
+  std::string head = base_;
+  for (const auto& [from, id] : wanted)
+    if (lists_.contains(id) && is_head(from, id)) head = id;
+  if (head == base_) head = known_head();
+  auto flagged = q_.flagged;
+  auto hidden = q_.hidden;
+  auto filtered = q_.filtered;
+  uint64_t skipped = q_.skipped;
+  // The files of linked work trees are left out before the comparison, which depends on what has come home.
+  if (q_.inner_work_trees.empty()) {
+    auto committed = lists_.find(head);
+    auto left = compare_with(head, committed == lists_.end() ? nullptr : &committed->second);
+    TRY(check_room(left));
+    if (left) early_ = {head, std::move(*left)};
+    if (early_ && early_->changes.worktree != base_ && !lists_.contains(early_->changes.worktree))
+      ids.push_back(early_->changes.worktree);
+  }
+  // A single commit is brought as well when its turn comes.
+  bool brought = ids.size() < 2 || TRY(workspace::bring_together(q_, git_, *origin_.repository, known_, ids, *room_));
+  if (brought && early_) return {};
+  // The commit that the agent had checked out may not come home, so the files are compared again.
+  early_.reset();
+  q_.flagged = std::move(flagged);
+  q_.hidden = std::move(hidden);
+  q_.filtered = std::move(filtered);
+  q_.skipped = skipped;
+  return {};
+}
+
+// Returns whether a ref of the agent is what the agent had checked out.
+bool Homecoming::is_head(const std::string& ref, const std::string& id) const {
+  return q_.head == "ref: " + ref || (q_.head == id && ref.starts_with("refs/heads/"));
+}
+
+// Returns the commit of the agent's branch if the operator has it as well, and otherwise the base.
+std::string Homecoming::known_head() const {
+  if (!q_.head.starts_with("ref: ")) return base_;
+  auto at = q_.refs.find(q_.head.substr(5));
+  return at != q_.refs.end() && std::ranges::find(known_, at->second) != known_.end() ? at->second : base_;
 }
 
 }  // namespace bottle::workspace

@@ -75,17 +75,21 @@ Result<> Homecoming::prepare(const std::optional<Sent>& sent, const git::Operato
   q_.is_unborn = origin_.repository && base_.empty();
   if (!origin_.repository && !sent) base_ = TRY(commit_directory(q_, git_, q_.source));
   if (base_.empty()) {
-    std::string tree = TRY(git_.ask({"hash-object", "-t", "tree", "-w", "--stdin"}, q_.at()));
-    base_ = TRY(git_.ask({"commit-tree", tree, "-m", "nothing"}, q_.at()));
-    compared_with_ = tree;  // git knows the empty tree in every repository
+    compared_with_ = empty_tree(q_.format);
+    base_ = TRY(git_.ask({"commit-tree", compared_with_, "-m", "nothing"}, q_.at()));
   }
   head_ = base_;
-  auto entries = git::list_tree(git_, base_, q_.at());
+  auto entries = git::list_tree(git_, base_, q_.at(), &q_.base_trees);
   if (!entries && entries.error().code == Code::unavailable && !origin_.base.empty())
     return fail(Code::not_found, "the repository " + one_line(q_.source, 4096) + " no longer has the commit " +
                                      origin_.base.substr(0, kShortId) + ", from which the work started");
   for (auto& entry : TRY(std::move(entries))) q_.base.emplace(entry.path, entry);
-  if (origin_.repository) known_ = TRY(known_commits(q_, git_, *origin_.repository, base_));
+  if (origin_.repository) {
+    auto [commits, has_sent] = TRY(known_commits(q_, git_, *origin_.repository, base_, origin_.refs));
+    known_ = std::move(commits);
+    // What a clone was given need not be read again: its packs may be large.
+    if (has_sent) q_.known_packs.insert(origin_.packs.begin(), origin_.packs.end());
+  }
   return read_sent_files(sent);
 }
 
@@ -157,6 +161,7 @@ Result<> Homecoming::prepare_inspection(uint64_t& room) {
   auto filtered = TRY(prepare_files(q_, git_, q_.tree(), written, origin_.repository.has_value()));
   if (origin_.repository) q_.filtered = std::move(filtered);
   TRY(make_links());
+  sort_indexes(q_);
   inspection_.emplace(TRY(Inspection::make(q_, git_)));
   if (!origin_.error.empty()) inspection_->flag("the repository", "it can no longer be read: " + origin_.error);
   if (!origin_.repository) return {};
@@ -193,7 +198,10 @@ Result<> Homecoming::add_unnamed(std::map<std::string, std::string>& wanted) {
   for (const auto& [name, id] : wanted) reached.push_back(id);
   for (const auto& id : known_)
     if (!brought.contains(id)) reached.push_back(id);
-  auto made = TRY(made_by_agent(q_, git_, {q_.detached.begin(), q_.detached.end()}, brought));
+  std::vector<std::string> detached;
+  for (const auto& id : q_.detached)
+    if (brought.contains(id) || std::ranges::find(known_, id) == known_.end()) detached.push_back(id);
+  auto made = TRY(made_by_agent(q_, git_, detached, brought));
   auto left = TRY(unreferenced_commits(q_, git_, std::move(made), reached, kMostLeft + 1));
   if (left.size() > kMostLeft) {
     left.pop_back();
@@ -253,7 +261,8 @@ void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
 bool Homecoming::refs_known() const { return q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty()); }
 
 // Takes each ref separately, so that a broken one does not affect the others.
-Result<> Homecoming::take_refs() {
+Result<> Homecoming::take_refs(std::map<std::string, std::string> submodules) {
+  submodules_ = std::move(submodules);
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
   TRY(add_unnamed(wanted));
@@ -262,57 +271,26 @@ Result<> Homecoming::take_refs() {
     drop_refs(names);
     find_removed_refs();
   }
+  TRY(bring_together(wanted));
   size_t taken = 0;
   for (const auto& [from, id] : wanted) {
     if (++taken > kMostTaken) {
       q_.leave(".git/" + from, "not brought home, because there are more refs than the limit");
     } else if (!TRY(take_ref(from, names[from], id))) {
       q_.leave(".git/" + from, "not brought home, because it is broken or incomplete");
-    } else if (q_.head == "ref: " + from || (q_.head == id && from.starts_with("refs/heads/"))) {
+    } else if (is_head(from, id)) {
       head_ = id;
     }
   }
-  // This is so even if the operator has the same branch.
-  if (head_ == base_ && q_.head.starts_with("ref: "))
-    if (auto at = q_.refs.find(q_.head.substr(5));
-        at != q_.refs.end() && at->second != base_ && std::ranges::find(known_, at->second) != known_.end())
-      head_ = at->second;
-  continues_ =
-      (head_ == base_ && !q_.is_unborn) || TRY(git_.agrees({"merge-base", "--is-ancestor", base_, head_}, q_.at()));
-  if (ids_.empty()) return {};
-  if (head_ == base_) TRY(find_only_branch());
-  std::vector<std::string> count = {"rev-list", "--count"};
-  count.insert(count.end(), ids_.begin(), ids_.end());
-  count.push_back("^" + base_);
-  for (const char* kind : {"refs/heads/", "refs/tags/"})
-    for (const auto& [name, id] : origin_.refs)
-      if (name.starts_with(kind) && std::ranges::find(known_, id) != known_.end() && count.size() < kMostTaken)
-        count.push_back("^" + id);
-  // If the repository cannot be written to, the histories are checked only later, for the bundle. The number is then
-  // unknown, but a broken history must not keep the others from coming home.
-  auto counted = git_.ask(count, q_.at());
-  if (!counted && counted.error().code != Code::unavailable) return std::unexpected(std::move(counted.error()));
-  commits_.reset();
-  if (counted) commits_ = number_in<uint64_t>(*counted);
-  return {};
-}
-
-// Finds the branch with the work if the agent went back to the start and left all of its commits on one branch.
-Result<> Homecoming::find_only_branch() {
-  std::string branch, heads = prefix_ + "heads/";
-  for (size_t i = 0; i < refs_.size(); ++i)
-    if (refs_[i].starts_with(heads) && i < ids_.size() && ids_[i] != base_) {
-      if (!branch.empty()) return {};
-      branch = refs_[i];
-      if (!TRY(git_.agrees({"merge-base", "--is-ancestor", base_, ids_[i]}, q_.at()))) return {};
-    }
-  only_branch_ = branch;
-  return {};
+  if (head_ == base_) head_ = known_head();
+  return count_commits();
 }
 
 // Lists the changes first: a commit that cannot be listed must not come into the operator's repository either.
 Result<bool> Homecoming::take_ref(const std::string& from, const std::string& name, const std::string& id) {
-  if (listed_.id != id) {
+  if (auto listed = lists_.find(id); listed != lists_.end()) {
+    listed_ = {id, id, listed->second};
+  } else if (listed_.id != id) {
     auto list = changes(q_, git_, base_, id);
     auto commit = then(
         list, [&](const auto&) { return git_.ask({"rev-parse", "--verify", "--quiet", id + "^{commit}"}, q_.at()); });
@@ -345,7 +323,7 @@ Result<> Homecoming::inspect_untracked(const std::string& from, const std::strin
 Result<bool> Homecoming::bring(const std::string& name, const std::string& id) {
   std::string why = unwritable_;
   if (why.empty()) {
-    auto brought = bring_objects(q_, git_, *origin_.repository, known_, id, *room_);
+    auto brought = bring_objects(q_, git_, *origin_.repository, known_, {id}, *room_);
     if (!brought && brought.error().code != Code::denied) return brought;
     if (brought && !*brought) return false;
     auto written = then(brought, [&](bool) { return git::write_ref(*origin_.repository, name, id); });
@@ -395,15 +373,21 @@ Result<> Homecoming::find_empty_directories() {
   return {};
 }
 
-Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries) {
+Result<AgentChanges> Homecoming::compare_with(const std::string& head, const std::vector<Change>* committed) {
   std::string message = "What session " + in_.session + " left in its workspace";
-  sort_indexes(q_);
+  return compare(q_, git_, conversions(), base_, head, committed, submodules_, message);
+}
+
+Result<> Homecoming::take_files(uint64_t& entries) {
   TRY(leave_out_work_trees(entries));
-  const auto* committed = listed_.commit == head_ ? &listed_.changes : nullptr;
-  auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
-  TRY(check_room(left));
-  if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, nullptr, submodules, message);
-  changes_ = TRY(std::move(left));
+  if (early_ && early_->head == head_) {
+    changes_ = std::move(early_->changes);
+  } else {
+    auto left = compare_with(head_, listed_.commit == head_ ? &listed_.changes : nullptr);
+    TRY(check_room(left));
+    if (!left && head_ != base_) left = compare_with(base_, nullptr);
+    changes_ = TRY(std::move(left));
+  }
   TRY(find_empty_directories());
   auto changes = changes_.changes, copies = changes_.filtered;
   copies.insert(copies.end(), changes_.unpatched.begin(), changes_.unpatched.end());

@@ -18,6 +18,7 @@
 #include "workspace/receiving/inspect.h"
 #include "workspace/receiving/keep_files.h"
 #include "workspace/receiving/staged.h"
+#include "workspace/receiving/unreferenced_commits.h"
 
 namespace bottle::workspace {
 
@@ -33,6 +34,7 @@ class Homecoming {
     std::string base;   // the commit that the work started from; empty without a repository or a commit
     git::Refs refs;     // the refs that the copy had
     std::string error;  // why the repository can no longer be read
+    std::vector<std::string> packs = {};  // those that were made for the copy
   };
   // Describes a ref that came home under another name, or one that could not be written. For the latter, `from` is
   // the reason.
@@ -61,10 +63,10 @@ class Homecoming {
   std::unique_ptr<Homecoming> without_repository(const std::string& error);
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> prepare_inspection(uint64_t& room);
-  Result<> take_refs();
-  // `submodules` has the current commits of the repositories below this one, by path. `entries` is how
-  // many files the commits of the agent's linked work trees may still have.
-  Result<> take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries);
+  // `submodules` has the current commits of the repositories below this one, by path.
+  Result<> take_refs(std::map<std::string, std::string> submodules);
+  // `entries` is how many files the commits of the agent's linked work trees may still have.
+  Result<> take_files(uint64_t& entries);
   Result<> keep_ignored();
 
   // The following functions say what came home. Their results are complete after keep_ignored().
@@ -123,7 +125,13 @@ class Homecoming {
   Result<> find_empty_directories();
   std::map<std::string, std::string> wanted_refs() const;
   Result<> add_unnamed(std::map<std::string, std::string>& wanted);
-  Result<> find_only_branch();
+  Result<> bring_together(const std::map<std::string, std::string>& wanted);
+  Result<> count_commits();
+  bool is_head(const std::string& ref, const std::string& id) const;
+  std::string known_head() const;
+  Result<AgentChanges> compare_with(const std::string& head, const std::vector<Change>* committed);
+  Result<> find_only_branch(const AddedCommits& added);
+  Result<bool> continues_base(const std::string& id, const AddedCommits& added) const;
   void find_removed_refs();
   bool refs_known() const;
   std::map<std::string, std::string> names_of(const std::map<std::string, std::string>& wanted) const;
@@ -151,6 +159,14 @@ class Homecoming {
     std::string id, commit;
     std::vector<Change> changes;
   } listed_;
+  std::map<std::string, std::vector<Change>> lists_;  // the changes of commits that were listed together
+  std::map<std::string, std::string> submodules_;
+  // The agent's files compared with this commit, if that was done before the refs were brought.
+  struct Early {
+    std::string head;
+    AgentChanges changes;
+  };
+  std::optional<Early> early_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_,

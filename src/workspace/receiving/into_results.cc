@@ -91,7 +91,7 @@ Result<> Homecoming::write_bundle() {
       ++q_.skipped;
       continue;
     }
-    auto brought = bring_objects(q_, git_, to, known_, ref.id, *room_);
+    auto brought = bring_objects(q_, git_, to, known_, {ref.id}, *room_);
     if (unwritable_.empty()) unwritable_ = ref.from;
     TRY(check_room(brought));
     if (!brought || !*brought) {

@@ -17,6 +17,7 @@
 
 #include "base/files/beneath.h"
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/keyed_hash.h"
 #include "base/text/path_parts.h"
 #include "base/text/words.h"
@@ -97,7 +98,11 @@ class Examination {
     staged.paths.assign(paths.begin(), paths.end());
     staged.left.assign(left.begin(), left.end());
     // If git does not accept something in the index, there is no commit, and the caller names the paths.
-    if (!paths.empty()) staged.commit = commit(message).value_or("");
+    if (!paths.empty()) {
+      auto made = commit(message);
+      TRY(check_room(made));
+      staged.commit = made.value_or("");
+    }
     return staged;
   }
 
@@ -200,7 +205,7 @@ class Examination {
   // nowhere else get additional names.
   Result<std::string> commit(const std::string& message) {
     constexpr std::array<const char*, 4> kVersions = {"", "~base", "~ours", "~theirs"};
-    std::string lines;
+    NewCommit commit{.start = home_.head, .edits = {}, .message = message};
     // Starts from the tree of HEAD: what the index lacks is removed, and what differs is set.
     KeyedSet<std::string_view> names;
     for (const auto& entry : index_.entries) names.insert(entry.path);
@@ -208,19 +213,17 @@ class Examination {
     // removed.
     if (!index_.has_directories)
       for (const auto& [path, entry] : head_)
-        if (!names.contains(path)) lines += removal_line(q_, path);
+        if (!names.contains(path)) commit.edits[path] = std::nullopt;
     for (const auto& entry : index_.entries) {
       // Paths in an index are unchecked, and a tree with "../x" or ".git/x" must never be made.
       if (!is_allowed(entry.path) || (entry.stage ? !found_.contains(entry.object) : is_in_head(entry))) continue;
       std::string name = entry.path + kVersions[static_cast<size_t>(entry.stage)];
       while (entry.stage && names.contains(name)) name += "~";
-      lines += index_line({name, entry.mode, entry.object});
+      commit.edits[name] = git::Entry{name, entry.mode, entry.object};
     }
-    std::string tree = TRY(write_tree(q_, git_, home_.head, lines));
-    std::vector<std::string> words = {"commit-tree", tree, "-m", message};
     // Bottle's own empty commit must not come into the repository.
-    if (!q_.is_unborn || home_.head != home_.base) words.insert(words.end(), {"-p", home_.head});
-    return git_.ask(words, q_.at());
+    commit.is_child = !q_.is_unborn || home_.head != home_.base;
+    return TRY(write_objects(q_, git_, {}, commit)).commit;
   }
 
   const Quarantine& q_;

@@ -17,6 +17,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/files/entries.h"
 #include "base/files/file.h"
 #include "base/text/line.h"
 #include "base/text/path_parts.h"
@@ -141,12 +142,21 @@ std::string about_changes(const git::Runner& git, const git::OperatorsConfigurat
 }  // namespace
 
 // Records a repository. `git_at` is empty if its .git is in the directory itself.
-void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at) {
+void Sender::note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at,
+                  std::vector<std::string> packs) {
   if (!recorder_) return;
   if (git_at.empty()) git_at = path.empty() ? ".git" : path + "/.git";
   // These belong to other sessions, and the packer leaves them out as well.
   std::erase_if(refs, [](const auto& ref) { return ref.first.starts_with("refs/bottle/"); });
-  recorder_->repository({path, base, std::move(refs), std::move(git_at)});
+  recorder_->repository({path, base, std::move(refs), std::move(git_at), std::move(packs)});
+}
+
+// Records a clone, with the packs that were made for it.
+Result<> Sender::note_clone(const std::string& path, const std::string& base, const git::Directory& made) {
+  auto packs = TRY(names_in(made.path() + "/objects/pack"));
+  std::erase_if(packs, [](const auto& name) { return !name.ends_with(".pack"); });
+  note(path, base, TRY(refs_of(made)), "", std::move(packs));
+  return {};
 }
 
 Result<git::Directory> Sender::cloned(const Origin& origin, const std::string& to) {
@@ -188,7 +198,7 @@ Result<> Sender::check_out(const Origin& origin, const std::string& below, int d
   std::string at = fresh_place(), tree = at + "/tree";
   TRY(make_directories(tree));
   git::Directory made = TRY(cloned(origin, tree + "/.git"));
-  note(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, TRY(refs_of(made)));
+  TRY(note_clone(below.empty() ? "" : below.substr(0, below.size() - 1), origin.head.commit, made));
   packer_.set_place(below);
   // If something must be converted, such as line ends, git does the checkout. Otherwise, pack_commit() sends the
   // bytes of the objects. It runs in the view, where the tree's rules cannot make it encode files.
@@ -383,7 +393,7 @@ Result<> Sender::copy(const Origin* origin, bool own_git) {
     auto entries = TRY(git::list_tree(git_, replaced.head.commit, {.in = replaced.view}));
     git::Directory made = TRY(cloned(replaced, fresh_place() + "/.git"));
     TRY(activate_submodules(entries, made));
-    note(path, replaced.head.commit, TRY(refs_of(made)));
+    TRY(note_clone(path, replaced.head.commit, made));
     TRY(git_.ask({"read-tree", "HEAD"}, {.in = made}));
     TRY(hide_unsent_files(entries, below, made));
     packer_.set_place(below);

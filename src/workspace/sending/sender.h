@@ -46,7 +46,9 @@ class Sender {
   Result<> hide_unsent_files(const std::vector<git::Entry>& entries, const std::string& below,
                              const git::Directory& index);
   Result<bool> has_unsent_files(const std::vector<git::Entry>& entries, const std::string& below) const;
-  void note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at = "");
+  void note(const std::string& path, const std::string& base, git::Refs refs, std::string git_at = "",
+            std::vector<std::string> packs = {});
+  Result<> note_clone(const std::string& path, const std::string& base, const git::Directory& made);
 
   const git::Runner& git_;
   const git::OperatorsConfiguration& operators_;
