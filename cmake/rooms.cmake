@@ -3,6 +3,8 @@
 
 # precompiled(TARGET KIND HEADERS...): compiles the target with common headers, which the first target of each kind
 # compiles for all of them. Targets of one kind have the same options.
+#
+# with_headers_of_rooms(TARGET): compiles a program's own file with the common headers of the rooms.
 function(precompiled target kind)
   if(NOT BOTTLE_PRECOMPILED)
     return()
@@ -16,6 +18,12 @@ function(precompiled target kind)
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
+endfunction()
+function(with_headers_of_rooms target)
+  precompiled(${target} room ${CMAKE_SOURCE_DIR}/src/precompiled.h)
+  if(BOTTLE_PRECOMPILED)
+    target_compile_options(${target} PRIVATE -fPIC)  # as the rooms, instead of CMake's -fPIE for programs
   endif()
 endfunction()
 
@@ -177,6 +185,7 @@ function(fuzz path name)
   target_sources(${name}_fuzz PRIVATE ${ARG_SOURCES})
   target_compile_definitions(${name}_fuzz PRIVATE FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
   target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  with_headers_of_rooms(${name}_fuzz)
   targets_of(sees ${ARG_SEES})
   target_link_libraries(${name}_fuzz PRIVATE bottle_${room} ${sees})
   add_test(NAME ${path}.${name}_fuzz COMMAND ${name}_fuzz ${corpus})
@@ -191,4 +200,5 @@ function(program name main)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${main})
   target_link_libraries(${name} PRIVATE ${sees})
   target_link_options(${name} PRIVATE ${BOTTLE_STATIC})
+  with_headers_of_rooms(${name})
 endfunction()

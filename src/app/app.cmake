@@ -32,6 +32,7 @@ target_sources(bottle_app PRIVATE ${CMAKE_BINARY_DIR}/embedded/pages.cc)
 add_executable(bottle app/main.cc)
 target_link_libraries(bottle PRIVATE bottle_app)
 target_link_options(bottle PRIVATE ${BOTTLE_STATIC})
+with_headers_of_rooms(bottle)
 set_target_properties(bottle PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 
 # Builds bottle as on a system that is not Linux: from the same objects, with the POSIX implementation of base/os. A far
