@@ -6,6 +6,10 @@ add_executable(compile_rules
                scan/compiler/split.cc scan/credential/rule.cc)
 headers(compile_rules scan/compiler scan/credential)
 target_link_libraries(compile_rules PRIVATE bottle_base ${BOTTLE_hs})
+with_headers_of_rooms(compile_rules)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(compile_rules PRIVATE -O1)  # it runs once, for a moment
+endif()
 
 set(rules ${CMAKE_SOURCE_DIR}/src/scan/rules/credentials.rules)
 set(words ${CMAKE_SOURCE_DIR}/src/scan/rules/bip39_english.txt)
