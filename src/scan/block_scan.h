@@ -19,7 +19,7 @@ namespace bottle::scan {
 namespace work {
 inline constexpr size_t kView = 900, kSpot = 26, kRun = 120, kLines = 140, kLooked = 170, kDecoded = 110, kHex = 30,
                         kTrial = 150, kRegion = 300, kBase64 = 400, kGatheredView = 2400, kControl = 60, kStop = 12;
-inline constexpr size_t kMatch = 24, kName = 34, kValue = 45, kOpenEnd = 3000, kJoined = 100, kWif = 250, kWords = 520,
+inline constexpr size_t kMatch = 24, kName = 40, kValue = 45, kOpenEnd = 3000, kJoined = 100, kWif = 250, kWords = 520,
                         kPhrase = 1300, kPlus = 2, kGroups = 110, kDumpLine = 20, kNumbers = 250;
 inline constexpr size_t kPiece = 8, kBegun = 14, kFinding = 600, kLayer = 400, kHash = 800, kIds = 900;
 inline constexpr size_t kOfRun = 1, kOfLines = 2, kJudged = 1, kDecodedHex = 1, kBase32 = 4, kGrouped = 3, kEscape = 1,

@@ -176,10 +176,11 @@ TEST(Detector, EndsWhenItsWorkIsSpent) {
 // These texts decode to nothing and match no pattern, but examining their parts takes long.
 TEST(Detector, CountsTheWorkOfExaminingParts) {
   constexpr size_t kSize = 32 * 1024;
-  for (const auto& [piece, least] : {std::pair("GR1 ", 30), std::pair("MC4 ", 30), std::pair("5<base58 50> ", 15),
-                                     std::pair("000035b0: 4156 4155 4154 4189 ", 14), std::pair("ids=EAA ", 36),
-                                     std::pair("&a", 4), std::pair("\xe2\x80\x8b", 2), std::pair("0.", 10),
-                                     std::pair("password = B", 20), std::pair("key ", 27), std::pair("\\x", 9)}) {
+  for (const auto& [piece, least] :
+       {std::pair("GR1 ", 30), std::pair("MC4 ", 30), std::pair("5<base58 50> ", 15),
+        std::pair("000035b0: 4156 4155 4154 4189 ", 14), std::pair("ids=EAA ", 36), std::pair("&a", 4),
+        std::pair("\xe2\x80\x8b", 2), std::pair("0.", 10), std::pair("password = B", 20), std::pair("key ", 27),
+        std::pair("\\x", 9), std::pair("://0Q~", 10)}) {
     std::string text;
     for (uint32_t seed = 0; text.size() < kSize; ++seed) text += filled(piece, seed);
     EXPECT_GE(Detector(&catalog()).scan(text).work, static_cast<size_t>(least) * kSize) << piece;

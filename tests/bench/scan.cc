@@ -175,6 +175,8 @@ std::vector<Input> slow_inputs() {
       {"beginnings of values", repeated([&](size_t) { return " =0"; })},
       {"escapes without digits", repeated([&](size_t) { return "\\x"; })},
       {"capitals and numbers", repeated([&](size_t) { return "5KA"; })},
+      {"marks after other characters", repeated([&](size_t) { return "://0Q~"; })},
+      {"ends of keys", repeated([&](size_t) { return "-us1"; })},
       {"names of vendors", repeated([&](size_t) { return "heroku "; })},
       {"tokens of Mapbox", bottle::bench::made({"sk.eyJ1<base64url 60>"}, kSize)},
       {"tokens of Mapbox and beginnings", bottle::bench::made({"sk.eyJ1<base64url 60>xoxb-00Dpat.perm-"}, kSize)},

@@ -71,13 +71,17 @@ size_t first_step(Atoms atoms) {
   return first;
 }
 
+int size_of(const CharacterSet& set) {
+  int size = 0;
+  for (uint64_t bits : set.bits) size += std::popcount(bits);
+  return size;
+}
+
 // Returns whether the atom may be many different characters, or a different number of them.
 bool is_open(const Atom& atom) {
   constexpr int kMostFixed = 10;
   constexpr uint32_t kMostRepeated = 4;
-  int size = 0;
-  for (uint64_t bits : atom.set.bits) size += std::popcount(bits);
-  return atom.varies() || atom.most > kMostRepeated || size > kMostFixed;
+  return atom.varies() || atom.most > kMostRepeated || size_of(atom.set) > kMostFixed;
 }
 
 // Returns whether vectorscan finds the core by its fixed characters, and seldom by chance.
@@ -150,7 +154,12 @@ class Splitter {
 // Returns how many atoms belong to a lead: a set with a count. A literal may precede the set, but only if the set does
 // not have the character after it.
 size_t lead_of(Atoms atoms, SplitPattern& out) {
-  auto leads = [](const Atom& atom) { return atom.kind == Atom::Kind::set && atom.least >= kFewest; };
+  // vectorscan looks for the characters after a large set, and compares those of the set only by some of their bits. If
+  // they seem to fit, it runs the rest of the pattern, which may take long and cannot be counted.
+  constexpr int kLarge = 32;
+  auto leads = [](const Atom& atom) {
+    return atom.kind == Atom::Kind::set && (atom.least >= kFewest || (atom.least > 0 && size_of(atom.set) >= kLarge));
+  };
   size_t letters = 0;
   while (letters < std::min(atoms.size(), PatternInfo::kLongestLiteral) && atoms[letters].is_character()) ++letters;
   bool after_literal = letters > 0 && letters + 1 < atoms.size() && atoms[letters].most == kNoLimit &&

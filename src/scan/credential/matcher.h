@@ -108,7 +108,7 @@ class Matcher {
   }
   void stop() { stopped_ = true; }
   // The work of a core, of each further pattern with this core, of a probe, and of reading a byte.
-  static constexpr size_t kCore = 38, kSameCore = 11, kProbe = 60, kRead = 1;
+  static constexpr size_t kCore = 41, kSameCore = 11, kProbe = 60, kRead = 1;
 
   size_t rules() const;  // one more than the highest index of a rule
 
