@@ -18,6 +18,7 @@
 #include "guard/protocol/client_hello.h"
 #include "guard/protocol/ssh_watch.h"
 #include "guard/serve.h"
+#include "guard/ssh_agent.h"
 #include "guard/tunnel.h"
 #include "http/head.h"
 
@@ -221,16 +222,10 @@ Task<void> blind(Connection& c) {
   end_tunnel(c, Kind::connect, *account, why);
 }
 
-// Serves a tunnel to a host of `ssh`, as long as the server shows the right key.
-Task<void> ssh(Connection& c, const SshHost& host) {
-  auto opened = co_await open_upstream(c);
-  if (!opened) co_return co_await refuse(c, Kind::ssh, std::move(opened.error()));
-  Budget::Account& account = **opened;
-  c.audit({.action = Action::allow, .kind = Kind::ssh, .code = "allowed"});
-  if (!co_await establish(c) || !co_await is_recorded(c, Kind::ssh)) co_return;
-  // Until the key has been seen, bytes pass in both directions, because the key exchange needs both sides. The bytes
-  // that the client can send before, and the time, are bounded.
-  SshWatch watch(host.key);
+// Passes bytes in both directions until the server has shown its key, because the key exchange needs both sides. The
+// bytes that the client can send before, and the time, are bounded. Returns false if the tunnel must end, and records
+// why. The end of the key exchange is then not sent to the client yet.
+Task<bool> see_host_key(Connection& c, SshWatch& watch, Budget::Account& account) {
   int64_t deadline = c.now() + kHandshakePatience;
   constexpr size_t kMostBefore = 64 * 1024;  // the most that a client may send before the server has shown its key
   size_t from_client = 0;
@@ -240,16 +235,16 @@ Task<void> ssh(Connection& c, const SshHost& host) {
       auto state = watch.feed(c.upstream.in);
       if (state == SshWatch::State::refused) {
         c.audit({.action = Action::deny, .kind = Kind::ssh, .code = "ssh_key", .reason = watch.why()});
-        co_return;
+        co_return false;
       }
       c.client.out.append(c.upstream.in);
       c.upstream.in.clear();
-      if (state == SshWatch::State::matched) break;
+      if (state == SshWatch::State::matched) co_return true;
     }
     progress |= c.client.fill();
     if (!c.context.budget.add_bytes(account, c.client.in.size())) {
       end_tunnel(c, Kind::ssh, account, kNoBytesLeft);
-      co_return;
+      co_return false;
     }
     from_client += c.client.in.size();
     c.upstream.out.append(c.client.in);
@@ -264,16 +259,30 @@ Task<void> ssh(Connection& c, const SshHost& host) {
                .code = "ssh_key",
                .reason = "the connection ended before the server sent its host key",
                .totals = true});
-      co_return;
+      co_return false;
     }
     if (!progress) co_await c.wait(deadline);
   }
+}
+
+// Serves a tunnel to a host of `ssh`, as long as the server shows the right key.
+Task<void> ssh(Connection& c, const SshHost& host) {
+  auto opened = co_await open_upstream(c);
+  if (!opened) co_return co_await refuse(c, Kind::ssh, std::move(opened.error()));
+  Budget::Account& account = **opened;
+  c.audit({.action = Action::allow, .kind = Kind::ssh, .code = "allowed"});
+  if (!co_await establish(c) || !co_await is_recorded(c, Kind::ssh)) co_return;
+  SshWatch watch(host.key);
+  if (!co_await see_host_key(c, watch, account)) co_return;
+  // The owner of the keys must know this tunnel before the client asks for a signature, so it is told first.
+  uint32_t number = report_ssh_tunnel(c, watch.proof());
   auto may_go_on = [&](const Config& config) {
     const auto* now = config.ssh_host(c.host, c.port);
     // The operator may have changed the key, or forbidden the host, while the tunnel was open.
     return now && now->key == host.key && !config.rules.denied(c.host);
   };
   auto why = co_await tunnel(c.context, c.waker, c.client, c.upstream, account, c.config->idle_ms, may_go_on);
+  end_ssh_tunnel(c.context, number);
   end_tunnel(c, Kind::ssh, account, why);
 }
 

@@ -4,6 +4,9 @@
 // taken over.
 #include "guard/ssh_agent.h"
 
+#include "base/ids.h"
+#include "pki/seal.h"
+
 namespace bottle::guard {
 namespace {
 
@@ -73,6 +76,17 @@ Task<void> serve_ssh_agent(Connection& c) {
   context.agent_calls.erase(number);
   // The other side closes its connection to the ssh-agent, and with it the binding to a host.
   tell(context, number, std::nullopt);
+}
+
+uint32_t report_ssh_tunnel(const Connection& c, const std::string& proof) {
+  if (!c.config->ssh_agent) return 0;
+  wire::SshTunnel tunnel{c.context.next_ssh_tunnel++, to_hex(pki::digest(proof))};
+  c.context.audit.raw(wire::encode(wire::FromGuard(tunnel)) + "\n");
+  return tunnel.tunnel;
+}
+
+void end_ssh_tunnel(Context& context, uint32_t number) {
+  if (number) context.audit.raw(wire::encode(wire::FromGuard(wire::SshTunnel{number, std::nullopt})) + "\n");
 }
 
 void end_agent_calls(Context& context) {

@@ -23,6 +23,12 @@ Task<void> serve_ssh_agent(Connection& connection);
 // Takes a message from the control channel. If it has no answer, closes the connection.
 void take_agent_answer(Context& context, const wire::AgentAnswer& message);
 
+// Tells the owner of the keys that a tunnel to a host of ssh has seen the server's key exchange, whose proof is that of
+// SshWatch. Returns the tunnel's number, for end_ssh_tunnel(). Both do nothing if the session has no ssh-agent; the
+// number is then 0.
+uint32_t report_ssh_tunnel(const Connection& connection, const std::string& proof);
+void end_ssh_tunnel(Context& context, uint32_t number);
+
 // Closes all connections to the ssh-agent, because the owner of the keys cannot be reached.
 void end_agent_calls(Context& context);
 

@@ -140,6 +140,8 @@ void GuardWatch::take(const wire::AgentRequest& request) { callbacks_.on_agent_r
 
 void GuardWatch::take(const wire::StreamPart& part) { callbacks_.on_stream(part); }
 
+void GuardWatch::take(const wire::SshTunnel& tunnel) { callbacks_.on_ssh_tunnel(tunnel); }
+
 // -- what the guard is told
 
 void GuardWatch::send(const wire::ToGuard& message) {

@@ -41,6 +41,7 @@ class GuardWatch {
   struct Callbacks {
     std::function<void(const wire::AgentRequest& request)> on_agent_request;
     std::function<void(const wire::StreamPart& part)> on_stream;
+    std::function<void(const wire::SshTunnel& tunnel)> on_ssh_tunnel;
     std::function<void()> on_lost;    // the guard died, and with it whatever was in progress
     std::function<bool()> is_ending;  // whether the agent ends: the guard may end with it, and is not restarted
   };
@@ -70,6 +71,8 @@ class GuardWatch {
   // change_policy() makes a change that an operator wants, and trust() adds the root of a new near side (LivePolicy).
   void change_policy(const wire::PolicyChange& change) { policy_.request(change); }
   void trust(const std::string& root) { policy_.trust(root); }
+  // Returns whether the policy denies ssh to the host with this name in the manifest.
+  bool denies_ssh(const std::string& host) const { return policy_.denies_ssh(host); }
 
   // Return what `bottle egress` shows. The latest decisions are kept only for an operator on another machine.
   wire::Metrics metrics() const;
@@ -96,6 +99,7 @@ class GuardWatch {
   void take(const wire::LimitHit& hit);
   void take(const wire::AgentRequest& request);
   void take(const wire::StreamPart& part);
+  void take(const wire::SshTunnel& tunnel);
 
   Result<> configure(const wire::GuardConfig& config);
   void update_networks();

@@ -105,6 +105,7 @@ class WatchedGuard : public ::testing::Test {
                    clients,
                    {.on_agent_request = [](const wire::AgentRequest&) {},
                     .on_stream = [](const wire::StreamPart&) {},
+                    .on_ssh_tunnel = [](const wire::SshTunnel&) {},
                     .on_lost = [] {},
                     .is_ending = [this] { return ending.load(); }}};
 };

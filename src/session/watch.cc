@@ -53,6 +53,7 @@ class Watch {
   // -- the ssh-agents and the near side, which answer what the guard asks
   GuardWatch::Callbacks callbacks();
   void take_agent_request(const wire::AgentRequest& request);
+  void take_ssh_tunnel(const wire::SshTunnel& tunnel);
   SshAgentLink::Send to_guard();
   void update_near_side();
   void take_from_near_side(const Result<wire::ToFarGuard>& message);
@@ -79,6 +80,7 @@ class Watch {
   GuardWatch guard_;
   uint32_t near_side_ = 0;           // the near side that the guard was told about
   std::optional<SshAgentLink> ssh_;  // if the keys are on this machine; uses guard_
+  wire::OpenTunnels tunnels_;        // of a far session, for the near sides that are yet to come
 };
 
 Watch::Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
@@ -89,9 +91,13 @@ Watch::Watch(docker::Engine& engine, const Job& job, Running& running, Clients& 
       names_(job.plan.session),
       guard_(engine, job, running, clients, callbacks()) {
   // The keys of a far session are on the near side, which gets the agent's requests as frames.
-  if (!job.ssh_keys.empty() && job.side() == Side::local)
-    ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.session(job.plan.session)),
-                 std::move(running.ssh_agent), [this](const wire::Decision& decision) { guard_.record(decision); });
+  if (!job.ssh_keys.empty() && job.side() == Side::local) {
+    ssh_.emplace(
+        job.plan, job.ssh_keys, SessionAgent::socket_in(job.directories.session(job.plan.session)),
+        std::move(running.ssh_agent), [this](const wire::Decision& decision) { guard_.record(decision); },
+        [this](const std::string& host) { return guard_.denies_ssh(host); });
+    ssh_->require_tunnels();
+  }
 }
 
 Result<> Watch::run(const std::vector<Frame>& early, wire::SessionResult& result) {
@@ -225,9 +231,11 @@ GuardWatch::Callbacks Watch::callbacks() {
               [this](const wire::StreamPart& part) {
                 if (job_.side() == Side::far && clients_.near_side()) clients_.to_near_side(part);
               },
+          .on_ssh_tunnel = [this](const wire::SshTunnel& tunnel) { take_ssh_tunnel(tunnel); },
           .on_lost =
               [this] {
                 if (ssh_) ssh_->guard_is_gone();
+                tunnels_.clear();
                 // The next guard has to be told that the near side is connected.
                 near_side_ = 0;
               },
@@ -244,6 +252,14 @@ void Watch::take_agent_request(const wire::AgentRequest& request) {
   else if (request.request) guard_.send(wire::AgentAnswer{request.connection, std::nullopt});
 }
 
+// Passes on, in their order with the ssh-agent's requests, what the guard reports about its tunnels.
+void Watch::take_ssh_tunnel(const wire::SshTunnel& tunnel) {
+  if (ssh_) return ssh_->take_tunnel(tunnel);
+  if (job_.side() != Side::far) return;
+  tunnels_.take(tunnel);
+  if (clients_.near_side()) clients_.to_near_side(tunnel);
+}
+
 SshAgentLink::Send Watch::to_guard() {
   return [this](const wire::AgentAnswer& answer) { guard_.send(answer); };
 }
@@ -256,6 +272,8 @@ void Watch::update_near_side() {
   if (near_side_) guard_.send(wire::NearSideUp{false});
   if (now) {
     clients_.to_near_side(wire::FarGuardHere{});
+    clients_.to_near_side(wire::SshTunnelsFollow{});
+    tunnels_.report([this](const wire::SshTunnel& tunnel) { clients_.to_near_side(tunnel); });
     guard_.send(wire::NearSideUp{true});
   }
   near_side_ = now;

@@ -376,6 +376,32 @@ TEST_F(Working, ANewGuardGetsTheChangesThatWereMadeWhileItStarted) {
   EXPECT_TRUE(outcome.result);
 }
 
+// The keys are on the near side, which signs only on connections that the guard reports.
+TEST_F(Working, ANearSideLearnsOfTheSshTunnelsThatWereOpenBefore) {
+  session.guard = [told = false](const wire::GuardConfig&) mutable {
+    if (std::exchange(told, true)) return std::string();
+    std::string lines;
+    for (const wire::SshTunnel& tunnel :
+         {wire::SshTunnel{1, std::string(64, 'a')}, {2, std::string(64, 'b')}, {1, std::nullopt}})
+      lines += wire::encode(wire::FromGuard(tunnel)) + "\n";
+    return lines;
+  };
+  std::vector<std::string> came;
+  auto outcome = session.run(docker, [&](Launcher& launcher) {
+    launcher.await_output("ready");
+    launcher.send(FrameType::guard, wire::encode(wire::ToFarGuard(wire::NearSideHere{})));
+    launcher.await("the tunnel was reported", [&](const Frame& frame) {
+      if (frame.type == FrameType::guard) came.push_back(frame.bytes);
+      return frame.type == FrameType::guard && frame.bytes.find("bbb") != std::string::npos;
+    });
+    launcher.send(FrameType::input, "end\n");
+  });
+  EXPECT_TRUE(outcome.result);
+  EXPECT_EQ(came, (std::vector{wire::encode(wire::ToNearSide(wire::FarGuardHere{})),
+                               wire::encode(wire::ToNearSide(wire::SshTunnelsFollow{})),
+                               wire::encode(wire::ToNearSide(wire::SshTunnel{2, std::string(64, 'b')}))}));
+}
+
 // The messages that come together with a guard's first answer are decisions like any other.
 TEST_F(Working, WhatAGuardAllowsWhileItStartsIsRecorded) {
   std::atomic<int> starts = 0;

@@ -107,7 +107,7 @@ Filter::Verdict Filter::refuse(std::string_view what, std::string reason) {
 
 const Destination* Filter::destination(const Key& key, std::string_view user) const {
   for (const auto& to : key.to)
-    if (to.host_key == host_key_ && (to.user.empty() || to.user == user)) return &to;
+    if (to.host_key == bound_.host_key && (to.user.empty() || to.user == user) && !checks_.is_denied(to)) return &to;
   return nullptr;
 }
 
@@ -121,17 +121,19 @@ Filter::Verdict Filter::sign(std::string_view message) {
   if (key == keys_.end()) return refuse("sign", "the key is not one of this session's");
   if (flags != 0 && flags != 2 && flags != 4)
     return refuse("sign", "the signature flags are unknown");  // the known ones are none, SHA-256 and SHA-512
-  if (host_key_.empty()) return refuse("sign", "the connection is not bound to a host");
+  if (bound_.host_key.empty()) return refuse("sign", "the connection is not bound to a host");
   Login login = parse_login(data);
   if (!login.ok) return refuse("sign", "the data to sign is not a login");
   // Otherwise, the bottle could use the signature to log in to another server that it can reach.
-  if (login.session_id != session_id_)
+  if (login.session_id != bound_.session_id)
     return refuse("sign", "the login is for another ssh session than the one that was bound");
   // The server checks the key in the data, and the agent signs with the one of the request; they must be the same.
-  if (login.key != blob || (!login.host_key.empty() && login.host_key != host_key_))
+  if (login.key != blob || (!login.host_key.empty() && login.host_key != bound_.host_key))
     return refuse("sign", "the login names another key or another host than the request");
   const Destination* to = destination(*key, login.user);
-  if (!to) return refuse("sign", "the key is not for this host and user");
+  if (!to) return refuse("sign", "the key is not for this host and user, or the host is denied");
+  if (!checks_.is_connected(bound_.host_key, bound_.signature))
+    return refuse("sign", "the connection to the host has ended");
   pending_ = Pending::sign;
   // The user's name comes from the bottle, so it is cut for the record.
   return {true, "", "sign", key->blob, to->name, "login as " + std::string(login.user.substr(0, 64))};
@@ -142,22 +144,28 @@ Filter::Verdict Filter::bind(std::string_view message) {
   bool bind = reader.string() == kBind;
   if (!bind) return refuse("other", "the extension is not session-bind");
   std::string_view host_key = reader.string(), session_id = reader.string();
-  reader.string();  // the server's signature, which the agent verifies
+  std::string_view signature = reader.string();  // the server's, which the agent verifies
   bool forwarding = reader.boolean();
   if (!reader.done() || session_id.empty()) return refuse("bind", "the request is malformed");
   if (forwarding) return refuse("bind", "the agent would be forwarded to another host");
   // OpenSSH's agent would add the second host to a chain of forwardings.
-  if (!host_key_.empty()) return refuse("bind", "the connection is already bound to a host");
-  const Destination* to = nullptr;
+  if (!bound_.host_key.empty()) return refuse("bind", "the connection is already bound to a host");
+  const Destination *to = nullptr, *denied = nullptr;
   for (const auto& key : keys_)
     for (const auto& each : key.to)
-      if (each.host_key == host_key) to = &each;
-  // The agent would accept the bind, but no signature could follow.
+      if (each.host_key == host_key) (checks_.is_denied(each) ? denied : to) = &each;
+  // The agent would accept these binds, but no signature could follow.
+  auto refuse_host = [&](const Destination& host, const char* why) {
+    auto verdict = refuse("bind", why);
+    verdict.host = host.name;
+    return verdict;
+  };
+  if (!to && denied) return refuse_host(*denied, "the host is denied");
   if (!to) return refuse("bind", "none of the session's keys is for this host");
+  if (!checks_.is_connected(host_key, signature))
+    return refuse_host(*to, "the bottle has no connection to this host with this key exchange");
   pending_ = Pending::bind;
-  // These count only once the agent has confirmed them (answer).
-  asked_host_key_ = host_key;
-  asked_session_id_ = session_id;
+  asked_ = {std::string(host_key), std::string(session_id), std::string(signature)};
   return {true, "", "bind", "", to->name, ""};
 }
 
@@ -198,8 +206,8 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
         bool there = std::ranges::any_of(*list, [&](const Key& each) { return each.blob == key.blob; });
         // On a bound connection, keys for other hosts are left out, because the client would try each of them, and
         // servers limit the number of attempts.
-        bool fits = host_key_.empty() ||
-                    std::ranges::any_of(key.to, [&](const Destination& to) { return to.host_key == host_key_; });
+        bool fits = bound_.host_key.empty() ||
+                    std::ranges::any_of(key.to, [&](const Destination& to) { return to.host_key == bound_.host_key; });
         if (!there || !fits) continue;
         ++count;
         put_string(body, key.blob);
@@ -214,11 +222,10 @@ std::string Filter::answer(std::string_view message, std::string& reason) {
         reason = "the ssh-agent did not confirm the host (it needs OpenSSH 8.9 or later)";
         return failure();
       }
-      host_key_ = asked_host_key_;
-      session_id_ = asked_session_id_;
+      bound_ = std::move(asked_);
       for (const auto& key : keys_)
         for (const auto& to : key.to)
-          if (to.host_key == host_key_) bound_name_ = to.name;
+          if (to.host_key == bound_.host_key) bound_name_ = to.name;
       return std::string(message);
     case Pending::sign: {
       Reader reader(message);

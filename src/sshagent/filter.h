@@ -5,9 +5,10 @@
 // A signature is known to be for that host because ssh binds its agent connection to the host key and the session id
 // from the key exchange (session-bind@openssh.com, OpenSSH 8.9), and the ssh-agent confirms the bind once it has
 // verified the server's signature. From then on, the connection signs only login requests (RFC 4252 §7) of that
-// session.
+// session. The same signature shows that the session is one of the bottle's, on a connection through the guard.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,10 +34,22 @@ struct Key {
 // The limit is in bytes, without the length prefix. A longer request from the bottle is refused.
 inline constexpr size_t kMostMessage = 32 * 1024;
 
+// Answers what the filter cannot know by itself, because it changes while the agent works. Neither function may block.
+struct Checks {
+  // Returns whether logins to the host are forbidden now.
+  std::function<bool(const Destination& to)> is_denied = [](const auto&) { return false; };
+  // Returns whether a connection to the host is open now, through the guard, in whose first key exchange the server
+  // made this signature. Without this, the bottle could log in on a connection of somebody else.
+  std::function<bool(std::string_view host_key, std::string_view signature)> is_connected = [](auto, auto) {
+    return true;
+  };
+};
+
 // Filters one agent connection. Messages come without their length prefix.
 class Filter {
  public:
-  explicit Filter(const std::vector<Key>& keys) : keys_(keys) {}
+  // `keys` and what the checks refer to must outlive the filter.
+  explicit Filter(const std::vector<Key>& keys, Checks checks = {}) : keys_(keys), checks_(std::move(checks)) {}
 
   // Says what to do with a request, and what to record about it.
   struct Verdict {
@@ -65,9 +78,14 @@ class Filter {
   const Destination* destination(const Key& key, std::string_view user) const;
 
   const std::vector<Key>& keys_;
+  const Checks checks_;
   Pending pending_ = Pending::nothing;
-  std::string host_key_, session_id_, bound_name_;  // set once the agent has confirmed a bind
-  std::string asked_host_key_, asked_session_id_;
+  // What a bind names. It counts once the agent has confirmed it.
+  struct Bind {
+    std::string host_key, session_id, signature;
+  };
+  Bind bound_, asked_;
+  std::string bound_name_;
 };
 
 // Returns the message SSH_AGENT_FAILURE, which is one byte.

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/text/base64.h"
 #include "sshagent/filter.h"
 #include "sshagent/wire.h"
@@ -106,6 +108,40 @@ TEST_F(FilterTest, ABindIsForOneKnownHost) {
   EXPECT_TRUE(refused(bind_request("H1", "")));
   bind();
   EXPECT_TRUE(refused(bind_request("H2", "S2"))) << "a second host, which could hide the first";
+}
+
+// The ssh-agent would confirm the bind: the server's signature is genuine, but somebody else made the connection.
+TEST_F(FilterTest, ALoginNeedsAnOpenConnectionWithTheSignature) {
+  std::set<std::pair<std::string, std::string>> open = {{"H3", "signature"}, {"H1", "another"}};
+  Filter filter(keys_, {.is_connected = [&](auto key, auto signature) {
+                  return open.contains({std::string(key), std::string(signature)});
+                }});
+  auto unconnected = filter.request(bind_request("H1", "S"));
+  EXPECT_FALSE(unconnected.pass);
+  EXPECT_EQ(unconnected.host, "git.example.org");
+  open.insert({"H1", "signature"});
+  ASSERT_TRUE(filter.request(bind_request("H1", "S")).pass);
+  ASSERT_EQ(filter.answer(kDone, reason_), kDone);
+  const std::string sign = sign_request("K1", login("S", "git", "K1", "H1"));
+  ASSERT_TRUE(filter.request(sign).pass);
+  (void)filter.answer(kFailed, reason_);
+  open.erase({"H1", "signature"});
+  EXPECT_FALSE(filter.request(sign).pass) << "the connection has ended";
+}
+
+TEST_F(FilterTest, ADeniedHostGetsNoBindAndNoSignature) {
+  std::string denied = "git.example.org";
+  Filter filter(keys_, {.is_denied = [&](const Destination& to) { return to.name == denied; }});
+  EXPECT_EQ(filter.request(bind_request("H1", "S")).reason, "the host is denied");
+  EXPECT_TRUE(Filter(keys_, {.is_denied = [&](const Destination& to) { return to.name == denied; }})
+                  .request(bind_request("H2", "S"))
+                  .pass)
+      << "another host";
+  denied.clear();
+  ASSERT_TRUE(filter.request(bind_request("H1", "S")).pass);
+  ASSERT_EQ(filter.answer(kDone, reason_), kDone);
+  denied = "git.example.org";
+  EXPECT_FALSE(filter.request(sign_request("K1", login("S", "git", "K1", "H1"))).pass) << "denied since the bind";
 }
 
 TEST_F(FilterTest, TheAgentIsNeverChangedOrFlooded) {

@@ -462,6 +462,9 @@ std::vector<Sample> samples() {
   all.push_back(foreign("far-guard-stream-taken", ToNearSide(StreamPart{7, StreamPart::Taken{4}})));
   all.push_back(foreign("far-guard-stream-end", ToNearSide(StreamPart{7, StreamPart::End{}})));
   all.push_back(foreign("far-guard-stream-closed", ToNearSide(StreamPart{7, StreamPart::Closed{}})));
+  all.push_back(foreign("far-guard-ssh-tunnels", ToNearSide(SshTunnelsFollow{})));
+  all.push_back(foreign("far-guard-ssh-tunnel", ToNearSide(SshTunnel{7, std::string(64, 'a')})));
+  all.push_back(sample("guard-ssh-tunnel-ended", FromGuard(SshTunnel{7, {}})));
   return all;
 }
 

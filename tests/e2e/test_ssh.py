@@ -1,11 +1,14 @@
 """Tests ssh hosts of the manifest with real sshd, ssh and git, and keys in a real ssh-agent outside the bottle."""
 
 import os
+import socket
 import subprocess
+import threading
 
 import pexpect
 import pytest
 
+import world as world_module
 from attacks import OTHER_REQUESTS
 from look import containers, kill_for_sure, make_file, supervisors_of, written
 from operators import wait_for
@@ -134,6 +137,61 @@ def test_the_operators_own_agent_is_used_and_filtered(world, operator, ssh):
     finally:
         agent.terminate()
         agent.wait()
+
+
+# Connects stdin and stdout with the ssh-agent of the bottle.
+BRIDGE = """
+import os, select, socket
+agent = socket.socket(socket.AF_UNIX)
+agent.connect("/run/bottle/ssh-agent.sock")
+while True:
+    for ready in select.select([0, agent], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else agent.recv(65536)
+        if not data:
+            raise SystemExit
+        agent.sendall(data) if ready == 0 else os.write(1, data)
+"""
+
+
+class Accomplice:
+    """Serves the ssh-agent of a bottle to an ssh outside, as an agent could with any host that it may reach."""
+
+    def __init__(self, world, operator, container):
+        self.socket = os.path.join(operator.home, "accomplice.sock")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.socket)
+        self.listener.listen(8)
+        self.command = ["docker", "-H", "unix://" + world.socket, "exec", "-i", container, "python3", "-c", BRIDGE]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            subprocess.Popen(self.command, stdin=client, stdout=client)
+            client.close()
+
+
+def test_the_key_logs_in_on_no_connection_of_somebody_else(world, operator, ssh, until):
+    """The server's signature is genuine, and the login is one to the key's host, but not from the bottle."""
+    process = operator.background(
+        "ssh git.example.org inside > /tmp/inside; echo done > /tmp/ready; sleep 600", ssh=ssh.hosts())
+    written(operator, until, "/tmp/ready")
+    container = containers(world, "agent")[0]["Id"]
+    accomplice = Accomplice(world, operator, container)
+    done = subprocess.run(
+        ["ip", "netns", "exec", world.net_ns, "ssh", "-F", "/dev/null", "-o", "IdentityAgent=" + accomplice.socket,
+         "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
+         "root@" + world_module.SSH_HOSTS["git.example.org"], "from-outside"], capture_output=True, text=True, timeout=120)
+    accomplice.listener.close()
+    inside = subprocess.run(["docker", "-H", "unix://" + world.socket, "exec", container, "cat", "/tmp/inside"],
+                            capture_output=True, text=True)
+    assert "logged in at git.example.org: inside" in inside.stdout, inside
+    assert "from-outside" not in done.stdout and done.returncode == 255, done
+    assert operator.bottle("stop", *operator.sessions()).returncode == 0
+    process.communicate(timeout=360)
 
 
 def test_a_passphrase_is_asked_on_the_terminal_and_kept_nowhere(world, operator, ssh):

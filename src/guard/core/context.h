@@ -55,7 +55,7 @@ struct Context {
   std::set<Waker*> wakers;                    // of all connections, because new rules apply to them too
   uint32_t next_id = 0;
   std::map<uint32_t, AgentCall*> agent_calls;  // open connections to the session's ssh-agent
-  uint32_t next_agent_call = 1;
+  uint32_t next_agent_call = 1, next_ssh_tunnel = 1;
   std::map<std::pair<std::string, std::string>, uint64_t> reported;  // how often; see is_news()
   scan::NameHistory names;                                           // the hosts that requests went to
 

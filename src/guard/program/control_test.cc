@@ -1,7 +1,9 @@
 // Tests the messages of the owner to the guard: new rules, certificates, the lines for the ssh-agent and the relay,
 // and the guard's end.
+#include "base/ids.h"
 #include "base/text/base64.h"
 #include "guard/program/guard_test.h"
+#include "pki/seal.h"
 
 namespace bottle::guard {
 namespace {
@@ -169,6 +171,34 @@ TEST_F(GuardTest, CarriesWholeAgentMessagesOnlyWithPermission) {
   large.message();
   large.write(std::string("\1\0\0\0", 4));
   EXPECT_EQ(large.to_end(), "");
+}
+
+// The owner of the keys must know the tunnel before the client can ask for a signature, and must learn of its end.
+TEST_F(GuardTest, ReportsWhatTheServersOfItsSshTunnelsHaveSigned) {
+  auto text = [](const std::string& bytes) { return std::string(3, '\0') + static_cast<char>(bytes.size()) + bytes; };
+  auto packet = [&](const std::string& payload) { return text('\4' + payload + "pppp"); };
+  const std::string key = text("ssh-ed25519") + text(std::string(32, 'k')), proof = text(key) + text("signature");
+  Listener server;
+  config_["ssh"] = {{{"host", "git.test"}, {"port", 22}, {"key", "ssh-ed25519 " + base64(key)}}};
+  config_["ssh_agent"] = true;
+  route("git.test", server.port);
+  start();
+  for (uint32_t number : {1u, 2u}) {
+    TestPeer client = connect_to("git.test", 22);
+    EXPECT_TRUE(answer_.starts_with("HTTP/1.1 200 ")) << answer_;
+    TestPeer there = server.accept();
+    there.write("SSH-2.0-x\r\n" + packet("\x14kexinit") + packet("\x1f" + text(key) + text("f") + text("signature")));
+    auto report = [&] {
+      json line;
+      do line = next_line();
+      while (line["type"] == "audit");
+      return line;
+    };
+    EXPECT_EQ(report(), (json{{"type", "ssh-tunnel"}, {"tunnel", number}, {"exchange", to_hex(pki::digest(proof))}}));
+    client.fd.reset();
+    there.fd.reset();
+    EXPECT_EQ(report(), (json{{"type", "ssh-tunnel"}, {"tunnel", number}}));
+  }
 }
 
 TEST_F(GuardTest, RelayedHostsAreReachedOnlyThroughTheControlChannel) {

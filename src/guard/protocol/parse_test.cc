@@ -147,6 +147,7 @@ TEST(SshWatch, compares_the_host_key) {
     SshWatch watch(key);
     for (size_t at = 0; at < good.size(); at += cut) watch.feed(std::string_view(good).substr(at, cut));
     EXPECT_EQ(watch.feed(""), SshWatch::State::matched) << cut << watch.why();
+    EXPECT_EQ(watch.proof(), ssh_string(key) + ssh_string("sig"));
   }
   // In a group exchange, the group is in message 31 and the key in message 33.
   EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("p") + ssh_string("g")) +
@@ -154,6 +155,10 @@ TEST(SshWatch, compares_the_host_key) {
             SshWatch::State::matched);
   EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string("other-key") + ssh_string("f") + ssh_string("s"))),
             SshWatch::State::refused);
+  for (const std::string& bad : {std::string("\0\0\0\7sig", 7), ssh_string("sig") + "x"})
+    EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x1f" + ssh_string(key) + ssh_string("f") + bad)),
+              SshWatch::State::refused)
+        << "without exactly one signature";
   EXPECT_EQ(SshWatch(key).feed(head + ssh_packet("\x15")), SshWatch::State::refused);
   EXPECT_EQ(SshWatch(key).feed("HTTP/1.1 200 OK\r\n"), SshWatch::State::refused);
   EXPECT_EQ(SshWatch(key).feed("SSH-2.0-x\r\n\xff\xff\xff\xff\x04"), SshWatch::State::refused);

@@ -1,7 +1,7 @@
 // An ssh server shows its host key in the clear, in the last message of the key exchange before encryption begins.
 // The watch follows the server's packets up to that message. The usual methods of key exchange put the key at the
-// front of that message, as a string, and message 33 of a group exchange does the same. If encryption begins without
-// such a message, the connection is refused, because nothing after that can be read.
+// front of that message, as a string, and the signature at its end. Message 33 of a group exchange does the same. If
+// encryption begins without such a message, the connection is refused, because nothing after that can be read.
 #include "guard/protocol/ssh_watch.h"
 
 #include <cstdint>
@@ -41,9 +41,15 @@ SshWatch::State SshWatch::packet(std::string_view payload) {
   auto type = static_cast<unsigned char>(payload[0]);
   if (type == kNewKeys) return refuse("the server started encryption without sending a host key");
   if (type != kReplyOrGroup && type != kGexReply) return state_;
-  std::string_view rest = payload.substr(1), first, second;
+  std::string_view rest = payload.substr(1), first, second, signature;
   if (!take_string(rest, first)) return refuse("the server's key exchange reply is malformed");
-  if (first == key_ && take_string(rest, second) && !rest.empty()) return state_ = State::matched;
+  size_t key_size = 4 + first.size();
+  if (first == key_ && take_string(rest, second) && !rest.empty()) {
+    std::string_view signature_field = rest;
+    if (!take_string(rest, signature) || !rest.empty()) return refuse("the server's key exchange reply is malformed");
+    proof_.assign(payload.substr(1, key_size)).append(signature_field);
+    return state_ = State::matched;
+  }
   // In a group exchange, message 31 has the group (two numbers and nothing else), and the key comes in message 33.
   if (type == kReplyOrGroup && first != key_ && take_string(rest, second) && rest.empty()) return state_;
   return refuse("the server's host key is not the one in the manifest");

@@ -18,12 +18,15 @@ class SshWatch {
   State feed(std::string_view bytes);
   // Returns why the connection was refused, as a constant text, or an empty text.
   const char* why() const { return why_; }
+  // Once the state is matched, returns the server's host key and its signature of the key exchange, each with its
+  // length before it, as in the message.
+  const std::string& proof() const { return proof_; }
 
  private:
   State refuse(const char* why);
   State packet(std::string_view payload);
 
-  std::string key_, buffer_;
+  std::string key_, buffer_, proof_;
   bool greeted_ = false;
   size_t seen_ = 0;
   State state_ = State::more;

@@ -18,6 +18,9 @@ SshWatch::State judge(std::string_view bytes, size_t piece) {
     bytes.remove_prefix(std::min(piece, bytes.size()));
   }
   if (state == SshWatch::State::refused && !*watch.why()) std::abort();
+  // The proof has the key behind its length, and the signature after it.
+  if (state == SshWatch::State::matched && (watch.proof().find(kKey) != 4 || watch.proof().size() < kKey.size() + 8))
+    std::abort();
   if (watch.feed("more") != state && state != SshWatch::State::more) std::abort();
   return state;
 }

@@ -17,7 +17,9 @@
 #include <set>
 #include <system_error>
 
+#include "base/ids.h"
 #include "base/timestamp.h"
+#include "pki/seal.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {
@@ -38,7 +40,7 @@ constexpr double kBurst = 60, kPerSecond = 10;
 }  // namespace
 
 struct SshAgentLink::Conversation {
-  explicit Conversation(const std::vector<sshagent::Key>& keys) : filter(keys) {}
+  Conversation(const std::vector<sshagent::Key>& keys, sshagent::Checks checks) : filter(keys, std::move(checks)) {}
   sshagent::Filter filter;
   sshagent::Filter::Verdict verdict;          // for the request that is being asked
   std::mutex mutex;                           // guards `over`, and insertion into and removal from `agents`
@@ -90,8 +92,8 @@ struct SshAgentLink::Conversation {
 };
 
 SshAgentLink::SshAgentLink(const plan::Plan& plan, const std::vector<SshKey>& keys, const std::string& own_socket,
-                           std::unique_ptr<SessionAgent> own, Audit audit)
-    : keys_(filter_keys(plan, keys)), own_(std::move(own)), audit_(std::move(audit)) {
+                           std::unique_ptr<SessionAgent> own, Audit audit, IsDenied is_denied)
+    : keys_(filter_keys(plan, keys)), own_(std::move(own)), audit_(std::move(audit)), is_denied_(std::move(is_denied)) {
   for (const auto& key : keys) agent_of_[key.blob] = key.holder == SshKey::Holder::other ? key.socket : own_socket;
 }
 
@@ -120,6 +122,14 @@ bool SshAgentLink::within_rate() {
   return true;
 }
 
+bool SshAgentLink::has_tunnel(std::string_view host_key, std::string_view signature) const {
+  if (!requires_tunnels_) return true;
+  std::string proof;
+  sshagent::put_string(proof, host_key);
+  sshagent::put_string(proof, signature);
+  return tunnels_.has(to_hex(pki::digest(proof)));
+}
+
 void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& send) {
   uint32_t id = message.connection;
   auto found = conversations_.find(id);
@@ -140,7 +150,10 @@ void SshAgentLink::take_request(const wire::AgentRequest& message, const Send& s
   if (found == conversations_.end()) {
     // Conversations that are leaving count too, because their threads still run.
     if (conversations_.size() + leaving_.size() >= kMostConversations) return reply(sshagent::failure());
-    found = conversations_.emplace(id, std::make_unique<Conversation>(keys_)).first;
+    // The filter asks on this thread.
+    sshagent::Checks checks{[this](const auto& to) { return is_denied_(to.name); },
+                            [this](auto key, auto signature) { return has_tunnel(key, signature); }};
+    found = conversations_.emplace(id, std::make_unique<Conversation>(keys_, std::move(checks))).first;
   }
   auto& conversation = *found->second;
   if (conversation.asked.valid()) return reply(sshagent::failure());  // the guard sends one request at a time
@@ -212,6 +225,7 @@ void SshAgentLink::take_answers(const Send& send) {
 
 void SshAgentLink::guard_is_gone() {
   while (!conversations_.empty()) take_request({conversations_.begin()->first, std::nullopt}, {});
+  tunnels_.clear();
 }
 
 }  // namespace bottle::session

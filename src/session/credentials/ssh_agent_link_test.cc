@@ -16,6 +16,8 @@
 #include "base/ids.h"
 #include "base/os/descriptors.h"
 #include "base/os/poller.h"
+#include "base/text/base64.h"
+#include "pki/seal.h"
 #include "sshagent/wire.h"
 
 namespace bottle::session {
@@ -84,9 +86,10 @@ class AgentLink : public ::testing::Test {
  protected:
   // Makes a link to the ssh-agent at `socket`.
   void make(const std::string& socket) {
-    link.emplace(plan::Plan{},
-                 std::vector<wire::SshKey>{{.holder = wire::SshKey::Holder::other, .blob = "a key", .socket = socket}},
-                 "", nullptr, [](const wire::Decision&) {});
+    link.emplace(
+        plan::Plan{},
+        std::vector<wire::SshKey>{{.holder = wire::SshKey::Holder::other, .blob = "a key", .socket = socket}}, "",
+        nullptr, [](const wire::Decision&) {}, [](const std::string&) { return false; });
   }
   void list() { link->take_request({1, sshagent::list_request()}, send); }
   void close() { link->take_request({1, std::nullopt}, send); }
@@ -143,6 +146,80 @@ TEST_F(AgentLink, ARequestIsRefusedIfNoThreadCanBeStarted) {
   link->take_answers(send);
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_EQ(answers[1], std::string("\x0c\0\0\0\0", 5)) << "the next one is answered";
+}
+
+// Holds a key for one host, and lets a test say what the guard has reported and what the operator has denied.
+class AgentLinkToHost : public ::testing::Test {
+ protected:
+  AgentLinkToHost() {
+    for (const char* text : {"ssh-ed25519", "32 bytes of a host's public key."}) sshagent::put_string(host_key, text);
+    request = sshagent::forged_bind_request(host_key, "a session");
+    plan.ssh = {{.host = "git", .identity_file = "id", .known_host_key = "ssh-ed25519 " + base64(host_key)}};
+    link.emplace(
+        plan,
+        std::vector<wire::SshKey>{
+            {.holder = wire::SshKey::Holder::other, .file = "id", .blob = "a key", .socket = agent.path()}},
+        "", nullptr, [this](const wire::Decision& decision) { reasons.push_back(decision.reason); },
+        [this](const std::string& host) { return denied && host == "git"; });
+  }
+  // Asks for a bind on a new connection. Returns why it was refused, or an empty text if it went to the ssh-agent.
+  std::string bind() {
+    size_t before = reasons.size();
+    int asked = agent.asked();
+    link->take_request({++connection, request}, [](const wire::AgentAnswer&) {});
+    if (reasons.size() > before) return reasons.back();
+    EXPECT_TRUE(comes_true([&] { return agent.asked() > asked; }));
+    link->take_request({connection, std::nullopt}, {});
+    return "";
+  }
+  // Returns what a guard reports about a tunnel in which the server made the signature of `request`.
+  wire::SshTunnel tunnel(uint32_t number) const {
+    sshagent::Reader reader(std::string_view(request).substr(1));
+    reader.string(), reader.string(), reader.string();
+    std::string proof;
+    for (std::string_view each : {std::string_view(host_key), reader.string()}) sshagent::put_string(proof, each);
+    return {number, to_hex(pki::digest(proof))};
+  }
+
+  StubAgent agent{true};
+  std::string host_key;
+  plan::Plan plan;
+  bool denied = false;
+  uint32_t connection = 0;
+  std::vector<std::string> reasons;
+  std::optional<SshAgentLink> link;
+  std::string request;
+};
+
+TEST_F(AgentLinkToHost, ABindNeedsATunnelOfTheGuard) {
+  EXPECT_EQ(bind(), "") << "a guard of an earlier version reports no tunnels";
+  link->require_tunnels();
+  EXPECT_NE(bind(), "");
+  link->take_tunnel({1, std::string(64, 'a')});
+  EXPECT_NE(bind(), "") << "another connection";
+  link->take_tunnel(tunnel(2));
+  link->take_tunnel({1, std::nullopt});
+  EXPECT_EQ(bind(), "");
+  link->take_tunnel({2, std::nullopt});
+  EXPECT_NE(bind(), "") << "it has ended";
+  link->take_tunnel(tunnel(3));
+  link->guard_is_gone();
+  EXPECT_NE(bind(), "") << "it has ended with its guard";
+}
+
+TEST_F(AgentLinkToHost, ABindToADeniedHostIsRefusedUntilItIsAllowedAgain) {
+  denied = true;
+  EXPECT_EQ(bind(), "the host is denied");
+  denied = false;
+  EXPECT_EQ(bind(), "");
+}
+
+// A guard that was taken over must not fill the supervisor's memory.
+TEST(OpenTunnels, TheOldestOfTooManyAreForgotten) {
+  wire::OpenTunnels tunnels;
+  for (uint32_t i = 0; i <= wire::OpenTunnels::kMost; ++i) tunnels.take({i, std::to_string(i)});
+  EXPECT_FALSE(tunnels.has("0"));
+  EXPECT_TRUE(tunnels.has("1") && tunnels.has(std::to_string(wire::OpenTunnels::kMost)));
 }
 
 }  // namespace

@@ -271,6 +271,19 @@ std::vector<SshService> ssh_services(const std::vector<manifest::SshHost>& hosts
   return services;
 }
 
+bool denies_ssh(const std::vector<wire::GuardRule>& allow, const std::vector<SshService>& hosts,
+                const std::string& name) {
+  auto host = std::ranges::find_if(
+      hosts, [&](const SshService& each) { return (each.alias.empty() ? each.host : each.alias) == name; });
+  if (host == hosts.end()) return true;
+  std::vector<policy::RuleSpec> specs;
+  specs.reserve(allow.size());
+  for (const auto& rule : allow) specs.push_back({.host = rule.host, .deny = rule.deny});
+  auto rules = policy::Rules::compile(specs);
+  auto real = policy::normalise_host(host->host);
+  return !rules || !real || rules->denied(*real);
+}
+
 Result<wire::GuardEgress> changed_egress(wire::GuardEgress egress, const wire::PolicyChange& change,
                                          const Services& services) {
   TRY(std::visit(Changer{egress, services}, change.what));

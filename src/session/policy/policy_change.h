@@ -32,6 +32,11 @@ struct Services {
   std::vector<SshService> ssh = {};  // the guard lets ssh to them through without a rule
 };
 
+// Returns whether these rules deny ssh to the host with this name in the manifest. Pure. Returns true for a name that
+// is not one of `hosts`.
+bool denies_ssh(const std::vector<wire::GuardRule>& allow, const std::vector<SshService>& hosts,
+                const std::string& name);
+
 // Returns the egress settings of a guard's configuration after a change. Pure. Fails with Code::invalid if the guard
 // would refuse the change.
 //
@@ -65,6 +70,12 @@ class LivePolicy {
 
   // Applies an operator's change. Every client gets the result as the event PolicyChanged.
   void request(const wire::PolicyChange& change);
+
+  // Returns whether the policy denies ssh to the host with this name in the manifest. A change counts from its request
+  // on.
+  bool denies_ssh(const std::string& name) const {
+    return session::denies_ssh(config_.egress.allow, services_.ssh, name);
+  }
 
   // Adds the root (PEM) of the broker of a new near side. Does nothing if `root` is empty or known. If the guard is
   // dead, the next one gets it. The root stays unless the guard refuses this change itself.

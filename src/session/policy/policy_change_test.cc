@@ -139,6 +139,21 @@ TEST(LivePolicy, TheAliasOfAHostOfSshStandsForItsRealName) {
   EXPECT_EQ(https.back(), (wire::GuardRule{.host = "git.example.org", .ports = {443}}));
 }
 
+// The ssh-agent's filter asks this about each login.
+TEST(LivePolicy, SaysWhetherSshToAHostIsDenied) {
+  const std::vector<SshService> hosts =
+      ssh_services({{.host = "git", .hostname = "git.example.org"}, {.host = "a.example.org"}});
+  std::vector<wire::GuardRule> rules = {{.host = "*.example.org"}};
+  for (const char* name : {"git", "a.example.org"}) EXPECT_FALSE(denies_ssh(rules, hosts, name)) << name;
+  EXPECT_TRUE(denies_ssh(rules, hosts, "git.example.org")) << "the manifest has no host of this name";
+  rules = *rules_after(rules, deny("git"), {.ssh = hosts});
+  EXPECT_TRUE(denies_ssh(rules, hosts, "git"));
+  EXPECT_FALSE(denies_ssh(rules, hosts, "a.example.org"));
+  rules = *rules_after(rules, allow("1", {.host = "git"}), {.ssh = hosts});
+  EXPECT_FALSE(denies_ssh(rules, hosts, "git"));
+  EXPECT_TRUE(denies_ssh(*rules_after(rules, deny("*.example.org")), hosts, "git"));
+}
+
 // With an alias, too, the settings of a removed rule would need one that allows requests.
 TEST(LivePolicy, AnAliasOfSshStaysDeniedIfTheDenialHasSettings) {
   const Services services{.ssh = {{.host = "git.a.test", .alias = "git"}}};

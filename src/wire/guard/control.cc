@@ -64,6 +64,11 @@ static void fields(Object& o, LimitHit& hit) {
   o.number("most", hit.most);
 }
 
+static void fields(Object& o, SshTunnel& message) {
+  o.number("tunnel", message.tunnel);
+  o.text("exchange", message.exchange, 64);
+}
+
 static void fields(Object& o, NearSideHere& message) { o.text("root", message.root, kPem); }
 
 void fields(Object& o, ToGuard& message) { alternatives(o, "type", message); }

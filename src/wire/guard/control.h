@@ -89,6 +89,15 @@ struct AgentRequest {
   uint32_t connection = 0;
   std::optional<std::string> request;  // bytes; if absent, the connection is closed
 };
+// Reports that a tunnel to a host of ssh has seen the server's key exchange, or that it has ended. The guard sends it
+// before the client gets the end of the key exchange, so before any AgentRequest of that ssh session.
+struct SshTunnel {
+  static constexpr const char* kType = "ssh-tunnel";
+  uint32_t tunnel = 0;  // the guard's number for it
+  // 64 hexadecimal digits: the SHA-256 of the server's host key and of its signature in the first key exchange, each as
+  // a string of RFC 4251. If absent, the tunnel has ended.
+  std::optional<std::string> exchange;
+};
 // Reports a problem in words, such as a configuration that the guard refuses.
 struct GuardComplaint {
   static constexpr const char* kType = "error";
@@ -96,7 +105,7 @@ struct GuardComplaint {
 };
 
 using ToGuard = std::variant<Configure, Certificate, AgentAnswer, NearSideUp, StreamPart, Shutdown>;
-using FromGuard = std::variant<Ready, Decision, AgentRequest, StreamPart, Usage, LimitHit, GuardComplaint>;
+using FromGuard = std::variant<Ready, Decision, AgentRequest, StreamPart, Usage, LimitHit, GuardComplaint, SshTunnel>;
 template <>
 inline constexpr Kind kKind<ToGuard> = {"control message", 16 << 20};
 template <>
@@ -117,8 +126,14 @@ struct FarGuardHere {
   static constexpr const char* kType = "relay";
 };
 
+// From now on, the far guard's tunnels to hosts of ssh are reported, and those that are open already follow. A far side
+// of an earlier version does not send it. Follows FarGuardHere.
+struct SshTunnelsFollow {
+  static constexpr const char* kType = "ssh-tunnels";
+};
+
 using ToFarGuard = std::variant<NearSideHere, AgentAnswer, StreamPart>;
-using ToNearSide = std::variant<FarGuardHere, AgentRequest, StreamPart>;
+using ToNearSide = std::variant<FarGuardHere, AgentRequest, StreamPart, SshTunnelsFollow, SshTunnel>;
 template <>
 inline constexpr Kind kKind<ToFarGuard> = {"message to the far guard", 1 << 20};
 template <>

@@ -44,6 +44,7 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
   bool brokers = has_secrets || (may_broker && (there.near_share.offline || !job.plan.egress.lan.empty()));
   if (!brokers && job.ssh_keys.empty()) return nullptr;
   std::unique_ptr<NearServices> services(new NearServices(std::move(send), std::move(record)));
+  services->rules_ = broker_rules(job.plan, {});
   if (brokers) {
     services->program_ = std::move(program);
     auto networks = TRY(session::host_networks());
@@ -86,7 +87,8 @@ Result<std::unique_ptr<NearServices>> NearServices::make(const Job& job, Job& th
     std::unique_ptr<SessionAgent> agent;
     if (session::needs_own_agent(job.ssh_keys)) agent = TRY(SessionAgent::start(directory, job.plan, job.ssh_keys));
     services->ssh_.emplace(job.plan, job.ssh_keys, SessionAgent::socket_in(directory), std::move(agent),
-                           services->record_);
+                           services->record_,
+                           [self = services.get()](const std::string& host) { return self->denies_ssh(host); });
     for (auto& key : there.ssh_keys) {
       // The far side starts no ssh-agent for a key that another one holds.
       key.holder = wire::SshKey::Holder::near_side;
@@ -126,15 +128,15 @@ void NearServices::configure_broker() {
 }
 
 void NearServices::change_policy(const wire::PolicyChange& change) {
-  // Without a broker there are only ssh keys, to which rules do not apply.
-  if (!config_) return;
   // The change is made in the rules of the session, because it may name a wider pattern than the broker's rules have.
   // If it is malformed, the far side refuses it, and its answer is the one that the operator sees.
-  wire::GuardEgress egress = config_->egress;
+  wire::GuardEgress egress = config_ ? config_->egress : wire::GuardEgress();
   egress.allow = rules_.session;
   auto changed = session::changed_egress(std::move(egress), change, rules_.services);
   if (!changed) return;
   rules_.session = std::move(changed->allow);
+  // Without a broker there are only ssh keys, which need the rules of the session alone.
+  if (!config_) return;
   // The broker must not begin to serve a host that the far guard reaches by itself.
   changed->allow = rules_.narrowed();
   config_->egress = std::move(*changed);
@@ -223,8 +225,10 @@ void NearServices::take(std::string_view line) {
   // The old streams ended with the guard that opened them.
   if (std::holds_alternative<wire::FarGuardHere>(*message)) link_is_gone();
   if (const auto* part = std::get_if<wire::StreamPart>(&*message)) take_stream(*part);
-  if (const auto* request = std::get_if<wire::AgentRequest>(&*message); request && ssh_)
-    ssh_->take_request(*request, send_);
+  if (!ssh_) return;
+  if (std::holds_alternative<wire::SshTunnelsFollow>(*message)) ssh_->require_tunnels();
+  if (const auto* tunnel = std::get_if<wire::SshTunnel>(&*message)) ssh_->take_tunnel(*tunnel);
+  if (const auto* request = std::get_if<wire::AgentRequest>(&*message)) ssh_->take_request(*request, send_);
 }
 
 void NearServices::open_stream(uint32_t number) {

@@ -17,6 +17,7 @@
 #include "base/unique_fd.h"
 #include "remote/near/services/broker.h"
 #include "session/credentials/ssh_agent_link.h"
+#include "session/policy/policy_change.h"
 #include "session/policy/usage_book.h"
 #include "wire/guard/control.h"
 #include "wire/guard/stream_window.h"
@@ -86,6 +87,9 @@ class NearServices {
   void say(uint32_t stream, decltype(Part::what) what) { send_(Part{stream, std::move(what)}); }
   void pass_on(uint32_t number, Flow& flow);
   void pump(uint32_t number, Flow& flow);
+  bool denies_ssh(const std::string& host) const {
+    return session::denies_ssh(rules_.session, rules_.services.ssh, host);
+  }
   Result<> start_broker();
   void configure_broker();
   void read_broker();
