@@ -356,16 +356,15 @@ TEST_F(Together, TheTreeIsTheOneThatTheAgentsGitWouldCommit) {
       "chmod +x dir/b.txt && ln -s dir link && ";
   const std::string commits = "echo 3 >other/h && rm deep/d && git add -A && " + commit_ + "-m h && ";
   // git fast-import writes few files, and an index many.
-  for (const std::string& number : {"10", "2001"})
-    for (const std::string& before : {std::string(), commits}) {
-      auto back = after(WorkspaceMode::clone,
-                        before + change + "mkdir many && for i in $(seq " + number + "); do echo $i >many/$i; done");
-      git("add -A", inside);
-      EXPECT_EQ(git("rev-parse 'refs/bottle/s1/worktree^{tree}'"), git("write-tree", inside)) << number << before;
-      EXPECT_EQ(git("log --format=%an,%s -1 refs/bottle/s1/worktree"), "bottle,What session s1 left in its workspace");
-      EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse HEAD", inside));
-      git("apply --check --whitespace=nowarn " + back.patch);
-    }
+  for (const auto& [number, before] : {std::pair("10", std::string()), {"10", commits}, {"2001", commits}}) {
+    auto back = after(WorkspaceMode::clone,
+                      before + change + "mkdir many && for i in $(seq " + number + "); do echo $i >many/$i; done");
+    git("add -A", inside);
+    EXPECT_EQ(git("rev-parse 'refs/bottle/s1/worktree^{tree}'"), git("write-tree", inside)) << number << before;
+    EXPECT_EQ(git("log --format=%an,%s -1 refs/bottle/s1/worktree"), "bottle,What session s1 left in its workspace");
+    EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse HEAD", inside));
+    git("apply --check --whitespace=nowarn " + back.patch);
+  }
 }
 
 TEST_F(Together, ABrokenBranchComesAloneAndTheOthersComeHome) {
