@@ -57,7 +57,7 @@ Result<std::map<std::string, std::vector<Change>>> changes_of_commits(const Quar
   words.insert(words.end(), {"--stdin", "--always"});
   auto options = q.at();
   // git takes what follows a commit for its parents, with which it compares the commit.
-  for (const auto& id : commits) options.input += id + " " + from + "\n";
+  for (const auto& id : commits) options.input.append(id).append(" ").append(from).append("\n");
   auto listed = git.run(words, options);
   if (!listed && listed.error().code == Code::limit) return all;
   auto answer = TRY(std::move(listed));
