@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "base/files/file.h"
 #include "base/os/descriptors.h"
@@ -20,6 +22,19 @@ namespace bottle::transfer {
 namespace {
 
 constexpr size_t kLargestChunk = 1 << 20;
+// Shorter runs of zeros are sent as they are.
+constexpr size_t kShortestRun = 4096;
+constexpr uint32_t kRun = 1u << 31;
+
+std::string length_of_chunk(uint32_t size) {
+  std::string head(4, '\0');
+  for (int i = 0; i < 4; ++i) head[static_cast<size_t>(i)] = static_cast<char>(size >> (24 - 8 * i) & 255);
+  return head;
+}
+
+bool is_zeros(std::string_view bytes) {
+  return bytes[0] == 0 && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
 
 std::unexpected<Error> fail_gone() { return fail(Code::canceled, "the session no longer waits for the delivery"); }
 
@@ -71,6 +86,12 @@ class Reader {
     return count;
   }
 
+  // Counts zeros that did not have to come, against a sender that is slow. Whoever takes them may be slow as well.
+  Result<> count_zeros(size_t count) {
+    in_window_ += count;
+    return waited({});
+  }
+
   Result<std::string> line() {
     std::string text;
     for (char c; text.size() < wire::DeliveryHeader::kMost; text += c) {
@@ -118,18 +139,42 @@ Result<> DeliveryWriter::begin(const std::string& to) {
 }
 
 Result<> DeliveryWriter::data(std::string_view bytes) {
+  size_t begin = 0;  // of what is neither sent nor counted as zeros
+  for (size_t at = 0; at < bytes.size();) {
+    std::string_view block = bytes.substr(at, kShortestRun);
+    bool run = block.size() == kShortestRun && is_zeros(block);
+    if (run) {
+      TRY(chunk(bytes.substr(begin, at - begin)));
+      begin = at + block.size();
+      zeros_ += static_cast<uint32_t>(block.size());
+      if (zeros_ >= kLargestChunk) TRY(end_zeros());
+    }
+    at += block.size();
+  }
+  return chunk(bytes.substr(begin));
+}
+
+Result<> DeliveryWriter::chunk(std::string_view bytes) {
+  if (!bytes.empty()) TRY(end_zeros());
   for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kLargestChunk))) {
     std::string_view part = bytes.substr(0, kLargestChunk);
-    char head[4];
-    for (int i = 0; i < 4; ++i) head[i] = static_cast<char>(part.size() >> (24 - 8 * i) & 255);
     // The length is written separately, so that the chunk need not be copied. The sink may collect both.
-    TRY(sink_({head, 4}));
+    TRY(sink_(length_of_chunk(static_cast<uint32_t>(part.size()))));
     TRY(sink_(part));
   }
   return {};
 }
 
-Result<> DeliveryWriter::end_archive() { return sink_(std::string_view("\0\0\0\0", 4)); }
+Result<> DeliveryWriter::end_zeros() {
+  if (uint32_t zeros = std::exchange(zeros_, 0)) return sink_(length_of_chunk(kRun | zeros));
+  return {};
+}
+
+Result<> DeliveryWriter::end_archive() {
+  TRY(end_zeros());
+  return sink_(length_of_chunk(0));
+}
+
 Result<> DeliveryWriter::finish() { return sink_(wire::encode(wire::DeliveryHeader{}) + "\n"); }
 
 Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, const Source&)>& put, int patience_ms,
@@ -139,7 +184,7 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
     auto header = TRY(wire::decode<wire::DeliveryHeader>(TRY(reader.line()), wire::From::foreign));
     if (header.is_end()) return {};
     size_t left = 0;  // bytes of the current chunk
-    bool ended = false;
+    bool ended = false, zeros = false;
     // The caller reads the archive through this, chunk by chunk, and does not see where chunks end.
     Source source = [&](char* buffer, size_t size) -> Result<size_t> {
       if (ended) return size_t{0};
@@ -148,13 +193,23 @@ Result<> read_delivery(int fd, const std::function<Result<>(const std::string&, 
         TRY(reader.exactly(reinterpret_cast<char*>(head), 4));
         left = static_cast<size_t>(head[0]) << 24 | static_cast<size_t>(head[1]) << 16 |
                static_cast<size_t>(head[2]) << 8 | head[3];
+        zeros = (left & kRun) != 0;
+        left &= kRun - 1;
+        if (zeros) TRY(reader.count_zeros(left));
         // A large length would do no harm, because chunks are not kept. But it shows that the stream is not a
         // delivery.
-        if (left > kLargestChunk) return fail(Code::protocol, "a chunk of the delivery is too large");
+        if (left > kLargestChunk || (zeros && left == 0))
+          return fail(Code::protocol, "a chunk of the delivery has a wrong length");
         if (left == 0) {
           ended = true;
           return size_t{0};
         }
+      }
+      if (zeros) {
+        size_t n = std::min(size, left);
+        std::memset(buffer, 0, n);
+        left -= n;
+        return n;
       }
       // Never reads beyond the chunk, because the next bytes are the next length.
       size_t n = TRY(reader.some(buffer, std::min(size, left)));

@@ -2,8 +2,9 @@
 // session, over a separate connection.
 //
 // The format is a line of JSON {"to":"/workspace"}, then chunks, each with 4 bytes of big-endian length and as many
-// bytes of data; a length of 0 ends the archive. More archives may follow. {"end":true} ends the delivery. A stream
-// that stops earlier is an error.
+// bytes of data; a length of 0 ends the archive. A length with the highest bit set stands for that many bytes of zeros,
+// without the bit, and no data follows: an agent can make a file of any size from a hole. More archives may follow.
+// {"end":true} ends the delivery. A stream that stops earlier is an error.
 #pragma once
 
 #include <chrono>
@@ -31,7 +32,8 @@ constexpr std::chrono::seconds kFetchPatience{260};
 // Limits a sender that we do not trust. Times count only while we wait for it, except for `whole`.
 struct Bounds {
   uint64_t most = UINT64_MAX;  // in bytes received
-  uint64_t least = 0;          // in bytes for each `window`, against a sender that is very slow but never silent
+  uint64_t least = 0;  // in bytes, with those that lengths stand for, for each `window`, against a sender that is very
+                       // slow but never silent
   std::chrono::nanoseconds window = std::chrono::minutes(2);
   std::chrono::nanoseconds longest = std::chrono::nanoseconds::max();  // for the whole delivery
   std::chrono::nanoseconds whole = std::chrono::nanoseconds::max();    // likewise, with the time we need to process it
@@ -49,7 +51,10 @@ class DeliveryWriter {
   Result<> finish();
 
  private:
+  Result<> chunk(std::string_view bytes);
+  Result<> end_zeros();
   Sink sink_;
+  uint32_t zeros_ = 0;  // not yet sent
 };
 
 // Receives one delivery, on a Unix socket in the session's directory (mode 0600).

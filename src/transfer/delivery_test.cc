@@ -115,5 +115,42 @@ TEST(Delivery, ASlowSenderThatContinuesIsWaitedFor) {
   EXPECT_EQ(count, 2000u);
 }
 
+// An agent can make a file of any size from a hole.
+TEST(Delivery, HolesTakeAlmostNothingOnTheWay) {
+  std::string wire;
+  DeliveryWriter writer(sink_to(wire));
+  ASSERT_TRUE(writer.begin("a"));
+  std::string sent =
+      "head" + std::string(10'000'000, '\0') + "middle" + std::string(4096, '\0') + "tail" + std::string(5000, '\0');
+  for (size_t at = 0; at < sent.size(); at += 32 << 10)
+    ASSERT_TRUE(writer.data(std::string_view(sent).substr(at, 32 << 10)));
+  ASSERT_TRUE(writer.end_archive() && writer.finish());
+  EXPECT_LT(wire.size(), 20000u);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  UniqueFd out(ends[0]), in(ends[1]);
+  ASSERT_TRUE(write_all(in.get(), wire));
+  in.reset();
+  std::string came;
+  auto read = read_delivery(
+      out.get(),
+      [&](const std::string&, const Source& source) -> Result<> {
+        char buffer[5000];
+        for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) came.append(buffer, n);
+        return {};
+      },
+      5000, [] { return false; }, {.most = 20000, .least = 1 << 20});
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_TRUE(came == sent);
+}
+
+TEST(Delivery, ARunOfZerosHasALimit) {
+  for (const char* length : {"\x80\x10\0\1", "\x80\0\0\0", "\xff\xff\xff\xff"}) {
+    auto taken = taken_of("{\"to\":\"a\"}\n" + std::string(length, 4), "", 1ms, {});
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, Code::protocol);
+  }
+}
+
 }  // namespace
 }  // namespace bottle::transfer
