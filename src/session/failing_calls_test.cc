@@ -1,5 +1,6 @@
 // Runs whole sessions on an engine in memory and checks what is left in its world, whatever fails.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <future>
@@ -288,6 +289,61 @@ TEST(FailingCalls, IncompleteWorkIsHeldWithoutItsArchive) {
   sweep_until_nothing_is_found(session, docker);
   session.check_end(docker, "a session whose archive could not be written at first");
   EXPECT_NE(read_file(archive).value_or("").find("tool/.git/HEAD"), std::string::npos);
+}
+
+// A hole takes nothing on the agent's disk, and the engine's archive has zeros in its place.
+TEST(FailingCalls, AnArchiveHasHolesWhereTheWorkHas) {
+  TestSession session;
+  FakeDocker docker;
+  session.furnish(docker);
+  session.agent = [&](docker::FakeProcess& process, const wire::Go&) {
+    make_repository_beside_work(process);
+    process.put("/workspace/large.img", std::string(64 << 20, '\0'));
+    session.worked = true;
+    return 0;
+  };
+  auto outcome = session.run(docker);
+  ASSERT_TRUE(outcome.result && outcome.result->back);
+  struct stat archive{};
+  ASSERT_EQ(::stat(outcome.result->back->archive.c_str(), &archive), 0) << outcome.result->back->error;
+  EXPECT_GT(archive.st_size, 64 << 20);
+  EXPECT_LT(archive.st_blocks * 512, 4 << 20);
+}
+
+// An attempt writes gigabytes before it fails, and every `bottle start` sweeps.
+TEST(FailingCalls, WorkForWhichThereWasNoRoomWaitsForMore) {
+  TestSession session;
+  FakeDocker docker;
+  session.furnish(docker);
+  session.agent = [&](docker::FakeProcess& process, const wire::Go&) {
+    make_repository_beside_work(process);
+    session.worked = true;
+    return 0;
+  };
+  std::string scratch = session.scratch.directories.session("x1");
+  ASSERT_TRUE(make_directories(session.scratch.directories.results + "/x1/workspace.tar.part"));
+  ASSERT_TRUE(session.run(docker).result);
+  session.kill_owner(docker);
+  ASSERT_TRUE(write_file_atomically(scratch + "/no-room", std::to_string(UINT64_MAX >> 1) + "\ntoo large"));
+  int reads = 0;
+  docker.set_fault([&](const FakeCall& call) {
+    reads += call.method == "get archive";
+    return Fault::none;
+  });
+  auto sweep_now = [&](Retry retry) {
+    return sweep(session.scratch.directories, find_orphans(session.scratch.directories), docker.connector(), 1min,
+                 retry);
+  };
+  auto waits = sweep_now(Retry::if_room);
+  ASSERT_TRUE(waits.size() == 1 && waits[0].back && waits[0].back->held);
+  EXPECT_EQ(waits[0].back->error, "too large");
+  EXPECT_EQ(reads, 0);
+  std::filesystem::remove(session.scratch.directories.results + "/x1/workspace.tar.part");
+  ASSERT_TRUE(write_file_atomically(scratch + "/no-room", "1\ntoo large"));
+  auto tried = sweep_now(Retry::if_room);
+  ASSERT_TRUE(tried.size() == 1 && tried[0].back);
+  EXPECT_FALSE(tried[0].back->held) << tried[0].back->error;
+  EXPECT_GT(reads, 0);
 }
 
 // What came home, and what to look at in it, is only in the result. A process that dies once the work counts as home

@@ -136,7 +136,8 @@ TEST_F(LocalFailures, AnArchiveWithoutItsEndMarkIsCutOff) {
     auto back = take(bytes, sent_.base);
     ASSERT_FALSE(back) << missing;
     EXPECT_EQ(back.error().code, Code::closed) << back.error().what;
-    auto checked = check_whole(source_of(bytes));
+    LargestFile largest;
+    auto checked = check_whole(source_of(bytes), largest);
     ASSERT_FALSE(checked) << missing;
     EXPECT_EQ(checked.error().code, Code::closed);
   }

@@ -314,8 +314,11 @@ std::string about_archive(const std::string& path, const std::string& session) {
          shell_word(session) + " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";
 }
 
-Result<> check_whole(const Source& source) {
-  auto read = read_tar(source, [](const TarEntry&, const Source&) { return Result<>(); });
+Result<> check_whole(const Source& source, LargestFile& largest) {
+  auto read = read_tar(source, [&](const TarEntry& e, const Source&) -> Result<> {
+    if (e.kind == TarEntry::Kind::file && e.size > largest.bytes) largest = {e.path, e.size};
+    return {};
+  });
   if (read || read.error().code != Code::protocol) return read;
   // An archive that cannot be understood is better than none.
   for (char rest[65536]; TRY(source(rest, sizeof rest)) > 0;) {

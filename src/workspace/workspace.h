@@ -29,9 +29,15 @@ Result<> put_git_settings(docker::TarWriter& tar, const Outgoing& outgoing,
 // Returns one line that says what to do with an archive of a workspace that was kept.
 std::string about_archive(const std::string& path, const std::string& session);
 
-// Reads a tar of a workspace to its end. Fails with Code::closed if the archive is cut off, and otherwise only if the
-// source does. Blocks.
-Result<> check_whole(const Source& source);
+// Names the largest file of an archive, which may be the reason why there is no room for it. Its path is untrusted.
+struct LargestFile {
+  std::string path;
+  uint64_t bytes = 0;  // with holes
+};
+
+// Reads a tar of a workspace to its end, or as far as it comes. Fails with Code::closed if the archive is cut off, and
+// otherwise only if the source does. Blocks.
+Result<> check_whole(const Source& source, LargestFile& largest);
 
 // Reads a tar of the agent's workspace, which is untrusted. Never touches the checked-out tree, its index, its HEAD
 // or its branches. The agent's refs become refs/bottle/<session>/{heads,tags,notes,stash,other}/* (names that

@@ -52,7 +52,8 @@ class LocalPlace : public Place {
   Result<> prepare(const plan::Plan& plan, const Progress& progress) override {
     if (!engine_) return std::unexpected(engine_.error());
     // Removes what a dead owner left first, so that its subnet and names are free again.
-    for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect))
+    for (const auto& swept : session::sweep(directories(), session::find_orphans(directories()), docker::connect,
+                                            std::chrono::minutes(1), session::Retry::if_room))
       show_swept(swept, output_);
     for (const auto& path : session::abandoned_builds())
       if (auto gone = session::remove_abandoned_build(path); !gone) progress(gone.error().what);

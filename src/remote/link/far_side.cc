@@ -29,13 +29,15 @@ using transfer::Bounds, transfer::read_delivery;
 
 namespace {
 
-// The size limit is the largest workspace plus room for the rest of a delivery. The rate must be at least 4 KB a
-// second. The time is enough for such a workspace at 200 KB a second.
-const Bounds kMostFetched{.most = workspace::Incoming().max_bytes + (1ull << 30),
-                          .least = 1200 << 10,
-                          .window = std::chrono::minutes(5),
-                          .longest = std::chrono::hours(24),
-                          .whole = std::chrono::hours(26)};
+// The size limit is that of the workspace plus room for the rest of a delivery. The rate must be at least 4 KB a
+// second. The time is enough for 16 GB at 200 KB a second.
+Bounds bounds_of_fetch(uint64_t most) {
+  return {.most = most + (1ull << 30),
+          .least = 1200 << 10,
+          .window = std::chrono::minutes(5),
+          .longest = std::chrono::hours(24),
+          .whole = std::chrono::hours(26)};
+}
 
 constexpr size_t kLargestProgram = 256u << 20;  // in bytes
 
@@ -350,11 +352,11 @@ Result<FarSide::Taken> FarSide::offer(const std::vector<std::string>& words,
 
 Result<> FarSide::fetch(const std::vector<std::string>& words,
                         const std::function<Result<>(const std::string&, const Source&)>& put,
-                        const std::function<bool()>& is_gone) {
+                        const std::function<bool()>& is_gone, uint64_t most) {
   auto connection = TRY(bulk());
   Child child = TRY(Child::spawn(connection.command(line_for(words)), Child::null(), Child::pipe(), Child::pipe()));
   auto done = read_delivery(child.out(), put, std::chrono::milliseconds(transfer::kFetchPatience).count(), is_gone,
-                            kMostFetched);
+                            bounds_of_fetch(most));
   if (done || (done.error().code != Code::closed && done.error().code != Code::protocol)) return done;
   // The far side has ended. Its error output, which comes with its end, says why.
   std::string why = folded(read_to_end(child.err(), stop_, Deadline::in(std::chrono::seconds(2))), kMostOfReason);

@@ -75,13 +75,15 @@ class FarSide {
   enum class Taken { yes, again };
   Result<Taken> offer(const std::vector<std::string>& words, const std::function<Result<>(const Sink&)>& produce,
                       std::stop_token stop = {});
-  // Does the same and reads a delivery that comes back, with limits on its bytes and its time. Fails with Code::limit
-  // or Code::timed_out if it exceeds them. `is_gone` returns true if nothing more will come. If the machine lacks the
+  // Does the same and reads a delivery that comes back, with limits on its bytes and its time: `most` for the archives,
+  // without blocks of zeros, and some more for the rest. Fails with Code::limit or Code::timed_out if it exceeds them.
+  // `is_gone` returns true if nothing more will come. If the machine lacks the
   // program, sends it and fails with Code::unavailable, so that the next attempt succeeds.
   Result<> fetch(
       const std::vector<std::string>& words,
       const std::function<Result<>(const std::string& name, const Source& source)>& put,
-      const std::function<bool()>& is_gone = [] { return false; });
+      const std::function<bool()>& is_gone = [] { return false; }, uint64_t most = kMostFetched);
+  static constexpr uint64_t kMostFetched = 16ull << 30;
 
   // Returns the connection for the session. bulk() returns the one for bulk data and makes it if needed; it blocks
   // meanwhile.

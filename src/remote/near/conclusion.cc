@@ -137,13 +137,15 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   bool reconnecting_helps = true;
   auto here = [&]() -> Result<> {
     FarSide side = side_ ? *side_ : TRY(reach_again());
-    auto fetched = TRY(fetcher.fetch(side, record_.engine_id.value_or(""), is_gone, progress_));
+    auto fetched = fetcher.fetch(side, record_.engine_id.value_or(""), is_gone, progress_);
+    // What has no room here has none after another connection either.
+    reconnecting_helps = !fetched && fetched.error().code != Code::limit && fetched.error().code != Code::no_space;
     // The steps that follow use this connection, too.
-    side_ = std::move(side);
-    reconnecting_helps = false;
-    if (auto* held = std::get_if<Held>(&fetched)) return fail(Code::unavailable, std::move(held->why));
-    if (std::holds_alternative<Gone>(fetched)) return keep({}, true);
-    return keep(std::move(std::get<wire::WorkResult>(fetched)), false);
+    if (!reconnecting_helps) side_ = std::move(side);
+    if (!fetched) return std::unexpected(std::move(fetched.error()));
+    if (auto* held = std::get_if<Held>(&*fetched)) return fail(Code::unavailable, std::move(held->why));
+    if (std::holds_alternative<Gone>(*fetched)) return keep({}, true);
+    return keep(std::move(std::get<wire::WorkResult>(*fetched)), false);
   }();
   if (here) return input::Fetched{};
   fetch_error_ = here.error().what;

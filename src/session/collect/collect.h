@@ -27,6 +27,10 @@ std::optional<Work> work_of(const wire::Job& job, const workspace::Summary& sent
 wire::WorkResult collect(docker::Engine& engine, const std::string& session, const Work& work,
                          const std::string& scratch, const Progress& progress);
 
+// Returns why collect() failed before if the disk had too little room and has no more now, so that the same would
+// happen again. `scratch` is the session's directory.
+std::optional<std::string> lack_of_room(const std::string& scratch, const std::string& results);
+
 // Returns an account of work that is still in the agent's container, because of `error`.
 wire::WorkResult held_result(const std::string& session, const std::string& error);
 

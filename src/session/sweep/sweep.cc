@@ -76,8 +76,11 @@ std::optional<wire::WorkResult> account_of_lost_work(const Orphan& orphan, const
 // Brings the work home as the supervisor would have done. Returns nothing if there is no work. Adds to
 // `create_connections` the connection over which a container is requested, if one is needed.
 std::optional<wire::WorkResult> bring_home(docker::Engine& engine, const Orphan& orphan, LedgerFile& ledger,
-                                           std::vector<uint64_t>& create_connections) {
+                                           Retry retry, std::vector<uint64_t>& create_connections) {
   const Work& work = *orphan.view->work;
+  // An attempt may write gigabytes before it fails.
+  if (retry == Retry::if_room)
+    if (auto why = lack_of_room(orphan.directory, work.results)) return held_result(orphan.session, *why);
   auto note = [&](uint64_t end) -> Result<> {
     create_connections.push_back(end);
     // Without the record, a later sweep would not wait for what the request makes, so the request is not sent.
@@ -143,12 +146,12 @@ std::optional<wire::WorkResult> keep_transcript_alone(docker::Engine& engine, co
 
 // Ends one dead session in the order of a regular end: the work comes home before anything that holds it is removed.
 void sweep_one(const Directories& directories, const Orphan& orphan, docker::Engine& engine, LedgerFile ledger,
-               Swept& swept) {
+               Retry retry, Swept& swept) {
   Belongings what = belongings_of(orphan.session, *orphan.view);
   std::vector<uint64_t> create_connections = orphan.view->create_connections;
   std::string results = directories.results_of(orphan.session);
   if (orphan.view->work) {
-    swept.back = bring_home(engine, orphan, ledger, create_connections);
+    swept.back = bring_home(engine, orphan, ledger, retry, create_connections);
     // The result must be saved first: once the work counts as home, no later sweep can tell what came home.
     if (swept.back && !swept.back->held)
       if (auto saved = complete_result(results, orphan, swept.back, {.session = orphan.session}); !saved)
@@ -315,7 +318,7 @@ std::vector<Orphan> find_orphans(const Directories& directories) {
 }
 
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
-                         const docker::Connect& connect, std::chrono::milliseconds patience) {
+                         const docker::Connect& connect, std::chrono::milliseconds patience, Retry retry) {
   std::vector<Swept> all;
   auto left = [&](const Orphan& orphan, const std::string& why) {
     all.push_back({.receipt = {.session = orphan.session, .left = {why}}});
@@ -353,7 +356,7 @@ std::vector<Swept> sweep(const Directories& directories, const std::vector<Orpha
       continue;
     }
     if (!engine) swept.receipt.left.push_back("session " + orphan->session + ": " + explained(engine.error()));
-    else sweep_one(directories, *orphan, **engine, *std::move(ledger), swept);
+    else sweep_one(directories, *orphan, **engine, *std::move(ledger), retry, swept);
     all.push_back(std::move(swept));
   }
   return all;

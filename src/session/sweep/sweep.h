@@ -39,9 +39,12 @@ constexpr const char* kSupervisorDied = "the session's supervisor died, and the 
 // Brings home the work of the orphans and tears them down. If an orphan's engine does not answer, or its work cannot
 // be brought home, its ledger is kept for the next time. Several processes may sweep at the same time. One sweeps
 // each orphan, and the others wait for it, at most for `patience`; then the receipt says so. `connect` reaches the
-// engine that a ledger names.
+// engine that a ledger names. If `retry` says so, work for which the disk had too little room stays where it is until
+// the disk has more.
+enum class Retry { always, if_room };
 std::vector<Swept> sweep(const Directories& directories, const std::vector<Orphan>& orphans,
-                         const docker::Connect& connect, std::chrono::milliseconds patience = std::chrono::minutes(1));
+                         const docker::Connect& connect, std::chrono::milliseconds patience = std::chrono::minutes(1),
+                         Retry retry = Retry::always);
 
 // Removes the directory of one of our sessions that is over, as remove_session_directory() does. If things may
 // reappear, keeps a grave that records what to look for.

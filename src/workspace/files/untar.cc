@@ -15,6 +15,7 @@
 #include "base/files/file.h"
 #include "base/keyed_hash.h"
 #include "docker/tar/header.h"
+#include "workspace/archive/sparse_file.h"
 #include "workspace/files/paths.h"
 
 namespace bottle::workspace {
@@ -216,12 +217,14 @@ Result<bool> Tree::file(const std::vector<std::string>& path, bool executable, c
   }
   note_written(path);
   char buffer[65536];
+  SparseFile file(fd.get());
   while (size_t n = TRY(body(buffer, sizeof buffer))) {
     // Counts the bytes that are really written, whatever the header said.
     if (n > *bytes_left) return fail(Code::limit, "the workspace that came back is larger than the limit");
     *bytes_left -= n;
-    TRY(write_all(fd.get(), {buffer, n}));
+    TRY(file.write({buffer, n}));
   }
+  TRY(file.end());
   return true;
 }
 

@@ -21,6 +21,7 @@
 #include "session/collect/transcript.h"
 #include "session/ledger/files.h"
 #include "transfer/delivery.h"
+#include "workspace/archive/sparse_file.h"
 
 namespace bottle::remote {
 
@@ -29,6 +30,7 @@ using session::AuditFile, transfer::kHeld, session::keep_transcript;
 namespace {
 
 constexpr size_t kLongestLine = 1 << 16;
+constexpr uint64_t kMostSent = 64ull << 30;  // bytes: more than a workspace has that an operator sends
 
 // Reads and drops what follows the end of the tar archive.
 Result<> drain(const Source& source) {
@@ -37,18 +39,17 @@ Result<> drain(const Source& source) {
   return {};
 }
 
-// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes, and with Code::no_space if this disk has
-// no more room.
+// Writes an archive to the disk. Fails with Code::limit beyond `most` bytes without holes, and with Code::no_space
+// before this disk is full. What came stays in the file.
 Result<> keep(const Source& source, const std::string& path, uint64_t most) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("creating " + path);
+  auto file = TRY(workspace::ArchiveFile::create(path, most));
   char buffer[256 << 10];
-  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) {
-    if (n > most) return fail(Code::limit, "the workspace is too large to keep");
-    most -= n;
-    TRY(write_all(fd.get(), {buffer, n}));
-  }
-  return {};
+  auto written = [&]() -> Result<> {
+    for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(file.write({buffer, n}));
+    return {};
+  }();
+  auto ended = file.end(workspace::ArchiveFile::Flush::no);
+  return written ? ended : written;
 }
 
 // Returns the size of a file in bytes, or 0 if there is none.
@@ -82,6 +83,8 @@ Result<std::string> why_held(const Source& source) {
 }
 
 }  // namespace
+
+uint64_t most_fetched(const Job& job) { return kMostSent + 2 * job.plan.resources.disk; }
 
 // Brings a workspace home with the same code as a local session. `room` is null for the final fetch, which has its own
 // limit.
@@ -145,8 +148,7 @@ Result<Fetched> WorkFetcher::fetch(const Fetch& from, const Progress& progress, 
     if (name == session::kAudit) TRY(save_egress(source));
     if (name == session::kArchive) {
       TRY(only_once(came));
-      auto whole =
-          keep(with_progress(source, "fetching the work", progress), arriving, workspace::Incoming().max_bytes);
+      auto whole = keep(with_progress(source, "fetching the work", progress), arriving, most_fetched(job_));
       // The machine was sending, so it still has all of the work, and the next attempt needs the room of the parts.
       if (!whole && whole.error().code == Code::no_space)
         for (const auto& path : {arriving, part}) ::unlink(path.c_str());

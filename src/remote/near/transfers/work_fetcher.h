@@ -23,6 +23,10 @@ using wire::Job;
 // Returns the path of the largest part of a workspace that came before its machine failed, in a session's results.
 inline std::string part_in(const std::string& results) { return results + "/workspace.tar.part"; }
 
+// Returns how many bytes of a workspace are fetched, without holes. This is far above what was sent and what the agent
+// may have written, with the names of many small files. What a machine sends is limited by the room of this disk, too.
+uint64_t most_fetched(const Job& job);
+
 // The work is still in its container. A new connection to the machine does not help.
 struct Held {
   std::string why;
@@ -50,7 +54,8 @@ class WorkFetcher {
   Result<bool> checkpoint(const Fetch& from);
   Result<bool> checkpoint(FarSide& far, const std::stop_token& stop) {
     auto stops = [&] { return stop.stop_requested(); };
-    return checkpoint([&](const auto& words, const auto& put) { return far.fetch(words, put, stops); });
+    return checkpoint(
+        [&](const auto& words, const auto& put) { return far.fetch(words, put, stops, most_fetched(job_)); });
   }
 
   // Fetches what the session left: the workspace, as refs and as a patch, and the guard's decisions, into the results.
@@ -63,7 +68,7 @@ class WorkFetcher {
       const Fetch& from, const Progress& progress = [](const std::string&) {}, const std::string& engine_id = "");
   Result<Fetched> fetch(FarSide& far, const std::string& engine_id, const std::function<bool()>& is_gone,
                         const Progress& progress) {
-    auto from = [&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone); };
+    auto from = [&](const auto& words, const auto& put) { return far.fetch(words, put, is_gone, most_fetched(job_)); };
     return fetch(from, progress, engine_id);
   }
 

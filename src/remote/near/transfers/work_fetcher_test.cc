@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -117,6 +118,34 @@ TEST_F(WorkFetcherTest, TheLargestPartOfAnArchiveIsKeptUntilAllOfItComes) {
   ASSERT_TRUE(home.fetch(far({whole})));
   for (const auto& file : std::filesystem::directory_iterator(results))
     EXPECT_FALSE(file.path().filename().string().starts_with("workspace.tar")) << file.path();
+}
+
+// An agent can make a file of any size from a hole.
+TEST_F(WorkFetcherTest, AWorkspaceWithALargeHoleComesHomeWithItsArchive) {
+  std::string begin, zeros(1 << 20, '\0');
+  docker::TarWriter tar(sink_to(begin));
+  constexpr uint64_t kSize = 64 << 20;
+  ASSERT_TRUE(tar.directory("workspace", 0755, 0, 0) && tar.file("workspace/a.txt", 0644, 0, 0, "one") &&
+              tar.file("outside/b.txt", 0644, 0, 0, "not taken") &&
+              tar.begin_file("workspace/disk.img", 0644, 0, 0, kSize));
+  auto whole = [&](const auto&, const auto& put) -> Result<> {
+    uint64_t at = 0, end = begin.size() + kSize + 1024;
+    return put("workspace.tar", [&](char* buffer, size_t room) -> Result<size_t> {
+      size_t n = at < begin.size() ? begin.copy(buffer, room, at) : std::min<uint64_t>({room, end - at, zeros.size()});
+      if (at >= begin.size()) zeros.copy(buffer, n);
+      at += n;
+      return n;
+    });
+  };
+  auto fetched = WorkFetcher(job_, base_).fetch(whole);
+  ASSERT_TRUE(fetched) << fetched.error().what;
+  const auto& work = std::get<wire::WorkResult>(*fetched);
+  EXPECT_EQ(git({"show", "refs/bottle/s1/worktree:a.txt"}), "one");
+  ASSERT_FALSE(work.archive.empty());
+  EXPECT_EQ(std::filesystem::file_size(work.archive), begin.size() + kSize + 1024);
+  struct stat archive{};
+  ASSERT_EQ(::stat(work.archive.c_str(), &archive), 0);
+  EXPECT_LT(archive.st_blocks * 512, 4 << 20);
 }
 
 // The part of an earlier attempt would otherwise stay for as long as there is too little room for the whole.
