@@ -1,5 +1,7 @@
 // Tests that an error of the disk is not taken for a fact: for the absence of files, for their end, or for a path that
 // cannot exist.
+#include <sys/resource.h>
+
 #include "base/files/unreadable_test.h"
 #include "workspace/files/sent.h"
 #include "workspace/quarantine/work_files.h"
@@ -167,7 +169,6 @@ TEST_F(DiskErrors, AQuestionThatGitCannotAnswerIsNotANo) {
   EXPECT_FALSE(ignored_of(q, git, {"a"}));
 }
 
-}  // namespace
 // One file must not keep everything else from coming home.
 TEST_F(Workspace, AFileThatDoesNotFitIsLeftBehindAlone) {
   make_repository();
@@ -223,4 +224,38 @@ TEST_F(Workspace, UnchangedLargeFilesNeedNoRoom) {
   }
 }
 
+TEST_F(DiskErrors, AWorkspaceMayHaveMoreRepositoriesThanAProcessHasDescriptors) {
+  fs::create_directories(root + "/q");
+  std::vector<std::unique_ptr<Quarantine>> all;
+  for (int i = 0; i < 100; ++i) {
+    auto q = std::make_unique<Quarantine>();
+    q->root = root + "/q" + std::to_string(i);
+    q->place = i == 0 ? "" : "r" + std::to_string(i);
+    q->git_at = i == 0 ? ".git" : q->place + "/.git";
+    q->known_objects = root + "/none/objects";
+    q->repository = git::Directory::make(q->root + "/repository", {}).value();
+    all.push_back(std::move(q));
+  }
+  std::string object = "objects/aa/" + std::string(38, 'b');
+  auto bytes = craft([&](docker::TarWriter& tar) {
+    for (const char* name : {"file", "other"})  // the second time, the first repositories are in use again
+      for (const auto& q : all) {
+        EXPECT_TRUE(tar.file("workspace/" + q->shown(name), 0644, 0, 0, name));
+        EXPECT_TRUE(tar.file("workspace/" + q->git_at + "/" + object, 0644, 0, 0, name));
+      }
+  });
+  auto git = runner();
+  struct rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  struct rlimit few{.rlim_cur = 64, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  auto filled = fill(all, git, limits, source_of(bytes));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(filled) << filled.error().what;
+  for (const auto& q : all)
+    for (const std::string& path : {q->tree() + "/file", q->tree() + "/other", q->repository.path() + "/" + object})
+      EXPECT_TRUE(fs::exists(path)) << path;
+}
+
+}  // namespace
 }  // namespace bottle::workspace

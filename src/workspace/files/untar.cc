@@ -140,9 +140,20 @@ Result<> read_tar(const Source& source, const Visit& visit) {
 
 Result<Tree> Tree::open(const std::string& root) {
   Tree tree;
-  tree.root_.reset(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!tree.root_) return fail_errno("opening " + root);
+  tree.path_ = root;
+  TRY(tree.wake());
   return tree;
+}
+
+void Tree::rest() {
+  root_.reset();
+  cached_.reset();
+}
+
+Result<> Tree::wake() {
+  if (!root_) root_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!root_) return fail_errno("opening " + path_);
+  return {};
 }
 
 // Opens the directory of the last component. Returns no descriptor if it does not exist and cannot be made.
@@ -154,6 +165,7 @@ Result<UniqueFd> Tree::parent(const std::vector<std::string>& path, bool create)
     if (!copy) return fail_errno("duplicating a descriptor");
     return copy;
   }
+  TRY(wake());
   UniqueFd at(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0));
   if (!at) return fail_errno("duplicating a descriptor");
   for (const auto& part : up) {

@@ -34,6 +34,8 @@ class Tree {
  public:
   // Opens an existing directory. Fails with the error of the disk, even if it is a link.
   static Result<Tree> open(const std::string& root);
+  // Closes the directory until it is needed again. Whoever has hundreds of trees cannot keep all of them open.
+  void rest();
 
   // From now on, a file is not replaced or removed if this object has not written it at exactly this path. On a file
   // system that ignores case, or normalizes names, README and readme are the same file. Before this, the directory must
@@ -54,10 +56,12 @@ class Tree {
   uint64_t implied() const { return implied_; }
 
  private:
+  Result<> wake();
   Result<UniqueFd> parent(const std::vector<std::string>& path, bool create);
   enum class Other { none, file, directory };
   Result<Other> other_at(int parent, const std::vector<std::string>& path) const;
   void note_written(const std::vector<std::string>& path);
+  std::string path_;
   UniqueFd root_;
   std::optional<std::unordered_set<size_t>> written_;  // hashes of paths
   std::vector<std::string> cached_path_;

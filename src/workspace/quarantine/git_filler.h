@@ -31,6 +31,8 @@ class GitFiller {
   // Call this after the last entry.
   void end() { refs_.end(); }
 
+  // Closes the directory until the next entry.
+  void rest() { repository_.rest(); }
   // Returns how many directories were made that have no entry of their own.
   uint64_t implied() const { return repository_.implied(); }
 

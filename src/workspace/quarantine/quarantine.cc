@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <optional>
 
@@ -32,7 +33,7 @@
 namespace bottle::workspace {
 namespace {
 
-constexpr size_t kMostPacks = 1000, kEntryCost = 512;
+constexpr size_t kMostPacks = 1000, kEntryCost = 512, kMostInUse = 3;
 // The limit in bytes for the path of a directory in the archive. A file below a longer one may have a path of more than
 // the 4095 bytes that a system call accepts. The engine leaves out such a file without an error.
 constexpr size_t kLongestWhole = 3500;
@@ -93,6 +94,7 @@ class Unpacker {
               split_path(q.git_at),
               {q, budget_, std::move(tree)},
               {q, budget_, TRY(Tree::open(q.repository.path()))}};
+    part.rest();
     trees_[q.place] = parts_.size();
     if (!q.git_at.empty()) repositories_[q.git_at] = parts_.size();
     parts_.push_back(std::move(part));
@@ -115,10 +117,12 @@ class Unpacker {
     if (path->empty()) return {};
     if (Part* part = deepest(repositories_, *path)) {
       Count count(implied_, *part);
+      use(*part);
       return git_entry(*part, Path(path->begin() + static_cast<long>(part->git.size()), path->end()), e, body);
     }
     Part& part = tree_of(*path);
     Count count(implied_, part);
+    use(part);
     Path own(path->begin() + static_cast<long>(part.place.size()), path->end());
     if (own.empty()) {  // the top of the repository
       if (e.kind != TarEntry::Kind::directory)
@@ -155,7 +159,21 @@ class Unpacker {
     GitFiller in_git;
 
     uint64_t implied() const { return in_tree.implied() + in_git.implied(); }
+    void rest() {
+      in_tree.rest();
+      in_git.rest();
+    }
   };
+
+  // Notes that the part is used, and closes the directories of the part that was used before the last few. The number
+  // of descriptors of a process is limited, and an archive has the files of one repository after another.
+  void use(Part& part) {
+    if (std::ranges::find(in_use_, &part) != in_use_.end()) return;
+    in_use_.push_back(&part);
+    if (in_use_.size() <= kMostInUse) return;
+    in_use_.front()->rest();
+    in_use_.pop_front();
+  }
 
   // Adds the directories that an entry implies to the sum over all parts, of which there may be thousands.
   class Count {
@@ -245,6 +263,7 @@ class Unpacker {
   FirstCopies first_;
   std::string prefix_;
   std::vector<Part> parts_;
+  std::deque<Part*> in_use_;  // of parts_, which has all parts by now
   Places trees_, repositories_;
 };
 

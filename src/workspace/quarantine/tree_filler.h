@@ -30,6 +30,8 @@ class TreeFiller {
   // Call this after the last entry, and after GitFiller::end(). Determines which linked work trees came back.
   void end();
 
+  // Closes the directory until the next entry.
+  void rest() { tree_.rest(); }
   // Returns how many directories were made that have no entry of their own.
   uint64_t implied() const { return tree_.implied(); }
 
