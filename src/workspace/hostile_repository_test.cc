@@ -404,5 +404,15 @@ TEST_F(HostileRepository, WhatFailsGitsChecksFailsThemEveryTime) {
   }
 }
 
+// The operator pastes the command, and the prompt of the shell may run git.
+TEST_F(HostileRepository, UnpackingTheArchiveAsAdvisedMakesNoRepository) {
+  for (const char* path : {"a.txt", ".git/config", "inner/.git/config", "inner/deep/.GIT/config", "inner/b.txt"})
+    put(root + "/left/workspace/" + path, "x");
+  run({"tar", "-C", root + "/left", "-cf", root + "/kept.tar", "workspace"});
+  std::string text = about_archive(root + "/kept.tar", "s1"), command = text.substr(text.find("mkdir "));
+  sh("cd " + root + " && " + command.substr(0, command.find('\n')));
+  EXPECT_EQ(sh("cd " + root + "/s1 && find . -type f | sort"), "./workspace/a.txt\n./workspace/inner/b.txt");
+}
+
 }  // namespace
 }  // namespace bottle::workspace

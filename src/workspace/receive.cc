@@ -310,8 +310,14 @@ class Reception {
 }  // namespace
 
 std::string about_archive(const std::string& path, const std::string& session) {
-  return "The whole workspace as the agent left it, unchecked, is in an archive. To unpack it: mkdir " +
-         shell_word(session) + " && tar -xf " + shell_word(path) + " -C " + shell_word(session) + "\n";
+  std::string to = shell_word(session);
+  // A file system may take other spellings for .git.
+  return "The whole workspace as the agent left it, unchecked, is in an archive. To unpack its files: mkdir " + to +
+         " && tar -xf " + shell_word(path) + " -C " + to +
+         " --exclude='.[Gg][Ii][Tt]'\n"
+         "  Run no git there, also not through an editor or the prompt of a shell: a .git may name commands that git "
+         "runs. To look at all of it, unpack it without --exclude, and let a bottle read it: bottle start -C " +
+         to + "/workspace\n";
 }
 
 Result<> check_whole(const Source& source, LargestFile& largest) {
