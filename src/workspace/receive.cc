@@ -37,8 +37,8 @@
 namespace bottle::workspace {
 namespace {
 
-// The whole archive is kept if the ignored files in it have at most this many bytes.
-constexpr uint64_t kArchivedIgnored = 32 << 20;
+// Ignored files of at most this many bytes are copied, although nobody asked to keep them.
+constexpr uint64_t kCopiedIgnored = 32 << 20;
 
 // Returns the repository that the work started from.
 Result<std::optional<git::Repository>> original_at(const std::string& source) {
@@ -129,6 +129,7 @@ class Reception {
     git_.set_limits(limits);
     std::map<std::string, std::string> heads;
     std::map<std::string, const Inspection*> inspections;
+    uint64_t room_for_ignored = kCopiedIgnored;
     uint64_t entries = in_.max_entries;  // the archive cannot have had more files
     // Handles an inner repository before the one that contains it.
     for (size_t i = all_.size(); i-- > 0;) {
@@ -137,7 +138,7 @@ class Reception {
         all_[i]->inspection().add_below(place, *inspection);
       TRY(all_[i]->take_refs(parts_below(*all_[i], heads)));
       TRY(all_[i]->take_files(entries));
-      TRY(all_[i]->keep_ignored());
+      TRY(all_[i]->keep_ignored(room_for_ignored));
       // The outer repository records this commit, if the inner one is its submodule.
       heads[quarantines_[i]->place] = all_[i]->head();
       if (all_[i]->inspection().has_links()) inspections[quarantines_[i]->place] = &all_[i]->inspection();
@@ -149,8 +150,6 @@ class Reception {
   Result<ReceivedWork> finish() {
     ReceivedWork back;
     back.commits = 0;
-    uint64_t ignored_bytes = 0;
-    bool ignored = false;
     for (const auto& home : all_) {
       const auto& q = home->quarantine();
       const auto& left = home->agent_changes();
@@ -163,12 +162,11 @@ class Reception {
         back.below.push_back({q.place, home->refs(), home->commits(), left.files(), home->patch()});
       if (!home->bundle().empty()) back.bundle = home->bundle();
       if (!home->kept().empty()) back.kept = home->kept();
-      if (left.ignored.empty() && home->ignored_links().empty()) continue;
-      ignored = true;
-      ignored_bytes += home->ignored_bytes();
       for (const auto& top : home->ignored_tops()) back.ignored.push_back(q.shown(top));
     }
-    back.is_incomplete = back.skipped > 0 || (ignored && ignored_bytes <= kArchivedIgnored);
+    // The operator asked for these links, and only the archive has them.
+    bool has_links = std::ranges::any_of(all_, [](const auto& home) { return !home->ignored_links().empty(); });
+    back.is_incomplete = back.skipped > 0 || has_links;
     back.text = advice(in_, back, all_);
     TRY(report_findings(back));
     TRY(write_changed());

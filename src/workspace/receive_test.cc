@@ -259,6 +259,11 @@ TEST_F(Workspace, IgnoredFilesStayBehind) {
   auto back = take_inside(sent.base);
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(back->files, 1u);
+  EXPECT_FALSE(back->is_incomplete) << "a small copy costs less than the archive of the whole workspace";
+  EXPECT_EQ(read_file(root + "/results/s1/ignored/node_modules/x/index.js").value_or("none"), "x");
+  fs::remove_all(inside + "/node_modules");
+  ASSERT_TRUE(take_inside(sent.base));
+  EXPECT_FALSE(fs::exists(root + "/results/s1/ignored"));
 }
 
 TEST_F(Workspace, LimitsAreEnforcedAndBrokenArchivesRefused) {

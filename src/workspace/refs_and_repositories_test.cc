@@ -47,7 +47,7 @@ TEST_F(RefsAndRepositories, LinksThatGitIgnoresAreNamed) {
   fs::create_symlink("../a.txt", inside + "/dist/latest");
   auto back = come_home(sent.base);
   EXPECT_TRUE(says(back, "Ignored by git, and not taken: dist/ (1 file).")) << back.text;
-  EXPECT_TRUE(back.is_incomplete) << "the archive with it would not be kept";
+  EXPECT_TRUE(says(back, "Links among them have no copy: dist/latest → ../a.txt")) << back.text;
   limits.keep_ignored = true;
   for (const char* file : {"", "/dist/a"}) {
     if (*file) put(inside + file, "a\n");
@@ -104,7 +104,8 @@ TEST_F(RefsAndRepositories, IgnoredFilesAreNamedAndKeptOnRequest) {
   put(inside + "/sub/x.log", "log\n");
   auto back = come_home(sent.base);
   EXPECT_EQ(back.ignored, (std::vector<std::string>{"dist/", "sub/"}));
-  EXPECT_TRUE(back.is_incomplete);
+  EXPECT_FALSE(back.is_incomplete);
+  EXPECT_TRUE(says(back, "A copy of them, unchecked: " + root + "/results/s1/ignored\n")) << back.text;
   EXPECT_NE(back.text.find("dist/"), std::string::npos);
   EXPECT_EQ(back.text.find("Nothing changed"), std::string::npos);
   limits.keep = {"dist/"};

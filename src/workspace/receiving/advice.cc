@@ -147,7 +147,8 @@ class Writer {
   // Names what cannot come home in any form, so that "Nothing changed" is always true.
   void of_rest(const ReceivedWork& back, const std::vector<std::unique_ptr<Homecoming>>& all) {
     uint64_t gone = 0, files = 0;
-    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, links;
+    std::vector<std::string> empty, removed, settings, kept, unfinished, permissions, hidden, without_git, links,
+        copies, uncopied;
     for (const auto& home : all) {
       const auto& q = home->quarantine();
       if (home->lost_git()) without_git.push_back(q.git_at);
@@ -162,6 +163,8 @@ class Writer {
       files += home->agent_changes().ignored.size();
       for (const auto& link : home->ignored_links()) links.push_back(q.shown(link));
       if (!home->kept().empty()) kept.push_back(home->kept());
+      for (const auto& link : home->uncopied_links()) uncopied.push_back(q.shown(link));
+      if (!home->ignored_copy().empty()) copies.push_back(home->ignored_copy());
     }
     for (size_t i = 0; i < std::min(kept.size(), kMostNamed); ++i)
       add("Ignored by git, and kept as you asked: " + shell_word(kept[i]));
@@ -173,6 +176,9 @@ class Writer {
     if (files > 0)
       add("Ignored by git, and not taken: " + some_of(back.ignored) + " (" + counted(files, "file") +
           "). --keep-ignored, or keep: in the bottle, brings such files home.");
+    for (size_t i = 0; i < std::min(copies.size(), kMostNamed); ++i)
+      add("  A copy of them, unchecked: " + shell_word(copies[i]));
+    if (!uncopied.empty()) add("  Links among them have no copy: " + some_of(uncopied));
     if (gone > 0) add("The agent removed " + counted(gone, "file") + " that git ignores. Yours are unchanged.");
     if (!empty.empty())
       add("The agent made empty directories, which no commit and no patch can hold: " + some_of(empty));

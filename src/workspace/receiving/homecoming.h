@@ -67,7 +67,8 @@ class Homecoming {
   Result<> take_refs(std::map<std::string, std::string> submodules);
   // `entries` is how many files the commits of the agent's linked work trees may still have.
   Result<> take_files(uint64_t& entries);
-  Result<> keep_ignored();
+  // `room` is how many bytes of ignored files may still be copied although nobody asked to keep them.
+  Result<> keep_ignored(uint64_t& room);
 
   // The following functions say what came home. Their results are complete after keep_ignored().
   const Quarantine& quarantine() const { return q_; }
@@ -88,8 +89,10 @@ class Homecoming {
   // Links that git ignores and that the operator asked to keep: "path → target", or only the path of a
   // hard link to an unchanged link. They are not kept.
   const std::vector<std::string>& ignored_links() const { return ignored_links_; }
-  // What git ignores and was not kept: its size, and a short form of `agent_changes().ignored`, such as "dist/".
-  uint64_t ignored_bytes() const { return ignored_bytes_; }
+  // What git ignores and was not kept: a directory with copies if there was room for them, and a short form of
+  // `agent_changes().ignored`, such as "dist/".
+  const std::string& ignored_copy() const { return ignored_copy_; }
+  const std::vector<std::string>& uncopied_links() const { return uncopied_links_; }  // in the form of ignored_links()
   const std::vector<std::string>& ignored_tops() const { return ignored_tops_; }
   bool is_repository() const { return origin_.repository.has_value(); }
   bool is_unborn() const { return q_.is_unborn; }
@@ -146,6 +149,7 @@ class Homecoming {
   Result<> write_patch();
   Conversions conversions() const;
   Leave leave();
+  void copy_ignored(const std::vector<Change>& files);
 
   const Incoming& in_;
   const git::Runner& git_;
@@ -168,9 +172,9 @@ class Homecoming {
   };
   std::optional<Early> early_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
-      filtered_;
+      filtered_, ignored_copy_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_,
-      inner_work_trees_;
+      inner_work_trees_, uncopied_links_;
   Absent absent_;
   std::vector<Ref> encoded_, unplaced_;
   std::vector<Staged> staged_;

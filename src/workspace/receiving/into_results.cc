@@ -126,8 +126,24 @@ Leave Homecoming::leave() {
   };
 }
 
-// Adds up and names only what is not kept: the caller keeps the whole archive for that, unless it is too large.
-Result<> Homecoming::keep_ignored() {
+// Copies files that nobody asked for. They are no work, so they keep nothing else from coming home.
+void Homecoming::copy_ignored(const std::vector<Change>& files) {
+  std::vector<Change> list;
+  for (const auto& file : files) {
+    if (const auto* link = q_.as<Quarantine::Link>(file.path))
+      uncopied_links_.push_back(file.path + " → " + link->target);
+    else if (file.mode == git::kSymlink) uncopied_links_.push_back(file.path);
+    else if (!file.object.empty() || !q_.is<Quarantine::Alias>(file.path)) list.push_back(file);
+  }
+  std::string to = results_ + "/ignored";
+  auto copied = copy_files(q_, git_, list, to, ignored_bytes_, [](const auto&, const auto&) {});
+  if (!copied)
+    inspection_->flag("files that git ignores", "they could not be copied: " + one_line(copied.error().what));
+  else if (!list.empty()) ignored_copy_ = to;
+}
+
+// Adds up and names only what is not kept.
+Result<> Homecoming::keep_ignored(uint64_t& room) {
   std::vector<Change> list, rest;
   auto shared = std::move(changes_.shared_directories);
   for (const auto& file : changes_.ignored) {
@@ -150,6 +166,9 @@ Result<> Homecoming::keep_ignored() {
   TRY(copy_files(q_, git_, list, results_ + "/kept", in_.max_bytes, leave()));
   if (!list.empty()) kept_ = results_ + "/kept";
   TRY(inspection_->take_kept(list));
+  bool fits = ignored_bytes_ <= room;
+  if (fits) room -= ignored_bytes_;
+  copy_ignored(fits ? rest : std::vector<Change>());
   ignored_tops_ = top_directories_of(rest, shared);
   changes_.ignored = std::move(rest);
   return {};
