@@ -258,14 +258,14 @@ TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   ::waitpid(child, nullptr, 0);
 }
 
-// Starts a reaper while the machine's clock is off by `off` seconds, and lets it continue after the clock was
-// corrected. Returns its exit status, or -1 if it still watches after `patience`.
-int reap_while_the_clock_is_set(int64_t off, const Environment& environment, const Reaping& session,
+// Starts a reaper while the machine's clock shows `first`, and lets it continue after the clock was corrected. Returns
+// its exit status, or -1 if it still watches after `patience`.
+int reap_while_the_clock_is_set(int64_t first, const Environment& environment, const Reaping& session,
                                 std::chrono::milliseconds patience) {
   pid_t child = ::fork();
   if (child == 0) {
     int asked = 0;
-    ::_exit(reap("vm-1", environment, session, [&] { return now_seconds() + (asked++ ? 0 : off); }));
+    ::_exit(reap("vm-1", environment, session, [&] { return asked++ ? now_seconds() : first; }));
   }
   int status = -1;
   auto until = std::chrono::steady_clock::now() + patience;
@@ -329,7 +329,7 @@ TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
     // The provider deletes it by itself, and has done so when it is asked the second time.
     hook("status", "s=" + std::string(status) + R"sh(; rm -f "$CLOUD/$BOTTLE_VM_NAME"
 [ -e "$CLOUD/../asked" ] && s=gone; : >"$CLOUD/../asked"; echo "{\"status\": \"$s\"}")sh");
-    EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, session, std::chrono::seconds(60)), 0) << status;
+    EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, session, std::chrono::seconds(60)), 0) << status;
     EXPECT_TRUE(std::filesystem::exists(root_ / "told")) << status;
     EXPECT_FALSE(is_recorded("vm-1", directories_)) << status;
     for (const char* name : {"told", "asked"}) std::filesystem::remove(root_ / name);
@@ -373,19 +373,20 @@ TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() - kDay + 3600;  // as if made while the clock was a day behind
   ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::milliseconds(300)), -1)
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() - kDay, environment_, session, std::chrono::milliseconds(300)),
+            -1)
       << "its owner lives, it has an hour";
   EXPECT_FALSE(std::filesystem::is_empty(cloud()));
   vm->record.owner.start_time = "1";
   ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_EQ(reap_while_the_clock_is_set(-kDay, environment_, session, std::chrono::seconds(120)), 0);
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() - kDay, environment_, session, std::chrono::seconds(120)), 0);
   EXPECT_TRUE(std::filesystem::exists(root_ / "fetched")) << "there was time to fetch what is on it";
 
   vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() + kDay + 1;
   ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_EQ(reap_while_the_clock_is_set(kDay, environment_, session, std::chrono::seconds(120)), 0)
+  EXPECT_EQ(reap_while_the_clock_is_set(vm->record.until - 1, environment_, session, std::chrono::seconds(120)), 0)
       << "its second is over";
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
@@ -421,7 +422,9 @@ TEST_F(Machine, AReaperThatBeginsWhenTheTimeIsUpTriesToFetchTheWork) {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     // It is held, and its time is not up by the corrected clock.
-    EXPECT_EQ(reap_while_the_clock_is_set(2 * kDay, environment_, session, std::chrono::milliseconds(300)), -1);
+    EXPECT_EQ(
+        reap_while_the_clock_is_set(now_seconds() + 2 * kDay, environment_, session, std::chrono::milliseconds(300)),
+        -1);
   }
 }
 
@@ -480,10 +483,11 @@ TEST_F(Machine, AReaperThatBeginsWhenTheTimeOfAHeldVmIsUpTriesOnceToFetchTheWork
                    return !write_file_atomically(asked, "");
                  },
                  [](const Record&) {}};
-  EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, cannot, std::chrono::seconds(3)), -1) << "asked twice";
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, cannot, std::chrono::seconds(3)), -1)
+      << "asked twice";
   EXPECT_TRUE(std::filesystem::remove(asked));
   Reaping can{[](const Record&) { return true; }, [](const Record&) {}};
-  EXPECT_EQ(reap_while_the_clock_is_set(0, environment_, can, std::chrono::seconds(60)), 0);
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, can, std::chrono::seconds(60)), 0);
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
