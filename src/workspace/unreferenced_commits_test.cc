@@ -394,6 +394,22 @@ TEST_F(Together, WhatTheOperatorHasRemovedComesOutOfTheClone) {
   EXPECT_EQ(git("show refs/bottle/s1/heads/mine:t"), "theirs") << back.text;
 }
 
+// git keeps a single object that nothing names any longer, but not the pack with its history.
+TEST_F(Together, AHistoryOfWhichOnlyTheEndIsLeftComesOutOfTheClone) {
+  std::string tree = git("rev-parse HEAD^{tree}"), first = git("commit-tree -m first " + tree);
+  git("update-ref refs/remotes/origin/main " + first), git("repack -adq");
+  std::string second = git("commit-tree -p " + first + " -m second " + tree);
+  git("update-ref refs/remotes/origin/main " + second);
+  auto sent = pack(WorkspaceMode::clone);
+  unpack();
+  git("update-ref -d refs/remotes/origin/main"), git("repack -adq");
+  ASSERT_EQ(git("cat-file -t " + second), "commit");
+  ASSERT_NE(sh("git -C " + repo + " cat-file -e " + first + " 2>/dev/null || echo gone"), "");
+  sh("cd " + inside + " && git checkout -q -b mine origin/main && " + commit_ + "--allow-empty -m mine");
+  auto back = come_home(sent.base);
+  EXPECT_EQ(git("log --format=%s refs/bottle/s1/heads/mine"), "mine\nsecond\nfirst") << back.text;
+}
+
 TEST_F(Together, ManyCommitsAreCounted) {
   std::string commits;
   for (int i = 0; i < 1001; ++i)

@@ -59,7 +59,8 @@ Result<std::map<std::string, std::vector<Change>>> changes_of_commits(const Quar
   // git takes what follows a commit for its parents, with which it compares the commit.
   for (const auto& id : commits) options.input.append(id).append(" ").append(from).append("\n");
   auto listed = git.run(words, options);
-  if (!listed && listed.error().code == Code::limit) return all;
+  // What fails for all commits together, for example because it takes too long, may work for each one.
+  if (!listed && listed.error().code != Code::no_space && listed.error().code != Code::canceled) return all;
   auto answer = TRY(std::move(listed));
   if (answer.status != 0) return all;
   const std::string& out = answer.out;

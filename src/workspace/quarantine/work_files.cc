@@ -119,7 +119,9 @@ class Import {
 
   Result<> commit(const NewCommit& commit) {
     begin(commit.message);
-    if (commit.is_child && !commit.start.empty()) text_ += "from " + commit.start + "\ndeleteall\n";
+    // "from" would read the tree of its commit. A branch that only merges begins with an empty tree, and what it merges
+    // is its only parent.
+    if (commit.is_child && !commit.start.empty()) text_ += "merge " + commit.start + "\n";
     if (!commit.start.empty()) TRY(keep(commit));
     for (const auto& [path, entry] : commit.edits)
       if (entry) TRY(set(path, *entry));

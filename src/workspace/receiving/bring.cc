@@ -197,26 +197,25 @@ Result<Known> known_commits(const Quarantine& q, const git::Runner& git, const g
     for (const auto& [name, id] : TRY(git::read_refs(repository, below)))
       // Each commit costs a line of input and a read. More of them save nothing.
       if (ids.size() < kMostKnown) ids.insert(id);
-  // The operator may have removed these refs, so they say only what still exists, and not what is complete.
-  auto asked = ids;
-  for (const auto& [name, id] : sent)
-    if (asked.size() < 2 * kMostKnown) asked.insert(id);
-  Known known{.commits = {}, .has_sent = asked.size() < 2 * kMostKnown};
+  // git keeps what a ref reaches. If the operator has removed or moved a ref, its commit may still exist without its
+  // history.
+  Known known{.commits = {},
+              .has_sent = std::ranges::all_of(sent, [&](const auto& ref) { return ids.contains(ref.second); })};
   // The caller has read the base, unless it is bottle's own.
-  if (asked.size() == 1) {
+  if (ids.size() == 1) {
     if (!q.is_unborn) known.commits = {base};
     return known;
   }
   auto options = q.at();
   options.objects = repository.objects[0];  // without the objects that the agent made
-  options.input = as_lines({asked.begin(), asked.end()}, "");
+  options.input = as_lines({ids.begin(), ids.end()}, "");
   // Each line is "ID commit SIZE" or "ID missing".
   std::string out = TRY(git.ask({"cat-file", "--batch-check", "--buffer"}, options));
   for (std::string_view line : each_line(out)) {
     std::string id(line.substr(0, line.find(' ')));
-    if (!asked.contains(id)) continue;
+    if (!ids.contains(id)) continue;
     if (line.substr(id.size()) == " missing") missing.insert(id);
-    if (ids.contains(id) && line.substr(id.size()).starts_with(" commit ")) known.commits.push_back(id);
+    if (line.substr(id.size()).starts_with(" commit ")) known.commits.push_back(id);
   }
   for (const auto& [name, id] : sent) known.has_sent &= !missing.contains(id);
   return known;
@@ -243,49 +242,27 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
 
 Result<bool> bring_together(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
                             const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room) {
-  // Some of the commits may fit into a room that is too small for all.
   uint64_t left = room.left, size = room.size;
   auto brought = bring_objects(q, git, repository, known, ids, room);
-  if (brought || (brought.error().code != Code::limit && brought.error().code != Code::denied)) return brought;
-  if (brought.error().code == Code::limit) room.left = left - std::min(left, std::max(room.size, size) - size);
+  if (brought || brought.error().code == Code::no_space || brought.error().code == Code::canceled) return brought;
+  // Some of the commits may fit into a room, or into a time, that is too small for all. The room counts as used up if
+  // the growth cannot be measured.
+  if (brought.error().code == Code::limit && size_of(q.known_objects))
+    room.left = left - std::min(left, std::max(room.size, size) - size);
   return false;
 }
 
-// Brings all commits and the files as they were left in one step, because each step takes four processes. If that does
-// not work, each ref is brought by itself later.
+// Brings all commits in one step, because each step takes four processes. If that does not work, each ref is brought by
+// itself later.
 Result<> Homecoming::bring_together(const std::map<std::string, std::string>& wanted) {
   std::vector<std::string> ids;
   for (const auto& [from, id] : wanted)
     if (std::ranges::find(ids, id) == ids.end() && ids.size() < kMostTogether) ids.push_back(id);
   lists_ = TRY(changes_of_commits(q_, git_, base_, ids));
   std::erase_if(ids, [&](const auto& id) { return !lists_.contains(id); });
-  if (ids.empty() || !unwritable_.empty() || wanted.size() > kMostTogether) return {};
-  std::string head = base_;
-  for (const auto& [from, id] : wanted)
-    if (lists_.contains(id) && is_head(from, id)) head = id;
-  if (head == base_) head = known_head();
-  auto flagged = q_.flagged;
-  auto hidden = q_.hidden;
-  auto filtered = q_.filtered;
-  uint64_t skipped = q_.skipped;
-  // The files of linked work trees are left out before the comparison, which depends on what has come home.
-  if (q_.inner_work_trees.empty()) {
-    auto committed = lists_.find(head);
-    auto left = compare_with(head, committed == lists_.end() ? nullptr : &committed->second);
-    TRY(check_room(left));
-    if (left) early_ = {head, std::move(*left)};
-    if (early_ && early_->changes.worktree != base_ && !lists_.contains(early_->changes.worktree))
-      ids.push_back(early_->changes.worktree);
-  }
-  // A single commit is brought as well when its turn comes.
-  bool brought = ids.size() < 2 || TRY(workspace::bring_together(q_, git_, *origin_.repository, known_, ids, *room_));
-  if (brought && early_) return {};
-  // The commit that the agent had checked out may not come home, so the files are compared again.
-  early_.reset();
-  q_.flagged = std::move(flagged);
-  q_.hidden = std::move(hidden);
-  q_.filtered = std::move(filtered);
-  q_.skipped = skipped;
+  // A single commit is brought when its turn comes.
+  if (ids.size() < 2 || !unwritable_.empty() || wanted.size() > kMostTogether) return {};
+  (void)TRY(workspace::bring_together(q_, git_, *origin_.repository, known_, ids, *room_));
   return {};
 }
 

@@ -29,7 +29,7 @@ std::string why_unwritable(const git::Repository& repository);
 
 struct Known {
   std::vector<std::string> commits;  // those of the operator's refs that exist
-  bool has_sent;                     // the objects of all refs that were sent exist
+  bool has_sent;                     // all commits that were sent, with what they reach, because refs name them
 };
 
 // Returns what the operator's repository has. What these commits reach need not be brought or checked.

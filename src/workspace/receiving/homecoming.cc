@@ -261,8 +261,7 @@ void Homecoming::drop_refs(const std::map<std::string, std::string>& but) {
 bool Homecoming::refs_known() const { return q_.unread_refs.empty() && (!q_.head.empty() || !q_.refs.empty()); }
 
 // Takes each ref separately, so that a broken one does not affect the others.
-Result<> Homecoming::take_refs(std::map<std::string, std::string> submodules) {
-  submodules_ = std::move(submodules);
+Result<> Homecoming::take_refs() {
   if (!origin_.repository) return {};
   auto wanted = wanted_refs();
   TRY(add_unnamed(wanted));
@@ -282,6 +281,7 @@ Result<> Homecoming::take_refs(std::map<std::string, std::string> submodules) {
       head_ = id;
     }
   }
+  lists_.clear();
   if (head_ == base_) head_ = known_head();
   return count_commits();
 }
@@ -373,21 +373,15 @@ Result<> Homecoming::find_empty_directories() {
   return {};
 }
 
-Result<AgentChanges> Homecoming::compare_with(const std::string& head, const std::vector<Change>* committed) {
+Result<> Homecoming::take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries) {
   std::string message = "What session " + in_.session + " left in its workspace";
-  return compare(q_, git_, conversions(), base_, head, committed, submodules_, message);
-}
-
-Result<> Homecoming::take_files(uint64_t& entries) {
   TRY(leave_out_work_trees(entries));
-  if (early_ && early_->head == head_) {
-    changes_ = std::move(early_->changes);
-  } else {
-    auto left = compare_with(head_, listed_.commit == head_ ? &listed_.changes : nullptr);
-    TRY(check_room(left));
-    if (!left && head_ != base_) left = compare_with(base_, nullptr);
-    changes_ = TRY(std::move(left));
-  }
+  // The refs came first, so that nothing that fails here keeps the commits from coming home.
+  const auto* committed = listed_.commit == head_ ? &listed_.changes : nullptr;
+  auto left = compare(q_, git_, conversions(), base_, head_, committed, submodules, message);
+  TRY(check_room(left));
+  if (!left && head_ != base_) left = compare(q_, git_, conversions(), base_, base_, nullptr, submodules, message);
+  changes_ = TRY(std::move(left));
   TRY(find_empty_directories());
   auto changes = changes_.changes, copies = changes_.filtered;
   copies.insert(copies.end(), changes_.unpatched.begin(), changes_.unpatched.end());

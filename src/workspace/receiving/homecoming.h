@@ -63,10 +63,10 @@ class Homecoming {
   std::unique_ptr<Homecoming> without_repository(const std::string& error);
   // Call these after fill(), in this order. `room` is how many bytes may still be added to the operator's repositories.
   Result<> prepare_inspection(uint64_t& room);
-  // `submodules` has the current commits of the repositories below this one, by path.
-  Result<> take_refs(std::map<std::string, std::string> submodules);
-  // `entries` is how many files the commits of the agent's linked work trees may still have.
-  Result<> take_files(uint64_t& entries);
+  Result<> take_refs();
+  // `submodules` has the current commits of the repositories below this one, by path. `entries` is how many files the
+  // commits of the agent's linked work trees may still have.
+  Result<> take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries);
   // `room` is how many bytes of ignored files may still be copied although nobody asked to keep them.
   Result<> keep_ignored(uint64_t& room);
 
@@ -132,7 +132,6 @@ class Homecoming {
   Result<> count_commits();
   bool is_head(const std::string& ref, const std::string& id) const;
   std::string known_head() const;
-  Result<AgentChanges> compare_with(const std::string& head, const std::vector<Change>* committed);
   Result<> find_only_branch(const AddedCommits& added);
   Result<bool> continues_base(const std::string& id, const AddedCommits& added) const;
   void find_removed_refs();
@@ -164,13 +163,6 @@ class Homecoming {
     std::vector<Change> changes;
   } listed_;
   std::map<std::string, std::vector<Change>> lists_;  // the changes of commits that were listed together
-  std::map<std::string, std::string> submodules_;
-  // The agent's files compared with this commit, if that was done before the refs were brought.
-  struct Early {
-    std::string head;
-    AgentChanges changes;
-  };
-  std::optional<Early> early_;
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_, ignored_copy_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_,
