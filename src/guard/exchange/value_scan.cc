@@ -186,7 +186,7 @@ scan::Verdict ValueScan::refuse(const scan::Sight& sight, const SecretSighting& 
   // A method can neither be replaced nor pass with a warning.
   if (place == RequestPart::method) return stop(secret, std::move(reason));
   const OnSecret what = c_.config->on_secret.of(c_.host, false, secret.name);
-  // The rules have judged this path, and not the one with stars.
+  // The rules have judged this path, and not the redacted one.
   if (place == RequestPart::path && what == OnSecret::redact) return stop(secret, std::move(reason));
   return as_configured(sight, what, secret, std::move(reason));
 }

@@ -12,20 +12,23 @@
 namespace bottle::guard {
 namespace {
 
-// Returns whether the "@" at this place follows the path of a module: "@v" and "@latest" are segments of their own,
-// and in a lookup, the version follows the "@".
-bool follows_module(std::string_view path, size_t at) {
-  std::string_view segment = path.substr(at, path.find('/', at) - at);
-  if (at > 0 && path[at - 1] == '/') return segment == "@v" || segment == "@latest";
-  return path.find("lookup/") < at && segment.starts_with("@v");
+// Returns whether the text, which begins with an "@", follows the path of a module: "@v" and "@latest" are segments of
+// their own, and in a lookup, the version follows the "@".
+bool follows_module(std::string_view text, bool begins_segment, bool is_lookup) {
+  if (!begins_segment) return is_lookup && text.starts_with("@v");
+  for (std::string_view name : {"@v", "@latest"})
+    if (text.starts_with(name) && (text.size() == name.size() || text[name.size()] == '/')) return true;
+  return false;
 }
 
 // Returns the segments that may be the host of a module: those with a dot before the "@". Returns nothing if the path
-// is not for a module.
+// is not for a module. Looks at each byte of the path only a few times.
 std::vector<std::string_view> hosts_in(std::string_view path) {
   constexpr size_t kMost = 64;  // the host is one of the first segments
+  const size_t lookup = path.find("lookup/");
   size_t end = path.find('@');
-  while (end != path.npos && !follows_module(path, end)) end = path.find('@', end + 1);
+  while (end != path.npos && !follows_module(path.substr(end), end > 0 && path[end - 1] == '/', lookup < end))
+    end = path.find('@', end + 1);
   if (end == path.npos) return {};
   path = path.substr(0, end);
   std::vector<std::string_view> hosts;

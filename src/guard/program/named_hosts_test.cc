@@ -89,6 +89,14 @@ TEST_F(NamedHostsTest, TheHostOfAGoModuleIsJudged) {
         "/sumdb/sum.golang.org/tile/8/0/x001", "/@types/node/-/node-20.1.0.tgz", "/4d5f3a9b2c8e7f1a0b6d4c3e.js",
         "/a@1.2.3/4d5f3a9b2c8e7f1a0b6d4c3e.min.js"})
     EXPECT_TRUE(ask("modules.test", get("modules.test", target)).ends_with("fine")) << target;
+  // No path takes long.
+  auto begun = std::chrono::steady_clock::now();
+  for (const char* sign : {"@", "@v", "/@"}) {
+    std::string many = "/x";
+    for (int i = 0; i < 15000; ++i) many += sign;
+    EXPECT_FALSE(carries(many + std::string(15000, 'l')));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
   int refusals = 0;
   for (int i = 0; i < 60; ++i) refusals += carries("/n" + std::to_string(i) + ".example.com/x/@latest");
   EXPECT_GE(refusals, 10) << "many names below one domain";
