@@ -49,6 +49,12 @@ TEST_F(ListeningSockets, OfOtherTypesAreFound) {
   EXPECT_TRUE(check_no_service_listens(directory_));
 }
 
+TEST_F(ListeningSockets, OfABusyServiceAreFound) {
+  UniqueFd service = bound("busy", SOCK_STREAM);
+  ASSERT_EQ(::listen(service.get(), 0), 0);
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(check_no_service_listens(directory_)) << "the backlog is full";
+}
+
 TEST_F(ListeningSockets, BehindLinksDoNotCount) {
   UniqueFd service = bound("a/service", SOCK_STREAM);
   ASSERT_EQ(::listen(service.get(), 1), 0);
