@@ -80,6 +80,8 @@ Result<> load(const FarWorld& world, const SentImage& sent) {
   if (!image) return std::unexpected(std::move(image.error()));
   // The image store of containerd accepts an archive that lacks layers, whether or not it has them.
   auto layers = engine->layers(sent.name);
+  for (Code code : {Code::unavailable, Code::timed_out, Code::closed})
+    if (!layers && layers.error().code == code) return std::unexpected(std::move(layers.error()));
   if (sent.layers > 0 && (!layers || layers->size() != sent.layers)) {
     (void)engine->remove_image(sent.name);  // the next start must not take it for the whole image
     return fail(Code::protocol, "the engine has only a part of the image " + sent.name);

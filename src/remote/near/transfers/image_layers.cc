@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include <nlohmann/json.hpp>
@@ -180,9 +181,12 @@ Result<> send_image(int archive, const std::string& identity, const std::vector<
   // The other machine's list is not trusted. With a wrong one, its engine does not get the whole image.
   size_t shared = std::min(shared_layers(layers, there), files.size());
   auto sent = send(shared);
-  // An engine may have a layer in another form than the archive, such as compressed, and not recognize it.
-  if (!sent && sent.error().code != Code::canceled && shared > 0) return send(0);
-  return sent;
+  if (sent || shared == 0) return sent;
+  // An engine may have a layer in another form than the archive, such as compressed, and not recognize it. All layers
+  // help only against that.
+  constexpr std::array kOthers = {Code::canceled,  Code::closed,   Code::unavailable,
+                                  Code::timed_out, Code::no_space, Code::conflict};
+  return std::ranges::find(kOthers, sent.error().code) != kOthers.end() ? sent : send(0);
 }
 
 }  // namespace bottle::remote
