@@ -163,7 +163,8 @@ Filter::Verdict Filter::bind(std::string_view message) {
   if (!to && denied) return refuse_host(*denied, "the host is denied");
   if (!to) return refuse("bind", "none of the session's keys is for this host");
   if (!checks_.is_connected(host_key, signature))
-    return refuse_host(*to, "the bottle has no connection to this host with this key exchange");
+    return refuse_host(
+        *to, "the bottle has no connection to this host with this key exchange (`ssh -J` hides it from the guard)");
   pending_ = Pending::bind;
   asked_ = {std::string(host_key), std::string(session_id), std::string(signature)};
   return {true, "", "bind", "", to->name, ""};

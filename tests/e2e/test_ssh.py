@@ -192,6 +192,8 @@ def test_the_key_logs_in_on_no_connection_of_somebody_else(world, operator, ssh,
     assert "from-outside" not in done.stdout and done.returncode == 255, done
     assert operator.bottle("stop", *operator.sessions()).returncode == 0
     process.communicate(timeout=360)
+    record = operator.bottle("logs", "--egress").stdout
+    assert "the bottle has no connection to this host with this key exchange" in record, (record, done)
 
 
 def test_a_passphrase_is_asked_on_the_terminal_and_kept_nowhere(world, operator, ssh):

@@ -135,7 +135,7 @@ void NearServices::change_policy(const wire::PolicyChange& change) {
   auto changed = session::changed_egress(std::move(egress), change, rules_.services);
   if (!changed) return;
   rules_.session = std::move(changed->allow);
-  // Without a broker there are only ssh keys, which need the rules of the session alone.
+  // Without a broker there are only ssh keys, which need only the rules of the session.
   if (!config_) return;
   // The broker must not begin to serve a host that the far guard reaches by itself.
   changed->allow = rules_.narrowed();
