@@ -17,8 +17,9 @@ namespace bottle::workspace {
 namespace {
 
 constexpr size_t kBlock = 4096;
-// An archive leaves 1 GiB free, or a twentieth of a small disk.
-constexpr uint64_t kMostLeftFree = 1ull << 30, kSmallestPart = 20;
+// An archive leaves 1 GiB free, or a twentieth of a small disk. One that is still small may also use half of what was
+// free at first, so that little work comes home from an almost full disk.
+constexpr uint64_t kMostLeftFree = 1ull << 30, kSmallestPart = 20, kSmall = 64 << 20;
 constexpr uint64_t kBetweenLooks = 16 << 20;  // bytes that are written before the free room is looked at again
 
 bool is_zeros(std::string_view bytes) {
@@ -28,7 +29,7 @@ bool is_zeros(std::string_view bytes) {
 // Returns the error of the last call.
 std::unexpected<Error> failed() {
   // A position that no file can have is not valid (lseek(2)).
-  if (errno == EFBIG || errno == EINVAL) return fail(Code::limit, "this disk can have no file that is so large");
+  if (errno == EFBIG || errno == EINVAL) return fail(Code::limit, "files on this disk cannot be that large");
   return fail_errno("writing a file");
 }
 
@@ -77,20 +78,28 @@ Result<ArchiveFile> ArchiveFile::create(const std::string& path, uint64_t most) 
   return ArchiveFile(path, std::move(fd), most);
 }
 
+// Fails if the disk has too little room for what is written before the next look.
+Result<> ArchiveFile::look_at_room() {
+  auto free = free_bytes(path_);
+  if (free && file_.data() == 0) left_by_small_ = *free / 2;
+  uint64_t least = bytes_to_leave_free(path_);
+  if (file_.data() < kSmall) least = std::min(least, left_by_small_);
+  uint64_t next = std::min(kBetweenLooks, least);
+  next_look_ = file_.data() + next;
+  if (free && *free < least + next)
+    return fail(Code::no_space, "writing " + one_line(path_, 4096) +
+                                    ": too little room: " + std::to_string(*free >> 20) +
+                                    " MB are free, and bottle leaves " + std::to_string(least >> 20) + " MB to others");
+  return {};
+}
+
 Result<> ArchiveFile::write(std::string_view bytes) {
   // The room is looked at before the first byte and then now and then, because others write to the disk as well.
-  if (file_.data() >= looked_) {
-    uint64_t least = bytes_to_leave_free(path_), next = std::min(kBetweenLooks, least);
-    looked_ = file_.data() + next;
-    if (auto free = free_bytes(path_); free && *free < least + next)
-      return fail(Code::no_space,
-                  "writing " + one_line(path_, 4096) + ": No space left for it: " + std::to_string(*free >> 20) +
-                      " MB are free, of which bottle leaves " + std::to_string(least >> 20) + " MB to others");
-  }
+  if (file_.data() >= next_look_) TRY(look_at_room());
   TRY(during("writing " + one_line(path_, 4096), file_.write(bytes)));
   if (file_.data() > most_)
     return fail(Code::limit, "writing " + one_line(path_, 4096) + ": it has more than the " +
-                                 std::to_string(most_ >> 30) + " GB that the session may have");
+                                 std::to_string(most_ >> 30) + " GB that a session may bring home");
   return {};
 }
 

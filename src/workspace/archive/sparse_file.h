@@ -48,11 +48,14 @@ class ArchiveFile {
  private:
   ArchiveFile(std::string path, UniqueFd fd, uint64_t most)
       : path_(std::move(path)), fd_(std::move(fd)), file_(fd_.get()), most_(most) {}
+  Result<> look_at_room();
 
   std::string path_;
   UniqueFd fd_;
   SparseFile file_;
-  uint64_t most_, looked_ = 0;
+  uint64_t most_;
+  uint64_t next_look_ = 0;      // the number of bytes without holes at which the free room is looked at again
+  uint64_t left_by_small_ = 0;  // bytes that stay free while the archive is small
 };
 
 }  // namespace bottle::workspace

@@ -2,14 +2,18 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <string>
 
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 
 namespace bottle::workspace {
 namespace {
@@ -59,6 +63,44 @@ TEST_F(SparseFileTest, HasLimits) {
   auto more = file->write("x");
   ASSERT_FALSE(more);
   EXPECT_EQ(more.error().code, Code::limit);
+}
+
+// Writes an archive to a disk of 4 MB of which 4 % are free, in a process of its own. Returns its status.
+int write_to_almost_full_disk(const std::string& directory, size_t size) {
+  constexpr int kNoMount = 77, kRefused = 1, kOther = 2;
+  uid_t user = ::geteuid();
+  if (::unshare(CLONE_NEWNS | (user == 0 ? 0 : CLONE_NEWUSER)) != 0) return kNoMount;
+  // Files can only be made by a user that has a name in the new namespace.
+  UniqueFd map(user == 0 ? -1 : ::open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC));
+  if (map && !write_all(map.get(), "0 " + std::to_string(user) + " 1")) return kNoMount;
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("none", directory.c_str(), "tmpfs", 0, "size=4m") != 0)
+    return kNoMount;
+  UniqueFd rest(::open((directory + "/rest").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!rest || ::posix_fallocate(rest.get(), 0, (4 << 20) / 100 * 96) != 0) return kOther;
+  auto file = ArchiveFile::create(directory + "/archive");
+  if (!file) return kOther;
+  for (size_t written = 0; written < size; written += 4096)
+    if (auto more = file->write(std::string(4096, 'x')); !more)
+      return more.error().code == Code::no_space && free_bytes(directory).value_or(0) > 32 << 10 ? kRefused : kOther;
+  return 0;
+}
+
+TEST_F(SparseFileTest, ASmallArchiveFitsOnAnAlmostFullDisk) {
+  std::string directory = path_ + ".d";
+  ASSERT_EQ(::mkdir(directory.c_str(), 0700), 0);
+  auto status_for = [&](size_t size) {
+    pid_t child = ::fork();
+    if (child == 0) ::_exit(write_to_almost_full_disk(directory, size));
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return WEXITSTATUS(status);
+  };
+  int small = status_for(10'000), large = status_for(1 << 20);
+  ::rmdir(directory.c_str());
+  if (small == 77) GTEST_SKIP() << "this system does not let the test mount a disk";
+  EXPECT_EQ(small, 0);
+  EXPECT_EQ(large, 1) << "it must not fill the disk";
 }
 
 }  // namespace
