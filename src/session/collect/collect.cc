@@ -86,8 +86,10 @@ std::string about_room(const std::string& session, const Error& error, const wor
   std::string what = largest.path.empty() ? ""
                                           : " Its largest file is " + one_line(file, 1000) + ", with " +
                                                 std::to_string(largest.bytes >> 20) + " MB.";
-  return what + " To remove a file from it, use any image that has rm: docker run --rm -v " + Names(session).work +
-         ":/workspace IMAGE rm " + shell_word("/workspace/" + one_line(file, 1000));
+  return what +
+         " To remove a file from it, use any image that has rm, on the machine with the container: docker run --rm "
+         "-v " +
+         Names(session).work + ":/workspace IMAGE rm " + shell_word("/workspace/" + one_line(file, 1000));
 }
 
 wire::WorkResult held_for(const std::string& session, const Error& error, const std::string& why,
