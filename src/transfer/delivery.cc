@@ -86,8 +86,13 @@ class Reader {
     return count;
   }
 
-  // Counts zeros that did not have to come, against a sender that is slow. Whoever takes them may be slow as well.
+  // Counts zeros that did not have to come, against a sender that is slow and for the limit of holes. Whoever takes
+  // them may be slow as well.
   Result<> count_zeros(size_t count) {
+    if (count > bounds_.most_zeros - zeros_)
+      return fail(Code::limit,
+                  "the delivery has holes of more than " + std::to_string(bounds_.most_zeros >> 20) + " MB");
+    zeros_ += count;
     in_window_ += count;
     return waited({});
   }
@@ -127,7 +132,7 @@ class Reader {
   int fd_, patience_ms_;
   const std::function<bool()>& is_gone_;
   const Bounds& bounds_;
-  uint64_t total_ = 0, in_window_ = 0;
+  uint64_t total_ = 0, zeros_ = 0, in_window_ = 0;
   Clock::time_point began_ = Clock::now(), asked_ = began_;
   Clock::duration all_time_{}, window_{};
 };

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/files/full_disk.h"
 #include "base/stream.h"
 #include "base/unique_fd.h"
 
@@ -31,7 +32,8 @@ constexpr std::chrono::seconds kFetchPatience{260};
 
 // Limits a sender that we do not trust. Times count only while we wait for it, except for `whole`.
 struct Bounds {
-  uint64_t most = UINT64_MAX;  // in bytes received
+  uint64_t most = UINT64_MAX;            // in bytes received
+  uint64_t most_zeros = kMostWithHoles;  // in bytes that lengths stand for, which are not received
   uint64_t least = 0;  // in bytes, with those that lengths stand for, for each `window`, against a sender that is very
                        // slow but never silent
   std::chrono::nanoseconds window = std::chrono::minutes(2);

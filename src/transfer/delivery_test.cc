@@ -144,6 +144,13 @@ TEST(Delivery, HolesTakeAlmostNothingOnTheWay) {
   EXPECT_TRUE(came == sent);
 }
 
+TEST(Delivery, AllZerosTogetherHaveALimit) {
+  (void)::signal(SIGPIPE, SIG_IGN);
+  auto taken = taken_of("{\"to\":\"a\"}\n", std::string("\x80\x10\0\0", 4), 1ms, {.most_zeros = 10 << 20});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Code::limit);
+}
+
 TEST(Delivery, ARunOfZerosHasALimit) {
   for (const char* length : {"\x80\x10\0\1", "\x80\0\0\0", "\xff\xff\xff\xff"}) {
     auto taken = taken_of("{\"to\":\"a\"}\n" + std::string(length, 4), "", 1ms, {});

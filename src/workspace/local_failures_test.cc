@@ -159,6 +159,23 @@ TEST_F(LocalFailures, AnArchiveWithoutItsEndMarkIsCutOff) {
   EXPECT_TRUE(take(whole + std::string(8192, '\0'), sent_.base));  // tar pads to whole records
 }
 
+// The engine sends the zeros of holes, which would take years.
+TEST_F(LocalFailures, AHugeHoleIsALimitBeforeItArrives) {
+  std::string head;
+  docker::TarWriter tar(sink_to(head));
+  ASSERT_TRUE(tar.directory("workspace", 0755, 0, 0));
+  ASSERT_TRUE(tar.file("workspace/new.txt", 0644, 0, 0, "new\n"));
+  ASSERT_TRUE(tar.begin_file("workspace/hole", 0644, 0, 0, 1ull << 60));
+  LargestFile largest;
+  auto checked = check_whole(source_of(head), largest);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, Code::limit) << checked.error().what;
+  EXPECT_EQ(largest.path, "workspace/hole");
+  auto back = take(head, sent_.base);
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().code, Code::limit) << back.error().what;
+}
+
 // The agent chooses names, and git repeats them. The tests of Complaint have more such messages.
 TEST_F(LocalFailures, AnAgentCannotPretendThatADiskIsFull) {
   for (const char* says : {

@@ -319,9 +319,10 @@ std::string about_archive(const std::string& path, const std::string& session) {
 }
 
 Result<> check_whole(const Source& source, LargestFile& largest) {
-  auto read = read_tar(source, [&](const TarEntry& e, const Source&) -> Result<> {
+  SizeOfAll size;
+  auto read = read_tar(source, [&](const TarEntry& e, const Source&) {
     if (e.kind == TarEntry::Kind::file && e.size > largest.bytes) largest = {e.path, e.size};
-    return {};
+    return size.add(e);
   });
   if (read || read.error().code != Code::protocol) return read;
   // An archive that cannot be understood is better than none.

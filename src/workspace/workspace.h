@@ -35,8 +35,9 @@ struct LargestFile {
   uint64_t bytes = 0;  // with holes
 };
 
-// Reads a tar of a workspace to its end, or as far as it comes. Fails with Code::closed if the archive is cut off, and
-// otherwise only if the source does. Blocks.
+// Reads a tar of a workspace to its end, or as far as it comes. Fails with Code::closed if the archive is cut off, with
+// Code::limit at the file with which it has more than kMostWithHoles bytes, and otherwise only if the source does.
+// Blocks.
 Result<> check_whole(const Source& source, LargestFile& largest);
 
 // Reads a tar of the agent's workspace, which is untrusted. Never touches the checked-out tree, its index, its HEAD

@@ -1,4 +1,5 @@
-// Finds out how much room a disk has, and singles out the errors of a full one.
+// Finds out how much room a disk has, and singles out the errors of a full one. Says how large files with holes, which
+// take no room, may be.
 #pragma once
 
 #include <sys/statvfs.h>
@@ -11,6 +12,10 @@
 #include "base/text/path_parts.h"
 
 namespace bottle {
+
+// The most bytes that all of an agent's files may have together, with their holes. A hole takes no room on a disk, so
+// an agent can make files of any size, but engines send the zeros, which takes months for the largest ones.
+constexpr uint64_t kMostWithHoles = 1ull << 40;
 
 // Returns the free bytes of the file system that holds `path`, or would hold it if it existed. Returns nothing if their
 // number is unknown.

@@ -72,10 +72,10 @@ uint64_t bytes_to_leave_free(const std::string& path) {
   return std::min(kMostLeftFree, static_cast<uint64_t>(disk.f_blocks) * disk.f_frsize / kSmallestPart);
 }
 
-Result<ArchiveFile> ArchiveFile::create(const std::string& path, uint64_t most) {
+Result<ArchiveFile> ArchiveFile::create(const std::string& path, uint64_t most, uint64_t most_with_holes) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno("creating " + path);
-  return ArchiveFile(path, std::move(fd), most);
+  return ArchiveFile(path, std::move(fd), most, most_with_holes);
 }
 
 // Fails if the disk has too little room for what is written before the next look.
@@ -94,6 +94,9 @@ Result<> ArchiveFile::look_at_room() {
 }
 
 Result<> ArchiveFile::write(std::string_view bytes) {
+  if (bytes.size() > most_with_holes_ - file_.size())
+    return fail(Code::limit, "writing " + one_line(path_, 4096) + ": it has more than " +
+                                 std::to_string(most_with_holes_ >> 30) + " GB with its holes");
   // The room is looked at before the first byte and then now and then, because others write to the disk as well.
   if (file_.data() >= next_look_) TRY(look_at_room());
   TRY(during("writing " + one_line(path_, 4096), file_.write(bytes)));

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/files/full_disk.h"
 #include "base/unique_fd.h"
 
 namespace bottle::workspace {
@@ -21,6 +22,8 @@ class SparseFile {
   Result<> end();
   // Returns the number of bytes that are no holes.
   uint64_t data() const { return data_; }
+  // Returns the number of all bytes.
+  uint64_t size() const { return size_; }
 
  private:
   Result<> put(std::string_view bytes, uint64_t at);
@@ -37,23 +40,24 @@ uint64_t bytes_to_leave_free(const std::string& path);
 class ArchiveFile {
  public:
   // Makes an empty file, or empties the one that is there. Does not follow a link.
-  static Result<ArchiveFile> create(const std::string& path, uint64_t most = UINT64_MAX);
+  static Result<ArchiveFile> create(const std::string& path, uint64_t most = UINT64_MAX,
+                                    uint64_t most_with_holes = kMostWithHoles);
   // Blocks. Fails with Code::no_space before the disk is full, and with Code::limit beyond `most` bytes that are no
-  // holes.
+  // holes or `most_with_holes` bytes in all.
   Result<> write(std::string_view bytes);
   // Completes the file. With `flush`, it also survives a power failure.
   enum class Flush { no, yes };
   Result<> end(Flush flush);
 
  private:
-  ArchiveFile(std::string path, UniqueFd fd, uint64_t most)
-      : path_(std::move(path)), fd_(std::move(fd)), file_(fd_.get()), most_(most) {}
+  ArchiveFile(std::string path, UniqueFd fd, uint64_t most, uint64_t most_with_holes)
+      : path_(std::move(path)), fd_(std::move(fd)), file_(fd_.get()), most_(most), most_with_holes_(most_with_holes) {}
   Result<> look_at_room();
 
   std::string path_;
   UniqueFd fd_;
   SparseFile file_;
-  uint64_t most_;
+  uint64_t most_, most_with_holes_;
   uint64_t next_look_ = 0;      // the number of bytes without holes at which the free room is looked at again
   uint64_t left_by_small_ = 0;  // bytes that stay free while the archive is small
 };

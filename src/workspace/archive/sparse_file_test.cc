@@ -65,6 +65,15 @@ TEST_F(SparseFileTest, HasLimits) {
   EXPECT_EQ(more.error().code, Code::limit);
 }
 
+TEST_F(SparseFileTest, HolesHaveALimit) {
+  auto file = ArchiveFile::create(path_, UINT64_MAX, 10'000);
+  ASSERT_TRUE(file) << file.error().what;
+  ASSERT_TRUE(file->write(std::string(10'000, '\0')));
+  auto more = file->write(std::string(1, '\0'));
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().code, Code::limit);
+}
+
 // Writes an archive to a disk of 4 MB of which 4 % are free, in a process of its own. Returns its status.
 int write_to_almost_full_disk(const std::string& directory, size_t size) {
   constexpr int kNoMount = 77, kRefused = 1, kOther = 2;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/files/file.h"
+#include "base/files/full_disk.h"
 #include "base/keyed_hash.h"
 #include "docker/tar/header.h"
 #include "workspace/archive/sparse_file.h"
@@ -136,6 +137,14 @@ Result<> read_tar(const Source& source, const Visit& visit) {
     }
     TRY(visit_entry(source, visit, entry_of(std::move(header), std::exchange(next, {}))));
   }
+}
+
+Result<> SizeOfAll::add(const TarEntry& entry) {
+  if (entry.size > kMostWithHoles - bytes_)
+    return fail(Code::limit, "the files of the workspace have more than " + std::to_string(kMostWithHoles >> 30) +
+                                 " GB with their holes");
+  bytes_ += entry.size;
+  return {};
 }
 
 Result<Tree> Tree::open(const std::string& root) {

@@ -28,6 +28,17 @@ struct TarEntry {
 using Visit = std::function<Result<>(const TarEntry&, const Source& body)>;
 Result<> read_tar(const Source& source, const Visit& visit);
 
+// Adds up the sizes of the entries of one archive.
+class SizeOfAll {
+ public:
+  // Fails with Code::limit if the entries have more than kMostWithHoles bytes together. Call it before the body is
+  // read: the header tells the size before the zeros of a hole arrive.
+  Result<> add(const TarEntry& entry);
+
+ private:
+  uint64_t bytes_ = 0;
+};
+
 // Writes files and directories below a root. Never follows a link in any component of a path. Makes no links before
 // link() is called; after that, nothing else may be written.
 class Tree {

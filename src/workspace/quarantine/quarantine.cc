@@ -102,6 +102,7 @@ class Unpacker {
   }
 
   Result<> entry(const TarEntry& e, const Source& body) {
+    TRY(size_.add(e));
     if (entries_left_-- <= implied_)
       return fail(Code::limit, "the workspace that came back has more entries than the limit");
     // Each entry also takes an inode, so even empty ones are charged.
@@ -260,6 +261,7 @@ class Unpacker {
 
   Budget budget_;
   uint64_t entries_left_, implied_ = 0;
+  SizeOfAll size_;
   FirstCopies first_;
   std::string prefix_;
   std::vector<Part> parts_;
