@@ -132,7 +132,7 @@ BlockScan::BlockScan(Catalog& catalog, size_t size, Effort effort, BlockResult& 
       is_thorough_(effort == Effort::thorough) {
   if (!catalog.is_steady_) return;
   saved_ = (size * Detector::kSteadyWork + Detector::kFreeSteadyWork) * (is_thorough_ ? 2 : 1);
-  unsaved_ = std::max(saved_, Detector::kLeastSteadyWork);
+  unsaved_ = size < Detector::kSmallBlock ? std::max(saved_, Detector::kLeastSteadyWork) : saved_;
   steady_work_ = unsaved_ + catalog.take_reserve();
 }
 

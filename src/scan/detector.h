@@ -45,7 +45,7 @@ class Catalog {
   // Limits the work of all scans together to Detector::kSteadyWork for each byte in the long run. For a while, scans
   // may also use up the reserve. What Detector::scan() leaves of the allowance of the block's own bytes fills the
   // reserve again. That of decompressed bytes does not. Scans that look at the same bytes once more only take from it.
-  // A small block may always take kLeastSteadyWork.
+  // A block of less than kSmallBlock may always take kLeastSteadyWork.
   void limit_steady_work(size_t reserve = kReserve) {
     is_steady_ = true;
     reserve_ = most_reserve_ = reserve;
@@ -152,10 +152,11 @@ class Detector {
   static constexpr size_t kMostWork = 32;                 // for each byte of the block and of what is decompressed, …
   static constexpr size_t kMostPackedWork = 64;           // … for each of its bytes that is decompressed to text, …
   static constexpr size_t kFreeWork = 320 * 1024;         // … and for each block
-  static constexpr size_t kSteadyWork = 7;                // for each byte in the long run, if it is limited, …
+  static constexpr size_t kSteadyWork = 4;                // for each byte in the long run, if it is limited, …
   static constexpr size_t kSteadyPackedWork = 2;          // … for each byte that is decompressed to text, …
   static constexpr size_t kFreeSteadyWork = 8192;         // … and for each block
-  static constexpr size_t kLeastSteadyWork = 192 * 1024;  // what a block may always take, so that small ones pass
+  static constexpr size_t kLeastSteadyWork = 192 * 1024;  // what a small block may always take; …
+  static constexpr size_t kSmallBlock = 24 * 1024;        // … a small block has fewer bytes
   static constexpr size_t kMostGrouped = 8192;            // bytes of groups that are put together
   static constexpr int kMostMarks = 300;                  // magic numbers that decompress to almost nothing
   static constexpr int kMostPhrases = 60;                 // word sequences whose checksum is computed
