@@ -192,7 +192,6 @@ Filter::Verdict Filter::request(std::string_view message) {
 std::string Filter::answer(std::string_view message, std::string& reason) {
   // After any answer, the next request may come.
   auto pending = std::exchange(pending_, Pending::nothing);
-  uint8_t type = message.empty() ? kFailure : static_cast<uint8_t>(message[0]);
   switch (pending) {
     case Pending::list: {
       auto list = parse_list(message);

@@ -112,7 +112,7 @@ Result<std::vector<SshKey>> find_ssh_keys(const plan::Plan& plan, const std::map
     // An ssh-agent lists public keys only, so without the file beside the key nothing can be compared.
     std::string blob = public_beside(file);
     if (has_agent && !blob.empty() && may_hold(socket->second, blob, host_keys(plan, file), progress)) {
-      keys.push_back({.file = file, .holder = SshKey::Holder::other, .blob = blob, .socket = socket->second});
+      keys.push_back({.holder = SshKey::Holder::other, .file = file, .blob = blob, .socket = socket->second});
       continue;
     }
     auto key = find(file, host.host, ask);

@@ -87,9 +87,9 @@ Result<> ArchiveFile::look_at_room() {
   uint64_t next = std::min(kBetweenLooks, least);
   next_look_ = file_.data() + next;
   if (free && *free < least + next)
-    return fail(Code::no_space, "writing " + one_line(path_, 4096) +
-                                    ": too little room: " + std::to_string(*free >> 20) +
-                                    " MB are free, and bottle leaves " + std::to_string(least >> 20) + " MB to others");
+    return fail(Code::no_space, "writing " + one_line(path_, 4096) + ": No space left (" + std::to_string(*free >> 20) +
+                                    " MB are free, and bottle leaves " + std::to_string(least >> 20) +
+                                    " MB to others)");
   return {};
 }
 
