@@ -440,7 +440,8 @@ void BlockScan::scan_unpacked(const View& outer, const std::string& text, size_t
   outer.packed_end = std::max(outer.packed_end, end);
   most_work_ += text.size() * Detector::kMostWork + packed * Detector::kMostPackedWork;
   if (catalog_.is_steady_) {
-    size_t more = (text.size() * Detector::kSteadyWork + packed * Detector::kSteadyPackedWork) * (is_thorough_ ? 2 : 1);
+    size_t more =
+        (text.size() * Detector::kSteadyUnpackedWork + packed * Detector::kSteadyPackedWork) * (is_thorough_ ? 2 : 1);
     steady_work_ += more;
     lent_ += more;
   }
