@@ -381,6 +381,22 @@ TEST_F(Together, ABrokenBranchComesAloneAndTheOthersComeHome) {
   EXPECT_EQ(git("rev-parse refs/bottle/s1/worktree^"), git("rev-parse two", inside));
 }
 
+// The files are then compared with the base, and what was found out before that must not count twice.
+TEST_F(Together, ABrokenCommitLeavesTheFilesAsTheyWere) {
+  git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib"), git("commit -qm submodule");
+  // git refuses an author without an address.
+  const std::string commit =
+      "printf 'tree %s\\nparent %s\\nauthor a 1700000000 +0000\\ncommitter a <a@b> 1700000000 +0000\\n\\nx\\n' $(git "
+      "write-tree) $(git rev-parse HEAD) | git hash-object -t commit -w --literally --stdin";
+  auto back = after(WorkspaceMode::clone, "echo 1 >one && git add one && git reset -q --hard $(" + commit +
+                                              ") && mkdir -p lib && echo 2 >lib/two");
+  EXPECT_TRUE(flagged(back, ".git/refs/heads/main: not brought home"));
+  EXPECT_EQ(refs(), "refs/bottle/s1/worktree");
+  EXPECT_EQ(git("show refs/bottle/s1/worktree:one"), "1");
+  EXPECT_TRUE(flagged(back, "lib/two: not brought home, because it is in a submodule that was not sent"));
+  EXPECT_EQ(back.skipped, 2u) << joined(back.flagged, "\n");
+}
+
 // A clone's pack is not read again, unless it has something that the operator no longer has.
 TEST_F(Together, WhatTheOperatorHasRemovedComesOutOfTheClone) {
   std::string blob = sh("cd " + repo + " && echo theirs | git hash-object -w --stdin");

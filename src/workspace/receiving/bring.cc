@@ -247,8 +247,11 @@ Result<bool> bring_together(const Quarantine& q, const git::Runner& git, const g
   if (brought || brought.error().code == Code::no_space || brought.error().code == Code::canceled) return brought;
   // Some of the commits may fit into a room, or into a time, that is too small for all. The room counts as used up if
   // the growth cannot be measured.
-  if (brought.error().code == Code::limit && size_of(q.known_objects))
-    room.left = left - std::min(left, std::max(room.size, size) - size);
+  auto now = size_of(q.known_objects);
+  if (brought.error().code == Code::limit && now) {
+    room.size = *now;
+    room.left = left - std::min(left, std::max(*now, size) - size);
+  }
   return false;
 }
 
