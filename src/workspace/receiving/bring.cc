@@ -240,11 +240,13 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
   return added;
 }
 
-Result<bool> bring_together(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
-                            const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room) {
+Result<> bring_together(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                        const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room) {
   uint64_t left = room.left, size = room.size;
   auto brought = bring_objects(q, git, repository, known, ids, room);
-  if (brought || brought.error().code == Code::no_space || brought.error().code == Code::canceled) return brought;
+  if (brought) return {};
+  if (brought.error().code == Code::no_space || brought.error().code == Code::canceled)
+    return std::unexpected(std::move(brought.error()));
   // Some of the commits may fit into a room, or into a time, that is too small for all. The room counts as used up if
   // the growth cannot be measured.
   auto now = size_of(q.known_objects);
@@ -252,7 +254,7 @@ Result<bool> bring_together(const Quarantine& q, const git::Runner& git, const g
     room.size = *now;
     room.left = left - std::min(left, std::max(*now, size) - size);
   }
-  return false;
+  return {};
 }
 
 // Brings all commits in one step, because each step takes four processes. If that does not work, each ref is brought by
@@ -265,8 +267,7 @@ Result<> Homecoming::bring_together(const std::map<std::string, std::string>& wa
   std::erase_if(ids, [&](const auto& id) { return !lists_.contains(id); });
   // A single commit is brought when its turn comes.
   if (ids.size() < 2 || !unwritable_.empty() || wanted.size() > kMostTogether) return {};
-  (void)TRY(workspace::bring_together(q_, git_, *origin_.repository, known_, ids, *room_));
-  return {};
+  return workspace::bring_together(q_, git_, *origin_.repository, known_, ids, *room_);
 }
 
 // Returns whether a ref of the agent is what the agent had checked out.

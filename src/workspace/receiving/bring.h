@@ -45,7 +45,7 @@ Result<bool> bring_objects(const Quarantine& q, const git::Runner& git, const gi
 
 // Does the same in one step, before each commit is brought by itself: that step then has nothing left to do. Ignores a
 // failure that concerns only some of the commits.
-Result<bool> bring_together(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
-                            const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room);
+Result<> bring_together(const Quarantine& q, const git::Runner& git, const git::Repository& repository,
+                        const std::vector<std::string>& known, const std::vector<std::string>& ids, Room& room);
 
 }  // namespace bottle::workspace
