@@ -15,6 +15,7 @@
 #include "guard/net/stream.h"
 #include "guard/net/task.h"
 #include "guard/protocol/dns.h"
+#include "wire/gate/gate.h"
 
 namespace bottle::guard {
 
@@ -66,12 +67,19 @@ int DnsServer::turn() {
   return -1;
 }
 
+const policy::Address* DnsServer::address_of(const std::string& name) const {
+  if (name.ends_with(wire::kProbeDomain)) return &at_->address;
+  auto found = context_.config->names.find(name);
+  return found == context_.config->names.end() ? nullptr : &found->second;
+}
+
 std::string DnsServer::answer(std::string_view bytes) {
   DnsQuery query;
   // Anything else gets no answer, not even an error, because answering a forged response could start a loop between
   // two servers.
   if (parse_dns_query(bytes, query) != Parse::ok) return {};
-  if (!context_.config->names.contains(query.name)) {
+  const policy::Address* address = address_of(query.name);
+  if (!address) {
     // The guard forwards no query, so a name cannot carry a secret out. But it could carry one into the record.
     std::string name = context_.config->recordable(query.name), id = context_.new_id();
     context_.audit.write({.id = id,
@@ -81,7 +89,7 @@ std::string DnsServer::answer(std::string_view bytes) {
                           .code = "nxdomain",
                           .reason = "this is not a name of the bottle"});
   }
-  return dns_answer(bytes, query, context_.config->names);
+  return dns_answer(bytes, query, address);
 }
 
 void DnsServer::read_udp() {

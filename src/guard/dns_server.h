@@ -33,6 +33,8 @@ class DnsServer {
   friend Detached serve_dns(DnsServer& server, int fd);
   void read_udp();
   void accept_tcp();
+  // Returns the address of a name of the bottle, or null.
+  const policy::Address* address_of(const std::string& name) const;
   // Returns the answer. An empty string means that no answer is sent.
   std::string answer(std::string_view query);
 

@@ -18,11 +18,9 @@ namespace {
 using namespace std::chrono_literals;
 using wire::Side;
 
-// Returns whether the decision is about a request of the self-test. These are in the record, but the operator does not
-// see them.
-bool is_of_self_test(const wire::Decision& decision) {
-  return decision.host.ends_with(".probe.invalid") || decision.host == "not-allowed.bottle.invalid";
-}
+// Returns whether the decision is about a request of the self-test. It is in the record, but the operator does not see
+// it.
+bool is_of_self_test(const wire::Decision& decision) { return decision.host == "not-allowed.bottle.invalid"; }
 
 Services services_of(const wire::Job& job) {
   return {.rules = lan_rules(job.plan), .have_routes = job.side() == Side::local, .ssh = ssh_services(job.plan.ssh)};

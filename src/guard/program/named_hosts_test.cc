@@ -224,6 +224,23 @@ TEST_F(NamedHostsTest, AddressRulesApplyToAUrlInAParameter) {
     EXPECT_FALSE(refused_address(target)) << target;
 }
 
+// The self-test recognizes the guard by this answer.
+TEST_F(NamedHostsTest, NamesOfTheSelfTestHaveTheAddressOfTheNameServer) {
+  uint16_t port;
+  listen_on_loopback(port).reset();
+  config_["dns"] = "127.0.0.1:" + std::to_string(port);
+  start();
+  const std::string query("\0\1\1\0\0\1\0\0\0\0\0\0\4abcd\5probe\7invalid\0\0\1\0\1", 36);
+  UniqueFd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  ASSERT_EQ(::send(client.get(), query.data(), query.size(), 0), static_cast<ssize_t>(query.size()));
+  char buffer[512];
+  ssize_t n = ::recv(client.get(), buffer, sizeof buffer, 0);
+  ASSERT_GT(n, 0);
+  EXPECT_TRUE(std::string_view(buffer, static_cast<size_t>(n)).ends_with(std::string_view("\0\4\x7f\0\0\1", 6)));
+}
+
 // A resolver may send its queries together. The guard answers a few in each turn, and the rest must not be forgotten.
 TEST_F(NamedHostsTest, QueriesThatComeTogetherOverTcpAreAllAnswered) {
   uint16_t port;

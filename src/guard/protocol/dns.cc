@@ -47,13 +47,11 @@ Parse parse_dns_query(std::string_view bytes, DnsQuery& query) {
   return Parse::ok;
 }
 
-std::string dns_answer(std::string_view bytes, const DnsQuery& query,
-                       const std::map<std::string, policy::Address>& names) {
-  auto found = query.klass == 1 ? names.find(query.name) : names.end();
-  bool known = found != names.end();
+std::string dns_answer(std::string_view bytes, const DnsQuery& query, const policy::Address* address) {
+  bool known = address && query.klass == 1;
   constexpr unsigned kA = 1, kAaaa = 28, kResponse = 0x8000, kAuthoritative = 0x0400, kRecursion = 0x0180,
                      kNxDomain = 3;
-  bool answer = known && query.type == (found->second.v6 ? kAaaa : kA);
+  bool answer = known && query.type == (address->v6 ? kAaaa : kA);
   std::string out;
   put(out, query.id);
   // "Recursion available" keeps stub resolvers from looking for another server.
@@ -64,7 +62,7 @@ std::string dns_answer(std::string_view bytes, const DnsQuery& query,
   put(out, 0);
   out.append(bytes.substr(12, query.size - 12));
   if (answer) {
-    size_t length = found->second.v6 ? 16 : 4;
+    size_t length = address->v6 ? 16 : 4;
     // This points to the name in the question (RFC 1035 §4.1.4).
     put(out, 0xc00c);
     put(out, query.type);
@@ -72,7 +70,7 @@ std::string dns_answer(std::string_view bytes, const DnsQuery& query,
     put(out, 0);
     put(out, 60);  // TTL in seconds
     put(out, static_cast<unsigned>(length));
-    out.append(reinterpret_cast<const char*>(found->second.bytes.data()), length);
+    out.append(reinterpret_cast<const char*>(address->bytes.data()), length);
   }
   return out;
 }

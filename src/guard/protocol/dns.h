@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -24,10 +23,9 @@ struct DnsQuery {
 // Parses a query with exactly one question and without compression. Returns Parse::ok or Parse::bad.
 Parse parse_dns_query(std::string_view bytes, DnsQuery& query);
 
-// Answers a parsed query from `names`. Answers A and AAAA questions with addresses, other types with an empty answer,
-// and other names with NXDOMAIN.
-std::string dns_answer(std::string_view bytes, const DnsQuery& query,
-                       const std::map<std::string, policy::Address>& names);
+// Answers a parsed query for a name with this address. A question for an address of the other kind, or for another type
+// of record, gets an empty answer. Without an address, the answer is NXDOMAIN.
+std::string dns_answer(std::string_view bytes, const DnsQuery& query, const policy::Address* address);
 
 // Answers queries that came over TCP, each with its length in two bytes before it (RFC 1035, 4.2.2). Removes them from
 // the front of `in` and appends the answers of `answer` to `out`. Stops after kMostAnswersInTurn of them, so that a

@@ -48,6 +48,33 @@ Result<std::string> receive_some(int fd, Deadline deadline) {
   }
 }
 
+// Returns where the name at `from` ends, or nothing if the message ends first. A pointer, whose two highest bits are
+// set, ends a name (RFC 1035, section 4.1.4).
+std::optional<size_t> end_of_name(std::string_view message, size_t from) {
+  while (from < message.size()) {
+    size_t length = static_cast<unsigned char>(message[from]);
+    if (length >= 0xc0) return from + 2;
+    from += 1 + length;
+    if (length == 0) return from;
+  }
+  return std::nullopt;
+}
+
+// Returns the address of the only answer in a message with one question. The answer's name is skipped, because the
+// other side copied it from our question.
+std::optional<in_addr> only_address(std::string_view message) {
+  auto question = end_of_name(message, 12);
+  auto answer = question ? end_of_name(message, *question + 4) : std::nullopt;  // its type and class have four bytes
+  // An A record of the class IN has a time to live of any four bytes, and four bytes of data.
+  if (!answer || message.size() < *answer + 14) return std::nullopt;
+  std::string_view record = message.substr(*answer);
+  if (record.substr(0, 4) != std::string_view("\0\1\0\1", 4) || record.substr(8, 2) != std::string_view("\0\4", 2))
+    return std::nullopt;
+  in_addr address{};
+  std::memcpy(&address, record.data() + 10, sizeof address);
+  return address;
+}
+
 UniqueFd stream_socket() { return UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
 
 // Connects, and returns 0 or the number of the error. Returns nothing if the other side did not answer in time.
@@ -125,6 +152,8 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
   // After the id come two bytes of flags, and then the numbers of questions and of answers.
   answer.rcode = at(3) & 15;
   answer.answers = at(6) << 8 | at(7);
+  bool has_one_question = at(4) == 0 && at(5) == 1;
+  if (has_one_question && answer.answers == 1) answer.address = only_address(m);
   // Looking for the label is enough, because none of our names contains it.
   answer.from_public_root = m.find(std::string_view("\x0croot-servers\x03net", 17)) != std::string_view::npos;
   return answer;

@@ -29,11 +29,12 @@ bool has_answered(const sockaddr_in& to, Deadline deadline);
 // Sends `request` and returns the code of the status line, or 0 if the answer is not HTTP.
 Result<int> http_status(const sockaddr_in& to, std::string_view request, Deadline deadline);
 
-// Holds what the head of a DNS answer says, and one hint about its source.
+// Holds what a DNS answer says, and one hint about its source.
 struct DnsAnswer {
   int rcode = 0;
   int answers = 0;
-  bool from_public_root = false;  // the SOA of the real root is in the answer, so the question reached the internet
+  std::optional<in_addr> address;  // if there is exactly one answer, and it is an address
+  bool from_public_root = false;   // the SOA of the real root is in the answer, so the question reached the internet
 };
 
 // Asks for the A record of `name`. Fails if there is no answer.

@@ -78,17 +78,14 @@ Probe forbidden_connect(const Surroundings& w) {
   return {"forbidden_connect", *status == 403, "the guard answered " + std::to_string(*status)};
 }
 
-// Asks for a random name below a domain that does not exist. Even "no such name" is wrong if it comes from the public
-// root, because data could then leave inside of names.
-Probe outside_dns(const sockaddr_in& server, bool tcp) {
+// Asks for a random name that only the guard answers.
+Probe outside_dns(const Surroundings& w, const sockaddr_in& server, bool tcp) {
   std::string name = std::string("dns_") + (tcp ? "tcp" : "udp") + "_" + to_string(server);
-  auto answer = ask_dns(server, random_hex(8) + ".probe.invalid", tcp, Deadline::in_ms(kDnsWait));
+  auto answer = ask_dns(server, random_hex(8) + std::string(wire::kProbeDomain), tcp, Deadline::in_ms(kDnsWait));
   if (!answer && answer.error().code == Code::protocol)
     return {name, false, "the answer is unreadable: " + answer.error().what};
   if (!answer) return {name, true, answer.error().what};
-  std::string detail = "rcode " + std::to_string(answer->rcode) + ", " + std::to_string(answer->answers) + " answers";
-  if (answer->from_public_root) return {name, false, detail + ", from the public root, so the question went outside"};
-  return {name, answer->answers == 0, detail};
+  return judge_dns(name, *answer, w.guard.sin_addr);
 }
 
 // Decides how long to wait until a missing answer means that nothing is there. Packets between neighbors of a bridge
@@ -258,6 +255,19 @@ bool kernel_says_gvisor() {
 
 }  // namespace
 
+// Every other server would say that the name does not exist: resolvers know that `.invalid` has no names (RFC 6761),
+// and so does the public root. Data could then leave inside of names. An engine that passes no questions on from this
+// network refuses, or says that it failed.
+Probe judge_dns(const std::string& name, const DnsAnswer& answer, in_addr guard) {
+  constexpr int kServerFailure = 2, kRefused = 5;
+  if (answer.rcode == 0 && answer.address && answer.address->s_addr == guard.s_addr)
+    return {name, true, "the guard answered"};
+  std::string detail = "rcode " + std::to_string(answer.rcode) + ", " + std::to_string(answer.answers) + " answers";
+  if (answer.from_public_root) return {name, false, detail + ", from the public root, so the question went outside"};
+  if (answer.answers == 0 && (answer.rcode == kServerFailure || answer.rcode == kRefused)) return {name, true, detail};
+  return {name, false, detail + ", but not from the guard, so another server got the question"};
+}
+
 // All five sets of capabilities must be empty, or an exec could bring one back.
 Probe judge_privileges(std::string_view status, bool gvisor) {
   std::string wrong;
@@ -331,10 +341,10 @@ std::vector<Probe> run_probes(const Surroundings& w, int guard_wait_ms) {
     if (!guard.ok) return std::vector{guard};
     std::vector<Probe> out(6);
     out[0] = guard;
-    threads_suffice_for_guard =
-        run_together({[&] { out[1] = forbidden_connect(w); }, [&] { out[2] = outside_dns(embedded, false); },
-                      [&] { out[3] = outside_dns(embedded, true); }, [&] { out[4] = outside_dns(guard_dns, false); },
-                      [&] { out[5] = outside_dns(guard_dns, true); }});
+    threads_suffice_for_guard = run_together(
+        {[&] { out[1] = forbidden_connect(w); }, [&] { out[2] = outside_dns(w, embedded, false); },
+         [&] { out[3] = outside_dns(w, embedded, true); }, [&] { out[4] = outside_dns(w, guard_dns, false); },
+         [&] { out[5] = outside_dns(w, guard_dns, true); }});
     std::erase_if(out, [](const Probe& probe) { return probe.name.empty(); });  // these were not run
     return out;
   });

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "inside/gate/gate.h"
+#include "inside/probes/exchange.h"
 
 namespace bottle::inside {
 
@@ -33,8 +34,10 @@ Result<Surroundings> surroundings(const SurroundingsText& text);
 // ms for the rest. Probes that do not need the guard run in the meantime.
 std::vector<Probe> run_probes(const Surroundings& world, int guard_wait_ms);
 
-// Pure parts, exposed for tests. They take the text of /proc/self/status, /proc/net/if_inet6 and /proc/net/ipv6_route.
+// Pure parts, exposed for tests. Two of them take the text of /proc/self/status, /proc/net/if_inet6 and
+// /proc/net/ipv6_route.
 Probe judge_privileges(std::string_view status, bool gvisor);
+Probe judge_dns(const std::string& name, const DnsAnswer& answer, in_addr guard);
 Probe judge_ipv6(std::string_view addresses, std::string_view routes);
 
 }  // namespace bottle::inside

@@ -78,6 +78,42 @@ TEST(Exchange, ParsesDnsAnswers) {
   EXPECT_TRUE(parse_dns(head + std::string("\x01\x61\x0croot-servers\x03net\x00", 20), 0x1234)->from_public_root);
 }
 
+// Returns an answer to the question for "a.b" with these records.
+std::string dns_message(int answers, const std::string& records) {
+  std::string head("\x12\x34\x81\x80\0\1\0", 7);
+  return head + static_cast<char>(answers) + std::string("\0\0\0\0\1a\1b\0\0\1\0\1", 13) + records;
+}
+
+TEST(Exchange, ReadsTheAddressInADnsAnswer) {
+  const std::string record("\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\xe7\0\2", 16);
+  const std::string spelled("\1a\1b\0\0\1\0\1\0\0\0\x3c\0\4\x0a\xe7\0\2", 19);
+  auto address = [](const std::string& message) { return parse_dns(message, 0x1234)->address; };
+  for (const auto& each : {record, spelled}) {
+    ASSERT_TRUE(address(dns_message(1, each)));
+    EXPECT_EQ(address(dns_message(1, each))->s_addr, ::inet_addr("10.231.0.2"));
+    for (size_t size = 0; size < each.size(); ++size) EXPECT_FALSE(address(dns_message(1, each.substr(0, size))));
+  }
+  EXPECT_FALSE(address(dns_message(0, record)));
+  EXPECT_FALSE(address(dns_message(2, record + record))) << "one of them may be false";
+  std::string alias = record;
+  alias[3] = 5;  // CNAME
+  EXPECT_FALSE(address(dns_message(1, alias)));
+}
+
+TEST(Probes, OnlyTheGuardMayAnswerARandomName) {
+  in_addr guard{::inet_addr("10.231.0.2")}, other{::inet_addr("10.231.0.3")};
+  auto passes = [&](const DnsAnswer& answer) { return judge_dns("dns", answer, guard).ok; };
+  EXPECT_TRUE(passes({.rcode = 0, .answers = 1, .address = guard}));
+  EXPECT_TRUE(passes({.rcode = 2})) << "the engine passes no questions on";
+  EXPECT_TRUE(passes({.rcode = 5}));
+  EXPECT_FALSE(passes({.rcode = 3})) << "a resolver that knows that .invalid has no names (RFC 6761)";
+  EXPECT_FALSE(passes({.rcode = 3, .from_public_root = true}));
+  EXPECT_FALSE(passes({.rcode = 0})) << "a name without an address";
+  EXPECT_FALSE(passes({.rcode = 0, .answers = 1, .address = other}));
+  EXPECT_FALSE(passes({.rcode = 0, .answers = 2}));
+  EXPECT_FALSE(passes({.rcode = 2, .from_public_root = true}));
+}
+
 TEST(Exchange, ReadsTheHttpStatusOfAListener) {
   UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   auto address = *parse_address("127.0.0.1", 0);

@@ -24,6 +24,10 @@ void fields(Object& o, Probe& probe);
 // need.
 inline constexpr std::string_view kThreadsProbe = "threads";
 
+// Below this domain, the self-test asks for random names. Only the guard's name server answers them, with its own
+// address, so that the self-test knows who has answered.
+inline constexpr std::string_view kProbeDomain = ".probe.invalid";
+
 // Holds the report of the self-test. It is untrusted, because it comes from a container whose image anyone may have
 // made.
 struct Report {
