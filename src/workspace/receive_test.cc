@@ -89,8 +89,11 @@ TEST_F(Workspace, HostilePathsStayInside) {
 
 TEST_F(Workspace, AHostileGitDirectoryRunsNothing) {
   make_repository();
+  put(repo + "/.npmrc", "ignore-scripts=true\n");
+  git("add -A"), git("commit -qm settings");
   auto sent = pack(manifest::WorkspaceMode::clone);
   unpack();
+  fs::remove(inside + "/.npmrc");
   std::string mark = root + "/executed";
   put(inside + "/.git/hooks/post-checkout", "#!/bin/sh\ntouch " + mark + "\n");
   fs::permissions(inside + "/.git/hooks/post-checkout", fs::perms(0755));
@@ -112,7 +115,7 @@ TEST_F(Workspace, AHostileGitDirectoryRunsNothing) {
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_FALSE(fs::exists(mark));
   for (const char* what : {".git/hooks/post-checkout", "alternates", ".envrc", ".claude/settings.local.json",
-                           "package.json", ".gitattributes", "nested/.git", "ghost"})
+                           "package.json", ".npmrc: removed", ".gitattributes", "nested/.git", "ghost"})
     EXPECT_TRUE(flagged(*back, what)) << what << "\n" << back->text;
   EXPECT_EQ(back->refs, (std::vector<std::string>{"refs/bottle/s1/encoded/heads/=2D-upload-pack=3Devil",
                                                   "refs/bottle/s1/worktree"}));

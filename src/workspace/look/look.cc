@@ -130,6 +130,8 @@ std::vector<ToRead> Look::take(const Tree& tree) {
       report(one_line(tree.changes[i].path, kLongestShown),
              "git treats its directory as a repository, and runs what its config names", tree.place);
   }
+  for (const auto& path : tree.removed)
+    if (auto why = reason_if_removed(path); !why.empty()) report(one_line(path, kLongestShown), why, tree.place);
   // An unchanged file may have a new name.
   if (!same)
     tree.each_unchanged([&](const std::string& path) {

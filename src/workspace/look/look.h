@@ -28,7 +28,7 @@ class Look {
   explicit Look(std::map<std::string, std::string> links_before = {})
       : links_before_(std::move(links_before)), names_before_(links_before_, steps_left_) {}
 
-  // Describes one path of the tree as it is now. `target` is set for links. A removed path is not a change.
+  // Describes one path of the tree as it is now. `target` is set for links.
   struct Changed {
     std::string path;
     enum class Is { file, link, submodule } is = Is::file;
@@ -37,6 +37,7 @@ class Look {
   // Describes one tree, compared with the base.
   struct Tree {
     std::vector<Changed> changes;
+    std::vector<std::string> removed;          // paths of the base
     std::map<std::string, std::string> links;  // all links, as in `links_before`
     std::function<void(const std::function<void(const std::string& path)>&)> each_unchanged;  // visits all other paths
     std::string place = {};  // "branch x" if it is not among the files as the agent left them

@@ -49,23 +49,29 @@ const json& member(const json& object, const std::string& key) {
   return object.is_object() && it != object.end() ? *it : none;
 }
 
-// Returns the names of the members of `now` that are in `names` and differ from `before`.
-std::string changed(const json& now, const json& before, std::span<const std::string_view> names) {
+// Returns the names of the members that are in `names` and differ between the two. A removed member counts only with
+// `removed_counts`: a setting may have forbidden something, but a script that is gone runs no more.
+std::string changed(const json& now, const json& before, std::span<const std::string_view> names, bool removed_counts) {
   std::string list;
   size_t count = 0;
-  if (now.is_object())
-    for (const auto& [key, value] : now.items())
+  auto add_members = [&](const json& object, const char* suffix, const auto& counts) {
+    if (!object.is_object()) return;
+    for (const auto& [key, value] : object.items())
       // Compares folded names, although the tools do not, because a false finding costs less than a missed one.
-      if (is_one_of(names, folded_name(key)) && value != member(before, key) && ++count <= kMostNames)
-        list += (list.empty() ? "" : ", ") + one_line(key, 40);
+      if (is_one_of(names, folded_name(key)) && counts(key, value) && ++count <= kMostNames)
+        list += (list.empty() ? "" : ", ") + one_line(key, 40) + suffix;
+  };
+  add_members(now, "", [&](const auto& key, const json& value) { return value != member(before, key); });
+  if (removed_counts)
+    add_members(before, " (removed)", [&](const auto& key, const json&) { return !now.contains(key); });
   return list;
 }
 
 std::vector<std::string> in_npm(const json& now, const json& before) {
   std::vector<std::string> reasons;
-  if (auto names = changed(member(now, "scripts"), member(before, "scripts"), kInstallScripts); !names.empty())
+  if (auto names = changed(member(now, "scripts"), member(before, "scripts"), kInstallScripts, false); !names.empty())
     reasons.push_back("npm runs its scripts on install: " + names);
-  if (auto names = changed(now, before, kNpmSettings); !names.empty())
+  if (auto names = changed(now, before, kNpmSettings, true); !names.empty())
     reasons.push_back("tools, editors and hooks follow it: " + names);
   return reasons;
 }
@@ -78,7 +84,7 @@ std::vector<std::string> in_json(Content kind, std::string_view text, std::strin
   // If the earlier text cannot be parsed, everything counts as new.
   json was = parse(before).value_or(json());
   if (kind == Content::npm) return in_npm(*now, was);
-  auto names = changed(*now, was, kComposerSettings);
+  auto names = changed(*now, was, kComposerSettings, true);
   return names.empty() ? std::vector<std::string>{} : std::vector<std::string>{"composer runs or follows it: " + names};
 }
 

@@ -22,6 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, size_t size) {
     if (line.starts_with('=')) {
       for (auto kind : {Content::npm, Content::composer, Content::cargo})
         for (auto& why : reasons_in(kind, line.substr(1), rest)) reasons.push_back(why);
+    } else if (line.starts_with('-')) {
+      tree.removed.push_back(line.substr(1));
     } else if (arrow == std::string::npos) {
       (line.size() % 2 ? unchanged.push_back(line) : tree.changes.push_back({line}));
     } else {

@@ -8,6 +8,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/text/path_parts.h"
@@ -152,6 +153,18 @@ constexpr Row kTable[] = {
      "it runs in CI, or where the project is deployed, once it is pushed"},
 };
 
+// These files often forbid something, so that more is allowed without them.
+constexpr Row kTableOfRemoved[] = {
+    {".npmrc .yarnrc .yarnrc.yml .yarnrc.yaml pnpm-workspace.yaml bunfig.toml .pnpmrc .pnpmfile.cjs .pnpmfile.mjs",
+     "removed: without it, the package manager may run more scripts, or take packages from elsewhere"},
+    {"nuget.config .cargo/config .cargo/config.toml uv.toml .bundle/config .mvn/settings.xml pip.conf",
+     "removed: without it, packages may come from elsewhere"},
+    {".gitattributes", "removed: without it, git applies no filters, which may have encrypted files"},
+    {".claude/settings.json .claude/settings.local.json .codex/config.toml .gemini/settings.json .qwen/settings.json "
+     ".cursor/cli.json opencode.json opencode.jsonc .bottle/",
+     "removed: without it, an agent may be allowed to do more"},
+};
+
 struct Pattern {
   std::vector<std::string_view> parts;
   bool below = false;
@@ -164,8 +177,8 @@ struct Patterns {
   std::vector<Pattern> globs;
   std::set<std::string_view> first_halves;  // of rules with two parts; no rule has more
 
-  Patterns() {
-    for (const Row& row : kTable)
+  explicit Patterns(std::span<const Row> table) {
+    for (const Row& row : table)
       for (std::string_view rest = row.names; !rest.empty();) {
         size_t end = std::min(rest.find(' '), rest.size());
         add(rest.substr(0, end), row.why);
@@ -190,7 +203,12 @@ struct Patterns {
 
 const Patterns& table() {
   // The patterns are made at the first use, because most commands never need them.
-  static const Patterns patterns;
+  static const Patterns patterns(kTable);
+  return patterns;
+}
+
+const Patterns& table_of_removed() {
+  static const Patterns patterns(kTableOfRemoved);
   return patterns;
 }
 
@@ -217,6 +235,27 @@ bool leads_there(const Pattern& pattern, const std::vector<std::string>& names, 
   for (size_t i = 0; i < before; ++i)
     if (!matches(pattern.parts[i], names[at - before + i])) return false;
   return true;
+}
+
+// Returns the reason of the first rule that covers this path, or an empty string.
+std::string_view reason_in(const Patterns& patterns, std::string_view path, bool directory) {
+  auto names = split_path(path);
+  for (auto& name : names) name = folded_name(name);
+  // Each component can be the last part of a rule: a rule for a directory covers everything below it.
+  for (size_t i = 0; i < names.size(); ++i) {
+    bool last = i + 1 == names.size();
+    auto [from, to] = patterns.exact.equal_range(names[i]);
+    for (auto it = from; it != to; ++it) {
+      // A rule for a directory needs something below it, or a link or a submodule that may have.
+      bool here = it->second.below ? !last || directory : last;
+      if (here && leads_there(it->second, names, i)) return it->second.why;
+    }
+  }
+  // Rules with a star have no slash at their end, so only the last name can match.
+  for (const Pattern& pattern : patterns.globs)
+    if (matches(pattern.parts.back(), names.back()) && leads_there(pattern, names, names.size() - 1))
+      return pattern.why;
+  return {};
 }
 
 struct Fold {
@@ -261,26 +300,9 @@ std::string folded_path(std::string_view path) {
 
 bool is_first_half(std::string_view folded_name) { return table().first_halves.contains(folded_name); }
 
-std::string_view reason_to_look(std::string_view path, bool directory) {
-  const Patterns& patterns = table();
-  auto names = split_path(path);
-  for (auto& name : names) name = folded_name(name);
-  // Each component can be the last part of a rule: a rule for a directory covers everything below it.
-  for (size_t i = 0; i < names.size(); ++i) {
-    bool last = i + 1 == names.size();
-    auto [from, to] = patterns.exact.equal_range(names[i]);
-    for (auto it = from; it != to; ++it) {
-      // A rule for a directory needs something below it, or a link or a submodule that may have.
-      bool here = it->second.below ? !last || directory : last;
-      if (here && leads_there(it->second, names, i)) return it->second.why;
-    }
-  }
-  // Rules with a star have no slash at their end, so only the last name can match.
-  for (const Pattern& pattern : patterns.globs)
-    if (matches(pattern.parts.back(), names.back()) && leads_there(pattern, names, names.size() - 1))
-      return pattern.why;
-  return {};
-}
+std::string_view reason_to_look(std::string_view path, bool directory) { return reason_in(table(), path, directory); }
+
+std::string_view reason_if_removed(std::string_view path) { return reason_in(table_of_removed(), path, false); }
 
 Content content_of(std::string_view path) {
   std::string name = folded_name(name_in(path));

@@ -11,6 +11,10 @@ namespace bottle::workspace {
 // the path may have more below it (a link, a submodule). Compares names like a case-insensitive file system.
 std::string_view reason_to_look(std::string_view path, bool directory = false);
 
+// Returns why a person should look at the removal of this file before doing any of that, or an empty string: the file
+// may have forbidden something that is allowed without it.
+std::string_view reason_if_removed(std::string_view path);
+
 // Returns whether a rule concerns this directory together with an entry directly below it (.github/workflows/). The
 // name must be folded.
 bool is_first_half(std::string_view folded_name);

@@ -16,7 +16,7 @@ std::vector<std::string> lines(std::vector<Changed> changes, std::map<std::strin
   Look look(links);
   for (const auto& change : changes)
     if (change.is == kLink) links[change.path] = change.target;
-  Look::Tree tree{std::move(changes), std::move(links), [&](const auto& use) {
+  Look::Tree tree{std::move(changes), {}, std::move(links), [&](const auto& use) {
                     for (const auto& path : unchanged) use(path);
                   }};
   look.take(tree);
@@ -240,7 +240,7 @@ TEST(Look, LinksThatLeaveTheTreeThroughARepositoryBelowAreReported) {
   using Links = std::map<std::string, std::string>;
   auto found = [](const Links& own, const Links& before, const Links& now) {
     Look look(own);
-    Look::Tree tree{{}, own, [](const auto&) {}};
+    Look::Tree tree{{}, {}, own, [](const auto&) {}};
     look.take(tree);
     look.take_below(tree, before, now);
     return look.lines();
@@ -257,7 +257,7 @@ TEST(Look, AThousandFindingsOfOneKindDoNotHideAnother) {
   std::vector<Changed> changes = {{".envrc"}, {".mcp.json"}};
   for (int i = 0; i < 5000; ++i) changes.push_back({"deep/" + std::to_string(i) + "/.envrc"});
   Look look;
-  look.take({changes, {}, [](const auto&) {}});
+  look.take({changes, {}, {}, [](const auto&) {}});
   ASSERT_EQ(look.lines().size(), 2u);
   EXPECT_TRUE(look.lines()[0].starts_with(".envrc, deep/0/.envrc, deep/1/.envrc and 4998 more: ")) << look.lines()[0];
   EXPECT_TRUE(look.lines()[1].starts_with(".mcp.json: "));
@@ -302,6 +302,25 @@ TEST(LookContent, AnInstallScriptIsFoundHoweverItIsWritten) {
   const char* mine = R"({"scripts": {"install": "mine"}, "version": "1"})";
   EXPECT_EQ(npm(R"({"scripts": {"install": "mine"}, "version": "2"})", mine).size(), 0u);
   EXPECT_EQ(npm(R"({"scripts": {"install": "evil"}})", mine).size(), 1u);
+}
+
+TEST(LookContent, ASettingThatIsGoneCountsAndAScriptDoesNot) {
+  auto reasons = reasons_in(Content::npm, R"({"name": "a"})", R"({"pnpm": {"neverBuiltDependencies": ["x"]}})");
+  ASSERT_EQ(reasons.size(), 1u);
+  EXPECT_TRUE(reasons[0].ends_with("pnpm (removed)")) << reasons[0];
+  EXPECT_TRUE(reasons_in(Content::npm, R"({"name": "a"})", R"({"scripts": {"postinstall": "x"}})").empty());
+  EXPECT_EQ(reasons_in(Content::composer, "{}", R"({"config": {"allow-plugins": false}})").size(), 1u);
+}
+
+TEST(LookRules, ARemovedFileCountsIfItMayHaveForbiddenSomething) {
+  Look look;
+  look.take({.changes = {},
+             .removed = {".npmrc", "sub/.NPMRC", ".claude/settings.json", ".gitattributes", "README.md", ".envrc"},
+             .links = {},
+             .each_unchanged = [](const auto&) {}});
+  auto all = look.all();
+  EXPECT_EQ(all.size(), 4u);
+  for (const auto& line : all) EXPECT_NE(line.find(": removed: without it"), line.npos) << line;
 }
 
 TEST(LookContent, OtherPackageFormatsAreReadToo) {

@@ -55,7 +55,10 @@ Look::Tree Inspection::tree_of(const std::vector<Change>& list, const KeyedSet<s
   for (const auto& [path, target] : links_)
     if (!changed.contains(path)) tree.links[path] = target;
   for (const auto& change : list) {
-    if (change.mode == git::kNone) continue;
+    if (change.mode == git::kNone) {
+      tree.removed.push_back(change.path);
+      continue;
+    }
     Is is = is_link(change) ? Is::link : change.mode == git::kSubmodule ? Is::submodule : Is::file;
     auto target = is == Is::link ? targets.find(change.object) : targets.end();
     tree.changes.push_back({change.path, is, target == targets.end() ? "" : target->second});
