@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -31,10 +32,12 @@ struct Facts {
   std::string time_zone;                           // the operator's, in the form of TZ; empty means UTC or unknown
   std::vector<std::string> runtimes;               // those that the engine lists, such as runc and runsc
   std::vector<std::string> borrows;                // object directories of other repositories that the repository needs
-  std::string repository;                     // the git directory of the repository that contains `workspace`, or empty
-  std::string top;                            // the top directory of that work tree
-  std::vector<std::string> precious;          // directories that a workspace must not be or contain
-  std::vector<std::string> trusted;           // files and directories that no agent may be able to change
+  std::string repository;             // the git directory of the repository that contains `workspace`, or empty
+  std::string top;                    // the top directory of that work tree
+  std::vector<std::string> precious;  // directories that a workspace must not be or contain
+  // Lists the files and directories that no agent may be able to change. Called only if the agent can write to the
+  // workspace, because the list is long: it contains each link in the directories of PATH.
+  std::function<Result<std::vector<std::string>>()> trusted = [] { return std::vector<std::string>(); };
   std::map<std::string, std::string> skills;  // name → absolute path of its directory
   std::string skills_error;                   // why there may be more of them, or empty
   ImageFacts images;

@@ -431,7 +431,11 @@ TEST(Workspace, CloneWithoutARepositoryIsACopy) {
 
 TEST(Workspace, AnAgentCannotChangeWhatBottleTrusts) {
   Facts f = facts();
-  f.trusted = {"/home/me/.cache/bottle", "/home/me/dotfiles/bottle.yaml"};
+  bool is_asked = false;
+  f.trusted = [&] {
+    is_asked = true;
+    return std::vector<std::string>{"/home/me/.cache/bottle", "/home/me/dotfiles/bottle.yaml"};
+  };
   auto error = [&](const char* mode, const std::string& workspace, const std::string& really = "") {
     f.workspace = f.top = workspace;
     auto plan = make(manifest::builtin(), {.agent = "claude", .workspace_mode = mode, .really = really}, f);
@@ -440,11 +444,15 @@ TEST(Workspace, AnAgentCannotChangeWhatBottleTrusts) {
   for (const char* refused : {"/home/me/.cache", "/home/me/.cache/bottle", "/home/me/.cache/bottle/providers/x",
                               "/home/me/dotfiles", "/home"}) {
     EXPECT_NE(error("bind", refused).find("which bottle trusts"), std::string::npos) << refused;
+    is_asked = false;
     for (const char* mode : {"clone", "copy", "none"}) EXPECT_EQ(error(mode, refused), "") << refused;
     EXPECT_EQ(error("bind", refused, refused), "");
+    EXPECT_FALSE(is_asked) << "listing them takes time";
   }
   for (const char* other : {"/home/me/src", "/home/me/.cache/bottle2", "/home/me/dotfiles/bottle", "/home/me/.config"})
     EXPECT_EQ(error("bind", other), "") << other;
+  f.trusted = []() -> Result<std::vector<std::string>> { return fail(Code::denied, "PATH cannot be read"); };
+  EXPECT_EQ(error("bind", "/home/me/src"), "PATH cannot be read");
 }
 
 TEST(Workspace, ARepositoryOutsideTheWorkspaceIsNamed) {

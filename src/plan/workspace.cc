@@ -26,7 +26,7 @@ Result<> refuse_precious(const Plan& plan, const Options& options, const Facts& 
       return refuse(plan, (plan.workspace == path ? "it holds your own settings and keys" : path + " is in it") +
                               ", which the agent could read");
   if (plan.workspace_mode != WorkspaceMode::bind) return {};
-  for (const auto& path : facts.trusted)
+  for (const auto& path : TRY(facts.trusted()))
     if (is_at_or_above(plan.workspace, path) || is_at_or_above(path, plan.workspace))
       return refuse(plan, "with `bind`, the agent could change " + path + ", which bottle trusts");
   return {};
