@@ -85,6 +85,8 @@ Result<> write_new_file(const std::string& path, std::string_view bytes, int mod
 }
 
 Result<> make_directories(const std::string& path, int mode) {
+  // Usually the directories above exist.
+  if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0 || errno == EEXIST) return {};
   // The search begins after the first character, because the root directory exists.
   for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     std::string part = path.substr(0, slash);
