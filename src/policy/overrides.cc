@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "policy/header_name.h"
+#include "policy/path.h"
 
 namespace bottle::policy {
 namespace {
@@ -39,24 +40,13 @@ constexpr std::string_view kHostHeaders[] = {"forwarded", "x_forwarded_host", "x
 // The last word of other headers that override a part of the request, such as X-HTTP-Host-Override.
 constexpr std::string_view kOverrideEnd = "_override";
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 
 // Decodes application/x-www-form-urlencoded. A broken escape stays as it is.
 std::string form_decoded(std::string_view text) {
-  auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
-  };
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
-      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return out;
+  std::string spaced(text);
+  std::ranges::replace(spaced, '+', ' ');
+  return percent_decoded(spaced);
 }
 
 }  // namespace

@@ -176,6 +176,16 @@ std::string with_scopes(const std::vector<std::string>& segments, bool directory
 
 }  // namespace
 
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    int byte = escaped(text, i);
+    out += byte < 0 ? text[i] : static_cast<char>(byte);
+    if (byte >= 0) i += 2;
+  }
+  return out;
+}
+
 Result<JudgedPath> judge_path(std::string_view target) {
   target = target.substr(0, target.find('?'));
   if (!target.starts_with('/')) return fail(Code::denied, "the path does not start with /");

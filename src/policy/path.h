@@ -33,6 +33,10 @@ struct JudgedPath {
   std::string scoped;
 };
 
+// Decodes each percent escape (RFC 3986, section 2.1) once. A broken escape stays as it is, and so does '+', which
+// means a space only in forms.
+std::string percent_decoded(std::string_view text);
+
 // Judges the path of a request target, which for "/a/b?c" is "/a/b". Fails with Code::denied if it contains an empty
 // segment, a segment that some servers read as a dot segment, a backslash, a control character, an encoded "?" or "#",
 // a double escape of a significant character, bytes that are not UTF-8, a character that some servers turn into a dot

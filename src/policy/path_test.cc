@@ -224,5 +224,11 @@ TEST(Overrides, AreJudgedByThemselves) {
   EXPECT_EQ(request("/x?_method=PUT").lacks, Lacks::path) << "the request line comes first";
 }
 
+TEST(Percent, EscapesAreDecodedOnce) {
+  EXPECT_EQ(percent_decoded("http%3A%2F%2Fa%2"), "http://a%2");
+  EXPECT_EQ(percent_decoded("%253A%zz%-1"), "%3A%zz%-1");
+  EXPECT_EQ(percent_decoded("a+b%2b"), "a+b+");
+}
+
 }  // namespace
 }  // namespace bottle::policy

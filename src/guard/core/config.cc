@@ -13,30 +13,15 @@
 #include <span>
 
 #include "base/text/base64.h"
-#include "base/text/parse.h"
 #include "base/text/words.h"
 #include "guard/net/tls.h"
 #include "http/head.h"
+#include "policy/path.h"
 
 namespace bottle::guard {
 namespace {
 
 using policy::Endpoint;
-
-// Decodes percent escapes once. Leaves incomplete escapes unchanged.
-std::string without_percent(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    bool escape = text[i] == '%' && i + 2 < text.size();
-    if (auto byte = escape ? number_in<uint8_t>(text.substr(i + 1, 2), 16) : std::nullopt) {
-      out += static_cast<char>(*byte);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 // `login` is user:password without encoding. In the URL, they are percent-encoded, as in all clients.
 Result<ParentProxy> parse_parent(std::string text, std::string login) {
@@ -45,7 +30,7 @@ Result<ParentProxy> parse_parent(std::string text, std::string login) {
   while (text.ends_with('/')) text.pop_back();
   // A password may contain '@', so the last one ends it.
   if (size_t at = text.rfind('@'); at != text.npos) {
-    login = without_percent(std::string_view(text).substr(0, at));
+    login = policy::percent_decoded(std::string_view(text).substr(0, at));
     text.erase(0, at + 1);
   }
   // Basic needs the colon (RFC 7617), even without a password.

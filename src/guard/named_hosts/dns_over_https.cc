@@ -11,8 +11,8 @@
 #include "guard/core/dialer.h"
 #include "guard/named_hosts/parameters.h"
 #include "guard/protocol/dns.h"
-#include "guard/protocol/nested_url.h"
 #include "http/body.h"
+#include "policy/path.h"
 
 namespace bottle::guard {
 namespace {
@@ -23,7 +23,7 @@ bool has_type(const http::Head& head, std::string_view header, std::string_view 
 
 // Returns the path as a tolerant server reads it: decoded, in lower case, without slashes at its end.
 std::string plain_path(std::string_view path) {
-  std::string plain = lower(without_escapes(path));
+  std::string plain = lower(policy::percent_decoded(path));
   while (plain.ends_with('/')) plain.pop_back();
   return plain;
 }
@@ -79,7 +79,7 @@ bool may_be_message(std::string_view bytes) {
 // Judges the question of a DNS message in Base64url. Only the options that clients send may follow the question.
 std::string judge_message(const Connection& c, std::string_view value) {
   constexpr size_t kMostAfter = 32;
-  auto bytes = from_base64(base64_text(without_escapes(value)));
+  auto bytes = from_base64(base64_text(policy::percent_decoded(value)));
   DnsQuery query;
   if (!bytes || parse_dns_query(*bytes, query) != Parse::ok || bytes->size() > query.size + kMostAfter)
     return "the guard cannot read the DNS query in this request";
@@ -107,17 +107,17 @@ std::optional<Refused> judge_dns_over_https(const Connection& c, const http::Hea
   bool is_json = is_dns || has_segment(path, "resolve");
   each_parameter(target, [&](const Parameter& each) {
     if (!why.empty()) return;
-    std::string name = lower(without_escapes(each.name));
-    if (name == "ct" && lower(without_escapes(each.value)).find("application/dns-") != std::string::npos)
+    std::string name = lower(policy::percent_decoded(each.name));
+    if (name == "ct" && lower(policy::percent_decoded(each.value)).find("application/dns-") != std::string::npos)
       is_json = true;
     if (name != "dns") return;
-    auto bytes = from_base64(base64_text(without_escapes(each.value)));
+    auto bytes = from_base64(base64_text(policy::percent_decoded(each.value)));
     if (is_dns || (bytes && may_be_message(*bytes))) why = judge_message(c, each.value);
   });
   each_parameter(target, [&](const Parameter& each) {
-    if (!why.empty() || !is_json || lower(without_escapes(each.name)) != "name") return;
+    if (!why.empty() || !is_json || lower(policy::percent_decoded(each.name)) != "name") return;
     // Some servers ignore spaces and the like around the name.
-    std::string asked = without_escapes(each.value);
+    std::string asked = policy::percent_decoded(each.value);
     std::erase_if(asked, [](unsigned char byte) { return byte <= ' ' || byte == '+' || byte == 0x7f; });
     if (auto host = policy::normalise_host(asked)) why = carried(c.context, *c.config, *host);
     else if (is_dns) why = "the DNS query in this request is not for a valid name";

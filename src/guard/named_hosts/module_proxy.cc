@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "guard/core/dialer.h"
-#include "guard/protocol/nested_url.h"
 #include "policy/host.h"
+#include "policy/path.h"
 
 namespace bottle::guard {
 namespace {
@@ -43,7 +43,7 @@ std::vector<std::string_view> hosts_in(std::string_view path) {
 }  // namespace
 
 std::optional<Refused> judge_module_proxy(const Connection& c, std::string_view target) {
-  std::string path = without_escapes(target.substr(0, target.find('?')));
+  std::string path = policy::percent_decoded(target.substr(0, target.find('?')));
   for (auto segment : hosts_in(path)) {
     auto host = policy::normalise_host(segment);
     if (!host || host->literal) continue;

@@ -12,6 +12,7 @@
 #include "base/text/words.h"
 #include "guard/named_hosts/parameters.h"
 #include "guard/protocol/nested_url.h"
+#include "policy/path.h"
 
 namespace bottle::guard {
 namespace {
@@ -104,7 +105,7 @@ std::optional<Refused> judge_url(const Connection& c, Use use, bool may_be_bare,
       if (std::string why = refused_host(c, host); !why.empty())
         return Refused{.code = "address", .reason = where + " has a URL to " + host + ": " + why};
     }
-    std::string decoded = without_escapes(text);
+    std::string decoded = policy::percent_decoded(text);
     if (decoded == text) break;
     text = std::move(decoded);
   }

@@ -8,7 +8,6 @@
 #include <array>
 #include <cstdint>
 
-#include "base/text/parse.h"
 #include "base/text/words.h"
 #include "policy/address.h"
 
@@ -187,20 +186,6 @@ bool is_of_web(std::string_view scheme) {
   for (std::string_view each : {"http", "https", "ws", "wss", "ftp", "ftps"})
     if (scheme == each) return true;
   return false;
-}
-
-std::string without_escapes(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    bool escape = text[i] == '%' && i + 2 < text.size();
-    if (auto byte = escape ? number_in<uint8_t>(text.substr(i + 1, 2), 16) : std::nullopt) {
-      out += static_cast<char>(*byte);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
 }
 
 bool is_disguised(std::string_view host) {

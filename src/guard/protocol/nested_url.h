@@ -8,9 +8,6 @@
 
 namespace bottle::guard {
 
-// Returns `text` with its percent escapes decoded once. Leaves '+' unchanged.
-std::string without_escapes(std::string_view text);
-
 // Returns the hosts of the URL that `value` begins with, in lower case and without user, port and final dots. There is
 // one for each way in which programs read the URL: they take `\` for `/`, ignore spaces before the URL, and line ends
 // and tabs within it, accept any number of slashes, and disagree about where the host of `http://a\@b` or `http://a#@b`

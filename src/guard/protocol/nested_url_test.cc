@@ -87,10 +87,5 @@ TEST(NestedUrl, ABareUrlCountsOnlyWithAnAddress) {
     EXPECT_TRUE(hosts_of_bare_url(text).empty()) << text;
 }
 
-TEST(NestedUrl, EscapesAreDecodedOnce) {
-  EXPECT_EQ(without_escapes("http%3A%2F%2Fa%2"), "http://a%2");
-  EXPECT_EQ(without_escapes("%253A%zz"), "%3A%zz");
-}
-
 }  // namespace
 }  // namespace bottle::guard
