@@ -1,5 +1,7 @@
 // Tests that a failure of git that this machine caused is not taken for broken data. What git would have said is then
 // unknown, so nothing may count as brought home or as left behind.
+#include <set>
+
 #include "git/formats/modes.h"
 #include "wire/repositories/repositories.h"
 #include "workspace/agent_work_test.h"
@@ -16,11 +18,19 @@ class LocalFailures : public AgentWork {
   void SetUp() override {
     AgentWork::SetUp();
     sent_ = pack(WorkspaceMode::clone);
+    limits.inside = root + "/inside/workspace";
+  }
+
+  // Starts the agent's copy again, and runs commands in it.
+  void work(const std::string& commands) {
     unpack();
-    sh("cd " + inside + " && echo b >b && git add b && " + commit_ + "-m b && git repack -adq && echo c >c && " +
-       "git add c && " + commit_ + "-m c && echo staged >d && git add d && rm d && echo e >e && " +
-       "git worktree add -q --detach tree");
-    limits.inside = inside;
+    sh("cd " + inside + " && " + commands);
+  }
+  // Leaves work of every kind: a commit in a pack and one that is loose, and what is staged, not committed, and in a
+  // work tree.
+  void work_of_every_kind() {
+    work(commit_b_ + " && git repack -adq && echo c >c && git add c && " + commit_ + "-m c && " + staged_ + " && " +
+         loose_ + " && " + work_tree_);
   }
 
   // Receives the work with a git whose first call of `verb` does what the shell's `instead` says. Without a verb, notes
@@ -38,34 +48,39 @@ class LocalFailures : public AgentWork {
     return take_inside(sent_.base);
   }
 
-  std::vector<std::string> verbs() {
-    EXPECT_TRUE(take_with("", ""));
-    std::vector<std::string> all;
-    std::istringstream lines(sh("sort -u " + root + "/verbs"));
-    for (std::string line; std::getline(lines, line);) all.push_back(line);
-    sh("git -C " + repo + " for-each-ref '--format=delete %(refname)' refs/bottle | git -C " + repo +
-       " update-ref --stdin");
-    // The commits must be brought again.
-    sh("git -C " + repo + " prune --expire=now");
-    return all;
+  // Receives the work once for each verb, with a disk that is full at its first call.
+  void expect_no_space_at(const std::vector<std::string>& verbs) {
+    for (const auto& verb : verbs) {
+      SCOPED_TRACE(verb);
+      // The other ways in which git says this are in the tests of Complaint.
+      auto back = take_with(verb, "echo 'fatal: sha1 file write error: No space left on device' >&2; exit 128");
+      ASSERT_FALSE(back) << back->text;
+      EXPECT_EQ(back.error().code, Code::no_space) << back.error().what;
+      tried_.insert(verb);
+    }
   }
 
   Summary sent_;
+  std::set<std::string> tried_;
+  const std::string commit_b_ = "echo b >b && git add b && " + commit_ + "-m b",
+                    staged_ = "echo staged >d && git add d && rm d", loose_ = "echo e >e",
+                    work_tree_ = "git worktree add -q --detach tree";
 };
 
+// The list of the verbs is complete for this work. Those that come late are tried where less comes before them.
 TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
-  auto all = verbs();
-  for (const char* verb : {"index-pack", "pack-objects", "unpack-objects", "rev-list", "write-tree", "diff-tree",
-                           "diff-files", "fast-import"})
-    EXPECT_NE(std::ranges::find(all, verb), all.end()) << verb;
-  for (const auto& verb : all) {
-    SCOPED_TRACE(verb);
-    // The other ways in which git says this are in the tests of Complaint.
-    auto back = take_with(verb, "echo 'fatal: sha1 file write error: No space left on device' >&2; exit 128");
-    ASSERT_FALSE(back) << back->text;
-    EXPECT_EQ(back.error().code, Code::no_space) << back.error().what;
-  }
+  work(work_tree_ + " && " + loose_);
+  expect_no_space_at({"read-tree", "update-index", "diff-files", "add", "fast-import"});
+  work(staged_);
+  expect_no_space_at({"write-tree", "commit-tree"});
+  work_of_every_kind();
+  expect_no_space_at({"ls-tree", "index-pack", "cat-file", "rev-list", "diff-tree", "pack-objects", "unpack-objects"});
+  fs::remove(root + "/verbs");
   EXPECT_TRUE(take_with("", ""));
+  std::set<std::string> all;
+  std::ifstream lines(root + "/verbs");
+  for (std::string line; std::getline(lines, line);) all.insert(line);
+  EXPECT_EQ(all, tried_);
   EXPECT_EQ(git("show refs/bottle/s1/heads/main:b"), "b");
   EXPECT_EQ(git("show refs/bottle/s1/staged:d"), "staged");
 }
@@ -74,8 +89,7 @@ TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
 TEST_F(LocalFailures, RefsOfACallThatFailsLaterAreListed) {
   auto listed = [&] { return wire::decode_repositories(read_file(root + "/results/s1/places.json").value_or("")); };
   const std::string full = "echo 'fatal: write error: No space left on device' >&2; exit 128";
-  // The files come after the refs, also if no linked work tree has to be left out first.
-  git("worktree remove --force tree", inside);
+  work(commit_b_ + " && " + loose_);  // the files come after the refs
   for (const char* verb : {"add", "fast-import"}) {
     ASSERT_FALSE(take_with(verb, full));
     ASSERT_EQ(refs(), "refs/bottle/s1/heads/main") << verb;
@@ -98,10 +112,11 @@ TEST_F(LocalFailures, RefsOfACallThatFailsLaterAreListed) {
 // git fast-import trusts the trees that it reads. One of an agent may be malformed: fast-import keeps the length of a
 // name in 16 bits, so a longer name makes it fail.
 TEST_F(LocalFailures, FastImportReadsNoTreeOfTheAgent) {
-  sh("cd " + inside +
-     " && t=$({ git ls-tree HEAD && printf '100644 blob %s\\t' $(git rev-parse HEAD:b) && head -c 70000 " +
-     "/dev/zero | tr '\\0' z && echo; } | git mktree) && git update-ref HEAD $(git -c user.name=a -c user.email=a@b " +
-     "commit-tree -p HEAD -m long $t)");
+  work(
+      commit_b_ + " && " + loose_ +
+      " && t=$({ git ls-tree HEAD && printf '100644 blob %s\\t' $(git rev-parse HEAD:b) && head -c 70000 " +
+      "/dev/zero | tr '\\0' z && echo; } | git mktree) && git update-ref HEAD $(git -c user.name=a -c user.email=a@b " +
+      "commit-tree -p HEAD -m long $t)");
   auto back = take_with("fast-import", "git \"$@\"\nstatus=$?\necho $status >" + root + "/status\nexit $status");
   ASSERT_TRUE(back) << back.error().what;
   EXPECT_EQ(read_file(root + "/status").value_or("not called"), "0\n");
@@ -111,19 +126,20 @@ TEST_F(LocalFailures, FastImportReadsNoTreeOfTheAgent) {
 
 // For example, because it takes too long or too much memory for all of them.
 TEST_F(LocalFailures, WhatFailsForAllRefsTogetherIsTriedForEach) {
-  sh("cd " + inside +
-     " && git checkout -q -b two && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m two "
-     "&& git checkout -q main");
+  work(commit_b_ + " && git checkout -q -b two && " + commit_ + "--allow-empty -m two && git checkout -q main");
+  fs::copy(repo, root + "/before", fs::copy_options::recursive);
   for (const char* verb : {"pack-objects", "unpack-objects", "diff-tree"}) {
     auto back = take_with(verb, "kill -9 $$");
     ASSERT_TRUE(back) << verb << ": " << back.error().what;
     EXPECT_TRUE(refs().contains("heads/main\n") && refs().contains("heads/two\n")) << verb << ": " << refs();
-    sh("git -C " + repo + " for-each-ref '--format=delete %(refname)' refs/bottle | git -C " + repo +
-       " update-ref --stdin && git -C " + repo + " prune --expire=now");
+    // The commits must be brought again.
+    fs::remove_all(repo);
+    fs::copy(root + "/before", repo, fs::copy_options::recursive);
   }
 }
 
 TEST_F(LocalFailures, AGitThatDoesNotEndByItselfIsNotBrokenData) {
+  work_of_every_kind();
   const std::string kill = "kill -9 $$";
   for (const auto& [verb, instead] : {
            std::pair("index-pack", kill),
@@ -141,6 +157,7 @@ TEST_F(LocalFailures, AGitThatDoesNotEndByItselfIsNotBrokenData) {
 }
 
 TEST_F(LocalFailures, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
+  work_of_every_kind();
   sh("cd " + inside + " && git checkout -q -b z && " + commit_ +
      "--allow-empty -m lost && lost=$(git rev-parse HEAD) && " + commit_ +
      "--allow-empty -m z && rm .git/objects/$(echo $lost | sed 's|..|&/|') && git checkout -q main");
@@ -195,19 +212,30 @@ TEST_F(LocalFailures, AHugeHoleIsALimitBeforeItArrives) {
 
 // The agent chooses names, and git repeats them. The tests of Complaint have more such messages.
 TEST_F(LocalFailures, AnAgentCannotPretendThatADiskIsFull) {
-  for (const char* says : {
-           "error: object 12: badTagName: invalid 'tag' name: 2 over limit 1",
-           "error: object 12: badTagName: invalid 'tag' name: x died of signal 9",
-           "error: invalid path 'x\nfatal: write error: No space left on device\n'",
-           "error: unpack-objects died of signal 11",
-       }) {
-    SCOPED_TRACE(says);
-    put(root + "/says", std::string(says) + "\n");
-    auto back = take_with("index-pack", "cat " + root + "/says >&2; exit 128");
-    ASSERT_TRUE(back) << back.error().what;
-    EXPECT_TRUE(flagged(*back, "the pack is broken"));
-    EXPECT_TRUE(back->is_incomplete);
-  }
+  const std::vector<std::string> messages = {
+      "error: object 12: badTagName: invalid 'tag' name: 2 over limit 1",
+      "error: object 12: badTagName: invalid 'tag' name: x died of signal 9",
+      "error: invalid path 'x\nfatal: write error: No space left on device\n'",
+      "error: unpack-objects died of signal 11",
+  };
+  // There is a pack for each message.
+  work(commit_b_ + " && " + loose_ +
+       " && git repack -adq && cd .git/objects/pack && for kind in pack idx; do for each in "
+       "*.$kind; do for i in $(seq 2 " +
+       std::to_string(messages.size()) + "); do cp $each $(printf pack-%040d.$kind $i); done; done; done");
+  for (size_t i = 0; i < messages.size(); ++i) put(root + "/says/" + std::to_string(i), messages[i] + "\n");
+  const std::string says = root + "/says/*";
+  auto back = take_with("index-pack", "for each in " + says +
+                                          "; do\n[ -e $each ] || "
+                                          "break\ncat $each >&2; rm $each " +
+                                          root + "/done; exit 128\ndone");
+  ASSERT_TRUE(back) << back.error().what;
+  auto all = read_file(back->all_flagged);
+  ASSERT_TRUE(all) << all.error().what;
+  EXPECT_EQ(std::ranges::count(*all, '\n'), messages.size() + 1) << "the branch needs a pack: " << *all;
+  for (std::string_view line : each_line(*all))
+    EXPECT_TRUE(line.ends_with("because the pack is broken") || line.contains("refs/heads/main: ")) << line;
+  EXPECT_TRUE(back->is_incomplete);
 }
 
 // The quarantine has no file for a hard link to an unchanged file, so git reads the content.
