@@ -282,6 +282,7 @@ Result<> Homecoming::take_refs() {
     }
   }
   lists_.clear();
+  TRY(inspect_untracked());
   if (head_ == base_) head_ = known_head();
   return count_commits();
 }
@@ -301,21 +302,33 @@ Result<bool> Homecoming::take_ref(const std::string& from, const std::string& na
   if (!fits || !TRY(bring(prefix_ + name, id))) return false;
   constexpr std::string_view kHeads = "refs/heads/";
   TRY(inspection_->take(listed_.changes, from.starts_with(kHeads) ? from.substr(kHeads.size()) : from));
-  if (name.starts_with("stash/")) TRY(inspect_untracked(from, id));
+  if (name.starts_with("stash/")) stashes_.emplace_back(from, id);
   if (name.starts_with("encoded/")) encoded_.push_back({prefix_ + name, id, from});
   ids_.push_back(id);
   return true;
 }
 
-// Inspects the untracked files of a stash. They are in its third parent, and `git stash apply` writes them to the
-// working tree. A stash without such files has no third parent.
-Result<> Homecoming::inspect_untracked(const std::string& from, const std::string& id) {
-  auto third = git_.ask({"rev-parse", "--verify", "--quiet", id + "^3"}, q_.at());
-  if (!third && third.error().code != Code::unavailable) return std::unexpected(std::move(third.error()));
-  if (!third || !git::is_object_id(*third)) return {};
-  auto list = TRY(changes(q_, git_, base_, *third));
-  std::erase_if(list, [](const Change& change) { return change.mode == git::kNone; });
-  return inspection_->take(list, from);
+// Inspects the untracked files of the stashes that came home. They are in the third parent of a stash, and `git stash
+// apply` writes them to the working tree. A stash without such files has no third parent.
+Result<> Homecoming::inspect_untracked() {
+  if (stashes_.empty()) return {};
+  auto options = q_.at();
+  for (const auto& [from, id] : stashes_) options.input += id + "^3\n";
+  auto answer = TRY(git_.run({"cat-file", "--batch-check", "--buffer"}, options));
+  size_t read = 0;
+  // There is a line for each stash: "ID commit SIZE", or that it has no such parent.
+  for (std::string_view line : each_line(answer.out)) {
+    if (read == stashes_.size()) break;
+    const auto& from = stashes_[read++].first;
+    std::string third(line.substr(0, line.find(' ')));
+    if (!git::is_object_id(third)) continue;
+    auto list = TRY(changes(q_, git_, base_, third));
+    std::erase_if(list, [](const Change& change) { return change.mode == git::kNone; });
+    TRY(inspection_->take(list, from));
+  }
+  for (; read < stashes_.size(); ++read)
+    inspection_->flag(stashes_[read].first, "its untracked files were not checked");
+  return {};
 }
 
 // Brings the objects and writes the ref. Returns false if the objects do not pass git's checks. What the repository

@@ -139,7 +139,7 @@ class Homecoming {
   std::map<std::string, std::string> names_of(const std::map<std::string, std::string>& wanted) const;
   void drop_refs(const std::map<std::string, std::string>& but);
   Result<bool> take_ref(const std::string& from, const std::string& name, const std::string& id);
-  Result<> inspect_untracked(const std::string& from, const std::string& id);
+  Result<> inspect_untracked();
   Result<bool> bring(const std::string& name, const std::string& id);
   Result<> take_staged();
   Result<bool> bring_staged(const Staged& staged, const std::string& name);
@@ -162,7 +162,8 @@ class Homecoming {
     std::string id, commit;
     std::vector<Change> changes;
   } listed_;
-  std::map<std::string, std::vector<Change>> lists_;  // the changes of commits that were listed together
+  std::map<std::string, std::vector<Change>> lists_;          // the changes of commits that were listed together
+  std::vector<std::pair<std::string, std::string>> stashes_;  // those that came home: the agent's name, and the id
   std::string base_, compared_with_, head_, whole_, only_branch_, start_, patch_, bundle_, unwritable_, kept_,
       filtered_, ignored_copy_;
   std::vector<std::string> refs_, ids_, known_, removed_refs_, empty_directories_, ignored_links_, ignored_tops_,
