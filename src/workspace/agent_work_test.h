@@ -11,18 +11,56 @@ class AgentWork : public Workspace {
     Workspace::SetUp();
     make_repository();
   }
-  // Runs a command in a copy of the repository as the agent does.
+  // Runs a command in a copy of the repository as the agent does. Sends the same archive again as long as the
+  // operator's files are the same, because several processes make it.
   ReceivedWork after(manifest::WorkspaceMode mode, const std::string& command) {
-    auto sent = pack(mode);
+    auto files = operators_files();
+    if (!last_ || last_->mode != mode || last_->files != files || last_->archive != archive) {
+      auto sent = pack(mode);
+      last_ = {mode, std::move(files), archive, sent};
+    }
     unpack();
     sh("cd " + inside + " && " + command);
-    return come_home(sent.base);
+    return come_home(last_->sent.base);
   }
   static bool says(const ReceivedWork& back, const std::string& words) {
     return back.text.find(words) != std::string::npos;
   }
 
   const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
+
+ private:
+  struct Sent {
+    manifest::WorkspaceMode mode;
+    std::map<std::string, std::string> files;
+    std::string archive;
+    Summary sent;
+  };
+
+  // Describes all of the operator's files, except for what comes home: refs of the session, and objects, of which none
+  // changes.
+  std::map<std::string, std::string> operators_files() const {
+    std::map<std::string, std::string> files;
+    auto note = [&](const std::string& path) {
+      struct stat st{};
+      if (::lstat(path.c_str(), &st) != 0) return;
+      std::string text = std::to_string(st.st_mode);
+      if (!S_ISDIR(st.st_mode))
+        for (auto number : {static_cast<long>(st.st_ino), static_cast<long>(st.st_size),
+                            static_cast<long>(st.st_mtim.tv_sec), static_cast<long>(st.st_mtim.tv_nsec)})
+          text += " " + std::to_string(number);
+      files[path] = text;
+    };
+    note(root + "/gitconfig");
+    for (fs::recursive_directory_iterator each(repo), end; each != end; ++each) {
+      std::string path = each->path();
+      if (path.ends_with("/.git/refs/bottle") || path.ends_with("/.git/objects")) each.disable_recursion_pending();
+      else note(path);
+    }
+    return files;
+  }
+
+  std::optional<Sent> last_;
 };
 
 }  // namespace bottle::workspace

@@ -234,13 +234,13 @@ TEST_F(Omissions, ContentThatIsOnlyStagedComesBack) {
     EXPECT_TRUE(says(back, " refs/bottle/s1/staged\n")) << back.text;
     EXPECT_FALSE(says(back, "Nothing changed")) << back.text;
     EXPECT_EQ(back.skipped, 0u) << joined(back.flagged, "\n");
-    for (int pull = 0; pull < 2; ++pull) {
+    // The repository has the content at the second pull, but only because of the first one.
+    for (int pull = 0; pull < (mode == WorkspaceMode::clone ? 2 : 1); ++pull) {
+      if (pull > 0) back = come_home(git("rev-parse main"));
       ASSERT_EQ(refs(), "refs/bottle/s1/staged") << back.text;
-      EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), text);
-      EXPECT_EQ(git("show refs/bottle/s1/staged:n.txt"), "new " + text);
+      EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt refs/bottle/s1/staged:n.txt"), text + "\nnew " + text);
       EXPECT_EQ(git("diff --name-only main refs/bottle/s1/staged"), "a.txt\nn.txt") << "the rest is the index, too";
       EXPECT_EQ(git("show refs/bottle/s1/staged:v.txt", repo + "/inner"), "inner " + text);
-      back = come_home(git("rev-parse main"));  // the repository has the content now, but only because of this
     }
     git("reset -q", inside);
     git("reset -q", inside + "/inner");
@@ -287,16 +287,19 @@ TEST_F(Omissions, TheVersionsOfAnUnresolvedMergeComeBack) {
         after(mode, "id=$(echo " + text + " | git hash-object -w --stdin) && printf '0 %040d\\ta.txt\\n100644 " +
                         "%s 3\\ta.txt\\n' 0 $id | git update-index --index-info");
     ASSERT_EQ(refs(), "refs/bottle/s1/staged") << back.text;
-    EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt~theirs"), text);
-    EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt"), "one");
+    EXPECT_EQ(git("show refs/bottle/s1/staged:a.txt~theirs refs/bottle/s1/staged:a.txt"), text + "\none");
   }
 }
 
 TEST_F(Omissions, StagedContentOfAnotherWorkTreeComesBack) {
-  for (const std::string& name : {"wt", "sharedindex.wt"}) {
-    auto back = after(WorkspaceMode::clone, "git worktree add -q --detach " + name + " && cd " + name +
-                                                " && echo there > a.txt && git add a.txt && echo one > a.txt");
-    EXPECT_EQ(git("show refs/bottle/s1/staged-" + name + ":a.txt"), "there") << back.text;
+  const std::vector<std::string> names = {"wt", "sharedindex.wt"};
+  std::string command = "top=$PWD";
+  for (const auto& name : names)
+    command += " && cd $top && git worktree add -q --detach " + name + " && cd " + name + " && echo in " + name +
+               " > a.txt && git add a.txt && echo one > a.txt";
+  auto back = after(WorkspaceMode::clone, command);
+  for (const auto& name : names) {
+    EXPECT_EQ(git("show refs/bottle/s1/staged-" + name + ":a.txt"), "in " + name) << back.text;
     EXPECT_TRUE(says(back, "To see what the work tree " + name + " had staged:\n")) << back.text;
   }
 }
@@ -455,7 +458,7 @@ TEST_F(Omissions, AnIgnoredHardLinkToAnUnchangedFileIsNamedOrKept) {
 }
 
 TEST_F(Omissions, ALongListOfRepositoriesStaysReadable) {
-  constexpr int kPlaces = 23;
+  constexpr int kPlaces = 22;
   std::string top = root + "/many";
   make_inner(top + "/0");
   for (int i = 1; i < kPlaces; ++i) fs::copy(top + "/0", top + "/" + std::to_string(i), fs::copy_options::recursive);
@@ -477,7 +480,7 @@ TEST_F(Omissions, ALongListOfRepositoriesStaysReadable) {
     for (const auto& name : findings)
       EXPECT_NE(("\n" + *all).find("\nin " + std::to_string(i) + ": " + name + ": "), std::string::npos) << i << name;
   EXPECT_EQ(back.below.size(), static_cast<size_t>(kPlaces));
-  EXPECT_TRUE(says(back, "Changes in 3 more repositories are not listed here: `bottle diff s1`")) << back.text;
+  EXPECT_TRUE(says(back, "Changes in 2 more repositories are not listed here: `bottle diff s1`")) << back.text;
   wire::ChangedRepositories many;
   for (int i = 0; i < 20'000; ++i) many.repositories.push_back({"/a/" + std::to_string(i), "/p", ""});
   auto read = wire::decode_repositories(wire::encode(many));

@@ -27,17 +27,16 @@ TEST_F(Sha256, ARepositoryIsSent) {
 }
 
 TEST_F(Sha256, RemovedFilesComeBackAsRemoved) {
-  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
-    for (const auto& command : std::vector<std::string>{
-             "rm dir/b.txt",
-             "git rm -q dir/b.txt && " + commit_ + "-m gone",
-             "git rm -q --cached dir/b.txt && rm dir/b.txt",
-             "echo n > n && git add n && " + commit_ + "-m new && rm n dir/b.txt",
-         }) {
-      auto back = after(mode, command + " && echo more >> a.txt");
-      EXPECT_EQ(git("diff --name-status main refs/bottle/s1/worktree"), "M\ta.txt\nD\tdir/b.txt") << command;
-      EXPECT_EQ(refs().find("staged"), std::string::npos) << command << "\n" << back.text;
-    }
+  for (const auto& [mode, command] : std::vector<std::pair<WorkspaceMode, std::string>>{
+           {WorkspaceMode::clone, "rm dir/b.txt"},
+           {WorkspaceMode::copy, "git rm -q dir/b.txt && " + commit_ + "-m gone"},
+           {WorkspaceMode::clone, "git rm -q --cached dir/b.txt && rm dir/b.txt"},
+           {WorkspaceMode::copy, "echo n > n && git add n && " + commit_ + "-m new && rm n dir/b.txt"},
+       }) {
+    auto back = after(mode, command + " && echo more >> a.txt");
+    EXPECT_EQ(git("diff --name-status main refs/bottle/s1/worktree"), "M\ta.txt\nD\tdir/b.txt") << command;
+    EXPECT_EQ(refs().find("staged"), std::string::npos) << command << "\n" << back.text;
+  }
 }
 
 TEST_F(Sha256, WhatIsStagedAndRemovedComesBack) {

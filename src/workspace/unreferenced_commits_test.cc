@@ -24,23 +24,26 @@ class UnreferencedCommits : public AgentWork {
 
 TEST_F(UnreferencedCommits, CommitsThatWereTakenOffABranchComeBack) {
   const std::string start = "git tag start && " + empty("lost") + " && ";
-  for (const std::string command :
-       {"git checkout -q -B main start", "git switch -q -C main start", "git update-ref refs/heads/main start",
-        "git reset -q --hard start",
-        "git checkout -q --detach start && git branch -f main start && git checkout -q main",
-        "git branch -q kept start && git checkout -q kept && git branch -q -D main && git branch -q main start && git "
-        "checkout -q main",
-        "git checkout -q --detach start && git fetch -q . +start:main && git checkout -q main",
-        "git checkout -q -b other start && git checkout -q -B main start",
-        // Only the log of the branch has the commit.
-        "git branch f $(git -c user.name=a -c user.email=a@b commit-tree -m lost -p HEAD HEAD^{tree}) && "
-        "git branch -f f start",
-        "git checkout -q start && git worktree add -q --force -B main inner && rm -rf inner"}) {
+  const std::string first = "git checkout -q -B main start";
+  for (const std::string& command : std::vector<std::string>{
+           first, "git switch -q -C main start", "git update-ref refs/heads/main start", "git reset -q --hard start",
+           "git checkout -q --detach start && git branch -f main start && git checkout -q main",
+           "git branch -q kept start && git checkout -q kept && git branch -q -D main && git branch -q main start && "
+           "git "
+           "checkout -q main",
+           "git checkout -q --detach start && git fetch -q . +start:main && git checkout -q main",
+           "git checkout -q -b other start && git checkout -q -B main start",
+           // Only the log of the branch has the commit.
+           "git branch f $(git -c user.name=a -c user.email=a@b commit-tree -m lost -p HEAD HEAD^{tree}) && "
+           "git branch -f f start",
+           "git checkout -q start && git worktree add -q --force -B main inner && rm -rf inner"}) {
     auto back = after(WorkspaceMode::copy, start + command);
     EXPECT_EQ(git("for-each-ref --format='%(contents:subject)' 'refs/bottle/s1/heads/bottle-detached-*'"), "lost")
         << command << "\n"
         << back.text;
     EXPECT_TRUE(says(back, "No branch of the agent has the commits on refs with \"bottle-detached\"")) << back.text;
+    // Whatever the way was, the next pull finds the same commits on the same refs.
+    if (command != first) continue;
     auto again = take_inside(git("rev-parse main"));
     ASSERT_TRUE(again);
     EXPECT_EQ(again->text, back.text);
@@ -149,7 +152,7 @@ TEST_F(UnreferencedCommits, WhatAnUnfinishedActionPutAsideComesBack) {
     unpack();
     sh("cd " + inside + " && " + conflict + "! " + git_ + action + " >/dev/null 2>&1");
     ASSERT_EQ(*read_file(inside + "/dir/b.txt"), "two\n") << "git has not put the change aside: " << action;
-    for (int pull = 0; pull < 2; ++pull) {
+    for (int pulls = action.starts_with("merge") ? 2 : 1; pulls > 0; --pulls) {
       auto back = come_home(sent.base);
       std::string stash = git("for-each-ref '--format=%(refname)' refs/bottle/s1/stash");
       ASSERT_TRUE(stash.starts_with("refs/bottle/s1/stash/autostash-")) << action << "\n" << back.text;
@@ -214,29 +217,29 @@ TEST_F(UnreferencedCommits, AWorkTreeInsideOfTheWorkspaceIsNotASecondCopy) {
   git("add -A"), git("update-index --add --cacheinfo 160000," + git("rev-parse HEAD") + ",lib");
   git("commit -qm more");
   const std::string change = "echo more >> a.txt && " + commit_ + "-am in-tree";
-  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy})
-    for (const std::string& place : {".claude/worktrees/x", "ignored/x"}) {
-      const std::string add = "git worktree add -q -b side " + place + " && cd " + place + " && ";
-      auto back = after(mode, add + change);
-      EXPECT_EQ(refs(), "refs/bottle/s1/heads/side") << back.text;
-      EXPECT_EQ(back.files, 0u);
-      EXPECT_EQ(back.patch, "");
-      EXPECT_EQ(joined(back.flagged, "\n"), "");
-      EXPECT_FALSE(back.is_incomplete) << back.text;
-      EXPECT_TRUE(says(back, "The agent had work trees in the workspace: " + place + ". ")) << back.text;
-      EXPECT_FALSE(says(back, "not in these work trees")) << back.text;
-      EXPECT_FALSE(says(back, "empty directories")) << back.text;
-      // What is not committed there comes home.
-      back = after(mode, add + change + " && echo loose > a.txt && echo new > new.txt && chmod +x dos.txt && rm link");
-      EXPECT_TRUE(says(back, "not in these work trees: " + place + "/link\n")) << back.text;
-      if (place.starts_with("ignored")) {
-        EXPECT_TRUE(says(back, "Ignored by git, and not taken: ignored/ (3 files)")) << back.text;
-        continue;
-      }
-      EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"),
-                place + "/a.txt\n" + place + "/dos.txt\n" + place + "/new.txt");
-      EXPECT_EQ(git("show refs/bottle/s1/worktree:" + place + "/a.txt"), "loose");
-    }
+  const std::string shown = ".claude/worktrees/x", ignored = "ignored/x";
+  for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
+    auto both = [&](const std::string& command) {
+      return "git worktree add -q -b side " + shown + " && git worktree add -q -b other " + ignored +
+             " && for place in " + shown + " " + ignored + "; do (cd $place && " + command + ") || exit; done";
+    };
+    auto back = after(mode, both(change));
+    EXPECT_EQ(refs(), "refs/bottle/s1/heads/other\nrefs/bottle/s1/heads/side") << back.text;
+    EXPECT_EQ(back.files, 0u);
+    EXPECT_EQ(back.patch, "");
+    EXPECT_EQ(joined(back.flagged, "\n"), "");
+    EXPECT_FALSE(back.is_incomplete) << back.text;
+    EXPECT_TRUE(says(back, "The agent had work trees in the workspace: " + shown + ", " + ignored + ". ")) << back.text;
+    EXPECT_FALSE(says(back, "not in these work trees")) << back.text;
+    EXPECT_FALSE(says(back, "empty directories")) << back.text;
+    // What is not committed there comes home.
+    back = after(mode, both(change + " && echo loose > a.txt && echo new > new.txt && chmod +x dos.txt && rm link"));
+    EXPECT_TRUE(says(back, "not in these work trees: " + shown + "/link, " + ignored + "/link\n")) << back.text;
+    EXPECT_TRUE(says(back, "Ignored by git, and not taken: ignored/ (3 files)")) << back.text;
+    EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"),
+              shown + "/a.txt\n" + shown + "/dos.txt\n" + shown + "/new.txt");
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:" + shown + "/a.txt"), "loose");
+  }
   // Files that the agent committed on its own branch are not left out.
   auto back = after(WorkspaceMode::clone, "git worktree add -q -b side x && mv x/.git ../moved && git add x && " +
                                               commit_ + "-m taken && mv ../moved x/.git");
@@ -245,15 +248,22 @@ TEST_F(UnreferencedCommits, AWorkTreeInsideOfTheWorkspaceIsNotASecondCopy) {
 
 TEST_F(UnreferencedCommits, ADirectoryThatIsNoWorkTreeIsNotLeftOut) {
   limits.inside = root + "/inside/workspace";
-  const std::string add = "git worktree add -q -b side x && ";
-  for (const std::string command :
-       {"rm x/.git", "echo $PWD/y/.git >.git/worktrees/x/gitdir", "echo ref: refs/heads/none >.git/worktrees/x/HEAD",
-        "echo $PWD/dir/.git >.git/worktrees/x/gitdir", "git rev-parse HEAD^{tree} >.git/worktrees/x/HEAD"}) {
-    auto back = after(WorkspaceMode::clone, add + command);
-    EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"), "x/a.txt\nx/dir/b.txt") << command << back.text;
-    EXPECT_EQ(bool(flagged(back, "x/.git: not brought home")), command != "rm x/.git");
-    EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
+  const std::vector<std::string> ways = {
+      "rm 0/.git", "echo $PWD/y/.git >.git/worktrees/1/gitdir", "echo ref: refs/heads/none >.git/worktrees/2/HEAD",
+      "echo $PWD/dir/.git >.git/worktrees/3/gitdir", "git rev-parse HEAD^{tree} >.git/worktrees/4/HEAD"};
+  std::string command = "true", files;
+  for (size_t i = 0; i < ways.size(); ++i) {
+    const std::string place = std::to_string(i);
+    command += " && git worktree add -q -b side" + place + " " + place + " && " + ways[i];
+    files += place + "/a.txt\n" + place + "/dir/b.txt\n";
   }
+  auto back = after(WorkspaceMode::clone, command);
+  EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree") + "\n", files) << back.text;
+  auto all = read_file(back.all_flagged);
+  ASSERT_TRUE(all) << joined(back.flagged, "\n");
+  for (size_t i = 0; i < ways.size(); ++i)
+    EXPECT_EQ(all->contains(std::to_string(i) + "/.git: not brought home"), i > 0) << ways[i] << "\n" << *all;
+  EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
 }
 
 TEST_F(UnreferencedCommits, AWorkTreeWhoseCommitDoesNotComeHomeIsNotLeftOut) {
@@ -261,22 +271,25 @@ TEST_F(UnreferencedCommits, AWorkTreeWhoseCommitDoesNotComeHomeIsNotLeftOut) {
   const std::string broken =
       "bad=$({ echo tree $(git rev-parse HEAD^{tree}) && echo parent $(git rev-parse HEAD) && "
       "echo 'author a <a@b> 1 +0000' && echo 'committer a<a@b> 1 +0000' && echo && echo bad; } | "
-      "git hash-object -t commit -w --literally --stdin) && git worktree add -q -b side x $bad && cd x && ";
-  for (const std::string last : {"true", "git checkout -q --detach && git branch -q -D side"}) {
-    auto back = after(WorkspaceMode::clone,
-                      broken + "echo f >fresh.txt && git add fresh.txt && " + commit_ + "-m fresh && " + last);
-    EXPECT_TRUE(flagged(back, "because it is broken or incomplete")) << back.text;
-    EXPECT_EQ(git("show refs/bottle/s1/worktree:x/fresh.txt"), "f") << back.text;
-    EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
-    EXPECT_TRUE(back.is_incomplete);
-  }
+      "git hash-object -t commit -w --literally --stdin) && ";
+  auto fresh = [&](const std::string& place) {
+    return "git worktree add -q -b side-" + place + " " + place + " $bad && cd " + place + " && echo " + place +
+           " >fresh.txt && git add fresh.txt && " + commit_ + "-m fresh && ";
+  };
+  auto back = after(WorkspaceMode::clone, broken + fresh("x") + "cd .. && " + fresh("y") +
+                                              "git checkout -q --detach && git branch -q -D side-y");
+  EXPECT_TRUE(flagged(back, ".git/refs/heads/side-x: not brought home, because it is broken or incomplete"));
+  EXPECT_TRUE(flagged(back, ".git/refs/heads/bottle-detached-"));
+  for (const std::string place : {"x", "y"})
+    EXPECT_EQ(git("show refs/bottle/s1/worktree:" + place + "/fresh.txt"), place) << back.text;
+  EXPECT_FALSE(says(back, "work trees in the workspace")) << back.text;
+  EXPECT_TRUE(back.is_incomplete);
   // A commit that came home as a part of a branch, and one that the operator has.
-  for (const std::string at : {"main~1", "main~2"}) {
-    auto back =
-        after(WorkspaceMode::clone, empty("1") + " && " + empty("2") + " && git worktree add -q --detach x " + at);
-    EXPECT_TRUE(says(back, "work trees in the workspace: x. ")) << back.text;
-    EXPECT_EQ(back.files, 0u) << back.text;
-  }
+  back =
+      after(WorkspaceMode::clone, empty("1") + " && " + empty("2") + " && git worktree add -q --detach x main~1 && " +
+                                      "git worktree add -q --detach y main~2");
+  EXPECT_TRUE(says(back, "work trees in the workspace: x, y. ")) << back.text;
+  EXPECT_EQ(back.files, 0u) << back.text;
 }
 
 // A few trees that contain each other many times have many files.
@@ -285,18 +298,15 @@ TEST_F(UnreferencedCommits, WorkTreesWithTooManyFilesAreNotLeftOut) {
   const std::string commit =
       "t=$(git rev-parse HEAD:dir) && for i in 1 2 3; do t=$(for n in $(seq 10 27); do printf '040000 tree %s\\t%s\\n' "
       "$t $n; done | git mktree); done && c=$(git -c user.name=a -c user.email=a@b commit-tree -m many $t) && ";
-  for (size_t trees : {1, 2, 3}) {
-    std::string add = "git worktree add -q --no-checkout x$i $c";
-    auto back = after(WorkspaceMode::clone,
-                      commit + "for i in $(seq " + std::to_string(trees) + "); do " + add + "; touch x$i/new; done");
-    EXPECT_TRUE(says(back, "work trees in the workspace: x1. ")) << back.text;
-    EXPECT_TRUE(says(back, "not in these work trees: x1/10/10/10/b.txt, ")) << back.text;
-    EXPECT_TRUE(says(back, "and 5824 more")) << back.text;
-    EXPECT_FALSE(flagged(back, "x1/.git"));
-    for (size_t i = 2; i <= trees; ++i)
-      EXPECT_NE(joined(back.flagged).find("x" + std::to_string(i) + "/.git"), std::string::npos) << back.text;
-    EXPECT_TRUE(says(back, "refs/bottle/s1/worktree")) << back.text;
-  }
+  // The first one is left out, the second one has too many files together with it, and the third one is not listed.
+  auto back = after(WorkspaceMode::clone,
+                    commit + "for i in 1 2 3; do git worktree add -q --no-checkout x$i $c; touch x$i/new; done");
+  EXPECT_TRUE(says(back, "work trees in the workspace: x1. ")) << back.text;
+  EXPECT_TRUE(says(back, "not in these work trees: x1/10/10/10/b.txt, ")) << back.text;
+  EXPECT_TRUE(says(back, "and 5824 more")) << back.text;
+  EXPECT_FALSE(flagged(back, "x1/.git"));
+  for (const char* other : {"x2/.git", "x3/.git"}) EXPECT_TRUE(flagged(back, other)) << back.text;
+  EXPECT_TRUE(says(back, "refs/bottle/s1/worktree")) << back.text;
 }
 
 TEST_F(UnreferencedCommits, AWorkTreeOutsideOfTheWorkspaceIsNamed) {
