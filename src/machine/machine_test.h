@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <thread>
 
 #include "base/files/file.h"
 #include "base/ids.h"
@@ -84,6 +87,15 @@ done; echo ']}')sh");
     spec.environment = environment_;
     spec.limits = limits_;
     return spec;
+  }
+  // Waits until a condition holds, for two minutes at most. Returns whether it does.
+  static bool wait_for(const std::function<bool()>& condition) {
+    auto until = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
   }
   int calls() const {
     auto text = read_file((root_ / "calls").string());

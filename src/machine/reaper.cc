@@ -33,6 +33,8 @@
 namespace bottle::machine {
 namespace {
 
+using std::chrono::milliseconds;
+
 std::string lock_path(const std::string& name, const Directories& directories) {
   return directories.vm(name) + "/reaper";
 }
@@ -72,13 +74,14 @@ Result<FileLock> take_lock(const std::string& name, const Directories& directori
   return is_a_look ? take(15) : std::move(lock);
 }
 
-// Lets another process be the VM's reaper for `seconds`. Returns the lock, or nothing if another one has come or the VM
-// is gone. An error that may pass, such as descriptors that are used up, must not leave the VM without a reaper, so
+// Lets another process be the VM's reaper during the pause. Returns the lock, or nothing if another one has come or the
+// VM is gone. An error that may pass, such as descriptors that are used up, must not leave the VM without a reaper, so
 // this tries again.
-std::optional<FileLock> give_way(FileLock lock, const std::string& name, const Directories& directories, int seconds) {
+std::optional<FileLock> give_way(FileLock lock, const std::string& name, const Directories& directories,
+                                 milliseconds pause) {
   (void)std::move(lock).release();
   for (;;) {
-    std::this_thread::sleep_for(std::chrono::seconds(seconds));
+    std::this_thread::sleep_for(pause);
     auto again = take_lock(name, directories);
     // The other one may have given way, too. It is newer, and so is its environment.
     if (again && has_newer(name, directories)) return std::nullopt;
@@ -120,6 +123,13 @@ class SteadyTime {
     return end - (boot() + ahead_);
   }
 
+  // Returns how long to wait for a VM's time to be up, which is at least `least` and at most `most`.
+  milliseconds wait(const Record& record, milliseconds least, milliseconds most) {
+    constexpr int64_t kMostSeconds = 86400;  // so that the product is not too large
+    milliseconds left_ms(std::clamp<int64_t>(left(record), 0, kMostSeconds) * 1000);
+    return std::clamp(left_ms, std::min(least, most), most);
+  }
+
  private:
   static int64_t boot() { return static_cast<int64_t>(boot_seconds()); }
 
@@ -146,16 +156,16 @@ bool needs_reaper(const Record& record, SteadyTime& time, const Handled& handled
 // that nothing is left to do. Nothing may read the record a second time to decide on the destruction: if that failed, a
 // VM whose work is not home would look like one of which nothing is known.
 std::optional<Record> wait_for_the_end(const std::string& name, const Directories& directories, SteadyTime& time,
-                                       const Handled& handled, const Loader& load_record) {
+                                       const Handled& handled, const ReaperOptions& options) {
   UniqueFd owner;
   int watched = 0;
   for (;;) {
-    auto record = load_record(name, directories);  // the record may change while we wait
+    auto record = options.load_record(name, directories);  // the record may change while we wait
     // If the record is gone, nothing is left to do. A record that cannot be read now is read again, because this error
     // does not mean that the VM may be destroyed.
     if (!record && !is_recorded(name, directories)) return std::nullopt;
     if (!record) {
-      std::this_thread::sleep_for(std::chrono::seconds(5));
+      std::this_thread::sleep_for(options.look);
       continue;
     }
     if (needs_reaper(*record, time, handled)) return std::move(*record);
@@ -165,8 +175,8 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
       owner = pid ? exit_descriptor(pid) : UniqueFd();
     Poller poller;
     poller.watch(owner.get());
-    // The wait is at most 5 s, because a record can change without an event.
-    poller.wait(static_cast<int>(std::clamp<int64_t>(time.left(*record), 1, 5) * 1000));
+    // The wait is short, because a record can change without an event.
+    poller.wait(static_cast<int>(time.wait(*record, options.shortest_pause, options.look).count()));
     // If the owner has ended and the next turn cannot tell, this descriptor would wake us again and again, too.
     if (owner && poller.readable(owner.get())) owner = UniqueFd();
   }
@@ -175,16 +185,15 @@ std::optional<Record> wait_for_the_end(const std::string& name, const Directorie
 // Calls `before`, and waits for it as long as the VM has time left. A machine that answers forever, a byte at a time,
 // must not delay its destruction.
 bool before_its_time_is_up(const std::function<bool(const Record&)>& before, Record record, SteadyTime& time,
-                           const Loader& load_record, const Directories& directories) {
+                           const ReaperOptions& options, const Directories& directories) {
   auto done = std::make_shared<std::promise<bool>>();
   auto ended = done->get_future();
   // The thread is detached and has copies: after the time is up, nothing waits for it, and it may outlive this
   // function.
   std::thread([before, record, done] { done->set_value(before(record)); }).detach();
-  // The wait is at most 5 s, because the clock may be corrected in the meantime.
-  while (ended.wait_for(std::chrono::seconds(std::clamp<int64_t>(time.left(record), 0, 5))) !=
-         std::future_status::ready) {
-    if (auto now = load_record(record.vm.name, directories)) record = std::move(*now);
+  // The wait is short, because the clock may be corrected in the meantime.
+  while (ended.wait_for(time.wait(record, milliseconds(0), options.look)) != std::future_status::ready) {
+    if (auto now = options.load_record(record.vm.name, directories)) record = std::move(*now);
     if (time.left(record) <= 0) return true;
   }
   return ended.get();
@@ -223,7 +232,7 @@ bool reaper_alive(const std::string& name, const Directories& directories) {
 // The lock is taken first, so that a second reaper of the same VM does nothing. Then the loop waits, fetches and
 // destroys until the provider confirms that the VM is gone.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
-         const std::function<int64_t()>& clock, const Loader& load_record) {
+         const ReaperOptions& options) {
   // The end of the terminal, Ctrl-C and a starter that has died must not end it.
   for (int number : {SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
   Directories directories = Directories::from(environment);
@@ -238,42 +247,42 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   std::optional<FileLock> lock = std::move(*taken);
   claim(*lock);
 
-  SteadyTime time(clock);
+  SteadyTime time(options.clock);
   Handled handled;
   // The owner may change while the work is fetched, for example because the operator attaches to the session.
-  DestroyOptions options{.environment = environment,
-                         .only_if = [&](const Record& now) { return needs_reaper(now, time, handled); }};
-  for (int pause = 5; auto record = wait_for_the_end(name, directories, time, handled, load_record);
-       pause = std::min(pause * 2, 300)) {
+  DestroyOptions destroying{.environment = environment,
+                            .only_if = [&](const Record& now) { return needs_reaper(now, time, handled); }};
+  for (milliseconds pause = options.pause; auto record = wait_for_the_end(name, directories, time, handled, options);
+       pause = std::min(pause * 2, options.longest_pause)) {
     // The work is fetched only while time is left.
-    if (time.left(*record) > 0 && !before_its_time_is_up(session.before, *record, time, load_record, directories)) {
+    if (time.left(*record) > 0 && !before_its_time_is_up(session.before, *record, time, options, directories)) {
       handled.tried_late = handled.tried_late || time.is_late(*record);
       // A VM that still needs its reaper could not be held, perhaps because this machine's disk is full, so this turn
       // would begin again at once.
       auto now = load(name, directories);
       bool held = now && !needs_reaper(*now, time, handled);
-      if (held) pause = 1;
-      std::this_thread::sleep_for(std::chrono::seconds(std::clamp<int64_t>(time.left(*record), 1, pause)));
+      if (held) pause = options.shortest_pause;
+      std::this_thread::sleep_for(time.wait(*record, options.shortest_pause, pause));
       continue;
     }
     // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
     // and the session must learn that now.
-    if (record->keep && time.left(*record) > 0 && !has_ended(*record, directories, options)) {
+    if (record->keep && time.left(*record) > 0 && !has_ended(*record, directories, destroying)) {
       handled = {.settled = text_of(record->owner), .tried_late = true};
-      pause = 1;
+      pause = options.shortest_pause;
       continue;
     }
     // The record names the provider.
-    auto gone = destroy_vm(name, "", directories, options, {});
+    auto gone = destroy_vm(name, "", directories, destroying, {});
     if (gone && gone->confirmed) {
       session.after(*record);
       return 0;
     }
     if (!gone && gone.error().code == Code::conflict) continue;  // it has an owner again
-    // After a failure, the pauses grow from 5 s to 5 minutes, because a provider may be out of reach for hours. If the
+    // After a failure, the pauses grow, because a provider may be out of reach for hours. If the
     // credentials of this environment have expired, the next command may have valid ones.
     if (is_hopeless(gone)) lock = give_way(std::move(*lock), name, directories, pause);
-    else std::this_thread::sleep_for(std::chrono::seconds(pause));
+    else std::this_thread::sleep_for(pause);
     if (!lock) return 0;
   }
   return 0;

@@ -3,6 +3,7 @@
 // one. If the reaper itself dies, the VM's dead-man switch, the provider's limit and the next command still end the VM.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -28,14 +29,22 @@ struct Reaping {
   std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };
 
+// Holds what the reaper reads and how long it pauses, which tests change.
+struct ReaperOptions {
+  std::function<int64_t()> clock = now_seconds;
+  std::function<Result<Record>(const std::string& name, const Directories& directories)> load_record = load;
+  std::chrono::milliseconds look{5000};   // the most until it reads the record and the clock again
+  std::chrono::milliseconds pause{5000};  // after a failure; doubles with each further one
+  std::chrono::milliseconds shortest_pause{1000}, longest_pause{300000};
+};
+
 // Runs the reaper. Ends when the VM is confirmed gone, no matter which process destroyed it, or if the VM already has
 // another reaper. Destroys with growing pauses until this is confirmed, for as long as the record exists. If the
 // provider refuses the credentials in `environment`, it gives up the lock during the pauses, so that another process
-// can start a reaper with other credentials, and ends if one has started and lives. `clock` is read only at the
-// beginning, so that setting the clock later has no effect; only if the time of a VM was up by then, the VM gets ten
-// more minutes, in which `before` is called and the clock is read again and again. `load_record` reads the record.
-using Loader = std::function<Result<Record>(const std::string& name, const Directories& directories)>;
+// can start a reaper with other credentials, and ends if one has started and lives. The clock is read only at the
+// beginning, so that setting it later has no effect; only if the time of a VM was up by then, the VM gets ten more
+// minutes, in which `before` is called and the clock is read again and again.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
-         const std::function<int64_t()>& clock = now_seconds, const Loader& load_record = load);
+         const ReaperOptions& options = {});
 
 }  // namespace bottle::machine

@@ -12,17 +12,26 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/files/unreadable_test.h"
 #include "base/os/poller.h"
 #include "base/os/process.h"
-#include "machine/inventory.h"
 
 namespace bottle::machine {
 namespace {
 
-using nlohmann::json;
+const Reaping kNothingToFetch{[](const Record&) { return true; }, [](const Record&) {}};
+
+// Returns pauses that are as short as tests need them.
+ReaperOptions quick(std::function<int64_t()> clock = now_seconds) {
+  ReaperOptions options{.clock = std::move(clock)};
+  options.look = options.pause = options.shortest_pause = std::chrono::milliseconds(20);
+  return options;
+}
 
 TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
   Record record;
@@ -146,24 +155,6 @@ TEST_F(Machine, AVmThatHasGotAnOwnerInTheMeantimeIsNotDestroyed) {
   EXPECT_FALSE(std::filesystem::exists(cloud() + "/vm-1"));
 }
 
-TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
-  good();
-  auto vm = prepare_vm(spec());
-  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-  vm->record.until = now_seconds() - 10;
-  ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_TRUE(orphaned(vm->record, directories_));
-  UniqueFd reaper(::open((directories_.vm("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
-  ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
-  EXPECT_FALSE(orphaned(vm->record, directories_));
-  // A disk of its session, which the provider lists beside it, is not an orphan either.
-  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(directories_) + "|running\n"));
-  for (const auto& found : take_inventory(directories_, environment_, {}, limits_, {})->all)
-    EXPECT_FALSE(found.orphan()) << found.listed.id;
-  vm->record.owner.start_time = "1";
-  EXPECT_TRUE(orphaned(vm->record, directories_)) << "its owner is dead";
-}
-
 // Credentials in the environment of a start may be valid for an hour only.
 TEST_F(Machine, AReaperWhoseCredentialsHaveExpiredGivesWay) {
   good();
@@ -177,15 +168,8 @@ rm -f "$CLOUD/$BOTTLE_VM_NAME"; echo '{"status": "gone"}')sh");
     Environment environment = environment_;
     environment["TOKEN"] = token;
     pid_t child = ::fork();
-    if (child == 0)
-      ::_exit(reap("vm-1", environment, {[](const Record&) { return true; }, [](const Record&) {}}, now_seconds));
+    if (child == 0) ::_exit(reap("vm-1", environment, kNothingToFetch));
     return child;
-  };
-  auto wait_for = [](auto condition) {
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!condition() && std::chrono::steady_clock::now() < until)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    return condition();
   };
   pid_t old = start("old");
   EXPECT_TRUE(wait_for([&] { return std::filesystem::exists(root_ / "refused"); }));
@@ -205,24 +189,35 @@ TEST_F(Machine, AReaperThatHasGivenWayGoesOnUnlessANewerOneLives) {
 rm -f "$CLOUD/$BOTTLE_VM_NAME"; echo '{"status": "gone"}')sh");
   auto self = ProcessIdentity::self();
   std::string newer = std::to_string(self.pid) + " " + self.start_time + " " + self.boot_id;
-  for (std::string claimed : {std::string(), std::string("1 1 another-boot"), newer}) {
-    auto vm = prepare_vm(spec());
-    ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
-    vm->record.owner.start_time = "1";
-    ASSERT_TRUE(save(vm->record, directories_));
-    pid_t child = ::fork();
-    if (child == 0)
-      ::_exit(reap("vm-1", environment_, {[](const Record&) { return true; }, [](const Record&) {}}, now_seconds));
+  // Writes the claim while the reaper has given way, and returns whether the VM remains. Returns nothing if the reaper
+  // was back too early, on a busy machine.
+  auto remains = [&](const std::string& claimed, std::chrono::milliseconds pause) -> std::optional<bool> {
     std::string refused = root_ / "refused", lock = directories_.vm("vm-1") + "/reaper";
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while ((!std::filesystem::exists(refused) || reaper_alive("vm-1", directories_)) &&
-           std::chrono::steady_clock::now() < until)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    std::ofstream(lock) << claimed;
-    ::waitpid(child, nullptr, 0);
-    EXPECT_EQ(is_recorded("vm-1", directories_), claimed == newer) << claimed;
-    forget("vm-1", directories_);
     std::filesystem::remove(refused);
+    forget("vm-1", directories_);
+    auto vm = prepare_vm(spec());
+    if (!vm || !create_vm(*vm, spec(), {})) return std::nullopt;
+    vm->record.owner.start_time = "1";
+    (void)save(vm->record, directories_);
+    ReaperOptions options = quick();
+    options.pause = pause;
+    pid_t child = ::fork();
+    if (child == 0) ::_exit(reap("vm-1", environment_, kNothingToFetch, options));
+    EXPECT_TRUE(wait_for([&] { return std::filesystem::exists(refused); }));
+    UniqueFd file(::open(lock.c_str(), O_RDWR | O_CLOEXEC));
+    ::flock(file.get(), LOCK_EX);
+    bool in_time = is_recorded("vm-1", directories_);
+    std::ofstream(lock) << claimed;
+    file.reset();
+    ::waitpid(child, nullptr, 0);
+    return in_time ? std::optional(is_recorded("vm-1", directories_)) : std::nullopt;
+  };
+  for (const std::string& claimed : {std::string(), std::string("1 1 another-boot"), newer}) {
+    std::optional<bool> still;
+    for (auto pause = std::chrono::milliseconds(30); !still && pause < std::chrono::minutes(1); pause *= 3)
+      still = remains(claimed, pause);
+    ASSERT_TRUE(still) << claimed;
+    EXPECT_EQ(*still, claimed == newer) << claimed;
   }
 }
 
@@ -239,7 +234,7 @@ TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   pid_t child = ::fork();
   if (child == 0) {
     look.reset();
-    ::_exit(reap("vm-1", environment_, {[](const Record&) { return true; }, [](const Record&) {}}, now_seconds));
+    ::_exit(reap("vm-1", environment_, kNothingToFetch));
   }
   auto ended = [&] { return ::waitpid(child, nullptr, WNOHANG) != 0; };
   // When the reaper opens the file again, its first try has failed.
@@ -258,24 +253,31 @@ TEST_F(Machine, ALookDoesNotKeepAReaperFromStarting) {
   ::waitpid(child, nullptr, 0);
 }
 
-// Starts a reaper while the machine's clock shows `first`, and lets it continue after the clock was corrected. Returns
-// its exit status, or -1 if it still watches after `patience`.
-int reap_while_the_clock_is_set(int64_t first, const Environment& environment, const Reaping& session,
-                                std::chrono::milliseconds patience) {
+constexpr int kWatches = 42;
+
+// Runs a reaper that starts while the machine's clock shows `first`, and goes on after the clock was corrected. Returns
+// its exit status, or kWatches if `enough` returned true, which is called whenever the reaper reads the record.
+int reap_while_the_clock_is_set(
+    int64_t first, const Environment& environment, const Reaping& session,
+    std::function<bool()> enough = [] { return false; }) {
   pid_t child = ::fork();
   if (child == 0) {
-    int asked = 0;
-    ::_exit(reap("vm-1", environment, session, [&] { return asked++ ? now_seconds() : first; }));
+    ::alarm(120);
+    ReaperOptions options = quick([&, asked = 0]() mutable { return asked++ ? now_seconds() : first; });
+    options.load_record = [&](const std::string& name, const Directories& directories) {
+      if (enough()) ::_exit(kWatches);
+      return load(name, directories);
+    };
+    ::_exit(reap("vm-1", environment, session, options));
   }
   int status = -1;
-  auto until = std::chrono::steady_clock::now() + patience;
-  while (std::chrono::steady_clock::now() < until) {
-    if (::waitpid(child, &status, WNOHANG) == child) return WEXITSTATUS(status);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-  return -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// Returns whether it has been called a few times.
+std::function<bool()> a_few_times() {
+  return [calls = 0]() mutable { return ++calls > 3; };
 }
 
 // Its owner may have died before the work was home.
@@ -295,14 +297,8 @@ TEST_F(Machine, TheWorkOnAKeptVmIsFetchedAndTheVmStaysUntilItsTimeIsUp) {
     auto fetch = [&](const Record& record) {
       return write_file_atomically(root_ / ("fetched-" + record.owner.start_time), "").has_value();
     };
-    ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, now_seconds));
+    ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, quick()));
   }
-  auto wait_for = [&](auto condition) {
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!condition() && std::chrono::steady_clock::now() < until)
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    return condition();
-  };
   auto fetched = [&](const char* owner) { return std::filesystem::exists(root_ / (std::string("fetched-") + owner)); };
   EXPECT_TRUE(wait_for([&] { return fetched("1"); }));
   // A later owner's work is fetched, too, which shows that the reaper did not go on to destroy the VM.
@@ -329,7 +325,7 @@ TEST_F(Machine, TheReaperOfAKeptVmThatIsGoneSaysSoAtOnce) {
     // The provider deletes it by itself, and has done so when it is asked the second time.
     hook("status", "s=" + std::string(status) + R"sh(; rm -f "$CLOUD/$BOTTLE_VM_NAME"
 [ -e "$CLOUD/../asked" ] && s=gone; : >"$CLOUD/../asked"; echo "{\"status\": \"$s\"}")sh");
-    EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, session, std::chrono::seconds(60)), 0) << status;
+    EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, session), 0) << status;
     EXPECT_TRUE(std::filesystem::exists(root_ / "told")) << status;
     EXPECT_FALSE(is_recorded("vm-1", directories_)) << status;
     for (const char* name : {"told", "asked"}) std::filesystem::remove(root_ / name);
@@ -349,14 +345,15 @@ TEST_F(Machine, ARecordThatCannotBeReadForAMomentDoesNotMeanThatTheVmMayBeDestro
   if (child == 0) {
     ::alarm(60);
     int reads = 0;
-    auto load_record = [&](const std::string& name, const Directories& directories) -> Result<Record> {
+    ReaperOptions options = quick();
+    options.load_record = [&](const std::string& name, const Directories& directories) -> Result<Record> {
       if (++reads == 1) return fail(Code::limit, "too many open files");
       auto record = load(name, directories);
       (void)write_file_atomically(directories.vm(name) + "/vm.json", "{");
       return record;
     };
     auto fetch = [](const Record&) { return ::_exit(kAsked), false; };
-    ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, now_seconds, load_record));
+    ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, options));
   }
   int status = 0;
   ::waitpid(child, &status, 0);
@@ -373,21 +370,19 @@ TEST_F(Machine, AReaperUsesAClockThatCannotBeSet) {
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() - kDay + 3600;  // as if made while the clock was a day behind
   ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() - kDay, environment_, session, std::chrono::milliseconds(300)),
-            -1)
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() - kDay, environment_, session, a_few_times()), kWatches)
       << "its owner lives, it has an hour";
   EXPECT_FALSE(std::filesystem::is_empty(cloud()));
   vm->record.owner.start_time = "1";
   ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() - kDay, environment_, session, std::chrono::seconds(120)), 0);
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() - kDay, environment_, session), 0);
   EXPECT_TRUE(std::filesystem::exists(root_ / "fetched")) << "there was time to fetch what is on it";
 
   vm = prepare_vm(spec());
   ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
   vm->record.until = now_seconds() + kDay + 1;
   ASSERT_TRUE(save(vm->record, directories_));
-  EXPECT_EQ(reap_while_the_clock_is_set(vm->record.until - 1, environment_, session, std::chrono::seconds(120)), 0)
-      << "its second is over";
+  EXPECT_EQ(reap_while_the_clock_is_set(vm->record.until - 1, environment_, session), 0) << "its second is over";
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 
@@ -409,12 +404,12 @@ TEST_F(Machine, AReaperThatBeginsWhenTheTimeIsUpTriesToFetchTheWork) {
                     [](const Record&) {}};
     pid_t child = ::fork();
     // The clock is not set in the meantime.
-    if (child == 0) ::_exit(reap("vm-1", environment_, session, [] { return now_seconds() + 2 * kDay; }));
-    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+    if (child == 0) ::_exit(reap("vm-1", environment_, session, quick([] { return now_seconds() + 2 * kDay; })));
     bool ended = false;
-    while (!(ended = ::waitpid(child, nullptr, WNOHANG) == child) && std::chrono::steady_clock::now() < until &&
-           (can_fetch || !std::filesystem::exists(fetched)))
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_TRUE(wait_for([&] {
+      ended = ::waitpid(child, nullptr, WNOHANG) == child;
+      return ended || (!can_fetch && std::filesystem::exists(fetched));
+    }));
     EXPECT_TRUE(std::filesystem::remove(fetched)) << can_fetch;
     EXPECT_EQ(ended, can_fetch);
     EXPECT_EQ(std::filesystem::is_empty(cloud()), can_fetch);
@@ -422,9 +417,7 @@ TEST_F(Machine, AReaperThatBeginsWhenTheTimeIsUpTriesToFetchTheWork) {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     // It is held, and its time is not up by the corrected clock.
-    EXPECT_EQ(
-        reap_while_the_clock_is_set(now_seconds() + 2 * kDay, environment_, session, std::chrono::milliseconds(300)),
-        -1);
+    EXPECT_EQ(reap_while_the_clock_is_set(now_seconds() + 2 * kDay, environment_, session, a_few_times()), kWatches);
   }
 }
 
@@ -457,7 +450,7 @@ TEST_F(Machine, AVmHasTheTimeOfTheCorrectedClockOnceItsWorkIsBeingFetched) {
         if (lasts) ::_exit(corrected ? kCorrectedMeanwhile : 0);
         return false;
       };
-      ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, clock));
+      ::_exit(reap("vm-1", environment_, {fetch, [](const Record&) {}}, quick(clock)));
     }
     int status = 0;
     ::waitpid(child, &status, 0);
@@ -483,11 +476,10 @@ TEST_F(Machine, AReaperThatBeginsWhenTheTimeOfAHeldVmIsUpTriesOnceToFetchTheWork
                    return !write_file_atomically(asked, "");
                  },
                  [](const Record&) {}};
-  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, cannot, std::chrono::seconds(3)), -1)
-      << "asked twice";
+  auto has_asked = [&, few = a_few_times()] { return std::filesystem::exists(asked) && few(); };
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, cannot, has_asked), kWatches) << "asked twice";
   EXPECT_TRUE(std::filesystem::remove(asked));
-  Reaping can{[](const Record&) { return true; }, [](const Record&) {}};
-  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, can, std::chrono::seconds(60)), 0);
+  EXPECT_EQ(reap_while_the_clock_is_set(now_seconds(), environment_, kNothingToFetch), 0);
   EXPECT_TRUE(std::filesystem::is_empty(cloud()));
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,13 +200,11 @@ TEST_F(Machine, ABakeWhoseCallerDiedIsEndedBeforeItsVmIsDestroyed) {
     (void)keep_disk(vm->record, "", spec(), {});
     ::_exit(0);
   }
-  auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   auto its_hook = [&] {
     auto record = load("vm-1", directories_);
     return record && record->hook.alive();
   };
-  while (!(std::filesystem::exists(cloud() + "/half") && its_hook()) && std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  (void)wait_for([&] { return std::filesystem::exists(cloud() + "/half") && its_hook(); });
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   auto record = load("vm-1", directories_);
@@ -449,6 +448,24 @@ TEST_F(Machine, AVmThatWasStartedAgainIsFoundAtItsNewAddress) {
   hook("ssh-info", "exit 75");
   EXPECT_EQ(at().error().code, Code::unavailable);
   EXPECT_FALSE(ask_address("vm-2", directories_, destroying().environment));
+}
+
+TEST_F(Machine, SettingTheClockDoesNotMakeAWatchedVmAnOrphan) {
+  good();
+  auto vm = prepare_vm(spec());
+  ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+  vm->record.until = now_seconds() - 10;
+  ASSERT_TRUE(save(vm->record, directories_));
+  EXPECT_TRUE(orphaned(vm->record, directories_));
+  UniqueFd reaper(::open((directories_.vm("vm-1") + "/reaper").c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::flock(reaper.get(), LOCK_EX), 0);
+  EXPECT_FALSE(orphaned(vm->record, directories_));
+  // A disk of its session, which the provider lists beside it, is not an orphan either.
+  ASSERT_TRUE(write_file_atomically(cloud() + "/disk-9", "id-disk-9|s1|" + owner_label(directories_) + "|running\n"));
+  for (const auto& found : take_inventory(directories_, environment_, {}, limits_, {})->all)
+    EXPECT_FALSE(found.orphan()) << found.listed.id;
+  vm->record.owner.start_time = "1";
+  EXPECT_TRUE(orphaned(vm->record, directories_)) << "its owner is dead";
 }
 
 TEST_F(Machine, AnOrphanIsCheckedAgainBeforeItIsDestroyed) {
