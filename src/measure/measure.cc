@@ -63,7 +63,7 @@ Mount mount_of(int fd) {
 class Count {
  public:
   explicit Count(timespec since) : since_(since) {}
-  Measured result() const { return result_; }
+  wire::WrittenCount result() const { return result_; }
 
   void tree(const std::string& root) {
     // A root that ends with / may be a link, such as /proc/1/root/.
@@ -159,7 +159,7 @@ class Count {
   }
 
   timespec since_;
-  Measured result_;
+  wire::WrittenCount result_;
   std::vector<Mount> roots_;
   std::set<dev_t> devices_;
   std::set<std::pair<dev_t, ino_t>> linked_;
@@ -167,7 +167,7 @@ class Count {
 
 }  // namespace
 
-Measured measure(const std::vector<std::string>& roots, timespec since, const std::string& proc) {
+wire::WrittenCount measure(const std::vector<std::string>& roots, timespec since, const std::string& proc) {
   Count count(since);
   for (const auto& root : roots) count.tree(root);
   count.deleted(proc);
@@ -201,9 +201,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!is_alone) since = earliest_start(since, read_file("/proc/1/stat", 4096).value_or(""), clocks);
   auto measured = measure({arguments.begin() + 2, arguments.end()}, since);
   if (is_alone && is_past) measured.complete = false;
-  std::string said = "{\"bytes\":" + std::to_string(measured.bytes) +
-                     ",\"complete\":" + (measured.complete ? "true" : "false") + "}\n";
-  return write_all(STDOUT_FILENO, said) ? 0 : 1;
+  return write_all(STDOUT_FILENO, wire::encode(measured) + "\n") ? 0 : 1;
 }
 
 }  // namespace bottle::measure

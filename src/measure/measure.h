@@ -8,21 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "wire/guard/written_count.h"
+
 namespace bottle::measure {
 
 // Each file counts as at least this many bytes, because inodes can run out, too.
 inline constexpr uint64_t kLeastFile = 4096;
 
-// Holds the result of one count.
-struct Measured {
-  uint64_t bytes = 0;    // counted in blocks of the disk, so that a sparse file counts only the space it occupies
-  bool complete = true;  // false if something could not be read, or if directories are nested too deeply
-};
-
 // Counts what was written or changed since a time below these directories, without other file systems that are mounted
 // below them. Each file counts once, as a whole, by its ctime, which an agent cannot set. Files that are deleted but
 // that a process in `proc` still has open count too. Blocks.
-Measured measure(const std::vector<std::string>& roots, timespec since, const std::string& proc = "/proc");
+wire::WrittenCount measure(const std::vector<std::string>& roots, timespec since, const std::string& proc = "/proc");
 
 // Holds the times of this moment: by the clock that can be set, and since the boot.
 struct Clocks {
@@ -35,7 +31,7 @@ struct Clocks {
 timespec earliest_start(timespec since, const std::string& stat, const Clocks& clocks);
 
 // Runs `--measure SECONDS NANOSECONDS DIRECTORY…`, whose words are in `arguments` without the first, and prints
-// {"bytes":…,"complete":…}. Returns the exit status. The time is when the container of process 1 started. If the clock
+// a wire::WrittenCount. Returns the exit status. The time is when the container of process 1 started. If the clock
 // was set back since then, counts from when process 1 started by the present clock; if process 1 is this program, the
 // count is incomplete until the clock has reached that time again.
 int run(const std::vector<std::string>& arguments);

@@ -40,7 +40,7 @@ class MeasureTest : public ::testing::Test {
     ::close(fd);
     return -1;
   }
-  Measured measured() { return measure({root_}, since_, "/proc/self/task/nothing"); }
+  wire::WrittenCount measured() { return measure({root_}, since_, "/proc/self/task/nothing"); }
   uint64_t more() { return (measured().bytes - before_) >> 20; }  // MiB
 
   std::string root_;

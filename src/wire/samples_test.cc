@@ -5,6 +5,7 @@
 #include "wire/event.h"
 #include "wire/gate/gate.h"
 #include "wire/guard/control.h"
+#include "wire/guard/written_count.h"
 #include "wire/ledger.h"
 #include "wire/machine/first_contact.h"
 #include "wire/machine/vm_record.h"
@@ -385,6 +386,8 @@ void add_machine(std::vector<Sample>& all) {
   all.push_back(foreign("vm-host-key", NewHostKey{"ssh-ed25519 AAAA"}));
   all.push_back(foreign("vm-host-key-in-use", HostKeyInUse{}));
   all.push_back(foreign("vm-engine", EngineState{"27.1", 12}));
+  all.push_back(foreign("vm-disk-sealed", DiskSealed{}));
+  all.push_back(foreign("written-count", WrittenCount{2'147'483'648, false}));
   all.push_back(sample(
       "changed-repositories",
       ChangedRepositories{{{"/home/me/app", "/home/me/results/s1/changes.patch", "/home/me/results/s1/filtered"}}}));

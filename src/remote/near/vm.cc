@@ -21,6 +21,7 @@
 #include "remote/near/transfers/image_layers.h"
 #include "session/credentials/token.h"
 #include "session/images/own_images.h"
+#include "wire/machine/first_contact.h"
 
 namespace bottle::remote {
 
@@ -152,7 +153,8 @@ Result<> warm_up(ReadyVm& ready, const std::string& roots) {
   TRY(ready.side.send({"warm", ready.vm.offline ? "offline" : "online"},
                       [&](const Sink& sink) { return sink(roots); }));
   auto sealed = TRY(ready.side.connection().capture("sudo -n /usr/local/sbin/bottle-vm seal", {.timeout_ms = 120000}));
-  if (sealed.out.find("\"sealed\":true") == std::string::npos)
+  auto answer = wire::decode<wire::DiskSealed>(sealed.out, wire::From::foreign);
+  if (!answer || !answer->sealed)
     return fail(Code::unavailable,
                 "preparing the VM's disk failed: " + folded(sealed.err.empty() ? sealed.out : sealed.err, 400));
   return {};

@@ -50,7 +50,7 @@ class DiskWatch {
 
  private:
   struct Count {
-    Written written;
+    wire::WrittenCount written{.complete = false};
     DiskTrigger::Duration took{};
   };
   // state() reads the present state of the disk, or nothing if it is not one of this machine's. count() starts a meter

@@ -137,8 +137,8 @@ Result<MeterContainer> meter_container(const json& agent, const Labels& labels, 
   return MeterContainer{std::move(config), !inside};
 }
 
-Result<Written> count_written(docker::Engine& engine, const Job& job, const Labels& labels,
-                              std::chrono::seconds behind) {
+Result<wire::WrittenCount> count_written(docker::Engine& engine, const Job& job, const Labels& labels,
+                                         std::chrono::seconds behind) {
   Names names(job.plan.session);
   json agent = TRY(engine.inspect_container(names.agent));
   auto meter = TRY(meter_container(agent, labels, behind));
@@ -151,11 +151,8 @@ Result<Written> count_written(docker::Engine& engine, const Job& job, const Labe
   auto attached = TRY(engine.attach(id));
   TRY(engine.start_container(id));
   std::string output = TRY(read_output(attached));
-  // Text that is not JSON becomes a discarded value, which has no members.
-  json said = json::parse(output, nullptr, false);
-  if (!member(said, "bytes").is_number_unsigned())
-    return fail(Code::protocol, "the count of what the agent wrote could not be read");
-  return Written{layer + member(said, "bytes").get<uint64_t>(), member(said, "complete") == true};
+  auto count = TRY(wire::decode<wire::WrittenCount>(output, wire::From::foreign));
+  return wire::WrittenCount{layer + count.bytes, count.complete};
 }
 
 }  // namespace bottle::session

@@ -9,22 +9,17 @@
 #include "base/error.h"
 #include "docker/engine.h"
 #include "session/ledger/names.h"
+#include "wire/guard/written_count.h"
 #include "wire/start/job.h"
 
 namespace bottle::session {
-
-// Describes the result of a count.
-struct Written {
-  uint64_t bytes = 0;
-  bool complete = false;  // false if something could not be read
-};
 
 // Counts what the session's agent has written since its container started. `labels` are for the meter's container,
 // which the session's ledger must name. `behind` is how far the clock was set back since then, if it was
 // (ClockSteps::furthest_behind()). Blocks, for a minute at most. Uses an ordinary container with CPU and memory limits,
 // and removes it afterwards.
-Result<Written> count_written(docker::Engine& engine, const wire::Job& job, const Labels& labels,
-                              std::chrono::seconds behind);
+Result<wire::WrittenCount> count_written(docker::Engine& engine, const wire::Job& job, const Labels& labels,
+                                         std::chrono::seconds behind);
 
 // Holds the description of the meter's container for the engine.
 struct MeterContainer {

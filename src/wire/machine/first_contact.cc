@@ -13,4 +13,6 @@ void fields(Object& o, EngineState& state) {
   o.number("uptime", state.uptime);
 }
 
+void fields(Object& o, DiskSealed& answer) { o.flag("sealed", answer.sealed); }
+
 }  // namespace bottle::wire

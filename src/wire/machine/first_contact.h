@@ -34,4 +34,12 @@ struct EngineState {
 };
 void fields(Object& o, EngineState& state);
 
+// Says that the VM's disk is ready to become that of other VMs. The VM writes nothing to it any more.
+struct DiskSealed {
+  static constexpr const char* kName = "VM's answer to the sealing of its disk";
+  static constexpr size_t kMost = 64 << 10;
+  bool sealed = true;
+};
+void fields(Object& o, DiskSealed& answer);
+
 }  // namespace bottle::wire
