@@ -429,7 +429,7 @@ def h2_up_ratio(bench):
     return median([a / b for a, b in zip(taken["ours"], taken["theirs"], strict=True)])
 
 
-@figure("guard_idle_mb", 14, "MB", "guard", "resident memory of a guard that has nothing to do")
+@figure("guard_idle_mb", 9.5, "MB", "guard", "resident memory of a guard that has nothing to do")
 def guard_idle_mb(bench):
     f = field(bench)
     guard = f.guard()
@@ -437,7 +437,7 @@ def guard_idle_mb(bench):
     return guard.resident() / 1e6
 
 
-@figure("first_connect_ms", 15, "ms", "guard", "from starting `bottle guard run` to its answer to a first CONNECT, fastest quarter")
+@figure("first_connect_ms", 10, "ms", "guard", "from starting `bottle guard run` to its answer to a first CONNECT, fastest quarter")
 def first_connect_ms(bench):
     f = field(bench)
     origin = f.part("answering")
