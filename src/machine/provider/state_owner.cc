@@ -26,7 +26,7 @@ namespace {
 
 constexpr const char* kName = "machine";
 constexpr size_t kLargestOwner = 4096;
-constexpr int kTries = 100;  // in a second
+constexpr std::chrono::milliseconds kPause{10};
 
 std::string directory_of(const Directories& directories) { return parent_of(directories.sessions); }
 
@@ -48,15 +48,15 @@ Bound bound_to(const MachineFacts& here, std::string id) {
 
 std::string text_of(const Bound& bound) { return bound.id + "\n" + bound.machine + "\n" + bound.host + "\n"; }
 
-Result<Bound> read_bound(const std::string& directory) {
+Result<Bound> read_bound(const std::string& directory, std::chrono::milliseconds patience) {
   UniqueFd opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened && errno == ENOTDIR)
     return fail(Code::invalid, "the state directory " + directory + " cannot be opened: a part of that path is a file",
                 "move that file elsewhere, or set XDG_STATE_HOME to another directory");
   if (!opened) return fail_errno("opening " + directory);
   std::string text;
-  for (int tries = 0; text.empty() && tries < kTries; ++tries) {
-    if (tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (auto waited = 0 * kPause; text.empty() && waited <= patience; waited += kPause) {
+    if (waited > 0 * kPause) std::this_thread::sleep_for(kPause);
     text = TRY(read_own_file(opened, directory, kName, kLargestOwner));
   }
   std::istringstream lines(text);
@@ -73,9 +73,9 @@ Result<Bound> read_bound(const std::string& directory) {
 
 MachineFacts MachineFacts::read() { return {line_of("/etc/machine-id"), line_of("/etc/hostname")}; }
 
-Result<> bind_state(const Directories& directories, const MachineFacts& here) {
+Result<> bind_state(const Directories& directories, const MachineFacts& here, std::chrono::milliseconds patience) {
   const std::string directory = directory_of(directories), path = directory + "/" + kName;
-  auto bound = read_bound(directory);
+  auto bound = read_bound(directory, patience);
   if (!bound && bound.error().code == Code::not_found) {
     if (!make_directories(directory)) return {};
     Bound own = bound_to(here, ::access(directories.vms.c_str(), F_OK) == 0 ? "" : random_hex(8));
@@ -86,12 +86,12 @@ Result<> bind_state(const Directories& directories, const MachineFacts& here) {
       if (!written) ::unlink(path.c_str());
       return {};
     }
-    bound = read_bound(directory);
+    bound = read_bound(directory, patience);
   }
   if (bound && bound->machine.empty()) {
     // The operator has removed the lines about the machine, as the message below advises.
     if (!write_file_atomically(path, text_of(bound_to(here, bound->id)))) return {};
-    bound = read_bound(directory);
+    bound = read_bound(directory, patience);
   }
   if (!bound) return std::unexpected(std::move(bound.error()));
   if (bound->machine == bound_to(here, "").machine) return {};
@@ -103,8 +103,8 @@ Result<> bind_state(const Directories& directories, const MachineFacts& here) {
                   " any more, remove all lines but the first from " + path);
 }
 
-std::string state_id(const Directories& directories) {
-  auto bound = read_bound(directory_of(directories));
+std::string state_id(const Directories& directories, std::chrono::milliseconds patience) {
+  auto bound = read_bound(directory_of(directories), patience);
   return bound ? bound->id : "";
 }
 

@@ -89,11 +89,12 @@ TEST_F(StateOwner, ADirectoryThatHasHadVmsKeepsItsLabel) {
 }
 
 TEST_F(StateOwner, AFileThatCannotBeTrustedIsAnError) {
+  constexpr std::chrono::milliseconds kPatience{20};
   ASSERT_TRUE(bind(here_));
   for (const char* text : {"", "x", "../\n\n\n", "0123\nx\nlaptop\n"}) {
     ASSERT_TRUE(write_file_atomically(file(), text));
-    EXPECT_FALSE(bind(here_)) << text;
-    EXPECT_EQ(state_id(directories_), "");
+    EXPECT_FALSE(bind_state(directories_, here_, kPatience)) << text;
+    EXPECT_EQ(state_id(directories_, kPatience), "");
   }
   std::filesystem::remove(file());
   ASSERT_TRUE(bind(here_));
