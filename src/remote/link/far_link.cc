@@ -23,7 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPing = 5s;      // interval of the pings
-constexpr auto kReadOn = 2s;    // how long to keep reading from another side that reads nothing
 constexpr auto kDeaf = 30s;     // how long the other side may read nothing of what is sent
 constexpr auto kSilence = 13s;  // the longest time without an answer
 constexpr auto kSlow = 30s;     // how much longer an answer may take while the connection takes what waits
@@ -156,7 +155,7 @@ std::vector<FarLink::News> FarLink::read_news(bool readable) {
   flush();
   if (outbox_.size() < waited) moved_ = Clock::now();
   if (readable && is_up()) read(news);
-  if (state_ == LinkState::deaf && Clock::now() - stopped_reading_at_ > kReadOn) lose("the connection broke");
+  if (state_ == LinkState::deaf && Clock::now() - stopped_reading_at_ > read_on_) lose("the connection broke");
   if (awaits_hello(state_) && Clock::now() - heard_ > patience_) lose("the remote machine did not answer");
   // The loss is reported after the frames that were read above, so that a result that came last is still taken.
   if (state_ == LinkState::lost) {

@@ -41,6 +41,9 @@ class FarLink {
   struct Back {};
   using News = std::variant<HelloRead, FrameCame, Lost, Failed, Back>;
 
+  // `read_on` is how long to keep reading from another side that reads nothing.
+  explicit FarLink(std::chrono::milliseconds read_on = std::chrono::seconds(2)) : read_on_(read_on) {}
+
   // Uses the connection with which a start began. If its hello has not been read yet, the hello is the first news, and
   // the connection is lost if it does not come within `patience`.
   void use(FarSide side, Channel channel, std::chrono::seconds patience = std::chrono::seconds(60));
@@ -93,6 +96,7 @@ class FarLink {
   void read(std::vector<News>& news);
   void take_attempt(std::vector<News>& news);
 
+  std::chrono::milliseconds read_on_;
   LinkState state_ = LinkState::down;  // only note() changes it
   std::optional<FarSide> side_;
   std::optional<Channel> channel_;  // set if is_connected(state_)

@@ -65,7 +65,7 @@ class FarLinkTest : public ::testing::Test {
   }
   ssh::StandIn ssh;
   UniqueFd reader, writer;
-  FarLink link;
+  FarLink link{std::chrono::milliseconds(50)};
 };
 
 // The near side must go on with everything else, whatever the connection does.

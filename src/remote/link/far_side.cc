@@ -176,6 +176,7 @@ Result<FarSide> FarSide::reach(const MachineAddress& address, Reaching how) {
   FarSide side(address, TRY(ssh::Connection::open(address.target, options)));
   side.progress_ = std::move(how.progress);
   side.stop_ = std::move(how.stop);
+  side.programs_ = std::move(how.programs);
   return side;
 }
 
@@ -221,7 +222,7 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 }
 
 Result<> FarSide::ship_program(const std::string& machine) {
-  auto program = TRY(during(main_.target().to_string(), program_for_far_side(machine, directory_of_self())));
+  auto program = TRY(during(main_.target().to_string(), program_for_far_side(machine, programs_)));
   std::string packed = TRY(gzipped(program));
   if (progress_)
     progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/os/process.h"
+#include "base/os/this_program.h"
 #include "base/progress.h"
 #include "base/stream.h"
 #include "base/unique_fd.h"
@@ -44,6 +45,8 @@ class FarSide {
     bool interactive = false;   // ssh may ask questions
     Progress progress = {};     // called for steps that take long
     std::stop_token stop = {};  // ends every wait of the object with Code::canceled
+    // Where the programs for machines of other architectures are, such as bottle-linux-aarch64.
+    std::string programs = directory_of_self();
   };
   // Connects, or finds the existing connection. Blocks.
   static Result<FarSide> reach(const MachineAddress& address, Reaching how);
@@ -109,6 +112,7 @@ class FarSide {
   ssh::Connection main_;
   Progress progress_;
   std::stop_token stop_;
+  std::string programs_;
 };
 
 // Returns the error for a machine whose answer does not begin with bottle's hello but with this line. Exposed for

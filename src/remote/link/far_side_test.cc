@@ -92,17 +92,21 @@ TEST(FarSide, DropMakesNoConnection) {
 // A near side of an earlier version does not say that it uses its program, so a later one removes it after 90 days. A
 // status of 0 would say, for example, that the session was stopped.
 TEST(FarSide, SendsARemovedProgramAgain) {
-  if (!can_be_far_side()) GTEST_SKIP() << "this program is for another system, so it is not sent";
   ssh::StandIn ssh;
   std::string cache = ssh.root() + "/cache";
   ASSERT_TRUE(make_directories(cache));
-  // Runs the command, which is the last word, as sshd does. The program that is sent is replaced by a smaller one.
+  // The machine has the other architecture, whose program is small here.
+  std::string other = session::own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  ASSERT_TRUE(write_file_atomically(ssh.root() + "/bin/uname",
+                                    "#!/bin/sh\n[ $1 = -s ] && echo Linux || echo " + other + "\n", 0755));
+  ASSERT_TRUE(write_file_atomically(ssh.root() + "/bottle-linux-" + other, "for the other processor"));
+  // Runs the command, which is the last word, as sshd does. The program that is sent is replaced by one that can run.
   ssh.does("exit 0", "for line; do :; done; export XDG_CACHE_HOME=" + cache +
-                         "; case $line in *'gzip -dc'*) cat >/dev/null; mkdir -p " + cache +
+                         "; case $line in *'gzip -dc'*) gzip -dc >" + ssh.root() + "/program; mkdir -p " + cache +
                          "/bottle; printf '#!/bin/sh\\necho \"$*\"\\n' >" + cache + "/bottle/p; chmod 700 " + cache +
                          "/bottle/p; echo sent >>" + ssh.root() +
                          "/sent; echo ok; exit 0;; esac; exec sh -c \"$line\"");
-  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
+  auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, {.programs = ssh.root()});
   ASSERT_TRUE(side) << side.error().what;
   auto direct = capture({.argv = {"sh", "-c", "XDG_CACHE_HOME=" + cache + "; " + side->line_for({"stop"})}},
                         {.timeout_ms = 10000});
@@ -113,6 +117,7 @@ TEST(FarSide, SendsARemovedProgramAgain) {
   ASSERT_TRUE(answer) << answer.error().what;
   EXPECT_EQ(answer->out, "far stop nightly 0b\n");
   EXPECT_EQ(read_file(ssh.root() + "/sent").value_or(""), "sent\n");
+  EXPECT_EQ(read_file(ssh.root() + "/program").value_or(""), "for the other processor");
 
   std::filesystem::remove_all(cache + "/bottle");
   auto fetched = side->fetch({"fetch"}, [](const std::string&, const Source&) -> Result<> { return {}; });
