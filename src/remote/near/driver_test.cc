@@ -366,7 +366,7 @@ TEST_F(Vms, AFetchTellsHeldWorkFromABrokenConnection) {
   ASSERT_TRUE(writer.begin(transfer::kHeld) && writer.data("no engine answers") && writer.end_archive() &&
               writer.finish());
   ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery));
-  ssh.does("exit 0", "cat " + root_ + "/delivery");
+  ssh.does("exit 0", "exec cat " + root_ + "/delivery");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
@@ -398,7 +398,7 @@ TEST_F(Vms, WorkThatAMachineHasIsNotLostBecauseItSendsNothing) {
   std::string delivery;
   ASSERT_TRUE(transfer::DeliveryWriter(sink_to(delivery)).finish());
   ASSERT_TRUE(write_file_atomically(root_ + "/delivery", delivery));
-  ssh.does("exit 0", "cat " + root_ + "/delivery");
+  ssh.does("exit 0", "exec cat " + root_ + "/delivery");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"});
   ASSERT_TRUE(side) << side.error().what;
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};

@@ -71,6 +71,7 @@ TEST_F(DeliverTest, AVmGetsAWorkspaceThatIsTooLargeToBeKept) {
 
 // Without the base, the work of the agent could not be compared with anything.
 TEST_F(DeliverTest, NothingIsDeliveredIfTheBaseCannotBeNoted) {
+  ssh_.does("exit 0", "exec cat >/dev/null");
   auto delivered = deliver(8 << 20, fail(Code::internal, "the ledger cannot be written"));
   ASSERT_FALSE(delivered.taken);
   EXPECT_EQ(delivered.taken.error().what, "the ledger cannot be written");
