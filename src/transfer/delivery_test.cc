@@ -55,10 +55,10 @@ TEST(Delivery, ASenderThatSendsAlmostNothingIsCutOff) {
   ::signal(SIGPIPE, SIG_IGN);
   for (const char* begin : {"", "{\"to\":\"a\"}\n"}) {  // in the header, and within an archive
     std::string bytes = *begin ? std::string("\0\0\0\1x", 5) : " ";
-    auto taken = taken_of(begin, bytes, 20ms, {.least = 1000, .window = 300ms});
+    auto taken = taken_of(begin, bytes, 10ms, {.least = 1000, .window = 100ms});
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error().code, Code::timed_out) << taken.error().what;
-    taken = taken_of(begin, bytes, 20ms, {.longest = 300ms});
+    taken = taken_of(begin, bytes, 10ms, {.longest = 100ms});
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error().code, Code::timed_out) << taken.error().what;
   }
@@ -107,10 +107,10 @@ TEST(Delivery, ASlowSenderThatContinuesIsWaitedFor) {
       [&](const std::string&, const Source& source) -> Result<> {
         char buffer[50];
         for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0; count += n)
-          if (count == 0) std::this_thread::sleep_for(1200ms);
+          if (count == 0) std::this_thread::sleep_for(450ms);
         return {};
       },
-      5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 1000ms, .longest = 60s});
+      5000, [] { return false; }, {.most = whole.size(), .least = 50, .window = 400ms, .longest = 60s});
   EXPECT_TRUE(read) << read.error().what;
   EXPECT_EQ(count, 2000u);
 }
