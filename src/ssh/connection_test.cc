@@ -99,7 +99,7 @@ TEST_F(ConnectionTest, AConnectionOfAnotherHomeIsNotUsed) {
 TEST_F(ConnectionTest, OnlyOneProcessStartsAMaster) {
   begin();
   std::string path = starts();
-  EXPECT_EQ(open(1).error().code, Code::timed_out);
+  EXPECT_EQ(open(0).error().code, Code::timed_out);
   std::stop_source stop;
   stop.request_stop();
   EXPECT_EQ(open(60, stop.get_token()).error().code, Code::canceled);
