@@ -165,7 +165,7 @@ void GuardWatch::update_networks() {
 // The guard and all its connections are gone. Drops whatever was in progress, and tells the clients why the guard
 // died.
 void GuardWatch::lose() {
-  keeper_.lose(Clock::now());
+  keeper_.lose(callbacks_.clock());
   callbacks_.on_lost();
   policy_.guard_is_gone();
   // The guard may end together with the agent, and that is not reported.
@@ -178,7 +178,7 @@ void GuardWatch::lose() {
 // Runs in a separate thread, so that the agent's terminal keeps working.
 void GuardWatch::revive() {
   if (keeper_.is_starting()) return take_new_guard();
-  if (callbacks_.is_ending() || !keeper_.is_due(Clock::now())) return;
+  if (callbacks_.is_ending() || !keeper_.is_due(callbacks_.clock())) return;
   // The thread gets copies, because this thread may change the configuration while the guard starts.
   auto config = started_with_ = running_.guard_config;
   config.used = usage_.all();
@@ -189,7 +189,7 @@ void GuardWatch::revive() {
 
 // Takes the outcome of a restart once there is one. A guard that could not be started is tried again later.
 void GuardWatch::take_new_guard() {
-  auto link = keeper_.take(Clock::now());
+  auto link = keeper_.take(callbacks_.clock());
   if (!link) return;
   if (*link) {
     // The old link is closed by this.

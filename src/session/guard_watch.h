@@ -44,6 +44,7 @@ class GuardWatch {
     std::function<void(const wire::SshTunnel& tunnel)> on_ssh_tunnel;
     std::function<void()> on_lost;    // the guard died, and with it whatever was in progress
     std::function<bool()> is_ending;  // whether the agent ends: the guard may end with it, and is not restarted
+    std::function<GuardKeeper::Time()> clock = GuardKeeper::Clock::now;  // decides when the guard is restarted
   };
   // Opens the record. The guard must be up. A restart replaces `running.guard`, and changes of the policy are made in
   // `running.guard_config`. All references must outlive this object.
@@ -124,7 +125,7 @@ class GuardWatch {
   UsageBook usage_;
   Clock::time_point networks_at_;  // when to read them again
 
-  GuardKeeper keeper_{Clock::now()};
+  GuardKeeper keeper_{callbacks_.clock()};
   wire::GuardConfig started_with_;  // the last guard that was restarted
 };
 

@@ -98,6 +98,7 @@ class WatchedGuard : public ::testing::Test {
                   .disk = nullptr};
   Clients clients{std::move(terminal.theirs)};
   std::atomic<bool> ending = false;
+  GuardKeeper::Time now = GuardKeeper::Clock::now();
   // Without its directory, the record cannot be written.
   GuardWatch watch{*engine,
                    session.job,
@@ -107,7 +108,8 @@ class WatchedGuard : public ::testing::Test {
                     .on_stream = [](const wire::StreamPart&) {},
                     .on_ssh_tunnel = [](const wire::SshTunnel&) {},
                     .on_lost = [] {},
-                    .is_ending = [this] { return ending.load(); }}};
+                    .is_ending = [this] { return ending.load(); },
+                    .clock = [this] { return now; }}};
 };
 
 TEST_F(WatchedGuard, IsToldToLetNothingThroughWhileTheRecordCannotBeWritten) {
@@ -168,7 +170,10 @@ TEST_F(WatchedGuard, NoFurtherAttemptIsAnnouncedOnceTheAgentEnds) {
     if (call.method == "attach to container" && call.nth == 4) ending = true;
     return docker::Fault::none;
   });
-  for (; !ending; std::this_thread::sleep_for(std::chrono::milliseconds(1))) watch.revive();
+  for (; !ending; now += std::chrono::milliseconds(20)) {
+    watch.revive();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   watch.end_restart();
   EXPECT_EQ(count_events<wire::GuardLost>(), 0);
 }

@@ -60,10 +60,11 @@ Result<> check_names(docker::Engine& engine, const std::string& session) {
 // Runs one session on this machine. The steps are called in the order in which they are declared.
 class Session {
  public:
-  Session(const Job& job, Clients& clients, const docker::Connect& connect)
+  Session(const Job& job, Clients& clients, const docker::Connect& connect, std::chrono::milliseconds input_patience)
       : job_(job),
         clients_(clients),
         connect_(connect),
+        input_patience_(input_patience),
         name_(job.plan.session),
         directory_(job.directories.session(name_)),
         results_(job.directories.results_of(name_)),
@@ -97,6 +98,7 @@ class Session {
   const Job& job_;
   Clients& clients_;
   const docker::Connect& connect_;
+  std::chrono::milliseconds input_patience_;
   std::string name_, directory_, results_;
   Owner owner_ = Owner::self();
   std::unique_ptr<docker::Engine> engine_;
@@ -191,7 +193,7 @@ Result<> Session::watch(Running& running) {
   for (const auto& warning : running.sent.warnings) clients_.event(wire::Warning{warning});
   clients_.event(wire::AgentRuns{name_, running.report.probes});
   clients_.answer_attaches();
-  auto ended = session::watch(*engine_, job_, running, clients_, control_.take_early(), result_);
+  auto ended = session::watch(*engine_, job_, running, clients_, control_.take_early(), input_patience_, result_);
   // The near side may be reconnecting and arrive after this process has ended.
   if (job_.side() == Side::far) (void)clients_.log().save(results_ + "/output");
   (void)ledger_->note({.ended = result_.exit});
@@ -234,6 +236,8 @@ void Session::report_failure(Error error, const wire::Receipt& receipt) {
 
 }  // namespace
 
-void run(const Job& job, Clients& clients, const docker::Connect& connect) { Session(job, clients, connect).run(); }
+void run(const Job& job, Clients& clients, const docker::Connect& connect, std::chrono::milliseconds input_patience) {
+  Session(job, clients, connect, input_patience).run();
+}
 
 }  // namespace bottle::session

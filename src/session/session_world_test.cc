@@ -205,7 +205,7 @@ Outcome TestSession::run(docker::FakeDocker& docker, const std::function<void(La
   });
   {
     Clients clients{UniqueFd(ends[0])};
-    session::run(job, clients, docker.connector());
+    session::run(job, clients, docker.connector(), input_patience);
     clients.drain(std::chrono::seconds(10));
   }
   over = true;

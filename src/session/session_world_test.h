@@ -108,6 +108,7 @@ class TestSession {
 
   Scratch scratch;
   wire::Job job;
+  std::chrono::milliseconds input_patience{5000};
   // Stands for the agent's program. It gets the go message that opened the gate, and returns the exit status.
   std::function<int(docker::FakeProcess&, const wire::Go&)> agent;
   // Returns what the guard writes together with its answer to a configuration. May be empty.

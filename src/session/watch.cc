@@ -34,7 +34,8 @@ constexpr int kMostSizeAttempts = 5;
 
 class Watch {
  public:
-  Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients);
+  Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients,
+        std::chrono::milliseconds input_patience);
   Result<> run(const std::vector<Frame>& early, wire::SessionResult& result);
 
  private:
@@ -83,12 +84,14 @@ class Watch {
   wire::OpenTunnels tunnels_;        // of a far session, for the near sides that are yet to come
 };
 
-Watch::Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients)
+Watch::Watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients,
+             std::chrono::milliseconds input_patience)
     : engine_(engine),
       job_(job),
       running_(running),
       clients_(clients),
       names_(job.plan.session),
+      input_(input_patience),
       guard_(engine, job, running, clients, callbacks()) {
   // The keys of a far session are on the near side, which gets the agent's requests as frames.
   if (!job.ssh_keys.empty() && job.side() == Side::local) {
@@ -329,8 +332,8 @@ void Watch::take_frame(const Frame& frame) {
 }  // namespace
 
 Result<> watch(docker::Engine& engine, const Job& job, Running& running, Clients& clients,
-               const std::vector<Frame>& early, wire::SessionResult& result) {
-  return Watch(engine, job, running, clients).run(early, result);
+               const std::vector<Frame>& early, std::chrono::milliseconds input_patience, wire::SessionResult& result) {
+  return Watch(engine, job, running, clients, input_patience).run(early, result);
 }
 
 }  // namespace bottle::session

@@ -77,7 +77,7 @@ TEST_F(Working, InputThatTheAgentDoesNotReadKeepsNothingWaiting) {
     for (size_t i = 0; i < kParts; ++i) launcher.send(FrameType::input, part);
     launcher.send(FrameType::ping, "");
     launcher.await("the answer", [](const Frame& frame) { return frame.type == FrameType::pong; });
-    EXPECT_LT(std::chrono::steady_clock::now() - begun, AgentInput::kPatience);
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, session.input_patience);
     waited.set_value();
     launcher.send(FrameType::input, "end\n");
     launcher.await_output("heard " + std::to_string(kParts * kPart));
@@ -90,6 +90,7 @@ TEST_F(Working, InputThatTheAgentDoesNotGetIsToldOnce) {
   socklen_t size = sizeof room;
   ASSERT_EQ(::getsockopt(open_socket(AF_UNIX, SOCK_STREAM).get(), SOL_SOCKET, SO_SNDBUF, &room, &size), 0);
   std::promise<void> told;
+  session.input_patience = std::chrono::milliseconds(200);
   session.agent = [this, told = told.get_future().share()](docker::FakeProcess& process, const wire::Go&) {
     session.work(process);
     process.write("ready\n");

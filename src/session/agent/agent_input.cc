@@ -39,7 +39,7 @@ void AgentInput::flush(int fd, Time now) {
   if (!full_since_ || sent_ >= kLeast) {
     full_since_ = now;
     sent_ = 0;
-  } else if (now - *full_since_ >= kPatience) {
+  } else if (now - *full_since_ >= patience_) {
     full_since_.reset();
     dropped_ += kept_.size();
     kept_.clear();

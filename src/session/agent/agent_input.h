@@ -14,15 +14,16 @@ class AgentInput {
   using Time = std::chrono::steady_clock::time_point;
   static constexpr size_t kMost = 1 << 20;       // bytes
   static constexpr size_t kMostEver = 16 << 20;  // more than is under way to a far side that says that its agent waits
-  static constexpr std::chrono::seconds kPatience{5};
-  // What the agent must read in that time, in bytes. One that reads less could keep clients waiting for minutes, with
+  // What the agent must read in `patience`, in bytes. One that reads less could keep clients waiting for minutes, with
   // their requests to stop.
   static constexpr size_t kLeast = 64 << 10;
+
+  explicit AgentInput(std::chrono::milliseconds patience) : patience_(patience) {}
 
   // Sends as much as the agent takes without blocking, and keeps the rest. `fd` is a socket to the agent's stdin. Drops
   // `bytes` if more than kMostEver would have to be kept.
   void add(int fd, std::string_view bytes, Time now);
-  // Sends what is kept. If is_full() has been true for kPatience in which the agent took less than kLeast, it does not
+  // Sends what is kept. If is_full() has been true for `patience` in which the agent took less than kLeast, it does not
   // read its input, so this drops what is kept. Call it often.
   void flush(int fd, Time now);
 
@@ -40,6 +41,7 @@ class AgentInput {
   bool must_tell(Time now);
 
  private:
+  std::chrono::milliseconds patience_;
   std::string kept_;
   uint64_t dropped_ = 0, told_dropped_ = 0;
   size_t sent_ = 0;                 // bytes since full_since_

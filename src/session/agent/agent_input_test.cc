@@ -10,6 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kPatience = 5s;
+
 class AgentInputTest : public ::testing::Test {
  protected:
   AgentInputTest() {
@@ -35,7 +37,7 @@ class AgentInputTest : public ::testing::Test {
     return all;
   }
   UniqueFd ours, agent;
-  AgentInput input;
+  AgentInput input{kPatience};
   AgentInput::Time now{};
 };
 
@@ -52,7 +54,7 @@ TEST_F(AgentInputTest, WhatTheAgentDoesNotReadYetIsKeptInItsOrder) {
 
 TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   (void)fill();
-  input.flush(ours.get(), now += AgentInput::kPatience - 1ms);
+  input.flush(ours.get(), now += kPatience - 1ms);
   ASSERT_TRUE(input.is_full());
   EXPECT_FALSE(read_all().empty());
   input.flush(ours.get(), now += 1ms);
@@ -60,7 +62,7 @@ TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   EXPECT_FALSE(input.empty()) << "the agent reads";
   (void)fill();
   EXPECT_EQ(input.dropped(), 0u);
-  input.flush(ours.get(), now += AgentInput::kPatience);
+  input.flush(ours.get(), now += kPatience);
   EXPECT_TRUE(input.empty());
   EXPECT_GE(input.dropped(), AgentInput::kMost);
   EXPECT_TRUE(input.news(AgentInput::When::running).starts_with("the agent does not read its input"));
@@ -71,7 +73,7 @@ TEST_F(AgentInputTest, IsDroppedOnlyIfTheAgentReadsNothingForAWhile) {
   EXPECT_EQ(read_all(), "later");
 }
 
-// What a near side has sent before it was told to wait may take an agent longer than kPatience.
+// What a near side has sent before it was told to wait may take an agent longer than the patience.
 TEST_F(AgentInputTest, AnAgentThatReadsSlowlyLosesNothing) {
   std::string part(1 << 20, 'x'), got;
   for (int i = 0; i < 8; ++i) input.add(ours.get(), part, now);
