@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -62,9 +63,9 @@ class Adopted : public ::testing::Test {
                             "/hello; head -c 5 >/dev/null; cat " + root() + "/answer; exec cat 3>&1 >/dev/null");
   }
 
-  void turn() {
+  void turn(int most_ms = 1000) {
     Poller poller;
-    poller.wait(driver_->add_to(poller));
+    poller.wait(std::min(driver_->add_to(poller), most_ms));
     driver_->handle(poller);
     char buffer[4096];
     for (ssize_t n; (n = ::recv(client_.get(), buffer, sizeof buffer, MSG_DONTWAIT)) > 0;)
@@ -72,7 +73,7 @@ class Adopted : public ::testing::Test {
   }
   bool comes_true(const std::function<bool()>& is_true) {
     for (auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-         std::chrono::steady_clock::now() < until; turn())
+         std::chrono::steady_clock::now() < until; turn(5))
       if (is_true()) return true;
     return false;
   }
