@@ -90,7 +90,7 @@ Result<std::string> pick_agent(const manifest::Manifest& manifest, const std::st
 // one option needs or excludes.
 Result<> resolve_options(StartOptions& o) {
   auto& token = o.remote.token;
-  o.remote.secrets = o.secrets == "tunnel" ? Secrets::stay : Secrets::go_there;
+  o.remote.secrets = o.secrets == "tunnel" ? Secrets::stay : Secrets::forwarded;
   // `here` means that the bottle runs on this machine.
   bool here = o.remote.target.empty() && o.vm.name.empty();
   if (o.remote.secrets_stay() && here)

@@ -113,13 +113,13 @@ Result<> Decisions::skip() {
   TRY(near_.skip());
   if (!is_elsewhere(session_)) return guard_.skip();
   asks_remote_ = true;
-  return ask_there();
+  return ask_other_machine();
 }
 
 // Asks the guard's supervisor on the other machine for the decisions since the last call. The first call only asks
 // where to begin, unless `next_remote_` is set. Adds nothing while that machine does not answer; a later call adds the
 // decisions.
-Result<> Decisions::ask_there() {
+Result<> Decisions::ask_other_machine() {
   std::string answer;
   auto done =
       ask_supervisor(session_, wire::FrameType::decisions, wire::encode(wire::WantedDecisions{next_remote_}),
@@ -175,7 +175,7 @@ Result<> Decisions::each(bool follow, const Take& take) {
   }
   for (bool last = false;;) {
     if (asks_remote_ && last) read_record_after_all();
-    if (asks_remote_) TRY(ask_there());
+    if (asks_remote_) TRY(ask_other_machine());
     TRY(pass_all(take));
     if (!flush_output()) return {};
     // Reads once more after the session's end, because lines may have been written since the last read.

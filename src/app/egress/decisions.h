@@ -40,10 +40,10 @@ class Decisions {
     Result<> refill();
     Result<> skip();
   };
-  // pass_all() passes on all lines that are there now, and ask_there() asks the other machine for more.
+  // pass_all() passes on all lines that are there now, and ask_other_machine() asks the other machine for more.
   // read_record_after_all() changes from asking to reading the record, once it is on this machine.
   Result<> pass_all(const Take& take);
-  Result<> ask_there();
+  Result<> ask_other_machine();
   void read_record_after_all();
   std::string session_;
   File guard_, near_;

@@ -49,7 +49,7 @@ void give_values(wire::Job& job, const session::Ask& ask, const JoinOptions& opt
 }
 
 // Gives the new supervisor what the old one had only in its memory: the broker's rules and values, and the ssh keys.
-void give_what_stays_here(wire::Job& job, const session::LedgerView& view, const JoinOptions& options) {
+void restore_near_share(wire::Job& job, const session::LedgerView& view, const JoinOptions& options) {
   bool brokered = view.near_share.secrets_stay || view.near_share.offline || !job.plan.egress.lan.empty();
   auto ask = [&](const std::string& question) -> Result<std::string> {
     if (!options.interactive) return fail(Code::unavailable, "there is no terminal to ask on: " + question);
@@ -126,7 +126,7 @@ Result<UniqueFd> join(const std::string& name, const JoinOptions& options) {
     job.remote->vm = view.vm->wanted;
     job.remote->vm->environment = hook_environment();
   }
-  if (!options.stop) give_what_stays_here(job, view, options);
+  if (!options.stop) restore_near_share(job, view, options);
   return session::start_supervisor(job);
 }
 

@@ -10,7 +10,7 @@
 namespace bottle::app {
 
 // Says where the values of secrets are while the agent runs on another machine (--secrets).
-enum class Secrets { go_there, stay };
+enum class Secrets { forwarded, stay };
 
 // Says how to reach a remote machine or a VM, and what may go there. Comes from the options of `bottle start`.
 struct RemoteOptions {
@@ -18,7 +18,7 @@ struct RemoteOptions {
   bool interactive = true;  // ssh may ask questions
   bool allow_vpn = false;
   bool fresh = false;  // ignore the cached hello of the machine
-  Secrets secrets = Secrets::go_there;
+  Secrets secrets = Secrets::forwarded;
   wire::Token token;  // how the sign-in token gets to the machine
   Transport transport;
   std::stop_token stop = {};  // ends what the place waits for, with Code::canceled

@@ -109,7 +109,7 @@ void Conclusion::was_home(wire::SessionResult earlier) {
   far_result_ = std::move(earlier);
 }
 
-input::StopAnswered Conclusion::stop_there() {
+input::StopAnswered Conclusion::stop_far_session() {
   auto answer = side_ ? side_->ask({"stop", job_.plan.session, job_.id})
                       : Result<Captured>(fail(Code::closed, "the machine was never reached"));
   return {.stopped = answer && answer->status == 0};
@@ -188,7 +188,7 @@ wire::WorkResult Conclusion::nothing_came() const {
           .error = why.empty() ? lost : why};
 }
 
-input::Forgotten Conclusion::forget_there() {
+input::Forgotten Conclusion::forget_on_far_side() {
   // An adopted session whose work is home needed no connection before.
   if (!side_ && job_.remote->adopts() && !vm_is_gone(job_, record_))
     if (auto side = reach_again()) side_ = std::move(*side);

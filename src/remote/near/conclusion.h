@@ -48,9 +48,9 @@ class Conclusion {
 
   // Perform the actions of the same names in session_state.h, and return the inputs to which they lead. Each may make a
   // new connection. A step that fails says so in its input; nothing is thrown, and nothing is retried.
-  input::StopAnswered stop_there();
+  input::StopAnswered stop_far_session();
   Input fetch(const FetchWork& how, WorkFetcher& fetcher);
-  input::Forgotten forget_there();
+  input::Forgotten forget_on_far_side();
   input::VmDestroyed destroy_vm();
   void hold_vm();
 

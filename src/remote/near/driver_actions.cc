@@ -68,10 +68,10 @@ void Driver::perform(Do action) {
       return link_.close();
     case Do::end_delivery:
       return transfers_.end_delivery();
-    case Do::stop_there:
-      return begin_last_step([](Conclusion& c) { return Input(c.stop_there()); });
-    case Do::forget_there:
-      return begin_last_step([](Conclusion& c) { return Input(c.forget_there()); });
+    case Do::stop_far_session:
+      return begin_last_step([](Conclusion& c) { return Input(c.stop_far_session()); });
+    case Do::forget_on_far_side:
+      return begin_last_step([](Conclusion& c) { return Input(c.forget_on_far_side()); });
     case Do::destroy_vm:
       return begin_last_step([](Conclusion& c) { return Input(c.destroy_vm()); });
     case Do::hold_vm:

@@ -338,7 +338,7 @@ TEST_F(Vms, TheReceiptSaysWhyTheMachineKeepsTheResults) {
   NearRecord record{
       .address = {.target = {.host = "machine"}}, .vm_name = "", .directory = job_.directories.session("one")};
   Conclusion conclusion(job_, record, kSilent, &*side, std::nullopt);
-  EXPECT_EQ(conclusion.forget_there().left, input::Forgotten::Left::something);
+  EXPECT_EQ(conclusion.forget_on_far_side().left, input::Forgotten::Left::something);
   ASSERT_TRUE(make_directories(job_.directories.results_of("one")));
   NearAudit audit(job_.directories.results_of("one") + "/" + session::kNearAudit, clients);
   auto left = conclusion.save_result(audit).receipt.left;
@@ -354,9 +354,9 @@ TEST_F(Vms, AMachineThatAloneHasTheWorkIsHeard) {
   ASSERT_TRUE(side) << side.error().what;
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
   Conclusion conclusion(job_, record, kSilent, &*side, std::nullopt);
-  EXPECT_EQ(conclusion.forget_there().left, input::Forgotten::Left::work);
+  EXPECT_EQ(conclusion.forget_on_far_side().left, input::Forgotten::Left::work);
   conclusion.was_home({.session = "one"});
-  EXPECT_EQ(conclusion.forget_there().left, input::Forgotten::Left::something);
+  EXPECT_EQ(conclusion.forget_on_far_side().left, input::Forgotten::Left::something);
 }
 
 // A near side waits 20 seconds for work that is held, and 5 minutes for a connection.
@@ -431,7 +431,8 @@ TEST_F(Vms, AnAgentCountsAsStoppedOnlyIfItsMachineSaysSo) {
   NearRecord record{.address = {}, .vm_name = "", .directory = job_.directories.session("one")};
   for (int status : {0, 1, 125, 255}) {
     ASSERT_TRUE(write_file_atomically(root_ + "/status", std::to_string(status)));
-    EXPECT_EQ(Conclusion(job_, record, kSilent, &*side, std::nullopt).stop_there().stopped, status == 0) << status;
+    EXPECT_EQ(Conclusion(job_, record, kSilent, &*side, std::nullopt).stop_far_session().stopped, status == 0)
+        << status;
   }
 }
 

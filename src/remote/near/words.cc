@@ -32,7 +32,7 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
       return {Code::closed, cause.what + " before the agent ran, so nothing was run", "start again"};
     case Why::never_ran:
       return {Code::closed, lost + " before the agent ran, so nothing was run", "start again"};
-    case Why::unknown_there:
+    case Why::unknown_to_far_side:
       return {
           Code::unavailable, names.machine + " knows no session " + names.session + ", although its agent ran there",
           "if the state directory of that machine is not where it was, for example because a disk is not mounted or "

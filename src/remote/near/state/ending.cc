@@ -35,7 +35,7 @@ void Stepper::on(const input::Fetched&) {
 void Stepper::on(const input::HomeNoted&) {
   auto* fetching = in<phase::Fetching>();
   if (!fetching || !fetching->is_here) return;
-  perform(Do::forget_there);
+  perform(Do::forget_on_far_side);
   become(phase::Forgetting{std::move(fetching->failure)});
 }
 
@@ -75,13 +75,13 @@ void Stepper::abandon(Failure failure) {
   if (!may_run()) return forget(std::move(failure));
   // The session's own connection is closed first. The stop then uses a new connection, in case the old one is the
   // problem.
-  perform(Do::close_link, Do::end_delivery, Do::stop_there);
-  become(phase::StoppingThere{std::move(failure)});
+  perform(Do::close_link, Do::end_delivery, Do::stop_far_session);
+  become(phase::StoppingFarSide{std::move(failure)});
 }
 
 // What the agent did in the meantime is fetched like any other work.
 void Stepper::on(const input::StopAnswered& answered) {
-  auto* stopping = in<phase::StoppingThere>();
+  auto* stopping = in<phase::StoppingFarSide>();
   if (!stopping) return;
   if (!answered.stopped) return leave_unknown(std::move(stopping->failure), Remains::agent);
   perform(FetchWork{});
@@ -96,7 +96,7 @@ void Stepper::end_unused(Failure failure) {
 
 void Stepper::forget(Failure failure) {
   // The far side removes everything once its launcher is gone.
-  perform(Do::close_link, Do::end_delivery, Do::forget_there);
+  perform(Do::close_link, Do::end_delivery, Do::forget_on_far_side);
   become(phase::Forgetting{std::move(failure)});
 }
 

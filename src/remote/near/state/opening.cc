@@ -12,7 +12,7 @@ void Stepper::on(const input::Opened& opened) {
   // The stop came while the record was being made.
   if (!kind_.adopted && state_.deadlines.is_stopping()) return abandon({Why::stopped});
   if (opened.home) {
-    perform(Do::forget_there);
+    perform(Do::forget_on_far_side);
     become(phase::Forgetting{});
   } else if (kind_.adopted) {
     // An agent that is to be stopped gets no more secrets.

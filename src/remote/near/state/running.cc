@@ -162,7 +162,7 @@ void Stepper::on(const input::FarFailed& failed) {
   if (!state_.has_run) return forget(std::move(failure));
   // A machine forgets a session only when its work is here. This one looks for its sessions in another place than
   // before, for example because a disk is not mounted.
-  leave_unknown({Why::unknown_there, failed.error}, Remains::nothing);
+  leave_unknown({Why::unknown_to_far_side, failed.error}, Remains::nothing);
 }
 
 // -- transfers

@@ -235,7 +235,7 @@ class Explorer {
     }
     if (does(action, Do::answer_guard))
       EXPECT_TRUE(seen.values_sent || kind_.adopted) << "a machine that was not judged uses this one";
-    for (Do loses : {Do::forget_there, Do::destroy_vm, Do::remove_record})
+    for (Do loses : {Do::forget_on_far_side, Do::destroy_vm, Do::remove_record})
       if (does(action, loses)) EXPECT_FALSE(seen.holds_work) << name_of(loses) << " while there is work";
     // Noted again, because the machine still has work.
     if (does(action, Note::may_run) && seen.holds_work) seen.may_run_noted = true;
@@ -289,7 +289,7 @@ Input good_answer(const Phase& phase) {
   if (std::holds_alternative<phase::Asking>(phase)) return input::FarAttached{};
   if (std::holds_alternative<phase::Running>(phase)) return input::FarEnded{};
   if (std::holds_alternative<phase::Reconnecting>(phase)) return input::LinkBack{};
-  if (std::holds_alternative<phase::StoppingThere>(phase)) return input::StopAnswered{true};
+  if (std::holds_alternative<phase::StoppingFarSide>(phase)) return input::StopAnswered{true};
   if (const auto* fetching = std::get_if<phase::Fetching>(&phase))
     return fetching->is_here ? Input(input::HomeNoted{}) : Input(input::Fetched{});
   if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{Left::nothing};
@@ -303,7 +303,7 @@ Input bad_answer(const Phase& phase, int attempts) {
   if (std::holds_alternative<phase::Opening>(phase)) return input::OpenFailed{error};
   if (std::holds_alternative<phase::Reconnecting>(phase) || std::holds_alternative<phase::Asking>(phase))
     return input::LinkFailed{attempts, false, error};
-  if (std::holds_alternative<phase::StoppingThere>(phase)) return input::StopAnswered{false};
+  if (std::holds_alternative<phase::StoppingFarSide>(phase)) return input::StopAnswered{false};
   if (std::holds_alternative<phase::Fetching>(phase)) return input::FetchFailed{.error = error};
   if (std::holds_alternative<phase::Forgetting>(phase)) return input::Forgotten{Left::unknown};
   if (std::holds_alternative<phase::DestroyingVm>(phase)) return input::VmDestroyed{false};

@@ -30,14 +30,14 @@ enum class Why {
   no_workspace,     // the machine says that the agent runs although it has not taken the workspace
   delivery_failed,  // the workspace could not be sent
   lost_before_values,
-  stopped,        // it was stopped before the agent ran
-  launcher_gone,  // the launcher exited before the agent ran
-  far_failed,     // the machine reported a failure, in its own words
-  never_ran,      // the connection broke, and the machine says that it has no such session
-  unknown_there,  // the agent ran, and the machine says that it has no such session
-  not_known,      // the connection broke, and it is unknown whether the agent runs
-  unreachable,    // the session should stop, but its machine cannot be reached
-  vm_gone,        // the VM was destroyed, with the work that was not fetched
+  stopped,              // it was stopped before the agent ran
+  launcher_gone,        // the launcher exited before the agent ran
+  far_failed,           // the machine reported a failure, in its own words
+  never_ran,            // the connection broke, and the machine says that it has no such session
+  unknown_to_far_side,  // the agent ran, and the machine says that it has no such session
+  not_known,            // the connection broke, and it is unknown whether the agent runs
+  unreachable,          // the session should stop, but its machine cannot be reached
+  vm_gone,              // the VM was destroyed, with the work that was not fetched
 };
 // Says why a session has no result, with the error that led to it.
 struct Failure {
@@ -68,7 +68,7 @@ struct Reconnecting {
   int missed_checkpoints = 0;
 };
 // From this state on, the session is ending. `failure` says why it has no result.
-struct StoppingThere {
+struct StoppingFarSide {
   Failure failure;
 };
 // In this state and the three that follow, `failure` is empty if the session has a result.
@@ -94,7 +94,7 @@ struct Over {};
 
 using Phase = std::variant<phase::Opening, phase::MakingVm, phase::SendingJob, phase::AwaitingHello,
                            phase::AwaitingLauncher, phase::Recording, phase::Starting, phase::Asking, phase::Running,
-                           phase::Reconnecting, phase::StoppingThere, phase::Fetching, phase::Forgetting,
+                           phase::Reconnecting, phase::StoppingFarSide, phase::Fetching, phase::Forgetting,
                            phase::DestroyingVm, phase::AccountingForVm, phase::Over>;
 
 // Holds the whole state of a near side. A near side that adopts a session begins in Opening like any other.
@@ -186,7 +186,7 @@ struct Checkpointed {
 struct CheckpointFailed {
   Error error;
 };
-struct StopAnswered {    // the answer to Do::stop_there
+struct StopAnswered {    // the answer to Do::stop_far_session
   bool stopped = false;  // the machine says that the session has ended
 };
 struct Fetched {};
@@ -199,7 +199,7 @@ struct FetchFailed {
   } obstacle = Obstacle::connection;
   Error error;
 };
-// The answer to Do::forget_there: what is left of the session on that machine.
+// The answer to Do::forget_on_far_side: what is left of the session on that machine.
 struct Forgotten {
   enum class Left {
     nothing,    // its engine confirms that
@@ -252,11 +252,11 @@ enum class Do {
   begin_checkpoints,
   close_link,
   end_delivery,
-  stop_there,     // over a new connection → StopAnswered
-  forget_there,   // removes everything of the session from the machine → Forgotten
-  destroy_vm,     // → VmDestroyed
-  hold_vm,        // it has work that could not be fetched, so only the end of its time may destroy it
-  remove_record,  // the session's record on this machine, because nothing is left on the other one
+  stop_far_session,    // over a new connection → StopAnswered
+  forget_on_far_side,  // removes everything of the session from the machine → Forgotten
+  destroy_vm,          // → VmDestroyed
+  hold_vm,             // it has work that could not be fetched, so only the end of its time may destroy it
+  remove_record,       // the session's record on this machine, because nothing is left on the other one
   save_result,
   account_for_vm,  // saves the result of a session whose VM is gone → Accounted, NotAccounted
   tell_result,

@@ -46,11 +46,11 @@ TEST(SessionState, Opens) {
       {"a VM", kVm, phase::Opening{}, input::Opened{}, "MakingVm", "make_vm"},
       {"adopted", kAdopted, phase::Opening{}, input::Opened{}, "Reconnecting", "open_services connect"},
       {"adopted, with its work home", kAdoptedVm, phase::Opening{}, input::Opened{.home = true}, "Forgetting",
-       "forget_there"},
+       "forget_on_far_side"},
       {"no record", kKnown, phase::Opening{}, input::OpenFailed{kBroken, false}, "Over",
        "close_link end_delivery failed:cannot_open:nothing"},
       {"half a record", kKnown, phase::Opening{}, input::OpenFailed{kBroken, true}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
       {"another's record", kAdopted, phase::Opening{}, input::OpenFailed{kBroken, true}, "Over",
        "close_link end_delivery failed:cannot_open:nothing"},
   });
@@ -60,26 +60,27 @@ TEST(SessionState, SendsValuesToAMachineThatWasJudged) {
   check({
       {"VM, judged", kVm, phase::MakingVm{}, input::VmMade{{1000, 300}}, "SendingJob", "tell_engine send_job"},
       {"VM, baked", kBaked, phase::MakingVm{}, input::VmMade{{1000, 300}}, "SendingJob", "send_job"},
-      {"no VM", kVm, phase::MakingVm{}, input::VmFailed{kBroken}, "Forgetting", "close_link end_delivery forget_there"},
+      {"no VM", kVm, phase::MakingVm{}, input::VmFailed{kBroken}, "Forgetting",
+       "close_link end_delivery forget_on_far_side"},
       {"judged before", kKnown, phase::SendingJob{}, input::JobSent{}, "Recording", "note_may_run send_work"},
       {"launcher judges", kUnseen, phase::SendingJob{}, input::JobSent{}, "AwaitingHello", "send_work"},
       {"near side judges", kBaked, phase::SendingJob{}, input::JobSent{}, "AwaitingHello", ""},
       {"no job", kKnown, phase::SendingJob{}, input::JobFailed{kBroken}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
       {"hello", kUnseen, phase::AwaitingHello{}, input::Hello{}, "AwaitingLauncher", "pass_hello"},
       {"admitted", kUnseen, phase::AwaitingLauncher{}, input::Admitted{}, "Recording", "note_may_run"},
       {"noted", kUnseen, phase::Recording{}, input::MayRunNoted{}, "Starting", "send_values"},
       {"not noted", kUnseen, phase::Recording{}, input::NoteFailed{kBroken}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
       {"hello of a VM", kBaked, phase::AwaitingHello{}, input::Hello{}, "Recording",
        "tell_engine note_may_run send_work"},
       {"unfit VM", kBaked, phase::AwaitingHello{}, input::Hello{kBroken}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
       // Only the side that judges releases the values.
       {"too early", kUnseen, phase::AwaitingHello{}, input::Admitted{}, "AwaitingHello", ""},
       {"a client's word for a VM", kBaked, phase::AwaitingHello{}, input::Admitted{}, "AwaitingHello", ""},
       {"lost", kUnseen, phase::AwaitingLauncher{}, input::LinkLost{kBroken}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
   });
 }
 
@@ -91,9 +92,10 @@ TEST(SessionState, IgnoresAMachineThatWasNotJudged) {
         {"output", kUnseen, before, input::FarSpoke{}, after.c_str(), ""},
         {"a request", kUnseen, before, input::FarGuardAsked{}, after.c_str(), ""},
         {"progress", kUnseen, before, input::FarNotice{}, after.c_str(), "pass_to_clients"},
-        {"running", kUnseen, before, input::FarRuns{}, "Forgetting", "close_link end_delivery forget_there"},
-        {"ended", kUnseen, before, input::FarEnded{}, "Forgetting", "close_link end_delivery forget_there"},
-        {"failed", kUnseen, before, input::FarFailed{kBroken}, "Forgetting", "close_link end_delivery forget_there"},
+        {"running", kUnseen, before, input::FarRuns{}, "Forgetting", "close_link end_delivery forget_on_far_side"},
+        {"ended", kUnseen, before, input::FarEnded{}, "Forgetting", "close_link end_delivery forget_on_far_side"},
+        {"failed", kUnseen, before, input::FarFailed{kBroken}, "Forgetting",
+         "close_link end_delivery forget_on_far_side"},
     });
   }
   check({
@@ -106,16 +108,16 @@ TEST(SessionState, StartsTheAgent) {
   check({
       {"runs", kKnown, phase::Starting{}, input::FarRuns{}, "Running",
        "show_running note_running begin_checkpoints pass_to_clients"},
-      {"without its work", kKnown, phase::Starting{}, input::FarRunsWithoutWork{}, "StoppingThere",
-       "close_link end_delivery stop_there"},
+      {"without its work", kKnown, phase::Starting{}, input::FarRunsWithoutWork{}, "StoppingFarSide",
+       "close_link end_delivery stop_far_session"},
       {"ended at once", kKnown, phase::Starting{}, input::FarEnded{}, "Fetching",
        "end_delivery note_ended tell:collecting fetch:0"},
       {"failed", kKnown, phase::Starting{}, input::FarFailed{kBroken}, "Forgetting",
-       "note_never_ran close_link end_delivery forget_there"},
-      {"no workspace", kKnown, phase::Starting{}, input::DeliveryFailed{kBroken}, "StoppingThere",
-       "close_link end_delivery stop_there"},
+       "note_never_ran close_link end_delivery forget_on_far_side"},
+      {"no workspace", kKnown, phase::Starting{}, input::DeliveryFailed{kBroken}, "StoppingFarSide",
+       "close_link end_delivery stop_far_session"},
       {"no workspace, before values", kUnseen, phase::AwaitingLauncher{}, input::DeliveryFailed{kBroken}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
       {"keystrokes", kKnown, phase::Starting{}, input::ClientFrame{}, "Starting", ""},
   });
 }
@@ -134,7 +136,7 @@ TEST(SessionState, AsksWhetherTheAgentRuns) {
        "show_running note_running begin_checkpoints tell:agent_runs"},
       {"it ended", kKnown, asking(1), input::FarEnded{}, "Fetching", "end_delivery note_ended tell:collecting fetch:0"},
       {"it never ran", kKnown, asking(1), input::FarFailed{{Code::not_found, "no such session"}}, "Forgetting",
-       "note_never_ran close_link end_delivery forget_there"},
+       "note_never_ran close_link end_delivery forget_on_far_side"},
       {"it does not know", kKnown, asking(1), input::FarFailed{kBroken}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:not_known:nothing"},
       {"both broke", kKnown, asking(1), input::DeliveryFailed{kBroken}, "Asking", ""},
@@ -162,7 +164,7 @@ TEST(SessionState, Runs) {
       {"ended", kKnown, phase::Running{}, input::FarEnded{}, "Fetching",
        "end_delivery note_ended tell:collecting fetch:0"},
       {"unknown there before it ran", kAdopted, phase::Running{}, input::FarFailed{gone}, "Forgetting",
-       "close_link end_delivery forget_there"},
+       "close_link end_delivery forget_on_far_side"},
       {"failed", kKnown, phase::Running{}, input::FarFailed{kBroken}, "Over",
        "close_link end_delivery failed:far_failed:nothing"},
   });
@@ -180,7 +182,8 @@ TEST(SessionState, KeepsTheRecordOfAnAgentThatItsMachineNoLongerKnows) {
     }
     return name_of(state.phase) + ": " + text_of(actions);
   };
-  const std::string kept = "Over: close_link end_delivery note_may_run show_unattended failed:unknown_there:nothing";
+  const std::string kept =
+      "Over: close_link end_delivery note_may_run show_unattended failed:unknown_to_far_side:nothing";
   const input::FarRuns runs{};
   const input::FarAttached attached{};
   EXPECT_EQ(after(kKnown, {phase::Starting{}}, {runs, input::LinkLost{kBroken}, input::LinkBack{}, unknown}), kept);
@@ -193,18 +196,18 @@ TEST(SessionState, StopsImmediatelyBeforeTheValuesAreSent) {
   for (Phase before : {Phase(phase::MakingVm{}), Phase(phase::AwaitingHello{}), Phase(phase::AwaitingLauncher{}),
                        Phase(phase::Recording{})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
-      check({{"stop", kBaked, before, input, "Forgetting", "close_link end_delivery forget_there"}});
+      check({{"stop", kBaked, before, input, "Forgetting", "close_link end_delivery forget_on_far_side"}});
 }
 
 // The agent may have begun, so its work is fetched before anything is removed.
 TEST(SessionState, FetchesWorkAfterAStoppedStart) {
   for (Phase before : {Phase(phase::Starting{}), Phase(phase::Asking{1, kBroken})})
     for (const Input& input : {Input(input::StopRequested{}), Input(input::LauncherGone{})})
-      check({{"stop", kVm, before, input, "StoppingThere", "close_link end_delivery stop_there"}});
+      check({{"stop", kVm, before, input, "StoppingFarSide", "close_link end_delivery stop_far_session"}});
   phase::Fetching fetching{99, 0, kStopped};
   check({
-      {"stopped", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{true}, "Fetching", "fetch:0"},
-      {"not stopped", kVm, phase::StoppingThere{kStopped}, input::StopAnswered{false}, "Over",
+      {"stopped", kVm, phase::StoppingFarSide{kStopped}, input::StopAnswered{true}, "Fetching", "fetch:0"},
+      {"not stopped", kVm, phase::StoppingFarSide{kStopped}, input::StopAnswered{false}, "Over",
        "close_link end_delivery note_may_run show_unattended failed:stopped:agent"},
       {"fetched", kVm, fetching, input::Fetched{}, "Fetching", "note_home"},
       {"not yet", kVm, fetching, input::FetchFailed{.error = kBroken}, "Fetching",
@@ -233,7 +236,7 @@ TEST(SessionState, StopsTheAgent) {
   EXPECT_EQ(after(phase::Reconnecting{}, input::LinkFailed{6}, 110), "Reconnecting: connect");
   EXPECT_EQ(after(phase::Reconnecting{}, input::LinkFailed{7}, 110),
             "Over: close_link end_delivery failed:unreachable:nothing");
-  EXPECT_EQ(after(phase::Opening{}, input::Opened{}, 100), "Forgetting: close_link end_delivery forget_there");
+  EXPECT_EQ(after(phase::Opening{}, input::Opened{}, 100), "Forgetting: close_link end_delivery forget_on_far_side");
 }
 
 TEST(SessionState, EndsASessionBeforeTheTimeOfItsVmIsUp) {
@@ -251,7 +254,7 @@ TEST(SessionState, BringsTheWorkHomeBeforeAnythingIsRemoved) {
   input::FetchFailed unreachable{Obstacle::connection, kBroken}, in_container{Obstacle::held, kBroken};
   check({
       {"here", kVm, recent, input::Fetched{}, "Fetching", "note_home"},
-      {"home", kVm, here, input::HomeNoted{}, "Forgetting", "forget_there"},
+      {"home", kVm, here, input::HomeNoted{}, "Forgetting", "forget_on_far_side"},
       {"not here", kVm, recent, input::HomeNoted{}, "Fetching", ""},
       {"not noted", kVm, here, input::NoteFailed{kBroken}, "Over",
        "tell:not_fetched_yet hold_vm save_result show_unfetched tell_result"},

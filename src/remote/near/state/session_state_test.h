@@ -12,7 +12,7 @@ namespace bottle::remote {
 inline std::string name_of(const Phase& phase) {
   static const char* const kNames[] = {"Opening",          "MakingVm",     "SendingJob",      "AwaitingHello",
                                        "AwaitingLauncher", "Recording",    "Starting",        "Asking",
-                                       "Running",          "Reconnecting", "StoppingThere",   "Fetching",
+                                       "Running",          "Reconnecting", "StoppingFarSide", "Fetching",
                                        "Forgetting",       "DestroyingVm", "AccountingForVm", "Over"};
   static_assert(std::size(kNames) == std::variant_size_v<Phase>);
   return kNames[phase.index()];
@@ -20,11 +20,11 @@ inline std::string name_of(const Phase& phase) {
 
 inline std::string name_of(Do action) {
   static const char* const kNames[] = {
-      "make_vm",      "send_job",      "send_work",       "send_values",    "open_services",
-      "end_services", "answer_guard",  "pass_to_clients", "pass_to_far",    "pass_hello",
-      "tell_engine",  "connect",       "attach",          "send_stop",      "begin_checkpoints",
-      "close_link",   "end_delivery",  "stop_there",      "forget_there",   "destroy_vm",
-      "hold_vm",      "remove_record", "save_result",     "account_for_vm", "tell_result"};
+      "make_vm",      "send_job",      "send_work",        "send_values",        "open_services",
+      "end_services", "answer_guard",  "pass_to_clients",  "pass_to_far",        "pass_hello",
+      "tell_engine",  "connect",       "attach",           "send_stop",          "begin_checkpoints",
+      "close_link",   "end_delivery",  "stop_far_session", "forget_on_far_side", "destroy_vm",
+      "hold_vm",      "remove_record", "save_result",      "account_for_vm",     "tell_result"};
   static_assert(std::size(kNames) == static_cast<size_t>(Do::tell_result) + 1);
   return kNames[static_cast<size_t>(action)];
 }
@@ -52,9 +52,9 @@ inline std::string name_of(Notice notice) {
 
 inline std::string name_of(Why why) {
   static const char* const kNames[] = {
-      "cannot_open",  "vm_failed",       "job_failed",         "not_admitted", "not_recorded",  "false_start",
-      "no_workspace", "delivery_failed", "lost_before_values", "stopped",      "launcher_gone", "far_failed",
-      "never_ran",    "unknown_there",   "not_known",          "unreachable",  "vm_gone"};
+      "cannot_open",  "vm_failed",           "job_failed",         "not_admitted", "not_recorded",  "false_start",
+      "no_workspace", "delivery_failed",     "lost_before_values", "stopped",      "launcher_gone", "far_failed",
+      "never_ran",    "unknown_to_far_side", "not_known",          "unreachable",  "vm_gone"};
   static_assert(std::size(kNames) == static_cast<size_t>(Why::vm_gone) + 1);
   return kNames[static_cast<size_t>(why)];
 }
