@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "base/files/file.h"
 #include "base/ids.h"
+#include "base/os/process.h"
 #include "machine/destroy.h"
 #include "machine/provider/provider.h"
 #include "machine/reaper.h"
@@ -20,12 +22,32 @@
 
 namespace bottle::machine {
 
+// Returns a script that makes the keys of a VM as ssh-keygen does, but always the same, because making new ones takes
+// half of the processor time of all these tests.
+inline const std::string& same_keys() {
+  static const std::string script = [] {
+    std::string text = "#!/bin/sh\numask 077; while [ $# -gt 1 ]; do [ \"$1\" = -C ] && comment=$2; shift; done\n";
+    std::string path = (std::filesystem::temp_directory_path() / ("bottle-key-" + random_hex(4))).string();
+    for (const std::string comment : {"bottle", ""}) {
+      EXPECT_EQ(capture({.argv = {"ssh-keygen", "-qted25519", "-N", "", "-C", comment, "-f", path}})->status, 0);
+      text += "if [ \"$comment\" = '" + comment + "' ]; then\nprintf '" + *read_file(path) + "' >\"$1\"; printf '" +
+              *read_file(path + ".pub") + "' >\"$1.pub\"\nfi\n";
+      for (const std::string& made : {path, path + ".pub"}) std::filesystem::remove(made);
+    }
+    return text;
+  }();
+  return script;
+}
+
 class Machine : public ::testing::Test {
  protected:
   void SetUp() override {
     std::signal(SIGPIPE, SIG_IGN);  // as in main(), because a hook may end without reading its input
     root_ = std::filesystem::temp_directory_path() / ("bottle-machine-" + random_hex(4));
     std::filesystem::create_directories(root_ / "home");
+    std::filesystem::create_directories(root_ / "bin");
+    ASSERT_TRUE(write_file_atomically(root_ / "bin" / "ssh-keygen", same_keys(), 0755));
+    ::setenv("PATH", ((root_ / "bin").string() + ":" + path_).c_str(), 1);
     environment_ = {{"HOME", (root_ / "home").string()},
                     {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
                     {"CLOUD", cloud()}};
@@ -35,7 +57,10 @@ class Machine : public ::testing::Test {
     limits_.backoff = 20;
     limits_.backoff_most = 100;
   }
-  void TearDown() override { std::filesystem::remove_all(root_); }
+  void TearDown() override {
+    ::setenv("PATH", path_.c_str(), 1);
+    std::filesystem::remove_all(root_);
+  }
 
   std::string cloud() const { return (root_ / "cloud").string(); }
 
@@ -102,6 +127,7 @@ done; echo ']}')sh");
     return text ? static_cast<int>(std::count(text->begin(), text->end(), '\n')) : 0;
   }
 
+  const std::string path_ = ::getenv("PATH");  // of this process
   std::filesystem::path root_;
   Environment environment_;
   Directories directories_;

@@ -259,6 +259,7 @@ TEST_F(Machine, TheRecordIsWrittenBeforeTheVmIsMade) {
 
 TEST_F(Machine, TheOnlySecretInTheUserDataIsTheFirstHostKey) {
   good();
+  std::filesystem::remove(root_ / "bin" / "ssh-keygen");  // new keys
   environment_["TOKEN"] = "s3cr3t-value";
   auto vm = prepare_vm(spec());
   ASSERT_TRUE(vm);
