@@ -22,7 +22,7 @@ bool is_hello(const std::string& line) {
 }
 }  // namespace
 
-Clients::Clients(UniqueFd first) {
+Clients::Clients(UniqueFd first, size_t most_kept) : most_kept_(most_kept) {
   clients_.push_back({.fd = std::move(first), .attached = true, .role = Role::launcher});
 }
 
@@ -142,7 +142,7 @@ void Clients::answer_attach(Client& client, const wire::Attach& attach) {
 void Clients::post(Client& client, FrameType type, std::string_view bytes) {
   if (!client.fd) return;
   client.outbox.add(type, bytes);
-  (void)flush(client);
+  if (flush(client) && client.outbox.size() > most_kept_) client.fd.reset();
 }
 
 // Leaves a client whose connection is gone in the list, because a frame of that client may be in handling.

@@ -23,8 +23,10 @@ namespace bottle::session {
 // The clients are processes of this user, so their frames are trusted.
 class Clients {
  public:
-  // `first` is the connection of the launcher that started the session. It is attached from the beginning.
-  explicit Clients(UniqueFd first);
+  // `first` is the connection of the launcher that started the session. It is attached from the beginning. A client for
+  // which more than `most_kept` bytes wait is disconnected, and may attach again: nothing but output may be dropped,
+  // and a far machine can send any number of events.
+  explicit Clients(UniqueFd first, size_t most_kept = 4 * Outbox::kMost);
 
   // Binds the session's socket with mode 0600, so that only the operator can connect. `path` must not exist yet.
   Result<> listen(const std::string& path);
@@ -95,6 +97,7 @@ class Clients {
   UniqueFd listener_;
   std::list<Client> clients_;
   OutputLog log_;
+  size_t most_kept_;
   uint32_t near_sides_ = 0;
   bool answers_attaches_ = true;
 };

@@ -49,6 +49,19 @@ TEST_F(ClientsTest, FramesOfADisconnectedClientAreHandled) {
   EXPECT_TRUE(clients->launcher_is_gone());
 }
 
+// A far machine can send any number of events, and the launcher may be stopped or show them slowly.
+TEST_F(ClientsTest, AClientThatReadsNoEventsIsDisconnected) {
+  constexpr size_t kMost = 1 << 20;
+  auto ends = make_socket_pair();
+  ASSERT_TRUE(ends);
+  clients.emplace(std::move(ends->theirs), kMost);
+  const std::string text(16 << 10, 'x');
+  for (int i = 0; i < 30; ++i) clients->event(wire::Warning{text});
+  EXPECT_FALSE(clients->launcher_is_gone());
+  for (int i = 0; i < 1000; ++i) clients->event(wire::Warning{text});
+  EXPECT_TRUE(clients->launcher_is_gone());
+}
+
 // Others, such as `bottle stop`, must not wait for an agent that does not read its input.
 TEST_F(ClientsTest, OnlyAClientThatHasSentInputWaitsForTheAgent) {
   std::string heard;
