@@ -13,6 +13,7 @@
 #include <regex>
 #include <thread>
 
+#include "base/files/unreadable_test.h"
 #include "machine/conformance.h"
 #include "machine/provider/carried.h"
 
@@ -392,6 +393,46 @@ TEST_F(Machine, ASecretMayBeLargerThanAPipe) {
   EXPECT_TRUE(WIFEXITED(status)) << "it waits forever";
   EXPECT_EQ(WEXITSTATUS(status), 0);
   EXPECT_EQ(read_file(result).value_or(""), "32768 bytes");
+}
+
+TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
+  Record record;
+  record.until = 1000;
+  record.owner = ProcessIdentity::self();
+  EXPECT_FALSE(abandoned(record, 999));
+  EXPECT_FALSE(without_descriptors([&] { return abandoned(record, 999); })) << "this process lives";
+  EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
+  record.owner.start_time = "1";
+  EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";
+  for (bool* why : {&record.keep, &record.held}) {
+    *why = true;
+    EXPECT_FALSE(abandoned(record, 10));
+    EXPECT_TRUE(abandoned(record, 1000));
+    *why = false;
+  }
+}
+
+// Its maker may be killed at any time, and a VM that is not ready has no use.
+TEST_F(Machine, AVmThatIsToBeKeptIsNotKeptBeforeItIsReady) {
+  good();
+  VmSpec wanted = spec();
+  wanted.keep = true;
+  auto vm = prepare_vm(wanted);
+  auto is_abandoned_if_its_maker_dies = [&] {
+    auto record = load("vm-1", directories_);
+    if (record) record->owner.start_time = "1";
+    return record && abandoned(*record, now_seconds());
+  };
+  ASSERT_TRUE(vm);
+  EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "nothing has been made";
+  ASSERT_TRUE(create_vm(*vm, wanted, {}));
+  EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "it boots";
+  ASSERT_TRUE(keep_vm(*vm, wanted));
+  EXPECT_FALSE(is_abandoned_if_its_maker_dies()) << "it is ready";
+  EXPECT_EQ(load("vm-1", directories_)->vm.id, "id-vm-1");
+  forget("vm-1", directories_);
+  EXPECT_FALSE(keep_vm(*vm, wanted)) << "somebody has destroyed it";
+  EXPECT_FALSE(is_recorded("vm-1", directories_));
 }
 
 }  // namespace

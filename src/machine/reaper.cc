@@ -104,23 +104,24 @@ constexpr int64_t kLateSeconds = 600;
 // its life.
 class SteadyTime {
  public:
-  explicit SteadyTime(const std::function<int64_t()>& clock)
-      : clock_(clock), begun_(boot()), ahead_(clock_() - begun_) {}
+  explicit SteadyTime(const ReaperOptions& options)
+      : clock_(options.clock), uptime_(options.uptime), begun_(boot()), ahead_(clock_() - begun_) {
+    look();
+  }
 
-  // Returns whether a VM's time was up before this process began. If so, the clock may be wrong, because a machine that
-  // has just started sets it only once it has a network. So each call reads it again, whoever the owner is: what
-  // fetches the work has taken the VM over.
+  // Returns whether a VM's time was up before this process began, or ran out while this machine slept.
   bool is_late(const Record& record) {
-    auto was_up = [&] { return record.until <= begun_ + ahead_; };
-    if (was_up()) ahead_ = clock_() - boot();
-    return was_up();
+    if (was_up_before(record)) return true;
+    look();
+    return ran_out_asleep(record);
   }
 
   // Returns the seconds until a VM's time is up. Nobody may have tried to fetch the work on a VM that is late, so it
   // gets ten minutes.
   int64_t left(const Record& record) {
-    int64_t end = is_late(record) ? begun_ + ahead_ + kLateSeconds : record.until;
-    return end - (boot() + ahead_);
+    if (was_up_before(record)) return begun_ + kLateSeconds - boot();
+    int64_t now = look();
+    return (ran_out_asleep(record) ? woken_ + kLateSeconds : record.until) - now;
   }
 
   // Returns how long to wait for a VM's time to be up, which is at least `least` and at most `most`.
@@ -131,11 +132,40 @@ class SteadyTime {
   }
 
  private:
-  static int64_t boot() { return static_cast<int64_t>(boot_seconds()); }
+  int64_t boot() const { return static_cast<int64_t>(uptime_().boot); }
+
+  // If the time was up before this process began, the clock may be wrong, because a machine that has just started sets
+  // it only once it has a network. So each call reads it again, whoever the owner is: what fetches the work has taken
+  // the VM over.
+  bool was_up_before(const Record& record) {
+    auto was_up = [&] { return record.until <= begun_ + ahead_; };
+    if (was_up()) ahead_ = clock_() - boot();
+    return was_up();
+  }
+
+  // Returns the present time, and notes whether this machine has slept since the last look. A sleep soon after another
+  // one belongs to it, so that a VM which ran out of time in the first one stays late.
+  int64_t look() {
+    Uptime uptime = uptime_();
+    int64_t now = static_cast<int64_t>(uptime.boot) + ahead_;
+    double slept = uptime.boot - uptime.awake;
+    if (slept_ >= 0 && slept > slept_ + 1) {
+      if (looked_ - woken_ > kLateSeconds) asleep_ = looked_;
+      woken_ = now;
+    }
+    slept_ = slept;
+    looked_ = now;
+    return now;
+  }
+  bool ran_out_asleep(const Record& record) const { return record.until > asleep_ && record.until <= woken_; }
 
   std::function<int64_t()> clock_;
+  std::function<Uptime()> uptime_;
   int64_t begun_;  // by the boot clock
   int64_t ahead_;
+  // The times of the last look and of the last sleep, and how many seconds this machine has slept since it started.
+  int64_t looked_ = 0, asleep_ = 0, woken_ = 0;
+  double slept_ = -1;  // before the first look
 };
 
 // Holds what this reaper has done about the work on its VM.
@@ -201,6 +231,11 @@ bool before_its_time_is_up(const std::function<bool(const Record&)>& before, Rec
 
 }  // namespace
 
+Uptime uptime_now() {
+  double awake = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return {awake, boot_seconds()};
+}
+
 // Waits until the reaper reports that it runs, because a session must not create a VM without a reaper.
 Result<> start_reaper(const std::string& name, const Directories& directories, const Environment& environment,
                       const std::string& path_to_self) {
@@ -247,7 +282,7 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
   std::optional<FileLock> lock = std::move(*taken);
   claim(*lock);
 
-  SteadyTime time(options.clock);
+  SteadyTime time(options);
   Handled handled;
   // The owner may change while the work is fetched, for example because the operator attaches to the session.
   DestroyOptions destroying{.environment = environment,

@@ -29,9 +29,16 @@ struct Reaping {
   std::function<void(const Record&)> after;  // called when the VM is confirmed gone
 };
 
+// Holds for how many seconds this machine has run, without and with the time in which it slept.
+struct Uptime {
+  double awake = 0, boot = 0;
+};
+Uptime uptime_now();
+
 // Holds what the reaper reads and how long it pauses, which tests change.
 struct ReaperOptions {
   std::function<int64_t()> clock = now_seconds;
+  std::function<Uptime()> uptime = uptime_now;
   std::function<Result<Record>(const std::string& name, const Directories& directories)> load_record = load;
   std::chrono::milliseconds look{5000};   // the most until it reads the record and the clock again
   std::chrono::milliseconds pause{5000};  // after a failure; doubles with each further one
@@ -43,7 +50,8 @@ struct ReaperOptions {
 // provider refuses the credentials in `environment`, it gives up the lock during the pauses, so that another process
 // can start a reaper with other credentials, and ends if one has started and lives. The clock is read only at the
 // beginning, so that setting it later has no effect; only if the time of a VM was up by then, the VM gets ten more
-// minutes, in which `before` is called and the clock is read again and again.
+// minutes, in which `before` is called and the clock is read again and again. A VM whose time ran out while this
+// machine slept also gets ten more minutes: a VM on this machine slept, too, and its session must still fetch the work.
 int reap(const std::string& name, const Environment& environment, const Reaping& session,
          const ReaperOptions& options = {});
 

@@ -17,7 +17,6 @@
 #include <thread>
 #include <utility>
 
-#include "base/files/unreadable_test.h"
 #include "base/os/poller.h"
 #include "base/os/process.h"
 
@@ -31,46 +30,6 @@ ReaperOptions quick(std::function<int64_t()> clock = now_seconds) {
   ReaperOptions options{.clock = std::move(clock)};
   options.look = options.pause = options.shortest_pause = std::chrono::milliseconds(20);
   return options;
-}
-
-TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
-  Record record;
-  record.until = 1000;
-  record.owner = ProcessIdentity::self();
-  EXPECT_FALSE(abandoned(record, 999));
-  EXPECT_FALSE(without_descriptors([&] { return abandoned(record, 999); })) << "this process lives";
-  EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
-  record.owner.start_time = "1";
-  EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";
-  for (bool* why : {&record.keep, &record.held}) {
-    *why = true;
-    EXPECT_FALSE(abandoned(record, 10));
-    EXPECT_TRUE(abandoned(record, 1000));
-    *why = false;
-  }
-}
-
-// Its maker may be killed at any time, and a VM that is not ready has no use.
-TEST_F(Machine, AVmThatIsToBeKeptIsNotKeptBeforeItIsReady) {
-  good();
-  VmSpec wanted = spec();
-  wanted.keep = true;
-  auto vm = prepare_vm(wanted);
-  auto is_abandoned_if_its_maker_dies = [&] {
-    auto record = load("vm-1", directories_);
-    if (record) record->owner.start_time = "1";
-    return record && abandoned(*record, now_seconds());
-  };
-  ASSERT_TRUE(vm);
-  EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "nothing has been made";
-  ASSERT_TRUE(create_vm(*vm, wanted, {}));
-  EXPECT_TRUE(is_abandoned_if_its_maker_dies()) << "it boots";
-  ASSERT_TRUE(keep_vm(*vm, wanted));
-  EXPECT_FALSE(is_abandoned_if_its_maker_dies()) << "it is ready";
-  EXPECT_EQ(load("vm-1", directories_)->vm.id, "id-vm-1");
-  forget("vm-1", directories_);
-  EXPECT_FALSE(keep_vm(*vm, wanted)) << "somebody has destroyed it";
-  EXPECT_FALSE(is_recorded("vm-1", directories_));
 }
 
 TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
@@ -458,6 +417,44 @@ TEST_F(Machine, AVmHasTheTimeOfTheCorrectedClockOnceItsWorkIsBeingFetched) {
     EXPECT_EQ(calls(), 0);
     EXPECT_FALSE(std::filesystem::is_empty(cloud()));
     forget("vm-1", directories_);
+  }
+}
+
+// A VM on this machine sleeps when this machine does, and nobody could fetch its work meanwhile.
+TEST_F(Machine, AVmWhoseTimeRanOutWhileThisMachineSleptIsNotDestroyedAtOnce) {
+  good();
+  constexpr int kFetches = 43;
+  for (bool held : {true, false}) {
+    auto vm = prepare_vm(spec());
+    ASSERT_TRUE(vm && create_vm(*vm, spec(), {}));
+    vm->record.until = now_seconds() + 8 * 3600;
+    vm->record.held = held;
+    if (held) vm->record.owner.start_time = "1";
+    ASSERT_TRUE(save(vm->record, directories_));
+    pid_t child = ::fork();
+    if (child == 0) {
+      ReaperOptions options = quick();
+      int reads = 0;
+      options.load_record = [&](const std::string& name, const Directories& directories) {
+        // The session with its work still lives, and the reaper lets it fetch the work.
+        if (++reads == 20) ::_exit(kWatches);
+        return load(name, directories);
+      };
+      options.uptime = [&] {
+        Uptime uptime = uptime_now();
+        if (reads >= 10) uptime.boot += 14 * 3600;
+        return uptime;
+      };
+      ::_exit(reap("vm-1", environment_, {[](const Record&) -> bool { ::_exit(kFetches); }, [](const Record&) {}},
+                   options));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), held ? kFetches : kWatches);
+    EXPECT_FALSE(std::filesystem::is_empty(cloud()));
+    forget("vm-1", directories_);
+    std::filesystem::remove_all(cloud());
+    std::filesystem::create_directory(cloud());
   }
 }
 
