@@ -71,7 +71,7 @@ class LocalFailures : public AgentWork {
 TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
   work(work_tree_ + " && " + loose_);
   expect_no_space_at({"read-tree", "update-index", "diff-files", "add", "fast-import"});
-  work(staged_);
+  work(commit_b_ + " && " + staged_);
   expect_no_space_at({"write-tree", "commit-tree"});
   work_of_every_kind();
   expect_no_space_at({"ls-tree", "index-pack", "cat-file", "rev-list", "diff-tree", "pack-objects", "unpack-objects"});

@@ -200,7 +200,7 @@ Result<> Homecoming::add_unnamed(std::map<std::string, std::string>& wanted) {
     if (!brought.contains(id)) reached.push_back(id);
   std::vector<std::string> detached;
   for (const auto& id : q_.detached)
-    if (brought.contains(id) || std::ranges::find(known_, id) == known_.end()) detached.push_back(id);
+    if (std::ranges::find(reached, id) == reached.end()) detached.push_back(id);
   auto made = TRY(made_by_agent(q_, git_, detached, brought));
   auto left = TRY(unreferenced_commits(q_, git_, std::move(made), reached, kMostLeft + 1));
   if (left.size() > kMostLeft) {

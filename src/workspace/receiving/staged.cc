@@ -137,12 +137,14 @@ class Examination {
 
   // Drops what the operator's repository or a commit has, and what does not exist.
   Result<> drop_existing() {
-    auto listed = q_.at();
-    for (const auto& id : home_.commits) listed.input += id + "\n";
-    listed.input += "^" + home_.base + "\n";
-    auto objects = git_.run({"rev-list", "--objects", "--no-object-names", "--stdin"}, listed);
-    if (objects)
-      for (std::string_view id : each_line(objects->out)) found_.erase(std::string(id));
+    if (!home_.commits.empty()) {
+      auto listed = q_.at();
+      for (const auto& id : home_.commits) listed.input += id + "\n";
+      listed.input += "^" + home_.base + "\n";
+      auto objects = git_.run({"rev-list", "--objects", "--no-object-names", "--stdin"}, listed);
+      if (objects)
+        for (std::string_view id : each_line(objects->out)) found_.erase(std::string(id));
+    }
     // The operator's repository has what an earlier call brought, so finding a blob there does not prove that it was
     // the operator's.
     KeyedSet<std::string> earlier;
@@ -163,7 +165,9 @@ class Examination {
 
   // Finds what differs from the agent's HEAD, and which of it a filter converts.
   Result<> read_head() {
-    for (auto& entry : TRY(git::list_tree(git_, home_.head, q_.at()))) head_.emplace(entry.path, entry);
+    if (home_.head == home_.base) head_ = q_.base;
+    else
+      for (auto& entry : TRY(git::list_tree(git_, home_.head, q_.at()))) head_.emplace(entry.path, entry);
     std::vector<std::string> paths;
     for (const auto& entry : index_.entries)
       if (!is_in_head(entry)) paths.push_back(entry.path);
@@ -221,6 +225,9 @@ class Examination {
       while (entry.stage && names.contains(name)) name += "~";
       commit.edits[name] = git::Entry{name, entry.mode, entry.object};
     }
+    // git fast-import needs to know all entries that stay.
+    const Entries none;
+    if (home_.head == home_.base && !index_.has_directories) commit.moved = &none;
     // Bottle's own empty commit must not come into the repository.
     commit.is_child = !q_.is_unborn || home_.head != home_.base;
     return TRY(write_objects(q_, git_, {}, commit)).commit;
