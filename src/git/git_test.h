@@ -35,17 +35,17 @@ class Repositories : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root); }
 
-  // Runs a program, without a shell. The settings of the user who runs the tests must not affect git.
+  // Returns the variables for each program: the settings of the user who runs the tests must not affect git.
+  static std::map<std::string, std::string> isolated() {
+    return {{"GIT_CONFIG_GLOBAL", "/dev/null"}, {"GIT_CONFIG_NOSYSTEM", "1"},
+            {"GIT_TEMPLATE_DIR", ""},  // leaves out git's sample hooks
+            {"GIT_CONFIG_COUNT", "2"},          {"GIT_CONFIG_KEY_0", "protocol.file.allow"},
+            {"GIT_CONFIG_VALUE_0", "always"},   {"GIT_CONFIG_KEY_1", "maintenance.auto"},  // not after each commit
+            {"GIT_CONFIG_VALUE_1", "false"}};
+  }
+  // Runs a program, without a shell.
   static std::string run(const std::vector<std::string>& argv) {
-    Command command{.argv = argv,
-                    .env = {{"GIT_CONFIG_GLOBAL", "/dev/null"},
-                            {"GIT_CONFIG_NOSYSTEM", "1"},
-                            {"GIT_TEMPLATE_DIR", ""},  // leaves out git's sample hooks
-                            {"GIT_CONFIG_COUNT", "2"},
-                            {"GIT_CONFIG_KEY_0", "protocol.file.allow"},
-                            {"GIT_CONFIG_VALUE_0", "always"},
-                            {"GIT_CONFIG_KEY_1", "maintenance.auto"},  // not after each commit
-                            {"GIT_CONFIG_VALUE_1", "false"}}};
+    Command command{.argv = argv, .env = isolated()};
     auto ended = capture(command, {.timeout_ms = -1});
     EXPECT_TRUE(ended) << ended.error().what;
     if (!ended) return "";
@@ -68,6 +68,16 @@ class Repositories : public ::testing::Test {
     }
     argv.insert(argv.end(), words.we_wordv, words.we_wordv + words.we_wordc);
     return run(argv);
+  }
+  // Adds a setting to a repository as `git config` does, without a process. The name is "section.key" or
+  // "section.subsection.key".
+  void configure(const std::string& name, const std::string& value, const std::string& where = "") {
+    size_t first = name.find('.'), last = name.rfind('.');
+    std::string text = "[" + name.substr(0, first);
+    if (first != last) text += " \"" + name.substr(first + 1, last - first - 1) + "\"";
+    text += "]\n\t" + name.substr(last + 1) + " = \"";
+    for (char c : value) text += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+    std::ofstream((where.empty() ? repo : where) + "/.git/config", std::ios::app) << text + "\"\n";
   }
   // Writes the operator's own settings. run() hides them from git unless the command names the file.
   void set_operators_settings(const std::string& config) { put(root + "/gitconfig", config); }

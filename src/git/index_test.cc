@@ -91,7 +91,7 @@ TEST_F(IndexFile, IsReadWithTheSharedIndexIfItIsSplit) {
   for (int i = 0; i < 300; ++i) put(repo + "/many/" + std::to_string(i), std::to_string(i));
   git("add -A");
   git("-c splitIndex.maxPercentChange=100 update-index --split-index");
-  git("config splitIndex.maxPercentChange 100");
+  configure("splitIndex.maxPercentChange", "100");
   EXPECT_EQ(ours(), git("ls-files --stage")) << "nothing differs from the shared one";
   put(repo + "/new.txt", "new\n");
   put(repo + "/a.txt", "changed\n");

@@ -166,7 +166,7 @@ TEST_F(RefFiles, AreNotWrittenThroughALink) {
 }
 
 TEST_F(RefFiles, OfASharedRepositoryAreWritableForTheGroup) {
-  git("config core.sharedRepository group");
+  configure("core.sharedRepository", "group");
   mode_t before = ::umask(077);
   auto written = write_ref(repository(), "refs/bottle/s1/worktree", first_);
   ::umask(before);

@@ -57,7 +57,7 @@ TEST_F(Find, LinkedWorkTreesAndSubmodulesPointBack) {
   EXPECT_EQ((*side)->git_dir, repo + "/.git/worktrees/side");
   EXPECT_EQ((*side)->common_dir, repo + "/.git");
   EXPECT_EQ(read_head(**side)->branch, "refs/heads/side");
-  git("config extensions.worktreeConfig true");
+  configure("extensions.worktreeConfig", "true");
   EXPECT_EQ(found(root + "/side"), repo + "/.git/worktrees/side");
   git("submodule --quiet add " + secret_ + " sub");
   EXPECT_EQ(found(repo + "/sub"), repo + "/.git/modules/sub");
@@ -158,9 +158,9 @@ TEST_F(Find, ALinkToAnotherRepositorysObjectIsRefused) {
 
 TEST_F(Find, AWorkTreeElsewhereIsRefused) {
   make_repository();
-  git("config core.worktree " + secret_);
+  configure("core.worktree", secret_);
   expect_refused("says that its work tree is '" + secret_ + "'");
-  git("config core.worktree ..");
+  configure("core.worktree", "..");
   EXPECT_EQ(found(repo), repo + "/.git");
 }
 

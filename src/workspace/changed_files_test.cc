@@ -152,7 +152,7 @@ TEST_F(ChangedFiles, ConvertedLineEndsAreNoChange) {
 }
 
 TEST_F(ChangedFiles, ModesThatTheRepositoryIgnoresAreNoChange) {
-  git("config core.fileMode false");
+  configure("core.fileMode", "false");
   sh("chmod 755 " + repo + "/a.txt " + repo + "/dir/b.txt");
   auto sent = pack(WorkspaceMode::copy);
   unpack();
@@ -186,7 +186,7 @@ TEST_F(ChangedFiles, ALinkThatTheOperatorHadNotCommittedIsInThePatch) {
 }
 
 TEST_F(ChangedFiles, ALinkInPlaceOfACommittedFileIsNotAFileWhereModesAreIgnored) {
-  git("config core.fileMode false");
+  configure("core.fileMode", "false");
   fs::remove(repo + "/a.txt");
   fs::create_symlink("v1", repo + "/a.txt");
   auto sent = pack(WorkspaceMode::copy);
@@ -200,8 +200,8 @@ TEST_F(ChangedFiles, ALinkInPlaceOfACommittedFileIsNotAFileWhereModesAreIgnored)
 }
 
 TEST_F(ChangedFiles, FilteredContentIsNoChange) {
-  git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
-  git("config filter.lfs.smudge cat");
+  configure("filter.lfs.clean", "sh -c 'echo pointer; wc -c'");
+  configure("filter.lfs.smudge", "cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
   commit_file("model.bin", std::string(3000, 'x'));
   ASSERT_EQ(git("show HEAD:model.bin"), "pointer\n3000");
@@ -217,8 +217,8 @@ TEST_F(ChangedFiles, FilteredContentIsNoChange) {
 
 // bottle does not run filters, so the operator's own git must filter what the agent made.
 TEST_F(ChangedFiles, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
-  git("config filter.lfs.clean \"sh -c 'echo pointer; wc -c'\"");
-  git("config filter.lfs.smudge cat");
+  configure("filter.lfs.clean", "sh -c 'echo pointer; wc -c'");
+  configure("filter.lfs.smudge", "cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n*.tmp.bin filter=lfs -text\n");
   put(repo + "/.gitignore", "*.tmp.bin\n");
   put(repo + "/old.bin", "x");
@@ -251,7 +251,7 @@ TEST_F(ChangedFiles, FilesThatAFilterWouldConvertAreCopiedAndNotCommitted) {
 
 // `cp` writes to the place that a link leads to, which may be any file of the operator's.
 TEST_F(ChangedFiles, AFileThatReplacesALinkIsNotWrittenThroughIt) {
-  git("config filter.lfs.clean cat");
+  configure("filter.lfs.clean", "cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
   put(root + "/outside/x.bin", "the operator's");
   fs::create_symlink("../outside/x.bin", repo + "/x.bin");
@@ -274,7 +274,7 @@ TEST_F(ChangedFiles, AFileThatReplacesALinkIsNotWrittenThroughIt) {
 TEST_F(ChangedFiles, FilesThatTheAgentCommittedUnfilteredAreRemovedFromTheCommit) {
   std::string pointer =
       "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 3000\n";
-  git("config filter.lfs.clean cat");
+  configure("filter.lfs.clean", "cat");
   put(repo + "/.gitattributes", "*.bin filter=lfs -text\n");
   commit_file("model.bin", pointer);
   put(repo + "/model.bin", std::string(3000, 'x'));  // as git-lfs checks it out
@@ -369,12 +369,13 @@ TEST_F(ChangedFiles, FilesWithoutTheirEarlierContentAreNamedAndInNoPatch) {
   const std::string large(2 << 20, 'x');
   for (bool has_git : {true, false}) {
     if (!has_git) fs::remove_all(repo + "/.git");
+    put(repo + "/d/large", large);
+    put(repo + "/a.txt", "one\n");
+    auto sent = pack(WorkspaceMode::copy);
+    put(repo + "/d/large", "the operator's\n");
     for (const std::string& what : {"rm", "echo agent >", "rm -r", "rm -rf d && echo agent >"}) {
       SCOPED_TRACE(what);
       std::string path = what.starts_with("rm -r") ? "d" : "d/large";
-      put(repo + "/d/large", large);
-      auto sent = pack(WorkspaceMode::copy);
-      put(repo + "/d/large", "the operator's\n");
       unpack();
       sh("cd " + inside + " && " + what + " " + path);
       auto back = come_home(sent.base);
@@ -382,7 +383,8 @@ TEST_F(ChangedFiles, FilesWithoutTheirEarlierContentAreNamedAndInNoPatch) {
       EXPECT_NE(back.text.find("no longer knows"), std::string::npos) << back.text;
       EXPECT_NE(back.text.find("d/large"), std::string::npos) << back.text;
       EXPECT_EQ(back.patch, "");
-      sh("cd " + inside + " && date +%N >> a.txt");
+      put(repo + "/a.txt", "one\n");
+      put(inside + "/a.txt", "one\n" + what + "\n");
       back = come_home(sent.base);
       auto applied = apply({{repo, back.patch}}, root + "/scratch");
       ASSERT_TRUE(applied) << applied.error().what;

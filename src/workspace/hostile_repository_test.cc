@@ -1,5 +1,7 @@
 // Tests a repository that would run commands on the operator's machine. Each test shows that the attack works with git
 // and does not work with bottle.
+#include <fcntl.h>
+
 #include "git/refs.h"
 #include "git/repository.h"
 #include "workspace/receiving/take.h"
@@ -23,14 +25,19 @@ class HostileRepository : public Workspace {
   bool ran() { return fs::exists(root + "/ran"); }
   // Checks that git itself runs the command, so that no test passes by accident.
   void expect_git_runs_it(const std::string& command) {
-    sh("cd " + repo + " && timeout 20 sh -c \"" + command + "\" </dev/null >/dev/null 2>&1 || true");
+    Command shell{.argv = {"/bin/sh", "-c", command}, .env = isolated(), .directory = repo};
+    EXPECT_TRUE(capture(shell, {.timeout_ms = 20'000})) << command;
     EXPECT_TRUE(ran()) << "with git it does not work either: " << command;
     fs::remove(root + "/ran");
   }
   // Touches all files, so that git has to read them to know whether they changed.
   void touch_all() {
-    sh("find " + repo + " -path '*/.git' -prune -o -type f -exec touch -d @" +
-       std::to_string(1'500'000'000 + ++touched_) + " {} +");
+    const timespec time{.tv_sec = 1'500'000'000 + ++touched_, .tv_nsec = 0}, both[] = {time, time};
+    for (fs::recursive_directory_iterator each(repo), end; each != end; ++each) {
+      if (each->path().filename() == ".git") each.disable_recursion_pending();
+      else if (fs::is_regular_file(each->symlink_status()))
+        ASSERT_EQ(::utimensat(AT_FDCWD, each->path().c_str(), both, AT_SYMLINK_NOFOLLOW), 0);
+    }
   }
 
   // Sends the repository in both modes, and receives it with a commit, a new branch and uncommitted files.
@@ -42,8 +49,9 @@ class HostileRepository : public Workspace {
       unpack();
       // The agent's copy must not run anything on this machine either.
       std::string quiet = "-c core.fsmonitor=false -c core.hooksPath=/dev/null ";
-      sh("rm -f " + inside + "/.git/info/attributes " + inside + "/.gitattributes " + inside + "/.git/hooks/*");
-      sh("printf '[core]\\n\\trepositoryformatversion = 0\\n' >" + inside + "/.git/config");
+      for (const char* name : {"/.git/info/attributes", "/.gitattributes", "/.git/hooks"})
+        fs::remove_all(inside + name);
+      put(inside + "/.git/config", "[core]\n\trepositoryformatversion = 0\n");
       put(inside + "/new.txt", "new\n");
       git(quiet + "add new.txt", inside);
       git(quiet + "commit -qm second", inside);
@@ -81,17 +89,18 @@ TEST_F(HostileRepository, FiltersOfItsConfigurationDoNotRun) {
   git("add -A");
   git("commit -qm attributes");
   const std::vector<std::string> kinds = {"clean", "process", "smudge"};
+  const std::string plain = *read_file(repo + "/.git/config");
   auto setting = [](const std::string& kind) { return "filter." + kind + "." + kind; };
   for (const std::string& kind : kinds) {
-    git("config " + setting(kind) + " '" + filter() + "'");
+    configure(setting(kind), filter());
     touch_all();
     expect_git_runs_it(kind == "smudge" ? "rm c.txt; git checkout c.txt" : "git status");
-    git("config --unset " + setting(kind));
+    put(repo + "/.git/config", plain);
     git("checkout -f HEAD -- .");
   }
   for (const std::string& kind : kinds) {
-    git("config " + setting(kind) + " '" + filter() + "'");
-    git("config filter." + kind + ".required true");
+    configure(setting(kind), filter());
+    configure("filter." + kind + ".required", "true");
   }
   fs::remove(root + "/ran");
   expect_nothing_runs();
@@ -102,22 +111,23 @@ TEST_F(HostileRepository, FiltersFromInfoAttributesAndIncludesDoNotRun) {
   git("add -A");
   git("commit -qm third");
   put(repo + "/.git/info/attributes", "* filter=x0\ndir/* filter=x1\nc.txt filter=x2\n");
+  const std::string plain = *read_file(repo + "/.git/config");
   const std::vector<std::string> includes = {"include.path", "includeIf.gitdir:**.path",
                                              "includeIf.onbranch:main.path"};
   for (size_t i = 0; i < includes.size(); ++i) {
     std::string more = "more" + std::to_string(i);
     put(repo + "/.git/" + more, "[filter \"x" + std::to_string(i) + "\"]\n\tclean = " + filter() + "\n");
-    git("config " + includes[i] + " " + more);
+    configure(includes[i], more);
     touch_all();
     expect_git_runs_it("git status");
-    if (i + 1 < includes.size()) git("config --unset " + includes[i]);
+    if (i + 1 < includes.size()) put(repo + "/.git/config", plain);
   }
-  for (size_t i = 0; i + 1 < includes.size(); ++i) git("config " + includes[i] + " more" + std::to_string(i));
+  for (size_t i = 0; i + 1 < includes.size(); ++i) configure(includes[i], "more" + std::to_string(i));
   expect_nothing_runs();
 }
 
 TEST_F(HostileRepository, HooksAndTheFileSystemMonitorDoNotRun) {
-  git("config core.fsmonitor " + command());
+  configure("core.fsmonitor", command());
   expect_git_runs_it("git status");
   for (const char* hook :
        {"post-index-change", "reference-transaction", "post-checkout", "pre-auto-gc", "pre-commit"}) {
@@ -196,11 +206,11 @@ TEST_F(HostileRepository, AMissingObjectIsAnErrorAndNotFetched) {
   git("commit -qm big");
   std::string blob = git("rev-parse HEAD:big.txt");
   auto promise = [&] {
-    git("config core.repositoryFormatVersion 1");
-    git("config extensions.partialClone origin");
-    git("config remote.origin.url " + root + "/nowhere");
-    git("config remote.origin.promisor true");
-    git("config remote.origin.uploadpack " + command());
+    configure("core.repositoryFormatVersion", "1");
+    configure("extensions.partialClone", "origin");
+    configure("remote.origin.url", root + "/nowhere");
+    configure("remote.origin.promisor", "true");
+    configure("remote.origin.uploadpack", command());
   };
   promise();
   fs::remove(repo + "/.git/objects/" + blob.substr(0, 2) + "/" + blob.substr(2));
@@ -235,7 +245,7 @@ TEST_F(HostileRepository, GitDoesNotRunInItsAlternates) {
   std::string original = repo;
   repo = root + "/shared";
   git("checkout -q -B main");
-  git("config core.alternateRefsCommand '" + command() + "'");
+  configure("core.alternateRefsCommand", command());
   sh("git -C " + original + " config core.alternateRefsCommand '" + command() + "'");
   put(original + "/.git/hooks/reference-transaction", "#!/bin/sh\n" + command() + " </dev/null\n");
   git("init -q " + root + "/other");
@@ -243,8 +253,8 @@ TEST_F(HostileRepository, GitDoesNotRunInItsAlternates) {
   git("add -A", root + "/other");
   git("commit -qm x", root + "/other");
   expect_git_runs_it("git fetch -q " + root + "/other");
-  git("config url.'ext::" + command() + " '.insteadOf /");
-  git("config protocol.allow always");
+  configure("url.ext::" + command() + " .insteadOf", "/");
+  configure("protocol.allow", "always");
   expect_git_runs_it("git fetch -q " + root + "/other");
   expect_nothing_runs();
   repo = original;

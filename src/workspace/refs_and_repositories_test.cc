@@ -156,7 +156,7 @@ TEST_F(RefsAndRepositories, NestedRepositoriesHaveSeparateResults) {
   make_inner(repo + "/a");
   put(repo + "/a/.gitattributes", "*.bin filter=x\n");
   put(repo + "/a/.gitignore", "/filtered/\n");
-  git("config filter.x.clean cat", repo + "/a");
+  configure("filter.x.clean", "cat", repo + "/a");
   git("add -A", repo + "/a");
   git("commit -qm rules", repo + "/a");
   make_inner(repo + "/a/filtered");
@@ -438,7 +438,7 @@ TEST_F(RefsAndRepositories, APatchIsAppliedWholeOrNotAtAll) {
   ASSERT_FALSE(clash);
   EXPECT_EQ(clash.error().code, Code::conflict);
   EXPECT_EQ(*read_file(repo + "/a.txt"), "one\n");
-  git("config filter.x.clean 'touch " + root + "/ran; cat'");
+  configure("filter.x.clean", "touch " + root + "/ran; cat");
   put(repo + "/.gitattributes", "* filter=x\n");
   auto applied = apply({{repo, root + "/p"}}, root + "/scratch");
   ASSERT_TRUE(applied) << applied.error().what;
@@ -460,7 +460,7 @@ TEST_F(RefsAndRepositories, BranchesThatDifferOnlyInCaseDoNotReplaceEachOther) {
   unpack();
   sh("cd " + inside + " && for b in fix Fix FIX; do git branch $b $(git -c user.name=a -c user.email=a@b commit-tree " +
      "-m $b HEAD^{tree}); done");
-  git("config core.ignorecase true");  // git sets this where the file system ignores case
+  configure("core.ignorecase", "true");  // git sets this where the file system ignores case
   auto back = come_home(sent.base);
   std::string names = lower(refs());
   std::set<std::string_view> lines;

@@ -197,7 +197,7 @@ TEST_F(Omissions, UnreadableRefsAreNotReportedAsRemoved) {
 }
 
 TEST_F(Omissions, ChangedSettingsOfGitAreNamed) {
-  git("config remote.origin.url https://me:token@example.org/x");
+  configure("remote.origin.url", "https://me:token@example.org/x");
   make_inner(repo + "/inner");
   for (auto mode : {WorkspaceMode::clone, WorkspaceMode::copy}) {
     EXPECT_TRUE(says(after(mode, "git status"), "Nothing changed"));
@@ -256,7 +256,7 @@ TEST_F(Omissions, StagedContentThatIsAlsoElsewhereIsNotMentioned) {
   put(repo + "/t.f", "ABC\n");
   git("add -A");
   git("commit -qm rules");
-  git("config filter.up.clean 'tr a-z A-Z'");
+  configure("filter.up.clean", "tr a-z A-Z");
   put(repo + "/mine.crlf", "mine\r\n");
   put(repo + "/a.txt", "mine\n");
   git("add a.txt");
@@ -341,7 +341,7 @@ TEST_F(Omissions, AnIndexThatCannotBeReadIsNamed) {
 }
 
 TEST_F(Omissions, StagedContentUnderAFilterIsOnlyNamed) {
-  git("config filter.up.clean 'tr a-z A-Z'");
+  configure("filter.up.clean", "tr a-z A-Z");
   put(repo + "/.gitattributes", "*.f filter=up\n");
   put(repo + "/t.f", "ABC\n");
   git("add -A");
@@ -373,8 +373,8 @@ TEST_F(Omissions, SpecialFilesAreReportedOnce) {
 }
 
 TEST_F(Omissions, TheModeOfAFileUnderAFilterChanges) {
-  git("config filter.up.clean 'tr a-z A-Z'");
-  git("config filter.up.smudge 'tr A-Z a-z'");
+  configure("filter.up.clean", "tr a-z A-Z");
+  configure("filter.up.smudge", "tr A-Z a-z");
   put(repo + "/.gitattributes", "*.f filter=up\n");
   put(repo + "/t.f", "abc\n");
   put(repo + "/u.f", "abc\n");

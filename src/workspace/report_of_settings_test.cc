@@ -250,8 +250,8 @@ TEST_F(Report, NamesDirectoriesTooDeepForTheEngine) {
 }
 
 TEST_F(Report, IncludesStagedFilesOfASplitIndex) {
-  git("config core.splitIndex true");
-  git("config splitIndex.maxPercentChange 100");
+  configure("core.splitIndex", "true");
+  configure("splitIndex.maxPercentChange", "100");
   git("update-index --split-index");
   for (const std::string& place : {"", "git worktree add -q --detach ../other && cd ../other && "}) {
     auto back = after(WorkspaceMode::copy, place + std::string("echo staged > n.txt && git add n.txt && rm n.txt"));
@@ -266,8 +266,8 @@ TEST_F(Report, IncludesStagedFilesOfASplitIndex) {
 
 // git before version 2.48 refuses a repository with this extension.
 TEST_F(Report, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
-  git("config core.repositoryFormatVersion 1");
-  git("config extensions.relativeWorktrees true");
+  configure("core.repositoryFormatVersion", "1");
+  configure("extensions.relativeWorktrees", "true");
   auto back = after(WorkspaceMode::copy, "git status && echo more >> a.txt && " + commit_ + "-am one");
   EXPECT_EQ(back.commits, 1u) << back.text;
   EXPECT_FALSE(says(back, "settings")) << back.text;
@@ -276,7 +276,7 @@ TEST_F(Report, ACopyHasNoExtensionThatOldGitDoesNotKnow) {
 // The index of a small repository is written in the same second as its files. git then compares their content, which
 // the filter has changed.
 TEST_F(Report, DoesNotCallAFilteredFileAnUncommittedChange) {
-  git("config filter.up.clean 'tr a-z A-Z'");
+  configure("filter.up.clean", "tr a-z A-Z");
   put(repo + "/.gitattributes", "*.up filter=up\n");
   put(repo + "/t.up", "text\n");
   git("add -A && touch -r " + repo + "/t.up " + repo + "/.git/index");

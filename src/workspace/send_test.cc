@@ -1,4 +1,7 @@
 // Tests what goes into a bottle: clones and copies must be as git and a checkout would make them.
+#include <regex>
+#include <set>
+
 #include "base/files/unreadable_test.h"
 #include "workspace/workspace_test.h"
 
@@ -64,8 +67,8 @@ TEST_F(Workspace, ACopyHasNoLocksOfGit) {
 
 TEST_F(Workspace, TheCloneCommitsAsTheOperatorDoes) {
   make_repository();
-  git("config user.name 'Ada L.'");
-  git("config user.email first@example.org");
+  configure("user.name", "Ada L.");
+  configure("user.email", "first@example.org");
   git("config --add user.email ada@example.org");
   git("remote add origin /nowhere");
   pack(manifest::WorkspaceMode::clone);
@@ -86,16 +89,26 @@ TEST_F(Workspace, StartsNoMoreGitsThanItNeeds) {
     ::setenv("PATH", (root + "/bin:" + path).c_str(), 1);
     act();
     ::setenv("PATH", path.c_str(), 1);
-    return sh("grep -oE ' (config|status|[a-z]+-[a-z]+(-[a-z]+)?)( |$)' " + root + "/asked | sort | tr -d '\\n'");
+    const std::regex verb(" (config|status|[a-z]+-[a-z]+(-[a-z]+)?)( |$)");
+    std::multiset<std::string> verbs;
+    std::ifstream lines(root + "/asked");
+    for (std::string line; std::getline(lines, line);)
+      if (std::smatch match; std::regex_search(line, match, verb)) verbs.insert(match.str());
+    return joined(std::vector<std::string>(verbs.begin(), verbs.end()), "");
   };
-  auto unflushed = [&] { return sh("grep -c core.fsync=none " + root + "/asked || true"); };
+  auto times = [&](const std::string& words) {
+    const std::regex pattern(words);
+    size_t count = 0;
+    std::ifstream lines(root + "/asked");
+    for (std::string line; std::getline(lines, line);) count += std::regex_search(line, pattern);
+    return std::to_string(count);
+  };
   Summary sent;
   EXPECT_EQ(asked([&] { sent = pack(manifest::WorkspaceMode::clone); }), " config  pack-objects  read-tree  status ");
-  EXPECT_EQ(unflushed(), "3") << "what is made only to be sent need not survive a crash of the machine";
+  EXPECT_EQ(times("core.fsync=none"), "3") << "what is made only to be sent need not survive a crash of the machine";
   unpack();
   git("commit -q --allow-empty -m more", inside);
   put(inside + "/new.txt", "new\n");
-  auto times = [&](const std::string& words) { return sh("grep -c -e '" + words + "' " + root + "/asked || true"); };
   EXPECT_EQ(asked([&] { come_home(sent.base); }),
             " config  diff-tree  diff-tree  fast-import  index-pack  index-pack  ls-tree  pack-objects  pack-objects "
             " rev-list  rev-list  rev-list  unpack-objects  unpack-objects ")
@@ -177,7 +190,7 @@ TEST_F(Workspace, PathsAreBelowThePrefix) {
 
 TEST_F(Workspace, ACopySkipsFilesThatMustNotGoIntoABottle) {
   make_repository();
-  git("config http.extraheader 'Authorization: Basic c2VjcmV0'");
+  configure("http.extraheader", "Authorization: Basic c2VjcmV0");
   git("remote add origin https://user:pw@example.org/x.git");
   put(repo + "/dirty.txt", "mine");
   fs::create_symlink("a.txt", repo + "/in");
@@ -297,12 +310,9 @@ TEST_F(Workspace, UncommittedChangesAreReportedForEveryKindOfIndex) {
         "config core.autocrlf input", "sparse-checkout set --cone --sparse-index dir"}) {
     fs::remove_all(repo);
     fs::create_directory(repo);
-    make_repository();
-    put(repo + "/other/c.txt", "c\n");
-    git("add -A");
-    git("commit -qm other");
+    commit(repo, {{"a.txt", "one\n"}, {"dir/b.txt", "two\n"}, {"other/c.txt", "c\n"}});
     if (*kind) git(kind);
-    std::string before = sh("cat " + repo + "/.git/index | sha256sum");
+    std::string before = *read_file(repo + "/.git/index");
     EXPECT_TRUE(pack(manifest::WorkspaceMode::clone).warnings.empty()) << kind;
     fs::permissions(repo + "/a.txt", fs::perms(0755));
     bool counts = std::string(kind) != "config core.fileMode false";
@@ -313,7 +323,7 @@ TEST_F(Workspace, UncommittedChangesAreReportedForEveryKindOfIndex) {
                                         "(use workspace: copy to send "
                                         "them)"}))
         << kind;
-    EXPECT_EQ(sh("cat " + repo + "/.git/index | sha256sum"), before) << kind;
+    EXPECT_TRUE(*read_file(repo + "/.git/index") == before) << kind;
   }
   // Files that the repository or the operator ignores are not mentioned.
   git("sparse-checkout disable");

@@ -17,6 +17,8 @@
 #include "base/text/words.h"
 #include "docker/tar/tar.h"
 #include "git/git_test.h"
+#include "git/refs.h"
+#include "git/repository.h"
 #include "git/run/git.h"
 #include "workspace/files/blob_id.h"
 #include "workspace/files/paths.h"
@@ -73,17 +75,28 @@ class Workspace : public git::Repositories {
       return n;
     });
   }
-  Result<ReceivedWork> take_inside(const std::string& base, const std::string& source = "") {
+  // Returns the archive of the agent's copy.
+  virtual std::string archive_inside() {
     run({"tar", "--format=pax", "-C", root + "/inside", "-cf", root + "/in.tar", "workspace"});
-    return take(*read_file(root + "/in.tar"), base, source);
+    return *read_file(root + "/in.tar");
+  }
+  Result<ReceivedWork> take_inside(const std::string& base, const std::string& source = "") {
+    return take(archive_inside(), base, source);
   }
   ReceivedWork come_home(const std::string& base, const std::string& source = "") {
     auto back = take_inside(base, source);
     EXPECT_TRUE(back) << back.error().what;
     return back.value_or(ReceivedWork{});
   }
+  // Returns the names of the sessions' refs. The tests of read_refs() compare it with git.
   std::string refs(const std::string& where = "") {
-    return git("for-each-ref '--format=%(refname)' refs/bottle", where);
+    auto repository = git::find(where.empty() ? repo : where);
+    if (!repository || !*repository) return "no repository";
+    auto found = git::read_refs(**repository, "refs/bottle/");
+    EXPECT_TRUE(found) << found.error().what;
+    std::vector<std::string> names;
+    for (const auto& [name, id] : found.value_or(git::Refs())) names.push_back(name);
+    return joined(names, "\n");
   }
   void make_inner(const std::string& path) { commit(path, {{"v.txt", "v\n"}}); }
   // Makes an archive, as hostile as the test needs.
