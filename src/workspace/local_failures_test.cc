@@ -157,10 +157,9 @@ TEST_F(LocalFailures, AGitThatDoesNotEndByItselfIsNotBrokenData) {
 }
 
 TEST_F(LocalFailures, AReadOnlyRepositoryGetsABundleWithoutBrokenHistories) {
-  work_of_every_kind();
-  sh("cd " + inside + " && git checkout -q -b z && " + commit_ +
-     "--allow-empty -m lost && lost=$(git rev-parse HEAD) && " + commit_ +
-     "--allow-empty -m z && rm .git/objects/$(echo $lost | sed 's|..|&/|') && git checkout -q main");
+  work(commit_b_ + " && echo c >c && git add c && " + commit_ + "-m c && git checkout -q -b z && " + commit_ +
+       "--allow-empty -m lost && lost=$(git rev-parse HEAD) && " + commit_ +
+       "--allow-empty -m z && rm .git/objects/$(echo $lost | sed 's|..|&/|') && git checkout -q main");
   auto back =
       take_with("unpack-objects", "echo 'error: unable to create temporary file: Read-only file system' >&2; exit 128");
   ASSERT_TRUE(back) << back.error().what;

@@ -57,22 +57,27 @@ TEST_F(Report, RepositoriesThatShareTheirFilesWithAnotherCopyComeHome) {
   git("gc -q");
   auto sent = pack(WorkspaceMode::copy);
   fs::copy(repo, root + "/before", fs::copy_options::recursive);
-  for (const std::string copy : {"git clone -q . .cache/x", "mkdir .backup && cp -al .git .backup/",
-                                 "cp -al .git .backup", "git clone -q --bare . .cache/x.git"}) {
-    for (const std::string store : {"true", "git repack -q -d"}) {
-      unpack();
-      sh("cd " + inside + " && echo x >x && git add x && " + commit_ + "-m new && " + store + " && " + copy +
-         " && tar -C .. --sort=name --format=pax -cf " + root + "/in.tar workspace");
-      std::string bytes = *read_file(root + "/in.tar");
-      ASSERT_TRUE(has_link_below(bytes, "workspace/.git/objects/")) << copy;
-      auto back = take(bytes, sent.base);
-      ASSERT_TRUE(back) << copy << back.error().what;
-      EXPECT_EQ(git("log --format=%s " + sent.base + "..refs/bottle/s1/heads/main"), "new") << copy << back->text;
-      EXPECT_FALSE(says(*back, "removed git's directory")) << copy << back->text;
-      EXPECT_FALSE(flagged(*back, "a link or a device")) << copy << joined(back->flagged);
-      fs::remove_all(repo);  // which has the commit now
-      fs::copy(root + "/before", repo, fs::copy_options::recursive);
-    }
+  const std::string loose = "true", packed = "git repack -q -d";
+  for (const auto& [store, copy] : std::vector<std::pair<std::string, std::string>>{
+           {loose, "git clone -q . .cache/x"},
+           {packed, "git clone -q . .cache/x"},
+           {loose, "mkdir .backup && cp -al .git .backup/"},
+           {loose, "cp -al .git .backup"},
+           {packed, "cp -al .git .backup"},
+           {packed, "git clone -q --bare . .cache/x.git"},
+       }) {
+    unpack();
+    sh("cd " + inside + " && echo x >x && git add x && " + commit_ + "-m new && " + store + " && " + copy +
+       " && tar -C .. --sort=name --format=pax -cf " + root + "/in.tar workspace");
+    std::string bytes = *read_file(root + "/in.tar");
+    ASSERT_TRUE(has_link_below(bytes, "workspace/.git/objects/")) << copy;
+    auto back = take(bytes, sent.base);
+    ASSERT_TRUE(back) << copy << back.error().what;
+    EXPECT_EQ(git("log --format=%s " + sent.base + "..refs/bottle/s1/heads/main"), "new") << copy << back->text;
+    EXPECT_FALSE(says(*back, "removed git's directory")) << copy << back->text;
+    EXPECT_FALSE(flagged(*back, "a link or a device")) << copy << joined(back->flagged);
+    fs::remove_all(repo);  // which has the commit now
+    fs::copy(root + "/before", repo, fs::copy_options::recursive);
   }
 }
 

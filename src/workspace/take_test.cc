@@ -25,9 +25,19 @@ class Take : public Workspace {
   // Makes a patch of what the commands change in a copy of the tree.
   std::string patch(const std::string& commands) {
     std::string copy = root + "/copy", file = root + "/patch";
-    sh("rm -rf " + copy + " && cp -a " + tree + " " + copy + " && cd " + copy +
-       " && git init -q && git add -A && git commit -q -m before && " + commands +
-       " && git add -A && git diff --cached --binary -M HEAD >" + file);
+    fs::remove_all(copy);
+    fs::copy(tree, copy, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+    std::map<std::string, std::string> files;
+    bool has_files_only = true;
+    for (const auto& each : fs::recursive_directory_iterator(copy)) {
+      if (fs::is_regular_file(each.symlink_status()) && ::access(each.path().c_str(), X_OK) != 0)
+        files[each.path().lexically_relative(copy)] = *read_file(each.path());
+      else has_files_only &= each.is_directory() && !each.is_symlink();
+    }
+    // A commit of such files need not be made again.
+    if (has_files_only) commit(copy, files);
+    else sh("cd " + copy + " && git init -q && git add -A && git commit -q -m before");
+    sh("cd " + copy + " && " + commands + " && git add -A && git diff --cached --binary -M HEAD >" + file);
     return file;
   }
   void sh(const std::string& command) {
