@@ -10,7 +10,7 @@
 #include "app/world/world.h"
 #include "base/os/this_program.h"
 #include "base/text/line.h"
-#include "machine/conformance.h"
+#include "machine/conformance/conformance.h"
 
 namespace bottle::app {
 namespace {

@@ -4,7 +4,7 @@
 // suite, so that the author of a provider sees all faults in one run, and so that the VM is always destroyed. The VM
 // has a record and a reaper like any other, because this process may be killed.
 
-#include "machine/conformance.h"
+#include "machine/conformance/conformance.h"
 
 #include <signal.h>
 #include <unistd.h>
