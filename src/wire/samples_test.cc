@@ -8,6 +8,7 @@
 #include "wire/guard/written_count.h"
 #include "wire/ledger.h"
 #include "wire/machine/first_contact.h"
+#include "wire/machine/passed_trials.h"
 #include "wire/machine/vm_record.h"
 #include "wire/metrics.h"
 #include "wire/repositories/repositories.h"
@@ -383,6 +384,8 @@ void add_machine(std::vector<Sample>& all) {
   all.push_back(sample("baked-record",
                        BakedRecord{"debian-baked", "0123456789ab", "ba9876543210", {"sha256:00"}, 1'800'000'000}));
   all.back().passes_over_unknown_keys = true;
+  all.push_back(sample("passed-trials", PassedTrials{{{"6CXF:BQ4D runc 1.1.5", "runc"}}}));
+  all.back().tables = {"passed"};
   all.push_back(foreign("vm-host-key", NewHostKey{"ssh-ed25519 AAAA"}));
   all.push_back(foreign("vm-host-key-in-use", HostKeyInUse{}));
   all.push_back(foreign("vm-engine", EngineState{"27.1", 12}));

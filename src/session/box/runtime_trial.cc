@@ -17,6 +17,7 @@
 #include "session/ledger/graves.h"
 #include "session/ledger/names.h"
 #include "session/seccomp/seccomp.h"
+#include "wire/machine/passed_trials.h"
 
 namespace bottle::session {
 namespace {
@@ -96,10 +97,11 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
   bool named = wanted != "auto" && !wanted.empty();
   std::string runtime = named ? wanted : info.default_runtime;
   std::string key = circumstances(engine, info, runtime);
-  auto text = read_file(path, 1 << 20);
-  json passed = text ? json::parse(*text, nullptr, false) : json::object();
-  if (!passed.is_object() || passed.size() > 100) passed = json::object();
-  if (passed.contains(key)) return {};
+  auto passed = then(read_file(path, wire::PassedTrials::kMost), [](const std::string& text) {
+                  return wire::decode<wire::PassedTrials>(text, wire::From::ours);
+                }).value_or(wire::PassedTrials());
+  if (passed.runtimes.size() > 100) passed.runtimes.clear();
+  if (passed.runtimes.contains(key)) return {};
   // The trial is recorded in this directory first. If that is impossible, the runtime is not to blame.
   if (auto made = make_directories(graves_in(directories)); !made) {
     made.error().todo =
@@ -112,10 +114,10 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
         Code::unavailable,
         "the runtime " + runtime + (named ? "" : ", the engine's default,") + " does not work: " + trial.problem,
         "choose another one with `runtime:` or --runtime; `bottle doctor` tries all that the engine lists");
-  passed[key] = runtime;
+  passed.runtimes[key] = runtime;
   // If two processes start at the same time, one may overwrite the other's record. The lost trial then runs again.
   TRY(make_directories(parent_of(path)));
-  (void)write_file_atomically(path, passed.dump() + "\n");
+  (void)write_file_atomically(path, wire::encode(passed) + "\n");
   return {};
 }
 
