@@ -363,7 +363,7 @@ TEST_F(BudgetsTest, TheTokensInTheMessagesOfAWebSocketAddUp) {
 }
 
 TEST_F(BudgetsTest, MessagesWithUsageWaitForTheRecord) {
-  constexpr size_t kMessages = 8'000;
+  constexpr size_t kMessages = 6'000;
   std::string message = frame(WebSocketSender::server, 1, true, R"({"usage":{"input_tokens":1}})"), all;
   for (size_t i = 0; i < kMessages; ++i) all += message;
   RawOrigin model(ca_.get(), "model.test", [&](TestPeer& wire, const std::string&) {

@@ -5,7 +5,9 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
 
@@ -38,7 +40,6 @@ class GuardTest : public testing::Test {
  protected:
   void SetUp() override {
     signal(SIGPIPE, SIG_IGN);
-    ca_ = std::move(*SessionCa::self_signed());
     config_ = {
         {"listen", json::array({"127.0.0.1:0"})},
         {"egress",
@@ -106,6 +107,33 @@ class GuardTest : public testing::Test {
         return kilobytes * 1024;
       }
     return 0;
+  }
+  // Waits until the guard and all other threads of this process sleep and `count` stays the same, so that nothing more
+  // happens before this thread acts. Returns the count. All must be quiet for longer than the kernel delays an
+  // acknowledgment.
+  size_t settled(const std::function<size_t()>& count) const {
+    auto sleeps = [](const std::filesystem::path& task) {
+      std::ifstream file(task / "stat");
+      std::string text(std::istreambuf_iterator<char>(file), {});
+      size_t name_end = text.rfind(')');
+      return name_end == text.npos || text.compare(name_end, 3, ") S") == 0;  // or the thread has just ended
+    };
+    auto all_sleep = [&] {
+      const auto self = std::to_string(gettid());
+      for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+        if (task.path().filename() != self && !sleeps(task)) return false;
+      return sleeps("/proc/" + std::to_string(guard_->pid()));
+    };
+    constexpr int kStepMs = 10, kQuiet = 10;
+    size_t before = count();
+    int quiet = 0;
+    for (int waited = 0; waited < kPatienceMs && quiet < kQuiet; waited += kStepMs) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(kStepMs));
+      size_t now = count();
+      quiet = now == std::exchange(before, now) && all_sleep() ? quiet + 1 : 0;
+    }
+    EXPECT_EQ(quiet, kQuiet) << "it does not come to rest";
+    return before;
   }
   // Signs the request of the guard's authority.
   void certify(const std::string& csr) {
@@ -177,8 +205,15 @@ class GuardTest : public testing::Test {
     return wire;
   }
 
-  std::unique_ptr<SessionCa> ca_;
-  std::shared_ptr<const pki::Root> root_ = *pki::Root::make("test");
+  // All tests of a process have the same authorities.
+  const std::shared_ptr<SessionCa> ca_ = [] {
+    static const std::shared_ptr<SessionCa> made = std::move(*SessionCa::self_signed());
+    return made;
+  }();
+  const std::shared_ptr<const pki::Root> root_ = [] {
+    static const auto made = *pki::Root::make("test");
+    return made;
+  }();
   std::string csr_;
   json config_;
   std::optional<Child> guard_;

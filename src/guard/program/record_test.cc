@@ -104,9 +104,7 @@ TEST_F(RecordTest, EveryDecisionIsRecordedBeforeAnythingIsSent) {
   Client client(port_, all);
   // The reader of the record does not read, so the guard stops long before all requests have been sent.
   ASSERT_TRUE(comes_true([&] { return !seen().empty(); }));
-  size_t before = 0;
-  for (size_t now; (now = seen().size()) != before; before = now) std::this_thread::sleep_for(300ms);
-  EXPECT_LT(before, 1000u);
+  EXPECT_LT(settled([&] { return seen().size(); }), 1000u);
   // The guard continues with the requests as soon as the record is read.
   take_lines([&] { return recorded_.size() == kRequests; });
   EXPECT_EQ(recorded_.size(), static_cast<size_t>(kRequests));
@@ -136,7 +134,7 @@ TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
   Client client(port_, all);
   ASSERT_TRUE(comes_true([&] { return seen().size() >= 100; }));
   guard_->end(0);
-  std::this_thread::sleep_for(100ms);  // what it had sent has arrived
+  settled([&] { return seen().size(); });  // what it had sent has arrived
   auto out = seen();
   take_lines([] { return false; });
   for (const auto& path : out) EXPECT_TRUE(recorded_.contains(path)) << path;
@@ -144,7 +142,7 @@ TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
 
 TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   start_with_site();
-  constexpr int kDenials = 40'000, kEvery = 200;
+  constexpr int kDenials = 20'000, kEvery = 100;
   std::string all;
   for (int i = 0; i < kDenials; ++i) {
     all += denied(i % 3 ? "no.test" : "n" + std::to_string(i) + ".no.test");
@@ -195,9 +193,7 @@ TEST_F(RecordTest, AFloodOfHeadsAndConnectionsTakesLittleMemory) {
     if (::send(held.back().get(), head.data(), head.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) held.pop_back();
   }
   // Other connections wait or are cut, and the memory stays within its limit.
-  size_t before = 0;
-  for (size_t now; (now = most_resident()) != before; before = now) std::this_thread::sleep_for(300ms);
-  EXPECT_LT(before, kMostMemory);
+  EXPECT_LT(settled([&] { return most_resident(); }), kMostMemory);
   held.clear();
   std::string answer;
   for (int i = 0; i < 100 && !answer.starts_with("HTTP/1.1 200"); ++i) answer = raw(post(1));

@@ -90,9 +90,8 @@ TEST_F(SlowReadersTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
   std::vector<UniqueFd> clients;
   size_t got = 0;
   for (int i = 0; i < 200; ++i) clients.push_back(ask(64 << 10, got));
-  for (size_t before = 0; before != site.sent; std::this_thread::sleep_for(500ms)) before = site.sent;
   // These bytes are between the site and the clients: in the guard, its sockets and the clients' sockets.
-  size_t held = site.sent - got;
+  size_t held = settled([&] { return site.sent.load(); }) - got;
   RecordProperty("held", static_cast<int>(held >> 20));
   EXPECT_LT(held, 256u << 20) << (held >> 20) << " MB";
 }
@@ -108,12 +107,15 @@ class UnreadTunnelsTest : public SlowReadersTest {
   }
   // Opens a tunnel whose client sends a ClientHello and reads nothing.
   void open(const std::string& host) {
-    Ssl ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443));
-    BIO* out = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
-    SSL_do_handshake(ssl.get());
-    std::string hello(1 << 14, '\0');
-    hello.resize(static_cast<size_t>(BIO_read(out, hello.data(), static_cast<int>(hello.size()))));
+    std::string& hello = hellos_[host];
+    if (hello.empty()) {
+      Ssl ssl = std::move(*connect_tls(roots_.get(), {host, false}, 443));
+      BIO* out = BIO_new(BIO_s_mem());
+      SSL_set_bio(ssl.get(), BIO_new(BIO_s_mem()), out);
+      SSL_do_handshake(ssl.get());
+      hello.resize(1 << 14);
+      hello.resize(static_cast<size_t>(BIO_read(out, hello.data(), static_cast<int>(hello.size()))));
+    }
     clients_.push_back(connect_to(host));
     int little = 4 << 10;
     setsockopt(clients_.back().fd.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
@@ -127,18 +129,11 @@ class UnreadTunnelsTest : public SlowReadersTest {
       if (line.value("reason", "").find("unread") != std::string::npos) return line["host"];
     }
   }
+  std::map<std::string, std::string> hellos_;  // by host
   std::vector<TestPeer> clients_;
 };
 
-TEST_F(UnreadTunnelsTest, TakeNoMoreMemoryThanTheGuardsContainerHas) {
-  Flood site;
-  route("site.test", site.port);
-  allow("site.test");
-  start();
-  for (int i = 0; i < 1500; ++i) open("site.test");
-  EXPECT_EQ(ended(), "site.test") << "no tunnel was closed: " << (site.sent >> 20) << " MB";
-}
-
+// Tunnels take no more memory than the guard's container has.
 TEST_F(UnreadTunnelsTest, TheLargestEndsAndNotTheOneThatCarriedTheLastByte) {
   constexpr size_t kLittle = 64 << 10;
   Flood large, small(kLittle);
@@ -153,7 +148,7 @@ TEST_F(UnreadTunnelsTest, TheLargestEndsAndNotTheOneThatCarriedTheLastByte) {
     first = ended(0);
   }
   if (first.empty()) first = ended();
-  ASSERT_EQ(first, "large.test");
+  ASSERT_EQ(first, "large.test") << "no tunnel was closed: " << (large.sent >> 20) << " MB";
   // The large tunnels fill the memory and wait for their clients, and the small ones carry the bytes that exceed the
   // limit.
   constexpr size_t kTunnels = 200;
@@ -239,12 +234,15 @@ class SlowServersTest : public GuardTest {
 };
 
 TEST_F(SlowServersTest, AHeadInTinyPiecesTakesLittleMoreTimeThanABody) {
+  constexpr size_t kAtOnce = 50'000;
   std::string piece;
   while (piece.size() < 60'000) piece.append("X: ").append(200, 'x').append("\r\n");
   serve([&](TestPeer& wire, const std::string& request) {
     bool head = request.starts_with("GET /head ");
     std::string answer = head ? "HTTP/1.1 200 OK\r\n" + piece + "Content-Length: 0\r\n\r\n" : ok(piece);
-    for (char c : answer)
+    // Reading all of a head again for each piece takes longest for the last ones.
+    if (!wire.write(std::string_view(answer).substr(0, kAtOnce))) return;
+    for (char c : answer.substr(kAtOnce))
       if (!wire.write({&c, 1})) return;
   });
   // How many pieces arrive at once depends on the scheduler.
@@ -409,7 +407,7 @@ TEST_F(ManyConnectionsTest, MessagesThatDoNotEndCountAsMemory) {
   start();
   // The head of a text frame of 90,000 bytes, most of which follow.
   std::string part("\x81\xff\0\0\0\0\0\1\x5f\x90key!", 14);
-  while (part.size() < 80'000) part += "some words of a text ";
+  while (part.size() < 80'000) part += "innumerable considerations ";
   constexpr int kMany = 2500;
   std::vector<TestPeer> clients;
   std::string answer = "HTTP/1.1 101 ";
