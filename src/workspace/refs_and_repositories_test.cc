@@ -19,11 +19,16 @@ TEST_F(RefsAndRepositories, BranchesOfEveryNameComeBack) {
   auto sent = pack(WorkspaceMode::clone);
   unpack();
   std::string lengthy = std::string(150, 'x') + "/" + std::string(60, 'y');
+  std::string branches;  // for git fast-import
   for (const std::string& name : {std::string("fix/größe"), std::string("o'brien"), std::string("a&b"),
                                   std::string("50%"), std::string("ok/#12"), lengthy, std::string(240, 'z')}) {
-    git("checkout -q -b \"" + name + "\" main", inside);
-    git("commit -q --allow-empty -m \"" + name.substr(0, 20) + "\"", inside);
+    std::string message = name.substr(0, 20);
+    branches += "commit refs/heads/" + name + "\ncommitter t <t@t> 1700000000 +0000\ndata " +
+                std::to_string(message.size()) + "\n" + message + "\nfrom refs/heads/main^0\n\n";
+    put(inside + "/.git/HEAD", "ref: refs/heads/" + name + "\n");
   }
+  put(root + "/branches", branches);
+  git("fast-import --quiet <" + root + "/branches", inside);
   auto back = come_home(sent.base);
   EXPECT_EQ(back.commits, 7u);
   EXPECT_EQ(back.skipped, 0u) << back.text;
