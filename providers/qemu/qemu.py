@@ -146,7 +146,7 @@ def find():
         if found:
             return found if is_damaged(found) or is_ours(vm_of(found)) else None
     if is_damaged(directory) and (not wanted or "id" not in meta_data(directory)):
-        die("%s/vm.json cannot be read, so it is not known whose VM this is; if nobody needs its disk, remove %s" % (directory, directory))
+        die("%s/vm.json cannot be read, so it is not known whose VM this is; if its disk is not needed, remove %s" % (directory, directory))
     if wanted or not os.path.isdir(directory):
         return None
     vm = read(directory)

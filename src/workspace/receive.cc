@@ -45,7 +45,7 @@ Result<std::optional<git::Repository>> original_at(const std::string& source) {
   std::error_code error;
   std::string path = std::filesystem::canonical(source, error).string();
   if (error == std::errc::no_such_file_or_directory)
-    return fail(Code::not_found, one_line(source) + " is no longer there");
+    return fail(Code::not_found, one_line(source) + " no longer exists");
   if (error) return fail(Code::not_found, one_line(source) + ": " + error.message());
   TRY(check_unmoved(source));
   auto found = TRY(git::find(path));
@@ -309,12 +309,13 @@ class Reception {
 
 std::string about_archive(const std::string& path, const std::string& session) {
   std::string to = shell_word(session);
-  // A file system may take other spellings for .git.
+  // A file system may treat other spellings as .git.
   return "The whole workspace as the agent left it, unchecked, is in an archive. To unpack its files: mkdir " + to +
          " && tar -xf " + shell_word(path) + " -C " + to +
          " --exclude='.[Gg][Ii][Tt]'\n"
-         "  Run no git there, also not through an editor or the prompt of a shell: a .git may name commands that git "
-         "runs. To look at all of it, unpack it without --exclude, and let a bottle read it: bottle start -C " +
+         "  Do not run git in it, and do not open it in an editor or in a shell whose prompt runs git: a .git can name "
+         "commands that git runs. To look at all of it, unpack it without --exclude, and let a bottle read it: bottle "
+         "start -C " +
          to + "/workspace\n";
 }
 

@@ -230,11 +230,11 @@ TEST_F(UnreferencedCommits, AWorkTreeInsideOfTheWorkspaceIsNotASecondCopy) {
     EXPECT_EQ(joined(back.flagged, "\n"), "");
     EXPECT_FALSE(back.is_incomplete) << back.text;
     EXPECT_TRUE(says(back, "The agent had work trees in the workspace: " + shown + ", " + ignored + ". ")) << back.text;
-    EXPECT_FALSE(says(back, "not in these work trees")) << back.text;
+    EXPECT_FALSE(says(back, "missing from these work trees")) << back.text;
     EXPECT_FALSE(says(back, "empty directories")) << back.text;
     // What is not committed there comes home.
     back = after(mode, both(change + " && echo loose > a.txt && echo new > new.txt && chmod +x dos.txt && rm link"));
-    EXPECT_TRUE(says(back, "not in these work trees: " + shown + "/link, " + ignored + "/link\n")) << back.text;
+    EXPECT_TRUE(says(back, "missing from these work trees: " + shown + "/link, " + ignored + "/link\n")) << back.text;
     EXPECT_TRUE(says(back, "Ignored by git, and not taken: ignored/ (3 files)")) << back.text;
     EXPECT_EQ(git("diff --name-only main refs/bottle/s1/worktree"),
               shown + "/a.txt\n" + shown + "/dos.txt\n" + shown + "/new.txt");
@@ -302,7 +302,7 @@ TEST_F(UnreferencedCommits, WorkTreesWithTooManyFilesAreNotLeftOut) {
   auto back = after(WorkspaceMode::clone,
                     commit + "for i in 1 2 3; do git worktree add -q --no-checkout x$i $c; touch x$i/new; done");
   EXPECT_TRUE(says(back, "work trees in the workspace: x1. ")) << back.text;
-  EXPECT_TRUE(says(back, "not in these work trees: x1/10/10/10/b.txt, ")) << back.text;
+  EXPECT_TRUE(says(back, "missing from these work trees: x1/10/10/10/b.txt, ")) << back.text;
   EXPECT_TRUE(says(back, "and 5824 more")) << back.text;
   EXPECT_FALSE(flagged(back, "x1/.git"));
   for (const char* other : {"x2/.git", "x3/.git"}) EXPECT_TRUE(flagged(back, other)) << back.text;

@@ -150,7 +150,7 @@ def test_a_lost_state_directory_is_cleaned_up_when_asked_for(world, operator, be
     assert until(lambda: not containers(world, "guard"), 60)
     there = everything(world)
     shown = operator.bottle("cleanup")
-    assert shown.returncode == 0 and shown.stderr.count("no ledger here names it") == 5, shown
+    assert shown.returncode == 0 and shown.stderr.count("no ledger on this machine names it") == 5, shown
     assert "bottle cleanup --unrecorded" in shown.stderr, shown
     listed = json.loads(operator.bottle("cleanup", "--json").stdout)
     assert len(listed) == 5 and all(one["unrecorded"] and one["removable"] for one in listed), listed

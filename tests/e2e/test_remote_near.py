@@ -93,7 +93,7 @@ def test_a_session_of_the_same_name_in_another_state_directory_leaves_this_one_a
 def test_near_services_resume_after_an_attach(remote, far, until):
     """The near supervisor, which holds the secret, is killed. `bottle attach` reads the secret again, and the far guard
     accepts the new broker, which has another root. Without one of two secrets, the session continues with the other and
-    says what is missing. Without a file whose values must not leave, no request goes through this machine."""
+    says what is missing. Without a file whose values must not leave, this machine serves no requests."""
     since, token, other = time.time(), remote.world.token, os.urandom(12).hex()
     hosts = ("inspected.example.org", "allowed.example.org")
     secrets = {**SECRET, "other": {"from": "env:OTHER_HERE", "hosts": ["allowed.example.org"], "env": "OTHER", "header": "X-Key: {}"}}
@@ -131,7 +131,7 @@ def test_near_services_resume_after_an_attach(remote, far, until):
         assert until(lambda: third.lines and third.lines[-1].endswith(" 503 503"), 60), third.lines
         kill_supervisor()
         errors = processes[-1].stderr.read()
-        assert "no request goes through this machine: scan.secrets" in errors, errors
+        assert "cannot serve requests from this machine: scan.secrets" in errors, errors
         os.rename(listed + ".away", listed)
         processes.append(joined(True))
         fourth, before = Lines(processes[-1]), seen()

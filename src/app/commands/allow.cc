@@ -123,7 +123,7 @@ Result<> check_host(const std::string& bottle, const std::string& host) {
   for (const auto& route : found->second.egress.lan)
     if (lower(route.name) == lower(host))
       return fail(Code::invalid, "nothing was changed: " + host + " is a service in egress.lan of the bottle " + bottle,
-                  "change its methods and paths there; without --save, this changes only the session");
+                  "change its methods and paths in egress.lan; without --save, this changes only the session");
   if (manifest::is_address(host) && !found->second.egress.hosts.contains(host))
     return fail(Code::invalid, "nothing was changed: '" + host + "' is an address, not a name",
                 "use egress.hosts to give a name an address, or egress.lan for a service of the local network");

@@ -42,9 +42,10 @@ Result<session::AuditReport> checked(const Record& record) {
   if (!rest) return std::unexpected(std::move(rest.error()));
   if (!rest->empty() && (record.seal || !record.may_be_open)) take(*rest);
   if (lines > 0 && check.unreadable() == lines && !record.seal)
-    return fail(Code::invalid,
-                record.path + " is no record: none of its " + std::to_string(lines) + " lines is a decision of a guard",
-                "name a session, or a file such as egress.jsonl of its results");
+    return fail(
+        Code::invalid,
+        record.path + " is not an audit: none of its " + std::to_string(lines) + " lines is a decision of a guard",
+        "name a session, or a file such as egress.jsonl of its results");
   return check.finish(record.seal ? &*record.seal : nullptr, record.may_be_open);
 }
 

@@ -56,7 +56,7 @@ void tell_unrecorded(const std::vector<session::Unrecorded>& found, const Cleanu
                        : options.dry_run     ? "; it would be removed"
                                              : "";
     say("bottle: " + word_of(each.thing.kind) + " " + each.thing.name + " has the labels of session " + each.session +
-        ", but no ledger here names it" + claim + fate);
+        ", but no ledger on this machine names it" + claim + fate);
     removable = removable || each.spared.empty();
   }
   if (removable && !options.unrecorded)

@@ -76,7 +76,7 @@ TEST_F(Commands, audit_verify_names_what_is_wrong) {
 TEST_F(Commands, audit_verify_says_that_a_file_is_no_record) {
   Answer answer = bottle({"audit", "verify", write("work/other.jsonl", "root:x:0:0\ndaemon:x:1:1")});
   EXPECT_EQ(answer.status, 125) << answer.out;
-  EXPECT_NE(answer.err.find("other.jsonl is no record: none of its 2 lines is a decision"), std::string::npos)
+  EXPECT_NE(answer.err.find("other.jsonl is not an audit: none of its 2 lines is a decision"), std::string::npos)
       << answer.err;
 }
 

@@ -127,10 +127,10 @@ TEST_F(Commands, allow_saves_no_rule_that_cannot_work) {
                  "use egress.hosts to give a name an address");
   EXPECT_EQ(bottle({"allow", "--bottle", "web", "--save", "5.6.7.8"}).status, 0);
   // No file defines this bottle.
-  expect_refused(bottle({"allow", "--bottle", "default", "--save", "b.example"}), "none of your files defines",
+  expect_refused(bottle({"allow", "--bottle", "default", "--save", "b.example"}), "none of your manifest files defines",
                  "define the bottle 'default' in your manifest, then save");
   std::filesystem::remove(home() + "/.config/bottle/bottle.yaml");
-  expect_refused(bottle({"allow", "--bottle", "default", "--save", "b.example"}), "none of your files defines",
+  expect_refused(bottle({"allow", "--bottle", "default", "--save", "b.example"}), "none of your manifest files defines",
                  "run `bottle init`, which writes a manifest with a bottle of your own, then save");
 }
 

@@ -291,8 +291,9 @@ Result<Planned> make_plan(const Request& request, Place& place) {
   TRY(place.describe(request.manifest, facts));
   plan::Plan plan = TRY(plan::make(request.manifest, options.wanted, facts));
   if (!request.forgotten.empty())
-    plan.warnings.push_back("bottle runs and loads nothing from " + request.forgotten +
-                            ", which your variables name, because the agent can write there");
+    plan.warnings.push_back(
+        "ignoring these directories in PATH and similar variables, because the agent can write to them: " +
+        request.forgotten);
   TRY(check_plan(plan));
   auto rules = TRY(read_own_rules(plan.scan.rules));
   warn_of_unknown_names(plan, rules);

@@ -71,16 +71,16 @@ Result<> check_others(const VmListOptions& o, const std::vector<const machine::F
   if (!o.owner.empty()) return {};
   for (const auto* other : others) {
     VmRow row = row_of(*other, true);
-    say(row.kind + " " + other->name() + " at " + row.provider + " belongs to another owner, " +
-        (other->listed.owner.empty() ? "who is not known" : other->listed.owner) + ": session " +
+    say(row.kind + " " + other->name() + " at " + row.provider + " belongs to " +
+        (other->listed.owner.empty() ? "an unknown owner" : "another owner, " + other->listed.owner) + ": session " +
         (row.session.empty() ? "unknown" : row.session) + ", " +
-        (row.age ? "created " + age(*row.age) + " ago" : "of unknown age"));
+        (row.age ? "created " + age(*row.age) + " ago" : "age unknown"));
   }
   auto confirmed = session::confirm("destroy it, with the work on it?", "nothing was destroyed");
   if (!confirmed && confirmed.error().code == Code::unavailable)
     return fail(Code::denied, o.name + " belongs to another owner, and there is no terminal to ask on",
                 first.listed.owner.empty() ? "run bottle in a terminal"
-                                           : "if nobody uses it, run `bottle vm destroy " + shell_word(o.name) +
+                                           : "if it is not in use, run `bottle vm destroy " + shell_word(o.name) +
                                                  " --owner " + shell_word(first.listed.owner) + "`");
   return confirmed;
 }

@@ -73,7 +73,8 @@ void show_secrets(const std::vector<wire::SecretNotice>& secrets) {
           "; the guard sent a marker to the model instead");
     else if (each.code == "credential_to_model")
       say("bottle: the agent read a credential (" + each.secret + "); the guard sent a marker to the model instead");
-    else say(dim("· the placeholder of secret " + each.secret + " went to the model, where nobody can use it"));
+    else
+      say(dim("· the placeholder of secret " + each.secret + " was sent to the model (harmless: it is not the value)"));
   }
 }
 

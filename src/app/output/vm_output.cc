@@ -120,7 +120,7 @@ bool report_gaps(const machine::Inventory& inventory) {
   for (const auto& [provider, why] : inventory.silent)
     say("bottle: provider " + provider + " could not be asked: " + why);
   for (const auto& [vm, why] : inventory.unread)
-    say("bottle: the record of VM " + vm + " cannot be read, so nothing without a record is swept: " + why);
+    say("bottle: cannot read the record of VM " + vm + ", so VMs without a record are left alone: " + why);
   return inventory.silent.empty() && inventory.unread.empty();
 }
 

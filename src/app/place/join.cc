@@ -29,12 +29,12 @@ void give_values(wire::Job& job, const session::Ask& ask, const JoinOptions& opt
   watched.secrets.clear();
   std::erase_if(watched.env, [](const plan::EnvVar& variable) { return !variable.secret; });
   auto values = session::resolve(watched, environment(), ask, [&](const Error& why) -> Result<> {
-    report("only the guard on the other machine looks for ", why);
+    report("this machine's guard cannot look for ", why);
     return {};
   });
   if (!values) {
     job.remote->may_broker = false;
-    return report("no request goes through this machine: ", values.error());
+    return report("cannot serve requests from this machine: ", values.error());
   }
   job.values = std::move(*values);
   if (!job.near_share.secrets_stay) return;

@@ -180,7 +180,7 @@ Result<Saved> edit_file(const std::string& bottle, const std::string& what, cons
     return Saved{named, true};
   }
   std::string first = about_built_in(bottle);
-  return fail(Code::not_found, what + " not saved: none of your files defines the bottle '" + bottle + "'",
+  return fail(Code::not_found, what + " not saved: none of your manifest files defines the bottle '" + bottle + "'",
               first.empty() ? todo : first + ", then save the change in that bottle");
 }
 

@@ -36,7 +36,7 @@ Result<JsonLines> JsonLines::create(const std::string& path, uint64_t most, size
 
 Result<> JsonLines::feed(std::string_view bytes) {
   // The input is counted as well, because lines that are left out also cost time.
-  if (bytes.size() > left_) return fail(Code::limit, "a list of lines is too long to keep");
+  if (bytes.size() > left_) return fail(Code::limit, "the lines of JSON exceed the limit for their file");
   left_ -= bytes.size();
   for (size_t end; (end = bytes.find('\n')) != std::string_view::npos; bytes.remove_prefix(end + 1)) {
     pending_ += bytes.substr(0, end);
@@ -49,7 +49,7 @@ Result<> JsonLines::feed(std::string_view bytes) {
     // The line is written again instead of copied: escapes for everything that is not ASCII make the line safe for a
     // terminal, and text that is not UTF-8 cannot break a later reader.
     std::string text = line->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
-    if (text.size() > written_left_) return fail(Code::limit, "a list of lines is too long to keep");
+    if (text.size() > written_left_) return fail(Code::limit, "the lines of JSON exceed the limit for their file");
     written_left_ -= text.size();
     TRY(write_all(fd_.get(), text));
   }

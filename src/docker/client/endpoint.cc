@@ -84,11 +84,12 @@ Result<Endpoint> find_endpoint(const std::map<std::string, std::string>& environ
     if (::access(path.c_str(), F_OK) == 0)
       return fail(Code::unavailable,
                   "the only container engine that was found is Podman (" + path +
-                      "), whose API does not take bottle's filter for system calls",
+                      "), whose API does not accept bottle's filter for system calls",
                   "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
-  return fail(Code::unavailable,
-              "no container engine was found: no DOCKER_HOST, no docker context, no socket in the usual places",
-              "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
+  return fail(
+      Code::unavailable,
+      "found no container engine: DOCKER_HOST and the docker context are not set, and no socket is in the usual places",
+      "install and start Docker (apt-get install docker.io), or set DOCKER_HOST=unix:///path");
 }
 
 }  // namespace bottle::docker

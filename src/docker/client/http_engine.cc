@@ -42,7 +42,7 @@ Result<std::unique_ptr<Engine>> connect(const Endpoint& endpoint) {
   if (response->headers.contains("libpod-api-version"))
     return fail(Code::invalid,
                 "the engine at " + endpoint.socket + " (from " + endpoint.origin +
-                    ") is Podman, whose API does not take bottle's filter for system calls",
+                    ") is Podman, whose API does not accept bottle's filter for system calls",
                 "install and start Docker, or point DOCKER_HOST at Docker's unix socket");
   std::string theirs = response->headers["api-version"];
   // All versions of the API so far begin with "1.".

@@ -75,7 +75,7 @@ std::string malformed(std::string_view method, std::string_view target) {
   auto parsed = http::parse_request(text, head);
   if (parsed == Parse::bad) return head.why;
   if (parsed != Parse::ok || head.method != method || head.target != target) return "it is not exactly one request";
-  return is_for_here(method) ? "" : "the guard does not take this method here";
+  return is_for_here(method) ? "" : "the guard does not accept this method in such a request";
 }
 
 }  // namespace bottle::guard

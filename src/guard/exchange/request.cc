@@ -159,7 +159,7 @@ std::optional<Refused> find_destination(Connection& c, const http::Head& head, R
   auto bad = [](std::string reason) {
     return Refused{.status = 400, .code = "bad_request", .reason = std::move(reason)};
   };
-  if (!is_for_here(head.method)) return bad("the guard does not take this method here");
+  if (!is_for_here(head.method)) return bad("the guard does not accept this method in such a request");
   bool asterisk = head.method == "OPTIONS" && head.target == "*";
   if (c.tunneled && (head.target.starts_with('/') || asterisk)) {
     request.target = std::string(head.target);

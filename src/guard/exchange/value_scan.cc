@@ -221,10 +221,10 @@ void ValueScan::report_once(const SecretSighting& finding) {
   bool marked = finding.fate == Fate::mark;
   std::string_view code = marked ? "secret_to_model" : "placeholder_to_model";
   if (!c_.context.is_news(code, finding.secret->name)) return;
-  std::string reason =
-      marked ? "the value of secret \"" + finding.secret->name +
-                   "\" was on its way to the model; the guard sent a marker instead"
-             : "the placeholder of secret \"" + finding.secret->name + "\" went to the model, where nobody can use it";
+  std::string reason = marked ? "the value of secret \"" + finding.secret->name +
+                                    "\" was on its way to the model; the guard sent a marker instead"
+                              : "the placeholder of secret \"" + finding.secret->name +
+                                    "\" was sent to the model, which is harmless because it is not the value";
   AuditLine line = request_.line(Action::allow, code, reason);
   line.path = {};  // the line stands for all requests of the session
   line.secret = finding.secret->name;

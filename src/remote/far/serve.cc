@@ -84,7 +84,7 @@ void refuse_unknown(const std::string& session) {
 }
 void refuse_untold(Error why) {
   why.code = Code::unavailable;
-  if (why.todo.empty()) why.todo = std::string("put that right on that machine and try again") + kIfLost;
+  if (why.todo.empty()) why.todo = std::string("fix the cause on that machine and try again") + kIfLost;
   refuse(std::move(why).during("finding out how the session ended"));
 }
 

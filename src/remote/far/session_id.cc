@@ -47,8 +47,8 @@ namespace {
 
 std::unexpected<Error> fail_for_other_engine(const std::string& session) {
   return fail(Code::unavailable,
-              "the machine has no record of session " + session +
-                  ", and another container engine answers there than when the session started, or one with other data",
+              "the remote machine has no record of session " + session +
+                  ", and its container engine or the engine's data has changed since the session started",
               std::string("make sure that the engine of that machine and its disk are what they were then, for example "
                           "that /var/lib/docker is mounted and that DOCKER_HOST and the Docker context are the same, "
                           "and try again") +
@@ -56,10 +56,11 @@ std::unexpected<Error> fail_for_other_engine(const std::string& session) {
 }
 
 std::unexpected<Error> fail_for_unknown_engine(const std::string& session) {
-  return fail(Code::unavailable,
-              "the machine has nothing of session " + session +
-                  ", but it is not known whether its container engine is the one on which the session started",
-              std::string("look for the session's work on that machine") + kIfLost);
+  return fail(
+      Code::unavailable,
+      "found nothing that session " + session +
+          " made on the remote machine, but cannot tell whether its engine is the one that the session started on",
+      std::string("look for the session's work on that machine") + kIfLost);
 }
 
 }  // namespace
@@ -85,12 +86,13 @@ Result<> check_engine_has_none(const FarWorld& world, const SessionId& which,
       found += (found.empty() ? "" : ", ") + word_of(kind) + " " + each.thing.name;
     }
   if (!found.empty())
-    return fail(Code::unavailable,
-                "the machine has no record of session " + which.name + ", but its engine has " + one_line(found, 500),
-                "make sure that bottle's state directory on that machine is where it was when the session started, for "
-                "example that its disk is mounted and XDG_STATE_HOME is the same; if another session of that name made "
-                "these, wait for its end; if they are left over and their work does not matter, remove them there with "
-                "docker");
+    return fail(
+        Code::unavailable,
+        "the remote machine has no record of session " + which.name + ", but its engine has " + one_line(found, 500),
+        "make sure that bottle's state directory on that machine is where it was when the session started, for "
+        "example that its disk is mounted and XDG_STATE_HOME is the same; if another session of that name made "
+        "these, wait for its end; if they are left over and their work does not matter, remove them on that machine "
+        "with docker");
   if (engine_id && engine_id->empty()) return fail_for_unknown_engine(which.name);
   return {};
 }

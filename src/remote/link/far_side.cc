@@ -288,8 +288,8 @@ Result<Channel> FarSide::serve(const Serving& serving) {
           Code::unavailable,
           "bottle was copied to " + main_.target().to_string() +
               ", but its cache directory does not allow programs to run (it may be mounted with noexec)",
-          "on that machine, set XDG_CACHE_HOME to a directory of yours that allows it, for example with SetEnv in its "
-          "sshd_config");
+          "on that machine, set XDG_CACHE_HOME to one of your own directories that allows it, for example with SetEnv "
+          "in its sshd_config");
     TRY(ship_program(absent->machine));
   }
 }

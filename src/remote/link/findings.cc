@@ -138,8 +138,8 @@ std::vector<Finding> judge_ways_back(const wire::Hello& hello, const std::string
     for (const auto& here : *local_routes)
       if (may_be_a_lan(here.device, here.to) && here.to.overlaps(*there))
         found.fail("lan_route",
-                   name + " has a route to " + to_string(*there) + " through " + device + ", and your machine is in " +
-                       to_string(here.to) + ", so it may be your own network",
+                   name + " has a route to " + to_string(*there) + " (through " + device +
+                       "), which overlaps your own network " + to_string(here.to),
                    "use a machine outside your network, or accept this one with --allow-vpn");
   }
   return found.take();

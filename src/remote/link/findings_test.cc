@@ -147,18 +147,18 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"named_as_a_vpn", interface("tailscale0", InterfaceKind::vpn), "vpn", Severity::fail, "tailscale0"},
         Case{"lan", route("eth1", "192.168.1.0/24"), "lan_route", Severity::fail, "192.168.1.0/24"},
         Case{"part_of_the_lan", route("eth1", "192.168.1.128/25"), "lan_route", Severity::fail,
-             "your machine is in 192.168.1.0/24"},
+             "overlaps your own network 192.168.1.0/24"},
         Case{"more_than_the_lan", route("eth1", "192.168.0.0/16"), "lan_route", Severity::fail,
-             "your machine is in 192.168.1.0/24"},
+             "overlaps your own network 192.168.1.0/24"},
         Case{"lan_behind_a_bridge", route("br-lan", "192.168.1.0/24"), "lan_route", Severity::fail, "through br-lan"},
         Case{"lan_by_a_bridge_here", route("br-ex", "10.0.0.0/24"), "lan_route", Severity::fail,
-             "your machine is in 10.0.0.0/24"},
+             "overlaps your own network 10.0.0.0/24"},
         Case{"lan_named_almost_as_an_engines", route("podman-lan", "10.0.0.0/24"), "lan_route", Severity::fail,
              "podman-lan"},
         Case{"ipv6_lan", route("eth0", "fd00:1:2:3::/64"), "lan_route", Severity::fail,
-             "your machine is in fd00:1:2:3::/64"},
+             "overlaps your own network fd00:1:2:3::/64"},
         Case{"ipv6_site", route("wan0", "fd00:1:2::/48"), "lan_route", Severity::fail,
-             "your machine is in fd00:1:2:3::/64"}),
+             "overlaps your own network fd00:1:2:3::/64"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(Findings, HarmlessPropertiesAreNoFaults) {

@@ -111,7 +111,7 @@ TEST_F(Adopted, TheRecordStaysIfTheMachineDoesNotKnowASessionThatRan) {
   answers_attach(wire::encode(FrameType::failure, wire::encode(unknown)));
   driver_->open();
   EXPECT_TRUE(comes_true([&] { return driver_->is_over(); }));
-  EXPECT_TRUE(told_.contains("machine knows no session one")) << told_;
+  EXPECT_TRUE(told_.contains("machine has no record of session one")) << told_;
   auto view = session::read_ledger(job_.directories, "one");
   ASSERT_TRUE(view) << view.error().what;
   EXPECT_EQ(view->ran, session::LedgerView::Ran::yes);

@@ -259,7 +259,7 @@ wire::WorkResult Conclusion::back() const {
 // Says what happened to the VM: destroy_vm() has recorded what its provider confirmed, or it stays.
 void Conclusion::add_vm_to_receipt() {
   if (receipt_.vm) return;
-  wire::VmKept kept{is_home() ? "--keep" : "the work could not be fetched; the VM stays until its time is up"};
+  wire::VmKept kept{is_home() ? "--keep" : "the work could not be fetched; the VM stays until it expires"};
   if (!hold_error_.empty()) kept.why += "; its record on this machine could not be written: " + hold_error_;
   receipt_.vm = wire::VmReceipt{record_.vm_name, std::move(kept)};
 }

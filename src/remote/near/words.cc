@@ -33,12 +33,12 @@ Error why_failed(const Failure& failure, const SessionNames& names) {
     case Why::never_ran:
       return {Code::closed, lost + " before the agent ran, so nothing was run", "start again"};
     case Why::unknown_to_far_side:
-      return {
-          Code::unavailable, names.machine + " knows no session " + names.session + ", although its agent ran there",
-          "if the state directory of that machine is not where it was, for example because a disk is not mounted or "
-          "XDG_STATE_HOME has changed, put that right and run `bottle attach " +
-              names.session + "`; otherwise, the work is lost, and you can " +
-              (names.vm.empty() ? "remove " + names.record : "run `bottle vm destroy " + names.vm + "`")};
+      return {Code::unavailable,
+              names.machine + " has no record of session " + names.session + ", although its agent ran on that machine",
+              "if the state directory of that machine has moved, for example because a disk is not mounted or "
+              "XDG_STATE_HOME has changed, restore it and run `bottle attach " +
+                  names.session + "`; otherwise, the work is lost, and you can " +
+                  (names.vm.empty() ? "remove " + names.record : "run `bottle vm destroy " + names.vm + "`")};
     case Why::not_known:
       return {Code::closed,
               lost + " before it was known whether the agent runs, and reconnecting failed: " + cause.what,

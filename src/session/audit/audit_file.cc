@@ -171,8 +171,8 @@ void AuditFile::retry() {
   kept_.clear();
   if (uncounted_ == 0) return;
   uint64_t before = size_;
-  if (!put_line(
-          dropped({}, std::to_string(uncounted_) + " refusals could not be recorded while the disk took nothing")))
+  if (!put_line(dropped(
+          {}, std::to_string(uncounted_) + " refusals could not be recorded while the disk could not be written")))
     return;
   left_refusals_ -= std::min<uint64_t>(left_refusals_, size_ - before);
   uncounted_ = 0;

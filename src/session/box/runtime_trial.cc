@@ -105,7 +105,7 @@ Result<> ensure_runtime(docker::Engine& engine, const Directories& directories, 
   // The trial is recorded in this directory first. If that is impossible, the runtime is not to blame.
   if (auto made = make_directories(graves_in(directories)); !made) {
     made.error().todo =
-        "bottle keeps its sessions there; make that possible, or set XDG_STATE_HOME to another directory";
+        "bottle keeps its sessions in this directory; fix the cause, or set XDG_STATE_HOME to another directory";
     return made;
   }
   auto trial = try_runtime(engine, directories, TRY(ensure_guard_image(engine)), runtime);

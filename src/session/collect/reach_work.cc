@@ -57,7 +57,7 @@ Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::s
   return fail(
       Code::unavailable,
       "the engine at " + view.engine +
-          " lacks what the session made, and is not known to have the data that it had when the session started",
+          " has none of what this session made, and may not have the data that it had when the session started",
       "make sure that the engine's disk is mounted, for example below /var/lib/docker, and that no other engine "
       "has taken over the socket; if someone has removed Docker's local-kv.db, only the engine's networks are new, "
       "and what is missing is gone" +

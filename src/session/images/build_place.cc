@@ -80,7 +80,9 @@ Result<BuildPlace> BuildPlace::make() {
     if (::chmod(path.c_str(), 0711) != 0) return fail_errno("setting the mode of " + path);
     return BuildPlace(std::move(path), *std::move(claim));
   }
-  return fail(Code::internal, "another process takes the directories for builds in " + base);
+  return fail(Code::internal,
+              "making a directory for a build in " + base + ": another process removes or locks each one",
+              "set TMPDIR to another directory and try again");
 }
 
 BuildPlace::~BuildPlace() {

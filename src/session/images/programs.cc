@@ -60,7 +60,7 @@ Result<std::string> read_program(const std::string& path) {
                 (::stat(path_to_self().c_str(), &self) == 0 && st.st_uid == self.st_uid);
   if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & S_IWOTH))
     return fail(Code::denied, "another user may have written " + path + ", and it would handle your secrets",
-                "replace it with the file of the same release, and keep it in a directory of yours");
+                "replace it with the file of the same release, and keep it in a directory that belongs to you");
   return read_all(fd.get(), path, kLargest);
 }
 

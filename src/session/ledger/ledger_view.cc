@@ -128,8 +128,9 @@ Result<LedgerView> read(const Directories& directories, const std::string& root,
   Error error = std::move(view.error()).during("the ledger in " + directory + " cannot be trusted");
   // The only record of work on another machine must not go because nothing is left on this machine's engine.
   bool is_remote = text.find(R"("remote":)") != std::string::npos;
-  std::string look = is_remote ? "look at it; it may be the only record of work on another machine"
-                               : "look at it; if nothing of that session is left on the engine, remove the directory";
+  std::string look = is_remote
+                         ? "look at it; it may be the only record of work on another machine"
+                         : "look at it; if nothing that the session made is left on the engine, remove the directory";
   error.todo += (error.todo.empty() ? "" : "; otherwise, ") + look;
   return std::unexpected(std::move(error));
 }

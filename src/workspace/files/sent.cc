@@ -141,7 +141,7 @@ Result<std::optional<Sent>> read_sent(const std::string& directory) {
   std::string text = TRY(read_file(path, kLargestList));
   Sent sent;
   for (std::string_view entry : each_record(text, '\0'))
-    if (!take(sent, entry)) return fail(Code::protocol, path + " is not a valid list of sent files");
+    if (!take(sent, entry)) return fail(Code::protocol, "the record of sent files " + path + " is damaged");
   return sent;
 }
 

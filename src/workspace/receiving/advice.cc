@@ -219,8 +219,9 @@ class Writer {
           some_of(outside));
     if (!inside.empty())
       add("The agent had work trees in the workspace: " + some_of(inside) +
-          ". Their commits came home, and so did the files there that differ from these commits.");
-    if (!absent.empty()) add("Files that are in these commits and not in these work trees: " + some_of(absent, number));
+          ". Their commits came home, and so did their files that differ from these commits.");
+    if (!absent.empty())
+      add("Files of these commits that are missing from these work trees: " + some_of(absent, number));
   }
 
   // Explains why some files are only in a directory, and how to take them.

@@ -409,7 +409,7 @@ Result<> Homecoming::take_files(const std::map<std::string, std::string>& submod
   if (!copies.empty()) filtered_ = results_ + "/filtered";
   for (const auto& file : changes_.unpatched)
     if (file.mode == git::kSymlink && !is_repository)
-      leave()(file.path, "a link, not brought home, because bottle no longer knows what was there before");
+      leave()(file.path, "not brought home, because it is a link, and bottle has no copy of what it replaced");
   if (!is_repository) TRY(copy_files(q_, git_, changes_.changes, results_ + "/files", in_.max_bytes, leave()));
   if (is_repository && changes_.worktree != base_) {
     whole_ = prefix_ + "worktree";

@@ -49,7 +49,7 @@ Result<git::Index> read_index(const Quarantine& q, const std::string& name) {
   std::string bytes = TRY(read_file(q.indexes.at(name), kLargestIndex));
   return git::parse_index(bytes, q.format, [&](const std::string& id) -> Result<std::string> {
     auto other = q.indexes.find(name.substr(0, name.rfind('/') + 1) + "sharedindex." + id);
-    if (other == q.indexes.end()) return fail(Code::not_found, "the file that it builds on is missing");
+    if (other == q.indexes.end()) return fail(Code::not_found, "the shared index that it is based on is missing");
     return read_file(other->second, kLargestIndex);
   });
 }

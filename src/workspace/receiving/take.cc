@@ -224,7 +224,7 @@ Result<> apply_all(const std::vector<Patch>& patches, const std::string& scratch
   for (const auto& patch : patches) {
     struct stat st{};
     if (::lstat(patch.directory.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
-      return fail(Code::not_found, one_line(patch.directory, 4096) + " is no longer there",
+      return fail(Code::not_found, one_line(patch.directory, 4096) + " no longer exists or is not a directory",
                   "if you moved it, run this in its new place: git apply " + shell_word(patch.file));
     views.push_back(TRY(view_of(patch.directory, state.path() + "/" + std::to_string(views.size()))));
     if (std::string path = TRY(encoded_path(git, views.back(), patch)); !path.empty())
@@ -302,7 +302,7 @@ std::string copy_command(const std::string& from, const std::string& to) {
 Result<size_t> drop_refs(const std::string& directory, const std::string& session) {
   struct stat st{};
   if (::lstat(directory.c_str(), &st) != 0)
-    return fail(Code::not_found, one_line(directory, 4096) + " is no longer there",
+    return fail(Code::not_found, one_line(directory, 4096) + " no longer exists",
                 "if you moved it, this removes the session's refs in its new place: git for-each-ref "
                 "--format='delete %(refname)' " +
                     shell_word("refs/bottle/" + session) + " | git update-ref --stdin");

@@ -108,7 +108,8 @@ Result<> WorkFetcher::save_egress(const Source& source) {
   auto lines = TRY(JsonLines::create(job_.directories.results_of(job_.plan.session) + "/" + session::kAudit,
                                      AuditFile::kMost, kLongestLine));
   char buffer[65536];
-  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;) TRY(lines.feed({buffer, n}));
+  for (size_t n; (n = TRY(source(buffer, sizeof buffer))) > 0;)
+    TRY(during("saving the far guard's audit", lines.feed({buffer, n})));
   return {};
 }
 
