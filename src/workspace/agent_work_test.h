@@ -1,6 +1,7 @@
 // Supports tests of what comes back after an agent's commands in a copy of a repository.
 #pragma once
 
+#include "base/stream.h"
 #include "workspace/workspace_test.h"
 
 namespace bottle::workspace {
@@ -29,6 +30,31 @@ class AgentWork : public Workspace {
 
   const std::string commit_ = "git -c user.name=a -c user.email=a@b commit -q ";
 
+  // Unpacks what was sent without a process. The files get other times than those that were sent.
+  void unpack() {
+    inside = root + "/inside/workspace";
+    fs::remove_all(root + "/inside");
+    fs::create_directories(inside);
+    std::map<std::string, int> directories;
+    auto unpacked = read_tar(source_of(archive), [&](const TarEntry& entry, const Source& body) -> Result<> {
+      const std::string path = inside + "/" + entry.path;
+      if (entry.kind == TarEntry::Kind::directory) {
+        fs::create_directories(path);
+        directories[path] = entry.mode;
+      } else if (entry.kind == TarEntry::Kind::symlink) {
+        fs::create_symlink(entry.target, path);
+      } else {
+        EXPECT_EQ(entry.kind, TarEntry::Kind::file) << path;
+        std::ofstream file(path, std::ios::binary);
+        char buffer[65536];
+        while (size_t n = TRY(body(buffer, sizeof buffer))) file.write(buffer, static_cast<std::streamsize>(n));
+        EXPECT_EQ(::chmod(path.c_str(), static_cast<mode_t>(entry.mode)), 0) << path;
+      }
+      return {};
+    });
+    EXPECT_TRUE(unpacked) << unpacked.error().what;
+    for (const auto& [path, mode] : directories) EXPECT_EQ(::chmod(path.c_str(), static_cast<mode_t>(mode)), 0) << path;
+  }
   // Writes the archive without a process, unless the copy has hard links, or what is no file, directory or link.
   std::string archive_inside() override {
     bool is_plain = true;

@@ -217,14 +217,14 @@ TEST_F(Workspace, AnEndlessListOfFilesIsNotReadToItsEnd) {
   EXPECT_EQ(list.error().what, "ls-tree: git wrote more than 1 MB");
 }
 
-// git keeps a whole list of changes in memory, and a whole commit too. This commit unpacks from 40 kB to 40 MB. It
+// git keeps a whole list of changes in memory, and a whole commit too. This commit unpacks from 50 kB to 10 MB. It
 // comes loose and in a pack.
 TEST_F(Workspace, ObjectsThatUnpackToAHugeSizeAreNotUnpacked) {
   make_repository();
   auto sent = pack(manifest::WorkspaceMode::clone);
-  limits.max_memory = 16 << 20;
+  limits.max_memory = 8 << 20;
   const std::string wordy =
-      "{ git cat-file commit HEAD; head -c 20M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t "
+      "{ git cat-file commit HEAD; head -c 10M /dev/zero | tr '\\0' x; } | git -c core.compression=1 hash-object -t "
       "commit -w --stdin";
   const std::string repack = "git repack -adq";  // after the one before it
   for (const std::string& command : {"git update-ref refs/heads/bomb $(" + std::string(kTreeBomb) + ")",
@@ -234,7 +234,7 @@ TEST_F(Workspace, ObjectsThatUnpackToAHugeSizeAreNotUnpacked) {
     auto back = take_inside(sent.base);
     ASSERT_FALSE(back) << back->text;
     EXPECT_EQ(back.error().code, Code::limit);
-    EXPECT_TRUE(back.error().what.ends_with("git needs more than 16 MB of memory")) << back.error().what;
+    EXPECT_TRUE(back.error().what.ends_with("git needs more than 8 MB of memory")) << back.error().what;
     EXPECT_EQ(git("for-each-ref refs/bottle"), "");
     EXPECT_TRUE(fs::is_empty(root + "/scratch"));
   }
