@@ -99,7 +99,9 @@ Result<> ArchiveFile::write(std::string_view bytes) {
                                  std::to_string(most_with_holes_ >> 30) + " GB with its holes");
   // The room is looked at before the first byte and then now and then, because others write to the disk as well.
   if (file_.data() >= next_look_) TRY(look_at_room());
-  TRY(during("writing " + one_line(path_, 4096), file_.write(bytes)));
+  // An archive arrives in many pieces, so the text is made only for an error.
+  if (auto written = file_.write(bytes); !written)
+    return during("writing " + one_line(path_, 4096), std::move(written));
   if (file_.data() > most_)
     return fail(Code::limit, "writing " + one_line(path_, 4096) + ": it has more than the " +
                                  std::to_string(most_ >> 30) + " GB that a session may bring home");
