@@ -13,7 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Returns the commands in backticks in the string literals of a source file. "x1" stands for what the program inserts.
+// Returns the commands in backticks in the string literals of a piece of source. "x1" stands for what the program
+// inserts.
 std::set<std::string> commands_in(std::string source) {
   source = std::regex_replace(source, std::regex("//[^\"\n]*\n"), "\n");
   source = std::regex_replace(source, std::regex("\"\\s*\n\\s*\""), "");
@@ -39,12 +40,24 @@ std::string parse_error_of(const std::string& command) {
   return "";
 }
 
+// Returns the lines that may have a command, each with some lines that follow, because a command may end there.
+std::vector<std::string> pieces_with_commands(const std::string& source) {
+  constexpr int kLines = 8;
+  std::vector<std::string> pieces;
+  for (size_t at = 0; (at = source.find("`bottle ", at)) != source.npos;) {
+    size_t begin = source.rfind('\n', at) + 1, end = at;
+    for (int i = 0; i < kLines && end != source.npos; ++i) end = source.find('\n', end + 1);
+    pieces.push_back(source.substr(begin, end - begin));
+    at = std::min(source.find('\n', at), source.size());
+  }
+  return pieces;
+}
+
 TEST(Advice, NamesOnlyCommandsThatTheProgramAccepts) {
   std::set<std::string> all;
   for (const auto& file : fs::recursive_directory_iterator("src"))
     if (file.path().extension() == ".cc" && !file.path().string().ends_with("_test.cc"))
-      if (std::string text = read_file(file.path()).value_or(""); text.find("`bottle ") != std::string::npos)
-        all.merge(commands_in(text));
+      for (const auto& piece : pieces_with_commands(read_file(file.path()).value_or(""))) all.merge(commands_in(piece));
   EXPECT_GT(all.size(), 25u) << "they were not found";
   for (const auto& command : all) {
     bool is_name = command.find('"') != std::string::npos || command.ends_with("--config");  // not a whole command
