@@ -259,10 +259,9 @@ TEST_F(Commands, a_record_comes_from_stdin) {
 // Each line costs microseconds, and a file can have a very large number of short ones.
 TEST_F(Commands, egress_replay_and_audit_verify_give_up_on_what_is_no_record) {
   write("policy.yaml", "egress: {}\n");
-  std::string some, many;
+  std::string some;
   for (uint64_t i = 0; i < kMostUnreadable; ++i) some += "x\n";
-  while (many.size() < (1 << 20)) many += some;
-  for (const std::string& text : {some, many}) {
+  for (const std::string& text : {some, some + "x\n"}) {
     std::string path = write("some.jsonl", text), said = "more than 100000 lines are not decisions";
     bool fails = text.size() > some.size();
     Answer verified = bottle({"audit", "verify", path});
@@ -279,7 +278,7 @@ TEST_F(Commands, audit_verify_finds_that_very_many_lines_were_added) {
   std::string whole = *read_file(path), added;
   std::string near = results + "/egress-near.jsonl";
   session::AuditFile(near).close();
-  while (added.size() < (1 << 20)) added += "x\n";
+  for (uint64_t i = 0; i <= kMostUnreadable; ++i) added += "x\n";
   for (const std::string& text : {whole + added, whole.substr(0, whole.find('\n') + 1) + added}) {
     ASSERT_TRUE(write_file_atomically(path, text));
     Answer answer = bottle({"audit", "verify", "done", "--json"});
@@ -289,8 +288,8 @@ TEST_F(Commands, audit_verify_finds_that_very_many_lines_were_added) {
     EXPECT_EQ(files[1]["file"], near);
     EXPECT_TRUE(files[1]["faults"].empty());
     EXPECT_FALSE(files[0]["faults"].empty());
-    EXPECT_NE(bottle({"audit", "verify", "done"}).out.find("changed since it was written"), std::string::npos);
   }
+  EXPECT_NE(bottle({"audit", "verify", "done"}).out.find("changed since it was written"), std::string::npos);
 }
 
 // The guard judges what a name carries after it has recorded that the rules allow the request.
