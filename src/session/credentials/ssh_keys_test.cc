@@ -73,8 +73,10 @@ class OperatorsAgent : public ::testing::Test {
   }
   ~OperatorsAgent() override { std::filesystem::remove_all(path); }
   static void make_key(const std::string& type, const std::string& file) {
-    const std::string size = type == "rsa" ? " -b 2048" : "";  // takes a fraction of the time
-    ASSERT_EQ(std::system(("ssh-keygen -q -t " + type + size + " -N '' -f '" + file + "'").c_str()), 0);
+    Command command{.argv = {"ssh-keygen", "-q", "-t", type, "-N", "", "-f", file}};
+    if (type == "rsa") command.argv.insert(command.argv.end(), {"-b", "2048"});  // takes a fraction of the time
+    auto made = capture(command, {.timeout_ms = 60'000});
+    ASSERT_TRUE(made && made->status == 0) << (made ? made->err : made.error().what);
   }
   Result<std::vector<wire::SshKey>> find() {
     return find_ssh_keys(
