@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -149,27 +148,11 @@ bool is_bounded(const std::vector<size_t>& sizes, const std::function<bool(size_
   return std::ranges::any_of(sizes, [&](size_t size) { return !accepts(size); });
 }
 
-// Returns the same text for places whose values the same code reads: elements of one list that have the same keys.
-std::string kind_of_place(const json& message, json::json_pointer at) {
-  std::string kind;
-  for (; !at.empty(); at = at.parent_pointer()) {
-    const json& around = message[at.parent_pointer()];
-    kind += around.is_array() ? "#" : at.back();
-    for (const auto& [key, value] : around.items())
-      if (around.is_object()) kind += "," + key;
-    kind += "/";
-  }
-  return kind;
-}
-
 TEST_P(Messages, RefuseLongTextAndLongLists) {
   json message = golden();
-  std::set<std::string> tried;
   size_t room = GetParam().most - message.dump().size() - 100;
   for_each_value(message, [&](const json::json_pointer& at, const json& value) {
     if (!GetParam().elsewhere.empty() && at.to_string().starts_with(GetParam().elsewhere)) return;
-    if (!value.is_string() && !value.is_array()) return;
-    if (!tried.insert(kind_of_place(message, at) + value.type_name()).second) return;
     json changed = message;
     changed[at] = "HERE";
     std::string text = changed.dump();
