@@ -1,6 +1,5 @@
 """Makes Compute Engine instances with the `gcloud` command. Each instance gets two firewall rules that admit only ssh
-to it, whatever else the network admits. It has no service account and no scopes, and Google deletes it when its time is
-up.
+to it, whatever else the network admits. It has no service account and no scopes, and Google deletes it when it expires.
 
 Firewall rules have no labels. Ours are recognized by their description, which contains the same three labels."""
 

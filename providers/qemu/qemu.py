@@ -1,7 +1,7 @@
 """Makes VMs on this machine: one QEMU process each, with a disk that is made once from Debian's packages (image.sh).
 
 A VM consists of a directory vms/NAME (its disk, the cloud-init seed, vm.json) and the processes whose command line
-names that directory. No daemon runs: `timeout` ends QEMU when the VM's time is up, even if all of bottle has ended."""
+names that directory. No daemon runs: `timeout` ends QEMU when the VM expires, even if all of bottle has ended."""
 
 import contextlib
 import fcntl
@@ -344,7 +344,7 @@ def start(directory, vm):
         write(directory, vm)
         ttl = ["timeout", "--kill-after=20", str(vm["ttl"])] if vm["ttl"] else []
         with open(directory + "/qemu.log", "w") as log:
-            # QEMU gets nothing of the operator's environment and none of our descriptors, because it continues to run.
+            # QEMU gets none of the operator's environment and none of our descriptors, because it continues to run.
             child = subprocess.Popen(prefix + ttl + command(directory, vm, kvm), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                                      close_fds=True, cwd="/", env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"})
         for _ in range(400):

@@ -45,7 +45,7 @@ std::string random_hex(int bytes) {
   return to_hex({raw, static_cast<size_t>(bytes)});
 }
 
-// A dash at the beginning could make a command take the name for an option.
+// A dash at the beginning could make a command mistake the name for an option.
 bool is_session_name(std::string_view name) {
   return !name.empty() && name.size() <= 40 && !name.starts_with('-') &&
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == name.npos;

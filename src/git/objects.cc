@@ -163,7 +163,7 @@ Result<> stream_blobs(const Runner& git, const std::vector<std::string>& ids, co
 
 namespace {
 
-// Reads blobs in the order of `asked` until one is too large or is no blob. Returns how many objects were read.
+// Reads blobs in the order of `asked` until one is too large or is not a blob. Returns how many objects were read.
 Result<size_t> read_first(const Runner& git, const std::vector<std::string>& asked, size_t most,
                           const Runner::Options& where, std::map<std::string, std::string>& found, size_t& total) {
   size_t place = 0;

@@ -161,7 +161,7 @@ bool looks_like_a_repository(const std::string& directory) {
   return look(directory + "/HEAD") && is_directory(directory + "/objects") && is_directory(directory + "/refs");
 }
 
-// Returns whether git would take the directory for a repository, even if it is broken.
+// Returns whether git would treat the directory as a repository, even if it is broken.
 bool is_repository(const std::string& git_dir) {
   return look(git_dir + "/HEAD") &&
          (look(git_dir + "/commondir") || (look(git_dir + "/objects") && look(git_dir + "/refs")));

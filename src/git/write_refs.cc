@@ -161,7 +161,7 @@ Result<> unpack(const Repository& repository, const std::vector<std::string>& na
 // Removes directories that have become empty, up to `top`.
 void prune(const Repository& repository, std::string path, const std::string& top) {
   for (; path.starts_with(top + "/"); path = split(path).first) {
-    // Removing a directory that is not empty fails, which ends the loop.
+    // A directory that is not empty cannot be removed, which ends the loop.
     auto [parent, name] = split(path);
     auto at = enter(repository, parent, false);
     if (!at || ::unlinkat(at->get(), name.c_str(), AT_REMOVEDIR) != 0) return;

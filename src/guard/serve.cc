@@ -58,7 +58,8 @@ Task<void> run(Connection& c) {
     // A Host header often lacks the port, but must not have another name.
     bool alike = !head.host || (host && authority && host->host.name == authority->host.name);
     c.client.in.erase(0, head.size);
-    // CONNECT has no content (RFC 9110 §9.3.6). The bytes of a body would be taken for the first bytes of the tunnel.
+    // CONNECT has no content (RFC 9110 §9.3.6). The bytes of a body would be mistaken for the first bytes of the
+    // tunnel.
     if (framed) co_return co_await refuse(c, Kind::connect, bad_request("the CONNECT request has a body"));
     co_return co_await serve_connect(c, std::move(target), alike);
   }

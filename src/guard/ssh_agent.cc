@@ -67,7 +67,7 @@ Task<void> serve_ssh_agent(Connection& c) {
     call.answered = false;
     int64_t deadline = c.now() + kAnswer;
     while (!call.answered && !call.over && !c.client.source->is_gone() && c.now() < deadline) co_await c.wait(deadline);
-    // If an answer is late, it could be taken for the answer to the next message, so the connection ends.
+    // If an answer is late, it could be mistaken for the answer to the next message, so the connection ends.
     if (!call.answered || call.over) break;
     for (int shift = 24; shift >= 0; shift -= 8) c.client.out += static_cast<char>(call.answer.size() >> shift & 255);
     c.client.out.append(call.answer);

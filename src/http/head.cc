@@ -172,7 +172,7 @@ Parse parse(std::string_view bytes, Head& head, bool request) {
   // This is the classic way to smuggle a request past a proxy (RFC 9112 §6.3, item 3).
   if (head.chunked && head.content_length)
     return bad(head, "there are both Content-Length and Transfer-Encoding"), Parse::bad;
-  // A server that speaks only 1.0 would take the chunks for the body itself.
+  // A server that speaks only 1.0 would treat the chunks as the body itself.
   if (head.chunked && head.minor == 0) return bad(head, "HTTP/1.0 has no Transfer-Encoding"), Parse::bad;
   // The target of a CONNECT is the host already, and some clients leave the header out.
   bool need_host = request && head.minor == 1 && head.method != "CONNECT";

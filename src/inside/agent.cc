@@ -100,8 +100,8 @@ std::vector<std::string> candidates(const Go& go) {
   std::vector<std::string> out;
   for (size_t from = 0; from <= path.size();) {
     size_t colon = std::min(path.find(':', from), path.size());
-    // execvp would take an empty part for the current directory, which is the workspace. Nothing there should be taken
-    // for a program by accident.
+    // execvp would treat an empty part as the current directory, which is the workspace. No file there should run by
+    // accident.
     if (colon > from) out.push_back(path.substr(from, colon - from) + "/" + name);
     from = colon + 1;
   }

@@ -45,7 +45,7 @@ struct Flow {
     ssize_t n = ::send(out, held.data(), held.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == ENOTSOCK) n = ::write(out, held.data(), std::min<size_t>(held.size(), PIPE_BUF));
     if (n > 0) held.erase(0, static_cast<size_t>(n));
-    // The reader is gone, so nobody needs the bytes that are still held.
+    // The reader is gone, so the bytes that are still held are not needed.
     else if (n < 0 && errno != EINTR && errno != EAGAIN) ended = true, held.clear();
   }
   void close() {

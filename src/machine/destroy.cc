@@ -1,9 +1,9 @@
-// A forgotten machine costs money, and may hold an agent that still works. So no single answer is believed: a
-// `destroy` that reports success is followed by a `status`, and a `status` of "gone" by a `list`, because a
-// provider's answers can be out of date, and because volumes and addresses outlive machines. The record is removed
-// last, because every later command tries again as long as the record exists. A machine that is still being created
-// is the hard case. Its hook is ended first, the lock of the VM keeps another process from creating it in the
-// meantime, and the provider is asked once more after a pause.
+// A forgotten machine costs money, and may hold an agent that still works. So bottle never relies on one answer: a
+// `destroy` that reports success is followed by a `status`, and a `status` of "gone" by a `list`, because a provider's
+// answers can be out of date, and because volumes and addresses outlive machines. The record is removed last, because
+// every later command tries again as long as the record exists. A machine that is still being created is the hard case.
+// Its hook is ended first, the lock of the VM keeps another process from creating it in the meantime, and the provider
+// is asked once more after a pause.
 
 #include "machine/destroy.h"
 
@@ -173,7 +173,7 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
   return result;
 }
 
-// A VM that has stopped has not ended. Its dead-man switch ends it only when its time is up or no work is left
+// A VM that has stopped has not ended. Its dead-man switch ends it only when it has expired or no work is left
 // (vm_side.sh); if someone else stopped it, its disk still has the work.
 bool has_ended(const Record& record, const Directories& directories, const DestroyOptions& options) {
   auto provider = Provider::find(record.vm.wanted.provider, directories, options.environment, options.limits);

@@ -241,7 +241,7 @@ TEST_F(Machine, AVmIsAbandonedOnlyIfItsOwnerIsDeadOrItsTimeIsUp) {
   record.owner = ProcessIdentity::self();
   EXPECT_FALSE(abandoned(record, 999));
   EXPECT_FALSE(without_descriptors([&] { return abandoned(record, 999); })) << "this process lives";
-  EXPECT_TRUE(abandoned(record, 1000)) << "its time is up";
+  EXPECT_TRUE(abandoned(record, 1000)) << "it has expired";
   record.owner.start_time = "1";
   EXPECT_TRUE(abandoned(record, 10)) << "another process has the number";
   for (bool* why : {&record.keep, &record.held}) {

@@ -1,8 +1,8 @@
-// Compares two incomplete lists. The records on this machine say what was made here, but a record can be lost. The
-// providers say what exists, but only with labels, and a provider may not answer. If both lists name a VM with the same
-// label, the record counts. A VM that only a provider lists belongs to this user only if it has the owner's label. The
-// order keeps a VM that is just being made from looking like a lost one: records are read before the providers are
-// asked, and for things without a record once more afterward.
+// Compares two incomplete lists. The records on this machine say what it made, but a record can be lost. The providers
+// say what exists, but only with labels, and a provider may not answer. If both lists name a VM with the same label,
+// the record counts. A VM that only a provider lists belongs to this user only if it has the owner's label. The order
+// keeps a VM that is just being made from looking like a lost one: records are read before the providers are asked, and
+// for things without a record once more afterward.
 
 #include "machine/inventory.h"
 
@@ -31,8 +31,8 @@ Found of_record(const Record& record, const Directories& directories) {
 }
 
 // Returns the records, and adds their providers to those to ask. They are read before the providers are asked, because
-// a VM that is made in the meantime has a record and must not be taken for a lost one. Adds those that cannot be read
-// to `unread`.
+// a VM that is made in the meantime has a record and must not be mistaken for a lost one. Adds those that cannot be
+// read to `unread`.
 Result<std::vector<Record>> read_records(const Directories& directories, std::vector<Ask>& ask,
                                          std::map<std::string, std::string>& unread) {
   std::vector<Record> records;

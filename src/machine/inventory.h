@@ -16,7 +16,7 @@ namespace bottle::machine {
 enum class Belongs {
   to_others,
   to_me,        // made by this user on this machine
-  to_my_sweep,  // the same, but its owner is dead (it may be held), its time is up, or its record is lost
+  to_my_sweep,  // the same, but its owner is dead (it may be held), it has expired, or its record is lost
 };
 
 // Describes one machine, or something that a machine left behind, with all that is known about it.
@@ -59,7 +59,7 @@ struct Ask {
 Result<Inventory> take_inventory(const Directories& directories, const Environment& environment, std::vector<Ask> ask,
                                  const Limits& limits, const Progress& progress);
 
-// Returns whether the VM of a record no longer has an owner or its time is up by this machine's clock. If its reaper
+// Returns whether the VM of a record no longer has an owner or has expired by this machine's clock. If its reaper
 // lives, only the reaper decides about the time.
 bool orphaned(const Record& record, const Directories& directories);
 

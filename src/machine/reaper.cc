@@ -45,14 +45,14 @@ std::string text_of(const ProcessIdentity& process) {
 }
 
 // Writes into the file of a lock that this process has it. This may fail, for example on a full disk; has_newer() then
-// knows nothing of this process.
+// does not know about this process.
 void claim(const FileLock& lock) {
   std::string self = text_of(ProcessIdentity::self());
   if (::ftruncate(lock.fd(), 0) == 0) (void)!::pwrite(lock.fd(), self.data(), self.size(), 0);
 }
 
-// Returns whether another process was the VM's reaper after this one, and lives. Only then may this one end: a claim
-// may not have been written, and its writer may have been killed.
+// Returns whether a newer reaper of this VM is running. Only then may this one end: a claim may not have been written,
+// and its writer may have been killed.
 bool has_newer(const std::string& name, const Directories& directories) {
   auto text = read_file(lock_path(name, directories), 4096);
   if (!text || *text == text_of(ProcessIdentity::self())) return false;
@@ -109,22 +109,22 @@ class SteadyTime {
     look();
   }
 
-  // Returns whether a VM's time was up before this process began, or ran out while this machine slept.
+  // Returns whether a VM expired before this process began, or while this machine slept.
   bool is_late(const Record& record) {
     if (was_up_before(record)) return true;
     look();
     return ran_out_asleep(record);
   }
 
-  // Returns the seconds until a VM's time is up. Nobody may have tried to fetch the work on a VM that is late, so it
-  // gets ten minutes.
+  // Returns the seconds until a VM expires. The work on a VM that is late may not have been fetched yet, so it gets ten
+  // more minutes.
   int64_t left(const Record& record) {
     if (was_up_before(record)) return begun_ + kLateSeconds - boot();
     int64_t now = look();
     return (ran_out_asleep(record) ? woken_ + kLateSeconds : record.until) - now;
   }
 
-  // Returns how long to wait for a VM's time to be up, which is at least `least` and at most `most`.
+  // Returns how long to wait for a VM to expire, which is at least `least` and at most `most`.
   milliseconds wait(const Record& record, milliseconds least, milliseconds most) {
     constexpr int64_t kMostSeconds = 86400;  // so that the product is not too large
     milliseconds left_ms(std::clamp<int64_t>(left(record), 0, kMostSeconds) * 1000);
@@ -134,7 +134,7 @@ class SteadyTime {
  private:
   int64_t boot() const { return static_cast<int64_t>(uptime_().boot); }
 
-  // If the time was up before this process began, the clock may be wrong, because a machine that has just started sets
+  // If the VM expired before this process began, the clock may be wrong, because a machine that has just started sets
   // it only once it has a network. So each call reads it again, whoever the owner is: what fetches the work has taken
   // the VM over.
   bool was_up_before(const Record& record) {
@@ -171,7 +171,7 @@ class SteadyTime {
 // Holds what this reaper has done about the work on its VM.
 struct Handled {
   std::string settled;      // the last owner whose work was handled
-  bool tried_late = false;  // it has tried to fetch the work after the VM's time was up
+  bool tried_late = false;  // it has tried to fetch the work after the VM expired
 };
 
 // Returns whether a VM needs its reaper now: it is abandoned, or it is kept and may have the work of an owner that
@@ -300,8 +300,8 @@ int reap(const std::string& name, const Environment& environment, const Reaping&
       std::this_thread::sleep_for(time.wait(*record, options.shortest_pause, pause));
       continue;
     }
-    // No work is left on a kept VM, which stays until its time is up. If the VM itself is gone, its work may be, too,
-    // and the session must learn that now.
+    // No work is left on a kept VM, which stays until it expires. If the VM itself is gone, its work may be, too, and
+    // the session must learn that now.
     if (record->keep && time.left(*record) > 0 && !has_ended(*record, directories, destroying)) {
       handled = {.settled = text_of(record->owner), .tried_late = true};
       pause = options.shortest_pause;

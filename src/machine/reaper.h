@@ -1,4 +1,4 @@
-// Implements the local reaper, a small detached process that destroys a VM when its owner is dead or its time is up, no
+// Implements the local reaper, a small detached process that destroys a VM when its owner is dead or it has expired, no
 // matter what else was killed. A kept VM outlives its owner, but the work on it comes home all the same. Each VM has
 // one. If the reaper itself dies, the VM's dead-man switch, the provider's limit and the next command still end the VM.
 #pragma once

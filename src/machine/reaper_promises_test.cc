@@ -1,6 +1,6 @@
 // Holds the promise of the reaper against every state in which a VM can be: a VM is destroyed only if its time ran out
-// while this machine was awake, or if nothing on it is needed any longer. A kept VM stays until its time is up, and no
-// VM outlives its time.
+// while this machine was awake, or if nothing on it is needed any longer. A kept VM stays until it expires, and no VM
+// outlives its time.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

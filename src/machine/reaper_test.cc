@@ -1,4 +1,4 @@
-// Tests which process owns a VM, when its time is up, and by which clock.
+// Tests which process owns a VM, when it expires, and by which clock.
 #include "machine/machine_test.h"
 
 #include <fcntl.h>

@@ -182,7 +182,7 @@ void forget_unfinished(const std::string& name, const Directories& directories) 
 
 bool ownerless(const Record& record) { return !record.keep && record.owner.dead(); }
 
-// A held VM stays until its time is up, so that a later command can still fetch its work.
+// A held VM stays until it expires, so that a later command can still fetch its work.
 bool abandoned(const Record& record, int64_t now) { return now >= record.until || (!record.held && ownerless(record)); }
 
 Result<UniqueFd> lock_vm(const std::string& name, const Directories& directories, int timeout_ms) {

@@ -19,10 +19,10 @@ namespace bottle::machine {
 struct Record {
   VmRequest vm;
   ProcessIdentity owner;  // the VM stays only while this process lives; a kept VM has no owner
-  bool keep = false;      // it was made to outlive its owner until its time is up
+  bool keep = false;      // it was made to outlive its owner until it expires
   bool held = false;      // it outlives its owner because its work could not be fetched yet
   int64_t made = 0;       // seconds since 1970, by this machine's clock
-  int64_t until = 0;      // when its time is up, likewise
+  int64_t until = 0;      // when it expires, likewise
   std::string cost_per_hour;
   // A provider's test asks for the VM's name as this owner, too. Empty if nothing of that owner can exist.
   std::string second_owner;
@@ -53,8 +53,8 @@ Result<Record> change(const std::string& name, const Directories& directories,
 // Makes this process the owner and ends a hold.
 Result<> take_over(const std::string& name, const Directories& directories);
 
-// Lets the VM outlive its owner until its time is up, because its work could not be fetched yet. Fails with
-// Code::conflict if another process is its owner.
+// Lets the VM outlive its owner until it expires, because its work could not be fetched yet. Fails with Code::conflict
+// if another process is its owner.
 Result<> hold(const std::string& name, const Directories& directories);
 
 // Removes the VM's directory, the record last. The record stays if anything else does.
@@ -65,7 +65,7 @@ void forget_unfinished(const std::string& name, const Directories& directories);
 
 // Returns whether the VM's owner is dead although the VM was not made to outlive it.
 bool ownerless(const Record& record);
-// Returns whether the VM should not exist: its time is up, or it is ownerless and not held.
+// Returns whether the VM should not exist: it has expired, or it is ownerless and not held.
 bool abandoned(const Record& record, int64_t now);
 // Returns the seconds since 1970 by this machine's clock, which can be set.
 int64_t now_seconds();

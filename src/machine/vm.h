@@ -60,7 +60,7 @@ constexpr int kEnginePatienceMs = 300000;
 Result<> wait_for_engine(Vm& vm, const Progress& progress, int timeout_ms = kEnginePatienceMs,
                          const std::stop_token& stop = {});
 
-// Lets the VM outlive its owner until its time is up, if the spec says so. Call it when the VM is ready and no stop was
+// Lets the VM outlive its owner until it expires, if the spec says so. Call it when the VM is ready and no stop was
 // requested. Until then, the reaper destroys the VM if its owner dies. Fails if the record is gone or cannot be
 // written.
 Result<> keep_vm(Vm& vm, const VmSpec& spec);
@@ -70,8 +70,8 @@ Result<> keep_vm(Vm& vm, const VmSpec& spec);
 Result<Vm> make_vm(const VmSpec& spec, const Progress& progress);
 
 // Has the provider keep the disk of a VM that has been sealed, and returns its name for the disk (Provider::bake()). A
-// stop does not end the hook, because nobody would then record the disk. If this process dies, whoever destroys the VM
-// ends the hook first. Blocks for minutes.
+// stop does not end the hook, because the disk would then not be recorded. If this process dies, whoever destroys the
+// VM ends the hook first. Blocks for minutes.
 Result<std::string> keep_disk(Record& record, const std::string& before, const VmSpec& spec, const Progress& progress);
 
 // Returns an ssh command line to the VM: it checks host keys strictly, uses one key, forwards nothing, asks no question

@@ -2,7 +2,7 @@
 # bottle-vm runs as root on a VM that was made for a session. cloud-init installs it.
 #
 #   arm TTL IDLE NAME  starts the dead-man switch (at every boot); limits are in seconds, 0 means no limit
-#   watch              is the switch: when time is up or nothing needs the VM, removes containers and secrets and powers
+#   watch              is the switch: when the VM expires or nothing needs it, removes containers and secrets and powers
 #                      off
 #   rotate             makes a host key: prints its public half, waits for "go", then uses it for later connections
 #   wait-engine SEC    waits until the container engine answers, and prints its version

@@ -383,7 +383,7 @@ TEST_F(Machine, OnlyAMissingRecordMeansThatTheVmIsGone) {
   EXPECT_TRUE(is_gone(load("vm-1", directories_)));
 }
 
-// Otherwise a VM in use would look like one that nothing here knows, and be destroyed.
+// Otherwise a VM in use would look like one that no record names, and be destroyed.
 TEST_F(Machine, ThereIsNoInventoryWithoutTheRecords) {
   good();
   auto vm = prepare_vm(spec());

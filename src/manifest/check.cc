@@ -117,7 +117,7 @@ void Checker::value(const Node& node, const Key& key, const std::string& label) 
   scalar(node, key, label);
 }
 
-// Checks a list. An empty one may mean "any" to the guard, so it is refused where a reader would take it for "none".
+// Checks a list. An empty one may mean "any" to the guard, so it is refused where a reader would understand "none".
 void Checker::list(const Node& node, const Key& key, const std::string& label) {
   if (node.kind == Is::nothing && !key.filled) return;
   if (node.kind != Is::list)

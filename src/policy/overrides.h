@@ -1,4 +1,4 @@
-// Recognizes headers and parameters with which a request asks for another method or path than its request line. Pure.
+// Recognizes headers and parameters that override the method or path of the request line. Pure.
 #pragma once
 
 #include <cstddef>

@@ -101,7 +101,7 @@ TEST(Path, AttacksDoNotLeaveTheirRule) {
   EXPECT_FALSE(allows({"/*-public"}, "/secret%2fx-public")) << "a star does not go across slashes, in no reading";
   EXPECT_FALSE(allows({"/acme/**"}, "/acme%2fleft")) << "a server that does not decode sees another directory";
   EXPECT_FALSE(allows({"/@acme%2f*"}, "/@acme/left")) << "nor this one";
-  EXPECT_FALSE(allows({"/a%2ab"}, "/axb")) << "a star that is escaped is no wildcard";
+  EXPECT_FALSE(allows({"/a%2ab"}, "/axb")) << "a star that is escaped is not a wildcard";
 }
 
 TEST(Path, RulesCanNameCommonPaths) {

@@ -43,7 +43,7 @@ bool names_quoted_printable(std::string_view text) {
 }
 
 // Returns whether the pairs of digits are those of a line of the dump, perhaps with some digits of an offset before and
-// after them that are no part of a text.
+// after them that are not part of a text.
 bool is_in_dump(std::string_view text, const Decoded& dump, size_t begin, size_t end) {
   constexpr size_t kOfOffset = 3;  // two digits, and the byte after them
   auto digit = [&](size_t at) { return hex_digit(static_cast<uint8_t>(text[at])); };

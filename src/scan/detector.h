@@ -106,8 +106,7 @@ struct Finding {
   bool warns() const { return rule && rule->warns; }
 };
 
-// Returns whether, of two findings that overlap, only `finding` counts, because it describes more exactly what is
-// there.
+// Returns whether `finding` replaces the other, overlapping finding because it is more specific.
 bool hides(const Finding& finding, const Finding& other);
 
 // Says what a scan found and what it cost. The costs are for tests and measurements.

@@ -313,7 +313,7 @@ TEST(Detector, IgnoresTokensThatEndWithinAValue) {
   EXPECT_EQ(found("a list: " + lines(crates + "x", 4, ",")), "") << "the last group is longer than the token";
 }
 
-// In JSON, the letter of an escape such as "\\n" is no part of a word, and neither is a letter that each group repeats.
+// In JSON, the letter of an escape such as "\\n" is not part of a word, nor is a letter that each group repeats.
 TEST(Detector, FindsTokensInGroupsBesideLettersThatBelongToNoWord) {
   std::string aws = filled("AKIA<BASE32 16>", 4), github = filled("ghp_<alnum 36>", 7);
   for (const auto& [token, name] : {std::pair(aws, "aws-access-key"), std::pair(github, "github-token")}) {

@@ -344,7 +344,7 @@ TEST(Detector, SaysWhenItsLimitsAreSpent) {
         << noise.substr(0, 80);
   }
   std::string text = many("\u0434\u043b\u044f x^2 \u0438 x^3, ", 16 * 1024);
-  EXPECT_FALSE(Detector(&catalog()).scan(text).incomplete) << "a formula in a text is no mark";
+  EXPECT_FALSE(Detector(&catalog()).scan(text).incomplete) << "a formula in a text is not a mark";
 }
 
 // What is not scanned passes where nothing is refused, so more is scanned there.

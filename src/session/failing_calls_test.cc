@@ -420,7 +420,7 @@ TEST(FailingCalls, AfterTheEngineDiedASweepRemovesWhatIsLeft) {
   });
 }
 
-// The session's process may die at every call. The engine may still carry out that call afterwards.
+// The session's process may die at every call. The engine may still carry out that call afterward.
 TEST(FailingCalls, ASessionThatDiesAtAnyMomentIsSwept) {
   TestSession alive(Side::far);
   FakeDocker docker;

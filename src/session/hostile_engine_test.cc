@@ -315,7 +315,7 @@ void set_running(FakeDocker& docker, const std::string& name, bool runs) {
 }
 
 // Another machine of the same user may use the engine over a forwarded socket, and a process in another PID namespace
-// cannot be seen from here.
+// cannot be seen from this one.
 TEST(HostileEngine, ASessionThatMayRunElsewhereIsLeftAlone) {
   TestSession session(Side::far);
   FakeDocker docker;

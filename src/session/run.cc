@@ -146,8 +146,8 @@ Result<> Session::open() {
   });
   // If this fails, the destructor of `asked` waits for the engine's answer, so the thread does not outlive this call.
   ledger_ = TRY(Ledger::create(directory_, owner_, job_.id));
-  // A session of this name may have ended here, and its near side may be away and have fetched nothing yet. The name is
-  // ours now, so no other session can put anything there.
+  // A session of this name may have ended on this machine, and its near side may be away and have fetched nothing yet.
+  // The name is ours now, so no other session can put anything there.
   if (job_.side() == Side::far) TRY(check_unused(results_));
   TRY(ledger_->will_use(job_.engine, job_.storage.id));  // a sweep needs the socket of the engine to remove anything
   TRY(ledger_->will_make(things_of(job_)));

@@ -52,7 +52,7 @@ std::vector<std::string> base_argv(const Target& target, const std::string& cont
     option("IdentityAgent=none");
     option("IdentityFile=" + option_path(target.identity));
   }
-  // The machine may be hostile once an agent has run there, so it gets no way back to this machine, no access to its
+  // The machine may be hostile once an agent has run on it, so it gets no way back to this machine, no access to its
   // ssh-agent and no Kerberos tickets. EscapeChar=none lets any bytes pass, and NoHostAuthenticationForLocalhost=no
   // keeps the check of host keys for a tunnel that ends on localhost.
   for (const char* fixed : {"ForwardAgent=no", "ForwardX11=no", "GSSAPIDelegateCredentials=no",

@@ -39,7 +39,7 @@ struct Checks {
   // Returns whether logins to the host are forbidden now.
   std::function<bool(const Destination& to)> is_denied = [](const auto&) { return false; };
   // Returns whether a connection to the host is open now, through the guard, in whose first key exchange the server
-  // made this signature. Without this, the bottle could log in on a connection of somebody else.
+  // made this signature. Without this, the bottle could log in on someone else's connection.
   std::function<bool(std::string_view host_key, std::string_view signature)> is_connected = [](auto, auto) {
     return true;
   };

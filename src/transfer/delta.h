@@ -2,8 +2,8 @@
 // last delivery, it sends references to them.
 //
 // The far side keeps the last delivery of a workspace under ~/.cache/bottle/sent, encrypted with a key that only the
-// near side keeps, so that the data cannot be read there once the session is over. The near side remembers the position
-// of each piece. The content decides where pieces are cut, so an insertion does not change the other pieces
+// near side keeps, so that the far side cannot read the data once the session is over. The near side remembers the
+// position of each piece. The content decides where pieces are cut, so an insertion does not change the other pieces
 // (docs/decisions/008-sent-again.md).
 //
 // The format: a line of JSON {["keep":name,"seal":key][,"open":key,"was":digest]}, then operations:
@@ -61,7 +61,7 @@ class DeltaWriter {
   Result<> data(std::string_view bytes);
   Result<> end_archive();
   // Describes what the far side has after it has received everything. Returns nothing if the delivery is larger than
-  // what the far side keeps, so that nothing has changed there.
+  // what the far side keeps, so that it has not changed anything.
   Result<std::optional<KeptPieces>> finish();
 
  private:

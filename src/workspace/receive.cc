@@ -37,7 +37,7 @@
 namespace bottle::workspace {
 namespace {
 
-// Ignored files of at most this many bytes are copied, although nobody asked to keep them.
+// Ignored files of at most this many bytes are copied, although no pattern asked to keep them.
 constexpr uint64_t kCopiedIgnored = 32 << 20;
 
 // Returns the repository that the work started from.

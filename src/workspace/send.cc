@@ -81,8 +81,8 @@ Result<Summary> send(const Outgoing& outgoing, const git::OperatorsConfiguration
   // The agent starts in this directory, which may hold no file that is sent.
   if (!outgoing.start.empty()) TRY(packer.make_directory(outgoing.start));
   if (recorder) {
-    // The record must be on the disk before the stream ends. A session without it would take the operator's own changes
-    // for the agent's.
+    // The record must be on the disk before the stream ends. A session without it would mistake the operator's own
+    // changes for the agent's.
     recorder->options(outgoing.start, outgoing.keep_ignored, outgoing.keep);
     TRY(recorder->finish());
   }

@@ -138,7 +138,7 @@ def far(world):
 
 @pytest.fixture
 def remote(operator, far, until):
-    """An operator who can reach the far machine. Afterwards, nothing of a session may be left on that machine."""
+    """An operator who can reach the far machine. Afterward, nothing of a session may be left on that machine."""
     run_dir = os.path.join(operator.home, "run")
     os.makedirs(run_dir, mode=0o700, exist_ok=True)
     operator.extra_env = {"PATH": far.bin + ":" + os.environ["PATH"] + ":/usr/sbin:/sbin", "XDG_RUNTIME_DIR": run_dir}
@@ -161,7 +161,7 @@ def remote(operator, far, until):
 
 @pytest.fixture
 def restored(far):
-    """Afterwards, the far machine's sshd has its ordinary configuration again."""
+    """Afterward, the far machine's sshd has its ordinary configuration again."""
     yield
     restart_sshd(far)
 

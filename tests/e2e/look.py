@@ -38,7 +38,7 @@ def processes_of(operator):
 
 
 def reapers_of(operator):
-    """Returns the ids of the processes that destroy this operator's VMs when their time is up."""
+    """Returns the ids of the processes that destroy this operator's VMs when they expire."""
     return [pid for pid, argv in processes(operator) if argv[1:2] == [b"reap"]]
 
 

@@ -1,5 +1,5 @@
 """Runs many bottles on one engine at once. Each has its own subnet, all share one egress bridge, none disturbs another,
-and all are gone afterwards."""
+and all are gone afterward."""
 
 import concurrent.futures
 import ipaddress

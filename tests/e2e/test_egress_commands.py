@@ -14,7 +14,7 @@ def runs(operator, name):
 
 
 def test_egress_commands_work_for_a_session_on_another_machine(world, remote, far, until):
-    """Its guard there decides, and the operator here sees it at once."""
+    """The far guard decides, and the operator sees it at once on the near side."""
     process = background(remote, far, LOOP % SITE)
     running(remote, until)
     name = remote.sessions()[0]

@@ -1,4 +1,4 @@
-"""A hostile agent looks for a way out. The `operator` fixture checks the canaries afterwards; these tests also check
+"""A hostile agent looks for a way out. The `operator` fixture checks the canaries afterward; these tests also check
 what the agent itself sees."""
 
 import re

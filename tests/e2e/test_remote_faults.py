@@ -108,7 +108,7 @@ def test_files_that_the_machine_has_are_not_sent_again(remote, far):
                 file.write(b"x" * 100)
     assert sent[0] > 20 << 20 and sent[1] < 1 << 20 and sent[2] > 20 << 20, sent
     with open(kept, "rb") as file:
-        assert b"third" not in file.read(), "it can be read there"
+        assert b"third" not in file.read(), "the far machine can read it"
 
 
 def test_only_missing_image_layers_are_sent(remote, far):
@@ -184,7 +184,7 @@ def test_an_image_that_was_built_again_is_sent(remote, far, request):
     second = start(remote, far, "cat /made", **config)
     assert second.status == 0 and second.out == "new\n" and "sending the image" in second.err, second.explain()
     assert ours(far.engine)[name] == new
-    assert old not in [image["Id"] for image in far.engine("GET", "/images/json")], "it takes room there"
+    assert old not in [image["Id"] for image in far.engine("GET", "/images/json")], "it takes room on the far machine"
     third = start(remote, far, "cat /made", **config)
     assert third.status == 0 and third.out == "new\n" and "sending the image" not in third.err, third.explain()
 

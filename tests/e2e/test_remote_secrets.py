@@ -17,7 +17,7 @@ def working(far):
 
 
 def looked_for(remote, far, until, *args, **options):
-    """Runs an agent that uses the token. Returns what was found while it worked, and afterwards."""
+    """Runs an agent that uses the token. Returns what was found while it worked, and afterward."""
     since = time.time()
     process = begin(remote, far, ASK + "; sleep 300", *args, **options)
     try:

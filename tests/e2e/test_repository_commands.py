@@ -31,7 +31,7 @@ OWN_COMMANDS = ["git status", "git for-each-ref --format='%(objecttype)'", "git 
 
 
 @pytest.fixture(params=[0, UID], ids=["root", "user"])
-def person(request, world, operator):  # `operator`: afterwards nothing is left on the engine
+def person(request, world, operator):  # `operator`: afterward nothing is left on the engine
     return Person(world, request.param)
 
 

@@ -1,4 +1,4 @@
-"""Tests how sessions on VMs that take a second to create (tests/world/quick) end: when the VM's time is up, and when
+"""Tests how sessions on VMs that take a second to create (tests/world/quick) end: when the VM expires, and when
 processes around the VM die."""
 
 import contextlib
@@ -223,7 +223,7 @@ def test_cleanup_holds_a_vm_whose_work_it_cannot_fetch(cloud, until):
     held = "VM %s holds work of session %s that could not be fetched" % (name, session)
     done = cloud.bottle("cleanup", config=cloud.config(), timeout=180)
     assert done.returncode == 125 and held in done.stderr, done.stderr
-    assert cloud.there() == [name] and reapers_of(cloud.operator), "one that destroys it once its time is up"
+    assert cloud.there() == [name] and reapers_of(cloud.operator), "one that destroys it once it has expired"
     (vm,) = json.loads(cloud.bottle("vm", "list", "--json", config=cloud.config()).stdout)
     assert vm["state"] == "held" and 0 < vm["ends_in"] < 1200, vm
     heading, row = cloud.bottle("vm", "list", config=cloud.config()).stdout.splitlines()

@@ -25,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 @contextlib.contextmanager
 def awscli_once():
-    """Starts the process, and ends it afterwards. Returns the folder for PATH whose `aws` uses it."""
+    """Starts the process, and ends it afterward. Returns the folder for PATH whose `aws` uses it."""
     with tempfile.TemporaryDirectory() as folder:
         os.symlink(os.path.join(HERE, "awscli_client"), os.path.join(folder, "aws"))
         # awscli reads some of the environment while it is imported, so it gets one without settings.

@@ -105,7 +105,7 @@ def test_a_slow_destroy_and_a_volume_that_stays(api, vm):
 
 
 def test_everything_of_a_killed_create_is_found(api, vm):
-    """The hook is killed during its request, and the machine appears afterwards. No id was printed."""
+    """The hook is killed during its request, and the machine appears afterward. No id was printed."""
     goes_on = threading.Event()
     api.fail("RunInstances", until=goes_on)
     killed_at(vm, api, "RunInstances")

@@ -6,7 +6,7 @@
     └────────────────────────────────────────┘           └──────────────────────────────────────────┘
 
 The only uplink of the first namespace is the second, which has none, so a hole in a bottle ends at a canary. Needs
-root, Debian's dockerd, iproute2, nsenter and openssl. Use it as a context manager; it removes everything afterwards,
+root, Debian's dockerd, iproute2, nsenter and openssl. Use it as a context manager; it removes everything afterward,
 also after failures. Starts dockerd with nsenter, because `ip netns exec` would remount /sys and hide the cgroups from
 it."""
 
@@ -88,7 +88,7 @@ def available_memory():
 class World:
     def __init__(self, script=None, in_memory=False):
         """With `in_memory`, keeps its files in memory if the machine has plenty, because engines flush what they write
-        and remove it soon afterwards."""
+        and remove it soon afterward."""
         self.in_memory = in_memory
         self.script = script or os.path.join(STANDIN, "hello.json")
         self.stack = contextlib.ExitStack()

@@ -1,7 +1,7 @@
 // The order protects work and money. First come the sessions on other machines, because their work may be on a VM.
-// Then VMs without an owner are destroyed, which needs no engine here. Then dead sessions on this machine are swept.
-// Things that have labels but no ledger come last, and are removed only with --unrecorded and after a question. With
-// --dry-run, all these things are only listed.
+// Then VMs without an owner are destroyed, which needs no engine on this machine. Then dead sessions on this machine
+// are swept. Things that have labels but no ledger come last, and are removed only with --unrecorded and after a
+// question. With --dry-run, all these things are only listed.
 #include <unistd.h>
 
 #include <algorithm>

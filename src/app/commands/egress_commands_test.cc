@@ -321,7 +321,7 @@ TEST_F(Commands, egress_replay_reads_any_count_and_the_audit_of_a_guard_alone) {
   std::string plain = wire::encode(http(Action::allow, "GET", "/v2/a", "allowed"));
   auto counted = [&](const char* count) { return plain.substr(0, plain.size() - 1) + ",\"count\":" + count + "}\n"; };
   EXPECT_EQ(replay(counted("0")).status, 1) << "a decision that would change";
-  EXPECT_EQ(replay(counted("18446744073709551615") + plain + "\n").status, 1) << "the sum is no 0";
+  EXPECT_EQ(replay(counted("18446744073709551615") + plain + "\n").status, 1) << "the sum is not 0";
   std::string alone = plain;
   Answer answer = replay(alone.insert(1, "\"type\":\"audit\",") + "\n{\"type\":\"error\",\"what\":\"x\"}\n");
   EXPECT_EQ(answer.status, 1) << answer.out << answer.err;

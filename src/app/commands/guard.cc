@@ -78,7 +78,7 @@ Result<int> become_guard(const GuardOptions& o) {
   if (!o.audit.empty()) alone.audit = TRY(output_file(o.audit, O_APPEND));
   if (!o.ca_out.empty()) {
     // A file of an earlier run has another authority. The directory may belong to others, too, and the certificate is
-    // never written through a link of theirs.
+    // never written through one of their links.
     if (o.ca_out != "-") ::unlink(o.ca_out.c_str());
     alone.ca_out = TRY(output_file(o.ca_out, O_EXCL | O_NOFOLLOW));
   }

@@ -281,7 +281,7 @@ TEST_F(Commands, list_and_others_take_a_session_without_a_ledger_as_ended) {
                  "choose another name, or run `bottle discard one`");
 }
 
-// A directory that cannot be read is no empty list. A file in its place is such a directory for everyone, even for
+// A directory that cannot be read is not an empty list. A file in its place is such a directory for everyone, even for
 // root.
 TEST_F(Commands, list_and_others_say_that_a_directory_cannot_be_read) {
   auto expect = [&](const std::vector<std::string>& words, const std::string& place) {

@@ -8,7 +8,7 @@
 // goes to a machine before it was judged.
 //
 // A signal may come at any moment. Until there is a supervisor, Interruption makes it end whatever this process waits
-// for; afterwards, the client sends the stop to the supervisor.
+// for; afterward, the client sends the stop to the supervisor.
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -61,7 +61,7 @@ Result<int> list_vms(const VmListOptions& o) {
 }
 
 // Asks whether to destroy things that have another owner's label: another machine, another user or a colleague made
-// them, and they may be in use there. With --owner, the operator has named the owner and is not asked.
+// them, and may still use them. With --owner, the operator has named the owner and is not asked.
 Result<> check_others(const VmListOptions& o, const std::vector<const machine::Found*>& others) {
   const machine::Found& first = *others.front();
   for (const auto* other : others)
@@ -86,7 +86,7 @@ Result<> check_others(const VmListOptions& o, const std::vector<const machine::F
 }
 
 // Returns what the command names: the operator's own things, or those of the owner that --owner names. Another owner's
-// things are meant only by their whole name or id, and only if the operator has nothing of that name.
+// things are meant only by their whole name or id, and only if none of the operator's has that name.
 Result<std::vector<const machine::Found*>> named_vms(const VmListOptions& o, const machine::Inventory& inventory) {
   std::vector<const machine::Found*> own, others;
   for (const auto& found : inventory.all) {

@@ -85,7 +85,7 @@ TEST_F(VmCommands, cleanup_reports_what_it_did_although_there_is_no_engine) {
   EXPECT_NE(answer.err.find("not removed: what is left on this machine's engine"), std::string::npos) << answer.err;
 }
 
-// The reaper destroys a VM when its time is up, even if its work could not be fetched.
+// The reaper destroys a VM when it expires, even if its work could not be fetched.
 TEST_F(VmCommands, cleanup_accounts_for_work_that_went_with_its_vm) {
   abandon("one");
   finish("one", "diff --git a/note b/note\n");  // of a checkpoint
@@ -195,7 +195,7 @@ echo '{"machines": [{"id": "id-bottle-fix", "name": "bottle-fix", "session": "fi
   ASSERT_EQ(rows.size(), 1u) << rows;
   EXPECT_TRUE(rows[0].value("mine", false)) << rows;
   EXPECT_EQ(bottle({"vm", "destroy", "--all"}).status, 0);
-  EXPECT_FALSE(read_file(home() + "/vm")) << "it would cost money until its time is up";
+  EXPECT_FALSE(read_file(home() + "/vm")) << "it would cost money until it expires";
 }
 
 // The near side died after it had brought the work home, and the VM's reaper destroyed the VM.

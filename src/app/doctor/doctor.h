@@ -46,7 +46,7 @@ struct Health {
 std::vector<Finding> diagnose(const Health& health);
 
 // Queries the engine, the system and the operator's files. Tries each runtime with a container, which is removed
-// afterwards. Blocks for half a minute for each runtime that hangs.
+// afterward. Blocks for half a minute for each runtime that hangs.
 Health examine();
 
 }  // namespace bottle::app

@@ -181,7 +181,7 @@ Result<> Decisions::each(bool follow, const Take& take) {
     // Reads once more after the session's end, because lines may have been written since the last read.
     if (last || !follow) return {};
     last = !runs_now(session_);
-    // There is no event when another process writes to a file, so the loop polls.
+    // No event is raised when another process writes to a file, so the loop polls.
     if (!last) std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
 }

@@ -40,7 +40,7 @@ class Decisions {
     Result<> refill();
     Result<> skip();
   };
-  // pass_all() passes on all lines that are there now, and ask_other_machine() asks the other machine for more.
+  // pass_all() passes on all lines that exist now, and ask_other_machine() asks the other machine for more.
   // read_record_after_all() changes from asking to reading the record, once it is on this machine.
   Result<> pass_all(const Take& take);
   Result<> ask_other_machine();
@@ -48,7 +48,7 @@ class Decisions {
   std::string session_;
   File guard_, near_;
   bool asks_remote_ = false;             // asks the other machine for the guard's decisions
-  std::optional<uint64_t> next_remote_;  // the number of the next decision there
+  std::optional<uint64_t> next_remote_;  // the number of its next decision
 };
 
 // The names of the files with the decisions of a session's guard, and with those of the broker on this machine.

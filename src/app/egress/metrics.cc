@@ -71,7 +71,7 @@ class Exposition {
   std::string session_, name_, text_;
 };
 
-// Asks the supervisor for the counters. For a session on another machine, they come from there.
+// Asks the supervisor for the counters. For a session on another machine, they come from that machine.
 Result<wire::Metrics> ask(const std::string& session) {
   Error late{Code::timed_out, "session " + session + " did not send its counters within 20 s",
              "`bottle list` says whether its agent runs; try again"};

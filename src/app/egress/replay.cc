@@ -36,7 +36,7 @@ uint64_t Replay::decisions() const {
 }
 
 // The guard judges what a name carries when it dials. For a request of http://, it has then already recorded that the
-// rules allow the request, so a refusal under the new policy is no change.
+// rules allow the request, so a refusal under the new policy is not a change.
 void Replay::take_back(const wire::Decision& decision, uint64_t count) {
   Key key{
       CandidatePolicy::Change::refused, decision.kind, decision.host, decision.port, decision.method, decision.path};

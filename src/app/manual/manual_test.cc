@@ -60,7 +60,7 @@ TEST(Manual, EveryDocumentedFlagIsInTheParser) {
     for (const Block& block : page.blocks)
       if (block.kind == Block::Kind::heading && block.text.starts_with("bottle "))
         EXPECT_TRUE(sections.contains(block.text))
-            << page.title << " has a section on " << block.text << ", which is no command";
+            << page.title << " has a section on " << block.text << ", which is not a command";
 }
 
 TEST(Manual, EveryCommandHasAPageOfItsName) {
@@ -168,7 +168,7 @@ TEST(Manual, RoffIsEscaped) {
   std::string text = to_roff(parse_page("x", kPage));
   EXPECT_NE(text.find("\\fB\\-a\\fR"), std::string::npos) << text;
   EXPECT_NE(text.find("\n\\&.code\\en\n"), std::string::npos)
-      << "a line that begins with a dot is no request, a backslash no escape\n"
+      << "a line that begins with a dot is not a request, and a backslash not an escape\n"
       << text;
   EXPECT_NE(text.find(".SH DESCRIPTION\nSays"), std::string::npos) << text;
 }

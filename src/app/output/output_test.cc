@@ -19,7 +19,7 @@ namespace {
 const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/scan/compiler/compile_rules_main.cc", "a tool of the build"},
     {"src/app/output/output.cc", "the place that makes lines of everything"},
-    {"src/app/manual/manual.cc", "a page of ours that is written wrongly"},
+    {"src/app/manual/manual.cc", "one of bottle's own pages that is written wrongly"},
     {"src/base/os/process.cc", "wires descriptors; who passes the terminal on is found by name"},
     {"src/machine/reaper.cc", "a byte to the process that started it"},
     {"src/session/credentials/askpass.cc", "to ssh-add, over a pipe"},
@@ -31,7 +31,7 @@ const std::map<std::string, std::string> kOnTheirOwn = {
     {"src/remote/link/mosh.cc", "the agent's own terminal"},
     {"src/session/console/terminal.cc", "questions, which are lines"},
     {"src/session/credentials/values.cc", "the operator's own command for a secret, which may ask for a passphrase"},
-    {"src/app/commands/man.cc", "the pager, with a page of ours"},
+    {"src/app/commands/man.cc", "the pager, with one of bottle's own pages"},
     {"src/app/world/own_rules.cc", "to the process that started it, over pipes"},
 };
 

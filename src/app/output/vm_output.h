@@ -18,7 +18,7 @@ namespace bottle::app {
 struct VmRow {
   std::string name, id, provider, kind, state, session, owner, cost_per_hour;
   bool mine = false, reaper = false, keep = false;
-  std::optional<int64_t> age, ends_in;  // in seconds; `ends_in` is negative when the time is up
+  std::optional<int64_t> age, ends_in;  // in seconds; `ends_in` is negative when the VM has expired
 };
 // Returns the row of a VM at the present time. `asked` says whether its provider answered.
 VmRow row_of(const machine::Found& found, bool asked);

@@ -80,8 +80,8 @@ void restore_near_share(wire::Job& job, const session::LedgerView& view, const J
 }
 
 // Connects to the machine of a session whose near side lives, which may have lost its connection. The near side
-// reconnects without asking, so the operator must give a passphrase or a second factor here. The near side then finds
-// this connection.
+// reconnects without asking, so the operator must give a passphrase or a second factor to this command. The near side
+// then finds this connection.
 void connect_for_near_side(const session::LedgerView& view, const JoinOptions& options) {
   // The key of a VM has no passphrase.
   if (!options.interactive || !view.machine || view.vm || view.machine->target.host.empty()) return;

@@ -35,8 +35,8 @@ class LocalPlace : public Place {
   }
 
   // Fails for `workspace: bind` if the users in the engine's containers differ from those of the host. With a rootless
-  // engine, only root in the container is the operator, but Claude Code refuses to run as root. With userns-remap,
-  // nobody is.
+  // engine, only root in the container is the operator, but Claude Code refuses to run as root. With userns-remap, no
+  // user in a container is the operator.
   Result<> check(plan::Plan& plan) override {
     if (plan.workspace_mode != manifest::WorkspaceMode::bind || !info_.remaps_users) return {};
     if (!info_.is_rootless)

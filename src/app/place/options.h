@@ -12,7 +12,7 @@ namespace bottle::app {
 // Says where the values of secrets are while the agent runs on another machine (--secrets).
 enum class Secrets { forwarded, stay };
 
-// Says how to reach a remote machine or a VM, and what may go there. Comes from the options of `bottle start`.
+// Says how to reach a remote machine or a VM, and what may be sent to it. Comes from the options of `bottle start`.
 struct RemoteOptions {
   std::string target;       // user@host[:port]
   bool interactive = true;  // ssh may ask questions

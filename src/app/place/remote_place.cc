@@ -1,8 +1,8 @@
 // Implements a bottle on another machine, which is reached over ssh. For a known machine, the plan is made for the
 // machine's last hello without waiting for a new one, and the job is sent immediately. A wrong guess does no harm:
-// before any value goes there, judge() compares the new hello with the old one, and if they differ, the start begins
-// again with the new one. The hello is judged in either case, because a machine that leads back to the operator's
-// network must not get a bottle.
+// before any value is sent, judge() compares the new hello with the old one, and if they differ, the start begins again
+// with the new one. The hello is judged in either case, because a machine that leads back to the operator's network
+// must not get a bottle.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -76,7 +76,7 @@ class RemotePlace : public Place {
     const std::string reference = session::reference_of(image_);
     UniqueFd archive = TRY(remote::spool_image(**engine, reference));
     TRY(remote::send_image(archive.get(), image_, TRY((*engine)->layers(reference)), side_, progress));
-    // The next start then finds in the hello that the image is there. An older image has lost its name.
+    // The next start then finds in the hello that the machine has the image. An older image has lost its name.
     std::erase_if(hello_.images, [&](const auto& other) { return session::reference_of(other) == reference; });
     hello_.images.push_back(image_);
     remember(address_, hello_);

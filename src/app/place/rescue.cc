@@ -1,7 +1,7 @@
 // A VM costs money, and the agent's work may be only on it. So a VM without an owner is destroyed, but not before its
 // work is home: a new supervisor joins the session, ends it and fetches the work, exactly as for `bottle cleanup`.
 // The session's ledger says whether there is work. If it cannot be read, there may be some. A VM whose work could not
-// be fetched is held until its time is up.
+// be fetched is held until it expires.
 //
 // Several processes (a reaper, a cleanup, a start) may handle the same VM at the same time, so each step reads the
 // VM's record again.
@@ -112,7 +112,7 @@ bool hold_unfetched(const Record& record) {
   machine::DestroyOptions options{.environment = hook_environment()};
   if (time_is_up || !has_work(record) || !machine::hold_unless_ended(record.vm.name, directories(), options))
     return false;
-  // A VM that is held still needs a process that destroys it when its time is up.
+  // A VM that is held still needs a process that destroys it when it expires.
   if (!watched) (void)machine::start_reaper(record.vm.name, directories(), options.environment, path_to_self());
   return true;
 }

@@ -12,9 +12,9 @@ namespace bottle::app {
 // Runs `bottle reap NAME`. Returns the exit status.
 int reap_vm(const std::string& name);
 
-// Holds a VM whose owner is dead if an agent's work on it could not be fetched. The VM is then kept until its time is
-// up, when a reaper destroys it. Does not hold a VM that has ended according to its provider. Returns whether the VM
-// must stay, which is so even if the hold cannot be written.
+// Holds a VM whose owner is dead if an agent's work on it could not be fetched. The VM is then kept until it expires,
+// when a reaper destroys it. Does not hold a VM that has ended according to its provider. Returns whether the VM must
+// stay, which is so even if the hold cannot be written.
 bool hold_unfetched(const machine::Record& record);
 
 // Returns the message for the operator about a VM that is held.

@@ -37,7 +37,7 @@ Result<std::vector<EndedSession>> ended_sessions();
 Result<std::string> ended_session(const std::string& wanted);
 
 // Returns the results of one ended session. Fails with Code::conflict if it still runs, and with Code::not_found if
-// this machine has nothing of it.
+// this machine has no results of it.
 Result<Results> results_of(const std::string& session);
 // Does the same, but fails with Code::not_found if the session left no patch and no files to copy.
 Result<Results> changes_of(const std::string& session);

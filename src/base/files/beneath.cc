@@ -1,7 +1,7 @@
 // Keeps hostile paths inside a directory. Comparing path names is not enough, because a component can become a
 // symbolic link between the check and the use. Each open is therefore relative to a descriptor of the root, and the
 // kernel (openat2) or O_NOFOLLOW on each component refuses what would leave it. Every descriptor is opened with
-// O_NONBLOCK and checked with fstat(2) afterwards, so that a FIFO or a device in the place of a file can neither block
+// O_NONBLOCK and checked with fstat(2) afterward, so that a FIFO or a device in the place of a file can neither block
 // this process nor change between the check and the read.
 
 #include "base/files/beneath.h"

@@ -40,7 +40,7 @@ Result<FileLock> FileLock::take(const std::string& path, Opening opening, Deadli
 
 bool FileLock::is_taken(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  // A lock that is shared proves that nobody has an exclusive one. It ends with the descriptor.
+  // A shared lock proves that no process has an exclusive one. It ends with the descriptor.
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 

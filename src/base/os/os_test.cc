@@ -346,7 +346,7 @@ TEST(ProcessIdentity, DistinguishesALivingProcessFromOthers) {
   EXPECT_EQ(ProcessHandle::open(other.pid).error().code, Code::not_found);
 }
 
-// The kernel closes the connections of a process before the process is gone, and others must not take the process for
+// The kernel closes the connections of a process before the process is gone, and others must not consider the process
 // alive after that. Two files with much memory make the exit take long. One was opened before the connection and one
 // after it, so the order in which the kernel closes them does not matter.
 TEST(ProcessIdentity, AProcessThatIsExitingIsWaitedFor) {

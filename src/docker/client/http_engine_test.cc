@@ -339,7 +339,7 @@ TEST(Engine, FetchesArchivesWholeOrNotAtAll) {
   got.clear();
   ScriptedEngine missing(status(404, "no such path"));
   EXPECT_EQ(missing.engine()->get_archive("x", "/w", keep).error().code, Code::not_found);
-  EXPECT_EQ(got, "") << "an error's text is no archive";
+  EXPECT_EQ(got, "") << "an error's text is not an archive";
   auto full = fake.engine()->get_archive("x", "/w",
                                          [](std::string_view) -> Result<> { return fail(Code::limit, "disk full"); });
   EXPECT_EQ(full.error().code, Code::limit);

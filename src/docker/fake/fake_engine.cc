@@ -226,7 +226,7 @@ Result<std::string> FakeDocker::perform(const std::string& method, const std::st
   std::scoped_lock hold(mutex_);
   if (fault == Fault::late) {
     // Only a request that creates something can be late, because only such a request leaves something behind
-    // (docs/decisions/005-…). Without a note, nobody can ask for it, and it is done in catch_up().
+    // (docs/decisions/005-…). Without a note, no one can ask for it, and it is done in catch_up().
     if (!end && (method.starts_with("create ") || method.starts_with("import "))) end = ++connections_;
     if (end) late_[end] = {effect, 0};
     return lost(doing, fault);

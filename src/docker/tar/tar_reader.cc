@@ -1,6 +1,6 @@
 // Works as a state machine over blocks of 512 bytes: a header, then the body of an extended header or of a file, then
 // padding. It compares sizes with the limits as soon as it has a header, before it stores anything. Whatever another
-// reader may take for something else is refused: a type that is not in the standard, bytes in something that is not a
+// reader may understand differently is refused: a type that is not in the standard, bytes in something that is not a
 // file, anything after the end.
 
 #include <algorithm>
@@ -60,7 +60,7 @@ Result<> TarReader::begin_entry(char type, TarEntry entry) {
   }
   entry.path = TRY(checked_path(entry.path));
   if (entry.type == Type::file && entry.path == ".") return bad_archive("has a file without a name");
-  // Some readers skip such bytes, and others take them for the next header.
+  // Some readers skip such bytes, and others mistake them for the next header.
   if (entry.type != Type::file && entry.size != 0) return bad_archive("has bytes in something that is not a file");
   if (entry.type == Type::hardlink) {
     entry.linkname = TRY(checked_path(entry.linkname));

@@ -158,7 +158,7 @@ std::optional<bool> as_bool(const Setting& setting) {
   std::string value = lower(*setting.value);
   if (value == "true" || value == "yes" || value == "on") return true;
   if (value.empty() || value == "false" || value == "no" || value == "off") return false;
-  // git also takes a number for a boolean, even with a unit or a sign. This function accepts only digits.
+  // git also accepts a number as a boolean, even with a unit or a sign. This function accepts only digits.
   bool number = value.find_first_not_of("0123456789") == std::string::npos;
   if (!number) return std::nullopt;
   return value.find_first_not_of('0') != std::string::npos;

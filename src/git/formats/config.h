@@ -21,7 +21,7 @@ struct Setting {
 // names the line, for anything that git refuses too. Fails with Code::limit if there are more than 100,000 settings.
 Result<std::vector<Setting>> parse_config(std::string_view text);
 
-// Returns whether git takes the value for true, or nothing if the value is not a boolean.
+// Returns whether git treats the value as true, or nothing if the value is not a boolean.
 std::optional<bool> as_bool(const Setting& setting);
 
 // Returns one line of a configuration file, with its section. `name` has the form of Setting::name.

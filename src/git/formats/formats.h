@@ -16,7 +16,7 @@ bool is_object_id(std::string_view text);
 // Returns whether the whole name, which begins with refs/, is valid (git-check-ref-format(1)).
 bool is_ref_name(std::string_view name);
 // Returns whether bottle accepts the name as a branch below refs/heads/. The rules are narrower than git's, so that no
-// program takes the name for an option or a pattern.
+// program mistakes the name for an option or a pattern.
 bool is_branch_name(std::string_view name);
 
 // Returns the refs in the "ID NAME" lines of a packed-refs file whose names are valid and begin with `below`.

@@ -38,7 +38,7 @@ using SharedIndex = std::function<Result<std::string>(const std::string& id)>;
 Result<Index> parse_index(std::string_view bytes, ObjectFormat format, const SharedIndex& shared = nullptr);
 
 // Returns an index in version 2 with the path, mode and object of these entries, up to the checksum: the hash of the
-// whole, which follows. The entries must be sorted by path. git takes each file for one that may have changed. Fails
+// whole, which follows. The entries must be sorted by path. git treats each file as one that may have changed. Fails
 // with Code::invalid if an object is not an id.
 Result<std::string> index_of(const std::vector<IndexEntry>& entries);
 

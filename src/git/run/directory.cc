@@ -26,7 +26,7 @@ std::string quoted(const std::string& path) {
 Result<Directory> Directory::make(const std::string& path, const Content& content) {
   Directory made;
   made.path_ = path;
-  // git takes a directory for a repository only if it has HEAD, objects and refs. In a directory that borrows its
+  // git treats a directory as a repository only if it has HEAD, objects and refs. In a directory that borrows its
   // objects, git makes whatever else it needs when it writes.
   bool is_whole = content.alternates.empty(), has_info = !content.attributes.empty() || !content.exclude.empty();
   TRY(make_directories(path + "/objects/info"));

@@ -1,5 +1,5 @@
 // Everything that could make git run something else, wait for something or read other settings is turned off here, for
-// every call: the environment is stripped of GIT_ variables and set again, the configuration is a file of ours, and
+// every call: the environment is stripped of GIT_ variables and set again, the configuration is bottle's own file, and
 // command line settings override what remains. This applies to all calls, not only to those that seem to need it,
 // because which command reads which setting changes between versions of git. Limits on time, output, memory and files
 // apply because objects of a few bytes can expand without bounds.

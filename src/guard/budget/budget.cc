@@ -93,7 +93,7 @@ Budget::Admission Budget::admit(const policy::Host& host, uint64_t bytes, uint64
   auto found = accounts_.find(host.name);
   bool fresh = found == accounts_.end();
   std::vector<size_t> limits = fresh ? limits_of(host) : found->second.limits;
-  // A request needs at least one of each quantity. Tokens and costs are known only afterwards.
+  // A request needs at least one of each quantity. Tokens and costs are known only afterward.
   const std::pair<Quantity, uint64_t> needs[] = {{Quantity::names, fresh ? 1u : 0u},
                                                  {Quantity::requests, 1},
                                                  {Quantity::bytes_up, std::max<uint64_t>(bytes + coming, 1)},

@@ -50,7 +50,7 @@ class Budget {
   bool add_bytes(Account& account, uint64_t bytes);
   // Returns how many bytes may still go up.
   uint64_t bytes_left(const Account& account) const;
-  // Counts the tokens of an answer, which may exceed a limit because they are known only afterwards.
+  // Counts the tokens of an answer, which may exceed a limit because they are known only afterward.
   void add_tokens(Account& account, const TokenUsage& usage, uint64_t cost);
 
   // Notes that the limit of bytes has ended a request or a tunnel. Returns the reason for the operator.

@@ -26,7 +26,7 @@ class TunnelMemory {
   class Share {
    public:
     // `measure` returns what the tunnel holds now, in bytes. `end` is called at most once, from an update() of any
-    // tunnel. It must not destroy a Share, and the tunnel must free its memory soon afterwards.
+    // tunnel. It must not destroy a Share, and the tunnel must free its memory soon afterward.
     Share(TunnelMemory& all, std::function<size_t()> measure, std::function<void()> end);
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;

@@ -13,7 +13,7 @@
 namespace bottle::guard {
 
 // A smaller value of T must be stricter. This object is filled while a configuration is compiled, and does not change
-// afterwards.
+// afterward.
 template <typename T>
 class HostSettings {
  public:

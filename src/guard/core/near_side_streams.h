@@ -42,8 +42,8 @@ class NearSideStreams {
   Loop& loop_;
   Audit& audit_;
   bool up_ = false;
-  uint32_t next_;  // starts at a random number, so that late messages for a guard that died are not taken for answers
-                   // to this one
+  uint32_t next_;  // starts at a random number, so that late messages for a guard that died are not mistaken for
+                   // answers to this one
   std::map<uint32_t, std::shared_ptr<Flow>> flows_;
   friend struct Pump;
 };

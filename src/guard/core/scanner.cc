@@ -50,7 +50,7 @@ bool Scanner::has_known(std::string_view text) {
 
 bool Scanner::repeats(std::string_view name, std::string_view value) {
   constexpr size_t kMost = 256;
-  // A longer value is no piece of a secret.
+  // A longer value is not a piece of a secret.
   if (value.size() > scan::kLongestPiece) return false;
   std::string header = lower(name).append(": ").append(value);
   if (headers_.contains(header)) return true;

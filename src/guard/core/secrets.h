@@ -50,7 +50,7 @@ std::string_view name_of(RequestPart place);  // for the operator, as in "the pa
 enum class Fate : uint8_t {
   pass,    // a value at a host that it is bound to passes
   swap,    // the value replaces a placeholder
-  note,    // a placeholder on its way to the model, where nobody can use it, passes and is reported
+  note,    // a placeholder on its way to the model, where it is harmless, passes and is reported
   mark,    // a marker replaces a value on its way to the model, and this is reported
   refuse,  // the secret does not belong at this place: OnSecret decides
 };

@@ -179,15 +179,15 @@ bool Answer::ends_with_connection() const {
          (decoder_ || body_.kind() == http::Body::Kind::chunked || body_.kind() == http::Body::Kind::until_close);
 }
 
-// Decides how the answer's body goes to the client, and what happens to both connections afterwards.
+// Decides how the answer's body goes to the client, and what happens to both connections afterward.
 void Answer::begin_body() {
   const http::Head& head = g_head;
   status_ = head.status;
   // The server has answered, so the request was processed and must not be sent again.
   upload_.was_answered();
-  // If a 204 announces a body, the server may send one, which must not be taken for the next answer.
+  // If a 204 announces a body, the server may send one, which must not be mistaken for the next answer.
   bool announces = head.status == 204 && (head.chunked || head.content_length.value_or(0) > 0);
-  // A server that answers with an error may not read the body, and take it for the next request.
+  // A server that answers with an error may leave the body unread, and then parse it as the next request.
   bool may_ignore_body = request_.closes || (status_ >= 400 && upload_.has_body());
   upstream_keep_ = head.keeps_open() && body_.kind() != http::Body::Kind::until_close && !announces && !may_ignore_body;
   core_.answer_at = c_.client.sent + c_.client.unsent();

@@ -31,7 +31,7 @@ Step Exchange::step() {
   if (progress == Step::over) return progress;
   if (upload_is_useless()) {
     upload_.discard_rest();
-    answer_.drop_upstream();  // the server would take the next request for the rest of the body
+    answer_.drop_upstream();  // the server would treat the next request as the rest of the body
     progress = Step::moved;
   }
   progress |= moved_if(!client.flushed() && client.flush());

@@ -256,7 +256,7 @@ bool decodes(const HostSecrets& secrets, const Request::Content& content) {
 bool asks_for_part(const http::Head& head, std::string_view header) {
   std::string name = policy::folded_header(header);
   if (name != "range" && name != "if_range" && name != "x_ms_range" && name != "request_range") return false;
-  // In these requests, the header says which part to write. A server may take any other method for a read.
+  // In these requests, the header says which part to write. A server may treat any other method as a read.
   bool writes = head.method == "PUT" || head.method == "PATCH" || head.method == "DELETE";
   return !writes ||
          std::ranges::any_of(head.headers, [](const auto& each) { return policy::overrides_request(each.name); });
@@ -313,7 +313,7 @@ void part_credentials(const Config& config, const HostSecrets& secrets, bool put
 
 // Returns whether a text before or after a value that the guard inserted has the public name of that key: the user name
 // of Basic, or the parameters of OAuth 1.0 (RFC 5849 §3.5.1). Many services give their keys names of a form of their
-// own, such as "SK" and 32 digits, so a rule may take them for credentials.
+// own, such as "SK" and 32 digits, so a rule may mistake them for credentials.
 bool names_key(const Outgoing::Line& line, const std::string& beside) {
   if (!http::iequals(line.name, "authorization")) return false;
   std::string_view value = line.value;

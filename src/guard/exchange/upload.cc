@@ -273,7 +273,7 @@ Step Upload::step() {
   if (state_ == State::done) return Step::moved;
   // A TLS record has at most 16 KB, and each scan looks at the 4 KB before its piece again, so small pieces cost more.
   while (client.in.size() < kBulk && client.fill()) progress = Step::moved;
-  // The client left in the middle of its body. The server must not take the incomplete body for a complete one.
+  // The client left in the middle of its body. The server must not mistake the incomplete body for a complete one.
   if ((client.eof || client.failed) && client.in.empty() && !request_.body.done()) {
     up.reset();
     return core_.end(Outcome::abort);

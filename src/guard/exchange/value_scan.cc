@@ -163,7 +163,7 @@ scan::Verdict ValueScan::judge(const scan::Sight& sight, RequestPart place, std:
 
 scan::Verdict ValueScan::swap_in(const scan::Sight& sight, const Secret& secret, RequestPart place, Syntax syntax) {
   constexpr int kMost = 100;  // a body full of placeholders must not fill the memory
-  // Nobody can use a part of a placeholder. The broker inserts relayed secrets.
+  // A part of a placeholder is useless. The broker inserts relayed secrets.
   if (!sight.whole || !secret.is_inserted_here()) return {};
   if (const std::string& header = request_.content.barred_by; place == RequestPart::body && !header.empty()) {
     return stop(secret, "the value of secret \"" + secret.name + "\" must not go together with the agent's own " +

@@ -66,7 +66,7 @@ size_t Stream::write(std::string_view text) {
   size_t n = std::min(room(), text.size());
   if (n == 0 || !session_) return 0;
   pending_.append(text.substr(0, n));
-  // Invalid text is a fault of the guard itself. The peer must not take a part of it for a message.
+  // Invalid text is a fault of the guard itself. The peer must not mistake a part of it for a message.
   if (!process()) session_->reset(*this);
   count();
   session_->work();

@@ -52,7 +52,7 @@ std::string refused_host(const Connection& c, std::string_view name) {
   // The server must not reach an address that the guard itself would refuse.
   if (host->literal) {
     auto address = policy::parse_address(host->name);
-    // normalise_host() takes forms such as 0x7f.1 for literals, and some programs connect to them.
+    // normalise_host() treats forms such as 0x7f.1 as literals, and some programs connect to them.
     if (!address) return "the address is written in an unusual way";
     return std::string(config.refusal(*address));
   }

@@ -77,7 +77,7 @@ struct Stream {
   // Frees buffers, so that an idle connection costs little.
   void rest();
   // Sends close_notify if TLS is established, unless only a part of a record has left. Does not wait. The source must
-  // be shut or closed right afterwards.
+  // be shut or closed right afterward.
   void end_tls();
   // Closes the connection without close_notify, and makes the Stream like a new one, except for `received` and
   // `sent`. If only a part of a TLS record has left, this resets the connection, and so does the destructor. The peer

@@ -29,7 +29,7 @@ int bio_read(BIO* bio, char* buffer, int size) {
   }
   ssize_t n = source->recv_ahead(buffer, static_cast<size_t>(size));
   if (n < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
-  // Without this flag, which bio_ctrl() reports, the library takes the end for an error of the system and not for the
+  // Without this flag, which bio_ctrl() reports, the library treats the end as an error of the system and not as the
   // peer's FIN.
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
   return static_cast<int>(n);

@@ -120,7 +120,7 @@ bool is_literal(std::string_view host) {
   return number && host.size() >= kFewestDigits;
 }
 
-// Adds what a program could take for the host of "HOST/…", "USER@HOST:PORT", "HOST\@HOST", "HOST#@HOST" and the like:
+// Adds what a program could treat as the host of "HOST/…", "USER@HOST:PORT", "HOST\@HOST", "HOST#@HOST" and the like:
 // the text at the beginning, unless '@' follows it, and the text after each '@'.
 void add_hosts(std::string_view text, bool bare_names, std::vector<std::string>& hosts) {
   // The limit bounds the work. No program connects to a longer name.

@@ -9,7 +9,7 @@
 namespace bottle::guard {
 
 // Returns the hosts of the URL that `value` begins with, in lower case and without user, port and final dots. There is
-// one for each way in which programs read the URL: they take `\` for `/`, ignore spaces before the URL, and line ends
+// one for each way in which programs read the URL: they treat `\` as `/`, ignore spaces before the URL, and line ends
 // and tabs within it, accept any number of slashes, and disagree about where the host of `http://a\@b` or `http://a#@b`
 // begins. Characters that stand for letters, digits and dots in names (such as full-width ones) are replaced with
 // these. Returns nothing if `value` begins with no URL. A name without a dot counts only after a scheme of the Web.

@@ -3,8 +3,8 @@
 // error separates silence (Code::timed_out) from a refusal by the kernel or the peer.
 //
 // What has arrived counts even after the deadline, because on a busy machine this process may have had no time to read
-// it earlier. If a probe took an answer for silence, it would report a wall that does not exist. So each wait gets the
-// milliseconds that are left, which may be 0, and not the deadline itself.
+// it earlier. If a probe mistook an answer for silence, it would report a wall that does not exist. So each wait gets
+// the milliseconds that are left, which may be 0, and not the deadline itself.
 
 #include "inside/probes/exchange.h"
 
@@ -161,7 +161,7 @@ Result<DnsAnswer> parse_dns(std::string_view m, uint16_t id) {
 
 Result<DnsAnswer> ask_dns(const sockaddr_in& server, const std::string& name, bool tcp, Deadline deadline) {
   std::string seed = random_hex(2);
-  // Because the id is random, an old or a forged answer is not taken for the answer to this query.
+  // Because the id is random, an old or a forged answer is not mistaken for the answer to this query.
   auto id = static_cast<uint16_t>(std::stoul(seed, nullptr, 16));
   std::string query;
   query += static_cast<char>(id >> 8);

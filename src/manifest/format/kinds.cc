@@ -257,7 +257,7 @@ bool number(const std::string& text) {
 
 bool money(const std::string& text, bool may_be_nothing) {
   auto n = decimal(text);
-  // The guard counts in millionths, and less than one would be no limit.
+  // The guard counts in millionths, and less than one would mean no limit.
   return n && (*n >= 1e-6 || may_be_nothing) && *n <= 1e6;
 }
 
@@ -290,7 +290,7 @@ bool method(const std::string& text) {
   return !text.empty() && text.size() <= 20 && std::ranges::all_of(text, capital);
 }
 
-// Accepts the names of Debian's policy, which cannot be taken for an option of apt-get.
+// Accepts the names of Debian's policy, which cannot be mistaken for an option of apt-get.
 bool package(const std::string& text) {
   return text.size() > 1 && alnum(text[0]) && made_of(text, "+.-") && std::ranges::none_of(text, capital);
 }

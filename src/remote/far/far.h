@@ -38,8 +38,8 @@ struct FarWorld {
 
 // Connects to the engine. Blocks. The error says why there is none.
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world);
-// Connects to the engine that the ledger of session `name` names, and fails if another one answers there. A machine may
-// have several, and the one that this command found may know nothing of the session. Blocks.
+// Connects to the engine that the ledger of session `name` names, and fails if another one answers at that socket. A
+// machine may have several, and the one that this command found may not know the session. Blocks.
 Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const std::string& name,
                                                   const session::LedgerView& ledger);
 
@@ -48,8 +48,8 @@ Result<std::unique_ptr<docker::Engine>> engine_of(const FarWorld& world, const s
 using PendingInfo = std::shared_future<Result<docker::EngineInfo>>;
 PendingInfo ask_info(const FarWorld& world);
 
-// Returns the hello. Blocks until `info` has arrived. Fails if this machine's routes cannot be read, because the near
-// side would take their absence for a machine without a LAN.
+// Returns the hello. Blocks until `info` has arrived. Fails if this machine's routes cannot be read, because without
+// them, the near side would assume that the machine has no LAN.
 Result<wire::Hello> far_hello(const FarWorld& world, const PendingInfo& info);
 
 // Returns the path where the public roots of the last start are kept, which is beside the program.

@@ -269,7 +269,7 @@ TEST_F(FarEngines, WorkIsHeldIfItsEngineIsNotKnown) {
 }
 
 // The supervisor died before it could note that the agent runs, and has left results without work. The near side would
-// take them for complete.
+// treat them as complete.
 TEST_F(FarEngines, AnEngineWithoutItsDataDoesNotEndASession) {
   hold_work();
   note(R"({"engine_id":"fake/the data of before"})");

@@ -1,4 +1,5 @@
-// Checks which sessions the verbs of the far side take for those of a near side. Two near sides may use the same name.
+// Checks which sessions the verbs of the far side recognize as those of a near side. Two near sides may use the same
+// name.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,7 +71,7 @@ TEST_F(Far, StopsAndReadsOnlyTheSameSession) {
   EXPECT_FALSE(wait_readable(listener->get(), 0)) << "nothing has connected to the other session";
 }
 
-// The near side takes one of these answers for the end of the agent and the other one for proof that there is no work.
+// The near side treats one of these answers as the end of the agent and the other one as proof that there is no work.
 TEST_F(Far, AnAttachIsAnsweredOnlyWithWhatIsKnown) {
   use_engine();
   auto unknown = attached("0b");

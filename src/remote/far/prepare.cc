@@ -24,8 +24,8 @@ constexpr size_t kMostRenumbered = 500;
 constexpr size_t kLongestRecord = 1 << 20;  // in bytes
 
 // An engine's id of an image depends on how it stores images: it is the digest of the configuration, or that of the
-// manifest with the image store of containerd. So an image that came from an engine of the other kind has another id
-// here. A line of this record has the image's name, its id here, and its id there.
+// manifest with the image store of containerd. So an image that came from an engine of the other kind has another id on
+// this engine. A line of this record has the image's name, its id on this engine, and its id on the other one.
 std::string renumbered_path(const FarWorld& world) { return roots_path(world) + ".images"; }
 
 std::string record_of_renumbered(const FarWorld& world) {
@@ -83,7 +83,7 @@ Result<> load(const FarWorld& world, const SentImage& sent) {
   for (Code code : {Code::unavailable, Code::timed_out, Code::closed})
     if (!layers && layers.error().code == code) return std::unexpected(std::move(layers.error()));
   if (sent.layers > 0 && (!layers || layers->size() != sent.layers)) {
-    (void)engine->remove_image(sent.name);  // the next start must not take it for the whole image
+    (void)engine->remove_image(sent.name);  // the next start must not mistake it for the whole image
     return fail(Code::protocol, "the engine has only a part of the image " + sent.name);
   }
   if (std::string id = docker::text_of(*image, "Id"); !sent.id.empty() && id != sent.id)

@@ -78,7 +78,7 @@ auto with_pongs(const FarWorld& world, const Step& step) {
   return done.get();
 }
 
-// The near side takes this answer for proof that there is nothing to fetch, so no error may look like it.
+// The near side treats this answer as proof that nothing is left to fetch, so errors must differ from it.
 void refuse_unknown(const std::string& session) {
   refuse({Code::not_found, "there is no session " + session + " on the remote machine"});
 }

@@ -1,5 +1,5 @@
-// Identifies a session on this machine. A name alone does not: another near side may have a session of the same name
-// here, with another id (wire::Job::id), which the verbs leave alone.
+// Identifies a session on this machine. A name alone does not: another near side may have a session of the same name on
+// it, with another id (wire::Job::id), which the verbs leave alone.
 #pragma once
 
 #include <optional>

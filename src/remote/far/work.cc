@@ -65,8 +65,8 @@ Result<Whereabouts> in_container(const FarWorld& world, const SessionId& which, 
   auto view = read_ledger(world.directories, session);
   if (!view && view.error().code != Code::not_found) return std::unexpected(std::move(view.error()));
   if (!view || view->id != which.id) {
-    // Results are complete, because the record is removed after them. Without them, nothing here says that there was no
-    // work.
+    // Results are complete, because the record is removed after them. Without them, nothing on this machine says that
+    // there was no work.
     if (!TRY(are_results_of(world.directories.results_of(session), which.id)))
       TRY(check_engine_has_none(world, which, engine_id));
     return Whereabouts();

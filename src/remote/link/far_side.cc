@@ -121,9 +121,9 @@ Error explain_refusal(const ssh::Target& machine, const wire::Refused& refused) 
 
 }  // namespace
 
-// Another operator may use the same account with another version, so only the time of a file says whether somebody
-// still needs it. Build ids and hashes have at least 16 digits, and the other entries of the directory have other
-// names. A supervisor that runs a removed program goes on, and whoever needs the file again sends it again.
+// Another operator may use the same account with another version, so only the time of a file says whether it is still
+// needed. Build ids and hashes have at least 16 digits, and the other entries of the directory have other names. A
+// supervisor that runs a removed program goes on, and whoever needs the file again sends it again.
 std::string removal_of_old_programs() {
   return "find \"$d/\" -maxdepth 1 -type f -mtime +90 \\( -name '.new.*' -o -name '????????????????*' ! -name "
          "'*[!0-9a-f]*' \\) -exec rm -f {} + 2>/dev/null || :";

@@ -119,7 +119,7 @@ class FarSide {
 // tests.
 Error explain_answer(const ssh::Target& machine, const std::string& line);
 
-// Returns a command for sh that removes the programs in $d that nobody has used for 90 days, and what broken
+// Returns a command for sh that removes the programs in $d that have not been used for 90 days, and what broken
 // connections left of others. It always succeeds. Exposed for tests.
 std::string removal_of_old_programs();
 

@@ -23,7 +23,7 @@ std::vector<Finding> judge_ways_back(const wire::Hello& hello, const std::string
 std::vector<Finding> remote_findings(const wire::Hello& hello, const std::string& name);
 
 // Checks whether a session may run on the machine. Fails with Code::denied if the machine may lead back to the operator
-// (unless `allow_vpn`), and with Code::unavailable if a session would fail there for any other reason.
+// (unless `allow_vpn`), and with Code::unavailable if a session would fail on it for any other reason.
 Result<> admit(const wire::Hello& hello, const std::string& name, bool allow_vpn);
 
 }  // namespace bottle::remote

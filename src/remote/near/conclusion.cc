@@ -138,7 +138,7 @@ Input Conclusion::fetch(const FetchWork& how, WorkFetcher& fetcher) {
   auto here = [&]() -> Result<> {
     FarSide side = side_ ? *side_ : TRY(reach_again());
     auto fetched = fetcher.fetch(side, record_.engine_id.value_or(""), is_gone, progress_);
-    // What has no room here has none after another connection either.
+    // What does not fit on this machine does not fit after another connection either.
     reconnecting_helps = !fetched && fetched.error().code != Code::limit && fetched.error().code != Code::no_space;
     // The steps that follow use this connection, too.
     if (!reconnecting_helps) side_ = std::move(side);
@@ -206,7 +206,7 @@ input::Forgotten Conclusion::forget_on_far_side() {
   if (!answer) receipt_.left.push_back("results on " + record_.address.target.to_string() + ": " + answer.error().what);
   receipt_.confirmed = receipt_.confirmed && answer;
   using Left = input::Forgotten::Left;
-  // What it says about work does not count once the work is here.
+  // What it says about work does not count once the work is home.
   if (asked && !is_home() && has_unfetched_work(*asked)) return {Left::work};
   if (asked) return {receipt_.confirmed ? Left::nothing : Left::something};
   // Without a name, no VM was asked for.
@@ -229,8 +229,8 @@ input::VmDestroyed Conclusion::destroy_vm() {
   return {.confirmed = receipt_.confirmed};
 }
 
-// Without the hold, the VM's reaper tries to fetch the work and then to hold the VM, and destroys it only when its time
-// is up.
+// Without the hold, the VM's reaper tries to fetch the work and then to hold the VM, and destroys it only when it
+// expires.
 void Conclusion::hold_vm() {
   if (auto held = machine::hold(record_.vm_name, job_.directories); !held) hold_error_ = held.error().what;
 }

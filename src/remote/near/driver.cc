@@ -214,7 +214,7 @@ void Driver::poll_last_step() {
 void Driver::take_from_client(const Frame& frame) {
   frame_ = &frame;
   if (frame.type == FrameType::input) input_pause_.took(frame.bytes.size());
-  // The change applies on both sides: here immediately, and on the far side when the frame below reaches it.
+  // The change applies on both sides: on this one immediately, and on the far side when the frame below reaches it.
   if (frame.type == FrameType::policy && services_)
     if (auto change = wire::decode<wire::PolicyChange>(frame.bytes, wire::From::ours))
       services_->change_policy(*change);

@@ -2,7 +2,7 @@
 // and these are on the disk before the next action begins: if this process is killed at any point, the ledger says at
 // least as much as has happened.
 //
-// Each kind of action has its perform(), and its switch has no default. An action that nobody performs does not
+// Each kind of action has its perform(), and its switch has no default. An action that is not performed does not
 // compile.
 #include <unistd.h>
 
@@ -148,7 +148,7 @@ void Driver::remove_record() {
 }
 
 // Also notes which engine the agent may run on. The machine may restart before this side hears from it, and come back
-// with another engine, which has nothing of the session.
+// with another engine, which has nothing that the session made.
 Result<> Driver::note_may_run() {
   wire::LedgerRecord record{.running = true, .ran = false};
   if (!record_.engine_id) record_.engine_id = hello_ && hello_->engine ? hello_->engine->id : job_.remote->engine_id;

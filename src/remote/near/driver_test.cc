@@ -103,7 +103,7 @@ class Vms : public ::testing::Test {
   Job job_;
 };
 
-// --keep promises that the VM stays until its time is up.
+// --keep promises that the VM stays until it expires.
 TEST_F(Vms, AStartLeavesTheVmThatAnEarlierSessionOfItsNameKept) {
   machine::Record kept;
   kept.vm.name = "bottle-one";
@@ -201,7 +201,7 @@ TEST_F(Vms, ASessionWhoseWorkIsHomeKeepsItsResultWhenItsVmGoes) {
   EXPECT_TRUE(saved->receipt.confirmed);
 }
 
-// The near side died while it removed the session. The machine has forgotten the session, but the VM is there.
+// The near side died while it removed the session. The machine has forgotten the session, but the VM still exists.
 TEST_F(Vms, ASessionWhoseWorkIsHomeEndsAsItDidAndWithoutItsVm) {
   abandon_without_vm({{.ended = 3}, {.home = true}});
   machine::Record left;

@@ -84,8 +84,8 @@ void add(Expressions& all, Core core, const PatternInfo& info, size_t number) {
   if (is_new) all.cores.push_back(std::move(core));
 }
 
-// Adds the probe of a core. A valid rule stays valid: a text that is no pattern on its own, or would match too often,
-// is left out.
+// Adds the probe of a core. A valid rule stays valid: a text that is not a pattern on its own, or would match too
+// often, is left out.
 void add_probe(Expressions& all, const Rule& rule, uint32_t index, size_t number, const std::string& core) {
   constexpr uint32_t kShortestProbe = 3;
   std::string probe = probe_of(core);

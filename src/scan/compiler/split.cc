@@ -113,7 +113,7 @@ class Splitter {
     return best;
   }
 
-  // Returns how many atoms there are without the last one, if that is worth splitting off, or all.
+  // Returns the number of atoms, without the last one if it should be split off.
   size_t without_tail() const {
     const Atom& last = atoms_.back();
     bool is_tail = last.kind == Atom::Kind::set && !last.varies() && last.least >= kFewest;

@@ -108,7 +108,7 @@ std::optional<Origin> piece_of(std::string_view text, const Decoded& map, const 
     decoded.clear();
     size_t length = step(map.form, text, at, map.end, decoded);
     size += decoded.size();
-    // A row of backslashes that is no escape is copied as it is.
+    // A row of backslashes that is not an escape is copied as it is.
     bool is_copied = decoded.size() == length;
     if (place < size && is_copied) return Origin{at + length - (size - place), at + length - (size - place) + 1};
     if (place < size) return Origin{at, at + length};

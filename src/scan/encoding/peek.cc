@@ -383,7 +383,7 @@ std::optional<Peek> peek_base64_parts(std::string_view run) {
   if (run.size() > kPeekedRun || run.size() < kFewest) return {};
   std::array<char, kPeekedRun> bytes, shifted;
   size_t size = 0, digits = 0, first = SIZE_MAX;  // `first`: the number of digits before the first padding
-  uint32_t bits = 0, rest = 0;                    // `rest`: the last bits before it, which are no whole byte
+  uint32_t bits = 0, rest = 0;                    // `rest`: trailing bits that do not fill a byte
   unsigned count = 0;
   auto end_first = [&] {
     if (first != SIZE_MAX) return;

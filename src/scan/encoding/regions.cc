@@ -1,6 +1,6 @@
 // Counts the kinds of bytes in 64 bytes at a time. Random bytes have each kind with a known frequency, so a block
-// with clearly different frequencies is not random and may contain text. To take random bytes for text only costs
-// time. The thresholds are chosen so that text is never taken for random bytes. A sequence of printable characters
+// with clearly different frequencies is not random and may contain text. Mistaking random bytes for text only costs
+// time. The thresholds are chosen so that text is never mistaken for random bytes. A sequence of printable characters
 // always makes a region, even if it crosses two blocks.
 #include "scan/encoding/regions.h"
 

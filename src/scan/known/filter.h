@@ -43,7 +43,7 @@ class Filter {
   // Appends to `out` what may pass. Returns false if the stream must end here; no more bytes may be fed then.
   bool feed(std::string_view bytes, std::string& out);
   // Does the same. If there are many bytes, and all pass, `out` gets their memory instead of a copy. `bytes` is
-  // unspecified afterwards.
+  // unspecified afterward.
   bool feed_buffer(std::string& bytes, std::string& out);
 
   // Releases what is held back for a possible find, because the stream has ended. If more bytes are fed nevertheless

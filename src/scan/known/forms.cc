@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kStandard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kUrl = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-// Returns the text that results if a program takes the bytes for Latin-1 and converts them to UTF-8.
+// Returns the text that results if a program treats the bytes as Latin-1 and converts them to UTF-8.
 std::string latin1_as_utf8(std::string_view value) {
   std::string out;
   for (unsigned char c : value) {

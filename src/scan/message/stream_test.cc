@@ -215,7 +215,7 @@ TEST(Join, NamesItsValues) {
   EXPECT_EQ(values(R"({"id":7,"a":"x","list":["y","z"],"deep":{"b":"w"}})"), "a=x list=y list=z b=w");
   EXPECT_EQ(values("a=1&b=2;c=3 d=4"), "a=1 b=2 c=3 d=4");
   EXPECT_EQ(values("plain text"), "none");
-  EXPECT_EQ(values("a=" + std::string(200, 'x')), "none") << "a long value is no piece";
+  EXPECT_EQ(values("a=" + std::string(200, 'x')), "none") << "a long value is not a piece";
   EXPECT_LE(values("[" +
                    [] {
                      std::string many;

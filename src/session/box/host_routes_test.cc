@@ -52,7 +52,7 @@ TEST(HostNetworks, AreTheHostsAddressesAndItsNeighborNetworks) {
       << "the guard refuses those anyway";
   EXPECT_EQ(of({"20.30.41.2/32"}, {{"20.30.41.0/25", true}, {"20.30.42.0/24", false}}),
             (Texts{"20.30.41.0/25", "20.30.41.2/32"}))
-      << "hosts behind a gateway are no neighbors";
+      << "hosts behind a gateway are not neighbors";
   EXPECT_EQ(of({"20.30.41.2/32"}, {{"0.0.0.0/1", true}, {"128.0.0.0/1", true}, {"2000::/3", true}}),
             Texts{"20.30.41.2/32"})
       << "a tunnel is not a local network";

@@ -17,7 +17,7 @@ namespace bottle::session {
 enum class AdviceFor { this_machine, near_side };
 
 // Connects to the engine of a session whose owner has ended. `directory` is the session's, for the advice. Fails with
-// Code::unavailable if another engine answers at that socket now, because it knows nothing of the session: what it does
+// Code::unavailable if another engine answers at that socket now, because it does not know the session: what it does
 // not have may be on the right one. Blocks.
 Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, const std::string& directory,
                                                      const docker::Connect& connect, AdviceFor reader);
@@ -29,9 +29,9 @@ Result<std::unique_ptr<docker::Engine>> reach_engine(const LedgerView& view, con
 Result<> check_has_data(docker::Engine& engine, const std::string& session, const LedgerView& view,
                         const std::string& directory, AdviceFor reader);
 
-// Call this when the engine of reach_engine() has nothing of a session's work. Fails with Code::unavailable if that
-// does not prove that the work is gone, because the engine may have started without the disk that has its data, or
-// because an earlier version started the session and did not record which data the engine had. Blocks.
+// Call this when the engine of reach_engine() has none of a session's work. Fails with Code::unavailable if that does
+// not prove that the work is gone, because the engine may have started without the disk that has its data, or because
+// an earlier version started the session and did not record which data the engine had. Blocks.
 Result<> check_gone(docker::Engine& engine, const LedgerView& view, const std::string& directory, AdviceFor reader);
 
 // Returns how to address a container through which the engine reads the session's workspace at `workdir`. That is the

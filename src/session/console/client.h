@@ -52,8 +52,8 @@ struct ClientOptions {
   bool starting = false;
   const Signals* signals = nullptr;  // if null, follow() takes kLauncherSignals itself; a signal stops the session
   std::function<void(int signal)> on_stop;  // called when a signal, or Ctrl-C before the agent runs, stops the session
-  // Judges the hello of another machine while the session starts there. Unless this succeeds, no value is sent to
-  // that machine, and so no agent runs on it.
+  // Judges the hello of another machine while the session starts on it. Unless this succeeds, no value is sent to that
+  // machine, and so no agent runs on it.
   std::function<Result<>(const std::optional<wire::Hello>& hello)> on_hello;
   std::function<void(std::string_view bytes)> on_diagnostic;  // gets the agent's stderr; if empty, our stderr gets it
 };

@@ -1,6 +1,6 @@
 // A destructor restores the terminal's settings, whatever ends the launcher's use of it, except SIGKILL. The restored
 // settings take effect after the output is written, so that the last lines are not shown with the wrong ones. Input
-// that nobody has read was for the agent, and is dropped (TCSAFLUSH), because the shell would run it.
+// that has not been read was for the agent, and is dropped (TCSAFLUSH), because the shell would run it.
 #include "session/console/terminal.h"
 
 #include <fcntl.h>

@@ -55,7 +55,7 @@ class AgentScreen {
 };
 
 // Reads and drops what the terminal still answers to an agent's questions. `fd` must be in raw mode. Waits until the
-// terminal answers a question of ours, which it does last, and at most a tenth of a second.
+// terminal answers bottle's own question, which it does last, but not longer than a tenth of a second.
 void drop_answers(int fd);
 
 // Holds the size of a terminal in characters.

@@ -1,6 +1,6 @@
 // An exchange is a message and an answer, each with a length of 4 bytes before it (draft-miller-ssh-agent). Messages
-// have no numbers, so after an error, a connection cannot be used again, because a late answer would be taken for the
-// answer to the next request.
+// have no numbers, so after an error, a connection cannot be used again, because a late answer would be mistaken for
+// the answer to the next request.
 #include "session/credentials/agent_client.h"
 
 #include <sys/socket.h>

@@ -356,7 +356,7 @@ TEST_F(Credentials, OnlyThePublicHalfOfAKeyGoesIntoTheBottle) {
   refused = find_ssh_keys(plan, {}, answer, progress);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().todo.find("ssh-keygen"), std::string::npos);
-  EXPECT_GT(run_advice(refused.error()), 0) << "it says that this is no key";
+  EXPECT_GT(run_advice(refused.error()), 0) << "it says that this is not a key";
   ::unlink(key.c_str());
   EXPECT_FALSE(find_ssh_keys(plan, {}, answer, progress));
 }

@@ -1,8 +1,8 @@
 // A file does not say which of its texts are secret, so this code guesses. Both kinds of mistakes are bad: a missed
-// value can leave the bottle, and an ordinary word that is taken for a secret stops ordinary requests. Therefore, a
+// value can leave the bottle, and an ordinary word that is mistaken for a secret stops ordinary requests. Therefore, a
 // line that may be a bare value counts as one. In an assignment, the name decides first: if it sounds like a secret,
-// every value counts. Otherwise, the value decides, and only values that could occur in any program's traffic are
-// left out.
+// every value counts. Otherwise, the value decides, and only values that could occur in any program's traffic are left
+// out.
 //
 // The form of the file is tried from the strictest to the loosest: JSON, then assignments only, then lines.
 #include "session/credentials/known_values.h"

@@ -68,7 +68,7 @@ struct SshAgentLink::Conversation {
       auto answer = agent->second.exchange(message);
       if (!answer) {
         std::lock_guard lock(mutex);
-        agents.erase(agent);  // a late answer must not be taken for the answer to another request
+        agents.erase(agent);  // a late answer must not be mistaken for the answer to another one
         bound.erase(socket);
         continue;
       }

@@ -31,8 +31,8 @@ constexpr uint64_t kInode = 4096;
 
 // Returns whether a count failed because of the agent or because of our own mistake. In all other cases, the agent
 // has ended, the engine cannot be reached, or the meter cannot be recorded, because the disk with the ledger is full.
-// That disk may be the engine's, filled by the agent, so it is no excuse if nothing shows how full the engine's disk
-// is.
+// That disk may be the engine's, and the agent may have filled it, so this counts as a failure too if nothing shows how
+// full the engine's disk is.
 bool is_failure(const Error& error, bool shows_disk) {
   if (LedgerFile::caused(error)) return !shows_disk;
   return error.code != Code::not_found && error.code != Code::conflict && error.code != Code::unavailable &&

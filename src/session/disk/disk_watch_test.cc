@@ -321,7 +321,7 @@ TEST(Meter, HasOnlyTheRightsThatItNeeds) {
   EXPECT_FALSE(meter->config["HostConfig"].contains("PidMode"));
 }
 
-// An image may declare volumes, which are then mounted without a name of ours.
+// An image may declare volumes, which are then mounted without a name that bottle gave.
 TEST(Meter, CountsEachVolumeOfTheAgentsContainerOnce) {
   json mounts = {volume("bottle-s1-home", "/home/agent"),
                  volume("0123abcd", "/data"),

@@ -17,7 +17,7 @@ namespace bottle::session {
 // Counts what the session's agent has written since its container started. `labels` are for the meter's container,
 // which the session's ledger must name. `behind` is how far the clock was set back since then, if it was
 // (ClockSteps::furthest_behind()). Blocks, for a minute at most. Uses an ordinary container with CPU and memory limits,
-// and removes it afterwards.
+// and removes it afterward.
 Result<wire::WrittenCount> count_written(docker::Engine& engine, const wire::Job& job, const Labels& labels,
                                          std::chrono::seconds behind);
 

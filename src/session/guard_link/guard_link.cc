@@ -81,7 +81,7 @@ Result<wire::Ready> GuardLink::await_ready(int timeout_ms) {
 }
 
 wire::GuardLimit guard_limit(const manifest::Limit& limit) {
-  // 0 would be no limit.
+  // 0 would mean no limit.
   auto millionths = limit.cost > 0 ? std::max<uint64_t>(1, static_cast<uint64_t>(std::llround(limit.cost * 1e6))) : 0;
   return {{limit.requests, limit.bytes_up, limit.names, limit.tokens, millionths}};
 }

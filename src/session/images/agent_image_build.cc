@@ -59,7 +59,7 @@ Result<> build_dockerfile(docker::Engine& engine, const plan::Image& image, cons
   // As usual, the Dockerfile's directory is the build's context.
   std::string directory = parent_of(image.dockerfile);
   // The engine is named explicitly, because the docker command may have another context or DOCKER_HOST. Words after
-  // "--" cannot be taken for options.
+  // "--" cannot be mistaken for options.
   std::vector<std::string> argv = {"docker",
                                    "-H",
                                    "unix://" + engine.socket(),

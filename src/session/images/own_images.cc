@@ -1,6 +1,6 @@
 // Answers two questions. Which images on this engine did bottle make? Only their references tell, because any image
-// that was made from one of ours has the labels, too. Does another engine have the same image? For an image of ours,
-// the tag tells; for others, only the id does.
+// that was made from one of them has the labels, too. Does another engine have the same image? For one of bottle's own
+// images, the tag tells; for others, only the id does.
 #include "session/images/own_images.h"
 
 #include <algorithm>

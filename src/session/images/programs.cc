@@ -55,7 +55,7 @@ Result<std::string> read_program(const std::string& path) {
   if (!fd) return fail_errno("reading " + path);
   struct stat st{}, self{};
   if (::fstat(fd.get(), &st) != 0) return fail_errno("looking at " + path);
-  // The owner of bottle's own file could also change that one, so a file of the same owner is no greater risk.
+  // The owner of bottle's own file could also change that one, so a file of the same owner is not a greater risk.
   bool is_own = st.st_uid == ::geteuid() || st.st_uid == 0 ||
                 (::stat(path_to_self().c_str(), &self) == 0 && st.st_uid == self.st_uid);
   if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & S_IWOTH))

@@ -120,7 +120,7 @@ TEST(Ledger, OfARemoteSessionThatCannotBeReadShouldNotBeRemoved) {
 }
 
 // An earlier version noted only `running`, also when the machine had said that the agent runs. What may be left of such
-// a session must not be taken for nothing.
+// a session must not count as nothing.
 TEST(Ledger, SaysThatTheAgentRanUnlessItIsNotKnown) {
   using Ran = LedgerView::Ran;
   auto ran_after = [](const std::vector<std::string>& records) {

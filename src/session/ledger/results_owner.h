@@ -1,5 +1,5 @@
 // Says whose results are in a directory of results on a machine that serves other machines. Two operators' machines, or
-// two state directories, may have sessions of the same name there, so each session has an id, too. It is in the file
+// two state directories, may have sessions of the same name on it, so each session has an id, too. It is in the file
 // `id` among the results, as it is in the ledger, because the results outlive the ledger.
 #pragma once
 

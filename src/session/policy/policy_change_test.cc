@@ -66,7 +66,7 @@ TEST(LivePolicy, AnAllowGivesAServiceOfTheLanItsOwnRuleBack) {
   }
 }
 
-// The guard takes these spellings for the same host.
+// The guard treats these spellings as the same host.
 TEST(LivePolicy, OtherSpellingsOfAHostAreTheSameHost) {
   std::vector<wire::GuardRule> rules = {{.host = "a.org"}, {.host = "*.b.org"}};
   for (auto [denied, allowed] : {std::pair("A.org.", "a.org"), std::pair("a.org", "A.org."), {"*.b.org.", "*.b.org"}}) {

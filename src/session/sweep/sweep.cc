@@ -204,7 +204,8 @@ bool visit_grave(const Orphan& orphan, docker::Engine& engine, LedgerFile ledger
   return anything;
 }
 
-// Removes a grave whose engine has not answered for a week. Its age alone says nothing, because nobody may have looked.
+// Removes a grave whose engine has not answered for a week. Its age alone says nothing, because no command may have
+// looked since.
 void leave_grave(const std::string& grave, LedgerFile ledger) {
   std::string silent = grave + kSilent;
   UniqueFd since(::open(silent.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));

@@ -72,7 +72,7 @@ TEST(Sweep, ASessionWhoseThingsMayReappearLeavesAGrave) {
   ASSERT_EQ(orphans.size(), 1u);
   ASSERT_TRUE(orphans[0].view);
   EXPECT_EQ(orphans[0].view->things.size(), 1u);
-  EXPECT_TRUE(sweep(directories, orphans, docker::connect).empty()) << "a silent engine is no news of a grave";
+  EXPECT_TRUE(sweep(directories, orphans, docker::connect).empty()) << "a silent engine says nothing new about a grave";
   EXPECT_EQ(find_orphans(directories).size(), 1u);
 }
 
@@ -162,7 +162,7 @@ TEST(Sweep, ADirectoryThatCannotBeReadIsReported) {
   EXPECT_TRUE(*reported);
   EXPECT_EQ(::access((directory + "/ledger").c_str(), F_OK), 0)
       << "the ledger stays as long as anything else may be there";
-  // A file in the place of the directory is no empty list either.
+  // A file in the place of the directory is not an empty list either.
   std::filesystem::rename(scratch.directories.sessions, scratch.path + "/moved");
   ASSERT_TRUE(write_file_atomically(scratch.directories.sessions, ""));
   EXPECT_EQ(find_orphans(scratch.directories).size(), 1u);

@@ -1,12 +1,12 @@
 // Labels prove nothing, so each step narrows the selection. Only things count whose owner label names this user and a
-// dead process, and that no ledger or grave of ours names or may name. For a removal, the name and the kind must also
-// be those that a session of the label's name would make. The removal then finds each thing by that session's labels
-// again.
+// dead process, and that no ledger or grave in the state directory names or may name. For a removal, the name and the
+// kind must also be those that a session of the label's name would make. The removal then finds each thing by that
+// session's labels again.
 //
 // Several machines may use one engine, over a forwarded socket or one that is mounted into a container. A process of
-// another machine, or of another PID namespace, looks dead from here. So nothing of a session is removed while one of
-// its containers runs, unless its owner was a process of this boot and its guard, which ends with its supervisor, does
-// not run.
+// another machine, or of another PID namespace, looks dead to this process. So nothing of a session is removed while
+// one of its containers runs, unless its owner was a process of this boot and its guard, which ends with its
+// supervisor, does not run.
 //
 // Without the ledger, there is no record of how to bring the work home, so the workspace is kept as an archive,
 // unsorted and unchecked.
@@ -33,8 +33,8 @@ namespace {
 
 using docker::text_of;
 
-// Returns whether a ledger or a grave of ours names the thing. A sweep then takes care of it. A ledger that cannot be
-// read may name it, and a sweep reports that ledger.
+// Returns whether a ledger or a grave in the state directory names the thing. A sweep then takes care of it. A ledger
+// that cannot be read may name it, and a sweep reports that ledger.
 bool is_recorded(const Directories& directories, const std::string& session, const Thing& thing) {
   if (!is_session_name(session)) return false;
   auto names_it = [&](const Result<LedgerView>& view) {
@@ -45,8 +45,8 @@ bool is_recorded(const Directories& directories, const std::string& session, con
          std::ranges::any_of(*graves, [&](const auto& grave) { return names_it(read_grave(directories, grave)); });
 }
 
-// Returns why a session with this running container may be alive although its owner does not run here, as a clause; or
-// an empty string.
+// Returns why a session with this running container may be alive although its owner does not run on this machine, as a
+// clause; or an empty string.
 std::string may_be_alive(const Unrecorded& container) {
   if (!container.owner.of_this_boot())
     return "it is running, and its supervisor may be on another machine that uses this engine";
@@ -89,7 +89,7 @@ std::optional<wire::WorkResult> save_work(const Directories& directories, docker
   if (!*id) return std::nullopt;
   if (auto stopped = stop_container_with_work(engine, **id); !stopped)
     return held_result(what.session, "the agent may still be running: " + stopped.error().what);
-  // A session of that name may have left its results here, so the archive goes beside them.
+  // A session of that name may have left its results on this machine, so the archive goes beside them.
   std::string results = directories.results_of(what.session);
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(results, ignored))) results += "-" + random_hex(3);

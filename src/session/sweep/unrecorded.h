@@ -18,7 +18,7 @@ namespace bottle::session {
 struct Unrecorded {
   Thing thing;
   std::string session;  // from its label
-  Owner owner;          // from its label; a process that does not run here
+  Owner owner;          // from its label; a process that does not run on this machine
   std::string ledger;   // from its label; may be under another state directory of this user
   std::string spared;   // why it must not be removed, as a clause; empty if it may be removed
 };

@@ -87,7 +87,7 @@ Result<std::string> encode_exactly(const T& message, Layout layout = Layout::lin
 template <class T>
 Result<T> decode(std::string_view text, From from) {
   Document document(kKind<T>, text, from);
-  TRY(document.outcome());  // a record may have many lines that are no messages, and a message has many fields
+  TRY(document.outcome());  // a record may have many lines that are not messages, and a message has many fields
   T message;
   Object root = document.root();
   fields(root, message);

@@ -18,7 +18,7 @@ struct Document::State {
   nlohmann::json json = nlohmann::json::object();
   std::optional<std::string> error = {};  // the first error, such as "remote.far.port is missing"
   Code code = Code::protocol;             // the code of that error when reading
-  std::string* skipped = nullptr;         // set while unknown keys are no error; gets the first one
+  std::string* skipped = nullptr;         // set while unknown keys are not an error; gets the first one
 };
 
 }  // namespace bottle::wire

@@ -91,7 +91,7 @@ struct LatestDecisions {
   static constexpr const char* kName = "latest decisions";
   static constexpr size_t kMost = 1 << 20;
   uint64_t from = 0;  // the number of the first one
-  uint64_t next = 0;  // the number of the one that will follow the last one here
+  uint64_t next = 0;  // the number of the one that will follow the last of `decisions`
   std::vector<Decision> decisions;
 };
 void fields(Object& o, LatestDecisions& latest);

@@ -1,6 +1,6 @@
 // Lists the fields of a VM's record. Like a ledger, it may be read by another version of bottle than the one that
-// wrote it, so unknown keys are skipped and newer keys are optional. A record that cannot be read would leave a VM
-// that nobody destroys.
+// wrote it, so unknown keys are skipped and newer keys are optional. A record that cannot be read would leave a VM that
+// is never destroyed.
 #include "wire/machine/vm_record.h"
 
 namespace bottle::wire {

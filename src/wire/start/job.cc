@@ -37,7 +37,7 @@ void fields(Object& o, MachineAddress& address) {
   o.text("user", address.target.user, kName);
   o.text("host", address.target.host, kName);
   o.number("port", address.target.port);
-  // This is empty for a machine that is not a VM of ours, because the operator's ssh configuration decides there.
+  // This is empty for a machine that is not one of bottle's VMs, because the operator's ssh configuration then decides.
   o.text("known_hosts", address.target.known_hosts, kPath);
   o.text("host_key_alias", address.target.host_key_alias, kName);
   o.text("identity", address.target.identity, kPath);

@@ -20,7 +20,7 @@ class SparseFile {
   Result<> write(std::string_view bytes);
   // Gives the file its size. Call it once, after the last write().
   Result<> end();
-  // Returns the number of bytes that are no holes.
+  // Returns the number of bytes outside of holes.
   uint64_t data() const { return data_; }
   // Returns the number of all bytes.
   uint64_t size() const { return size_; }
@@ -42,7 +42,7 @@ class ArchiveFile {
   // Makes an empty file, or empties the one that is there. Does not follow a link.
   static Result<ArchiveFile> create(const std::string& path, uint64_t most = UINT64_MAX,
                                     uint64_t most_with_holes = kMostWithHoles);
-  // Blocks. Fails with Code::no_space before the disk is full, and with Code::limit beyond `most` bytes that are no
+  // Blocks. Fails with Code::no_space before the disk is full, and with Code::limit beyond `most` bytes outside of
   // holes or `most_with_holes` bytes in all.
   Result<> write(std::string_view bytes);
   // Completes the file. With `flush`, it also survives a power failure.

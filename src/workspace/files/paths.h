@@ -20,7 +20,7 @@ std::string join(const std::vector<std::string>& components, size_t from = 0);
 // Adds all directories above a path, except for the root. If one of them is there, so are those above it.
 void add_directories_above(const std::string& path, std::set<std::string>& directories);
 
-// Returns whether git on any operating system would take this component for its own directory (.git, .GIT, git~1,
+// Returns whether git on any operating system would treat this component as its own directory (.git, .GIT, git~1,
 // ".git. ", .git::$INDEX).
 bool is_git_directory(std::string_view component);
 

@@ -21,7 +21,7 @@ struct Outgoing {
   manifest::WorkspaceMode mode = manifest::WorkspaceMode::clone;
   std::string source;         // the operator's directory, absolute
   uint32_t uid = 0, gid = 0;  // owner inside the bottle
-  std::string scratch;        // a directory that belongs to bottle, made if necessary; afterwards it is empty, or its
+  std::string scratch;        // a directory that belongs to bottle, made if necessary; afterward it is empty, or its
                               // owner empties it
   std::string prefix = {};    // put before every path in the stream: "workspace/" or empty
   std::string home = {};      // the same for the agent's home directory: "home/agent/"; empty if nothing is put there

@@ -71,7 +71,7 @@ TarEntry entry_of(docker::TarHeader header, const docker::TarExtension& announce
   entry.mode = header.mode;
   char type = header.type;
   // NUL is the type of files before POSIX, and '7' is a file that should be contiguous. The body of a sparse file must
-  // not be taken for its content.
+  // not be mistaken for its content.
   if (type == '0' || type == '\0' || type == '7')
     entry.kind = announced.sparse ? TarEntry::Kind::other : TarEntry::Kind::file;
   else if (type == '5') entry.kind = TarEntry::Kind::directory;

@@ -27,7 +27,7 @@ class LinkNames {
 
   LinkNames() = default;
   // `links` has all links of the tree: path → target, or → "" if the target is not known. Each step of following them
-  // reduces `steps`; if it is 0 afterwards, some links were not followed.
+  // reduces `steps`; if it is 0 afterward, some links were not followed.
   LinkNames(const std::map<std::string, std::string>& links, uint64_t& steps);
 
   // Returns whether no link leads anywhere in the tree, so that no path has another name.

@@ -23,7 +23,7 @@ std::string with_place(const std::pair<std::string, std::string>& path) {
   return path.second.empty() ? path.first : path.first + " [" + path.second + "]";
 }
 
-// Finds directories that git takes for a repository: a HEAD beside the rest of one. The rest is a "config", "objects"
+// Finds directories that git treats as a repository: a HEAD beside the rest of one. The rest is a "config", "objects"
 // and "refs", or files that say that it is elsewhere (is_git_directory() in git's setup.c, gitrepository-layout(5),
 // safe.bareRepository in git-config(1)).
 class Repositories {
@@ -55,7 +55,7 @@ class Repositories {
       });
     });
   }
-  // Returns whether a directory that git takes for a repository has this path as a part.
+  // Returns whether a directory that git treats as a repository has this path as a part.
   bool holds(const std::string& path) const {
     bool found = false;
     if (!parts_.empty())

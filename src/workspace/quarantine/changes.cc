@@ -56,7 +56,7 @@ Result<std::map<std::string, std::vector<Change>>> changes_of_commits(const Quar
   // Without --always, git does not name a commit without changes.
   words.insert(words.end(), {"--stdin", "--always"});
   auto options = q.at();
-  // git takes what follows a commit for its parents, with which it compares the commit.
+  // git treats what follows a commit as its parents, and compares the commit with them.
   for (const auto& id : commits) options.input.append(id).append(" ").append(from).append("\n");
   auto listed = git.run(words, options);
   // What fails for all commits together, for example because it takes too long, may work for each one.

@@ -170,7 +170,7 @@ std::string why_unwritable(const git::Repository& repository) {
   return "";
 }
 
-// Another git process may remove files and directories meanwhile, so what does not exist is no error.
+// Another git process may remove files and directories meanwhile, so what does not exist is not an error.
 Result<uint64_t> size_of(const std::string& objects) {
   uint64_t bytes = 0;
   if (objects.empty()) return bytes;

@@ -67,7 +67,7 @@ class Homecoming {
   // `submodules` has the current commits of the repositories below this one, by path. `entries` is how many files the
   // commits of the agent's linked work trees may still have.
   Result<> take_files(const std::map<std::string, std::string>& submodules, uint64_t& entries);
-  // `room` is how many bytes of ignored files may still be copied although nobody asked to keep them.
+  // `room` is how many bytes of ignored files may still be copied although no pattern asked to keep them.
   Result<> keep_ignored(uint64_t& room);
 
   // The following functions say what came home. Their results are complete after keep_ignored().

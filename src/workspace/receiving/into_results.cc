@@ -126,7 +126,8 @@ Leave Homecoming::leave() {
   };
 }
 
-// Copies files that nobody asked for. They are no work, so they keep nothing else from coming home.
+// Copies ignored files that no pattern asked to keep. They are not part of the work, so a failure must not keep the
+// work from coming home.
 void Homecoming::copy_ignored(const std::vector<Change>& files) {
   std::vector<Change> list;
   for (const auto& file : files) {

@@ -13,7 +13,7 @@
 namespace bottle::workspace {
 
 // Makes `to` a directory with these files only. The files of an earlier call stay until all of the new ones are on
-// the disk. If the list is empty, there is no directory `to` afterwards. `most` limits the total size in bytes.
+// the disk. If the list is empty, there is no directory `to` afterward. `most` limits the total size in bytes.
 // Calls `leave` for each file that has no copy, because its content does not exist or is more than git may answer with.
 // Fails if the content exists but cannot be read now.
 using Leave = std::function<void(const std::string& path, const std::string& why)>;

@@ -1,5 +1,5 @@
-// Takes work that is in the results or on refs. git runs with the operator's files as its work tree, but in a git
-// directory of ours, so that no command from the repository's settings runs. Patches are all checked before the first
+// Takes work that is in the results or on refs. git runs with the operator's files as its work tree, but in bottle's
+// own git directory, so that no command from the repository's settings runs. Patches are all checked before the first
 // one is applied, and each is applied to copies of the files, which then replace them. So a session with several
 // repositories is taken as a whole or not at all.
 #include "workspace/receiving/take.h"
@@ -31,7 +31,7 @@ namespace bottle::workspace {
 namespace {
 
 constexpr std::string_view kAttribute = "working-tree-encoding";
-constexpr const char* kQuiet = "--whitespace=nowarn";  // the agent's white space is no reason to warn or to change it
+constexpr const char* kQuiet = "--whitespace=nowarn";  // the agent's white space is not a reason to warn or change it
 constexpr size_t kLargestSearched = 64 << 20;          // bytes of a patch
 
 // Holds the git directories that belong to bottle for one working tree: one to run git in, and one with the attributes
@@ -43,7 +43,7 @@ struct View {
 
 Result<View> view_of(const std::string& directory, const std::string& path) {
   auto repository = TRY(git::find(directory));
-  // A plain directory gets an empty git directory, because git runs in directories of ours only.
+  // A plain directory gets an empty git directory, because git runs only in bottle's own directories.
   if (!repository || repository->top != directory)
     return View{TRY(git::Directory::make(path, {.bare = false, .attributes = git::kNoConversions})),
                 TRY(git::Directory::make(path + "-rules", {}))};

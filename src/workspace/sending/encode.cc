@@ -44,8 +44,8 @@ Result<std::vector<std::string>> encode_files(const git::Runner& git, const git:
     else if (auto file = files.find(path); file != files.end())
       lines += file->second->mode + " " + file->second->object + "\t" + path + '\0';
   }
-  // The index has the sizes of the files in UTF-8, and git takes a file of another size for a changed one without
-  // reading it. This command replaces the entries with new ones that have no size.
+  // The index has the sizes of the files in UTF-8, and git treats a file of another size as changed without reading it.
+  // This command replaces the entries with new ones that have no size.
   if (!lines.empty()) TRY(git.ask({"update-index", "-z", "--index-info"}, {.in = made, .input = std::move(lines)}));
   return unknown;
 }

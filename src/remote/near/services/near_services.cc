@@ -255,8 +255,8 @@ void NearServices::take_stream(const Part& part) {
   if (found == flows_.end()) return;
   Flow& flow = found->second;
   std::visit([&](const auto& what) { take(part.stream, flow, what); }, part.what);
-  // Reads nothing of the broker's here. Otherwise, a far guard that claims to have taken what was not even sent yet
-  // could fill the memory within one turn.
+  // Does not read from the broker. Otherwise, a far guard that claims to have taken what was not even sent yet could
+  // fill the memory within one turn.
   pass_on(part.stream, flow);
 }
 

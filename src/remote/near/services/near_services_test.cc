@@ -448,7 +448,7 @@ TEST_F(NearServicesTest, WithoutAFarNetworkTheWholePolicyIsCheckedAgain) {
     return false;
   };
   EXPECT_NE(connect("allowed.example.org:443").find("X-Bottle-Error: unreachable"), std::string::npos)
-      << "dialled, and nobody is there";
+      << "dialed, and nobody is there";
   for (const char* to : {"allowed.example.org:22", "later.example.org:443", "192.168.1.1:443", "127.0.0.1:443",
                          "169.254.169.254:80", "localhost:443"})
     EXPECT_NE(connect(to).find("X-Bottle-Deny"), std::string::npos) << to;

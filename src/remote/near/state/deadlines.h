@@ -16,8 +16,8 @@ class Deadlines {
     vm_ends_ = end;
     last_minutes_ = std::clamp(ttl / 10, 5.0, 120.0);
   }
-  // Returns whether the remaining time is needed to fetch the work. When the VM's time is up, neither its reaper nor
-  // the VM waits for that.
+  // Returns whether the remaining time is needed to fetch the work. When the VM expires, neither its reaper nor the VM
+  // waits for that.
   bool vm_is_nearly_over(double boot) const { return vm_ends_ && *vm_ends_ - boot <= last_minutes_; }
 
   // Notes that the session should end, from `awake` on. A later call changes nothing.

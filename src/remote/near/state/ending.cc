@@ -138,7 +138,7 @@ void Stepper::on(const input::VmDestroyed& destroyed) {
   if (destroying) end(std::move(destroying->failure), destroyed.confirmed ? Remains::nothing : Remains::vm);
 }
 
-// Ends a session whose VM was destroyed in the meantime, because its time was up or by hand.
+// Ends a session whose VM was destroyed in the meantime, because it expired or by hand.
 void Stepper::end_without_vm(std::optional<Failure> failure) {
   perform(Do::close_link, Do::end_delivery, Do::account_for_vm);
   become(phase::AccountingForVm{std::move(failure)});

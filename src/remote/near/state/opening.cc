@@ -81,7 +81,7 @@ void Stepper::on(const input::Admitted&) {
 }
 
 // The ledger comes first. Once the machine has the values, the agent can run before the near side learns of it.
-// Without the note, a later command would then take the session for one whose agent never ran.
+// Without the note, a later command would then treat the session as one whose agent never ran.
 void Stepper::release_values() {
   perform(Note::may_run);
   become(phase::Recording{});

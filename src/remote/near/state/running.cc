@@ -84,13 +84,13 @@ void Stepper::on(const input::LinkFailed& failed) {
     return leave_unknown({Why::not_known, failed.error, asking->lost}, Remains::nothing);
   }
   if (!in<phase::Reconnecting>()) return;
-  // The VM's time was up, or it was destroyed by hand. There is no machine left to reach.
+  // The VM expired, or it was destroyed by hand. There is no machine left to reach.
   if (failed.vm_gone) return end_without_vm(Failure{Why::vm_gone});
   if (state_.deadlines.is_stopping() && failed.attempts > kAttemptsToStop)
     return leave_running({Why::unreachable, failed.error});
   if (failed.attempts == 1 || failed.attempts % kAttemptsPerNotice == 0)
     perform(Tell{Notice::link_trying, failed.error});
-  // Even a changed host key or a refused sign-in is no reason to give up. On a hotel's network, a laptop sees both
+  // Even a changed host key or a refused sign-in is not a reason to give up. On a hotel's network, a laptop sees both
   // until the guest has signed in.
   perform(Do::connect);
 }
@@ -160,7 +160,7 @@ void Stepper::on(const input::FarFailed& failed) {
   if (failed.error.code != Code::not_found) return leave_running(std::move(failure));
   // An earlier near side died when the agent was about to run, and the machine then removed the session by itself.
   if (!state_.has_run) return forget(std::move(failure));
-  // A machine forgets a session only when its work is here. This one looks for its sessions in another place than
+  // A machine forgets a session only when its work is home. This one looks for its sessions in another place than
   // before, for example because a disk is not mounted.
   leave_unknown({Why::unknown_to_far_side, failed.error}, Remains::nothing);
 }

@@ -21,8 +21,8 @@ using Judge = SessionKind::Judge;
 using Obstacle = input::FetchFailed::Obstacle;
 using Left = input::Forgotten::Left;
 
-// One of the deadlines (20 s, 300 s, 600 s) passes between each two of these times. At the last but one, the VM's time
-// is nearly up.
+// One of the deadlines (20 s, 300 s, 600 s) passes between each two of these times. At the last but one, the VM is
+// about to expire.
 constexpr double kTimes[] = {0, 25, 330, 960, 1570, 2180};
 constexpr int kLastTime = std::size(kTimes) - 1;
 constexpr input::VmLife kLife{1590, 300};
@@ -203,7 +203,7 @@ class Explorer {
     if (std::holds_alternative<input::MayRunNoted>(input) && in(phase::Recording{})) seen.may_run_noted = true;
     if (const auto* opened = std::get_if<input::Opened>(&input); opened && opened->home && in(phase::Opening{}))
       seen.holds_work = false;
-    // The work is here, but only work that the ledger calls home may be removed from the machine.
+    // The work is on this machine, but only work that the ledger calls home may be removed from the machine.
     if (const auto* fetching = std::get_if<phase::Fetching>(&before.phase))
       if (std::holds_alternative<input::HomeNoted>(input) && fetching->is_here) seen.holds_work = false;
     // The far side reports that it has no work. Once it has said that the agent runs, that is no longer believed.
@@ -220,7 +220,7 @@ class Explorer {
       if (failed->vm_gone && in(phase::Reconnecting{})) lose(seen);
     if (const auto* failed = std::get_if<input::FetchFailed>(&input))
       if (failed->obstacle == Obstacle::vm_gone && in(phase::Fetching{})) lose(seen);
-    // Writing the result may fail, so the action alone tells nobody.
+    // Writing the result may fail, so the action alone does not inform the operator.
     if (std::holds_alternative<input::Accounted>(input) && in(phase::AccountingForVm{})) seen.lost_untold = false;
   }
 
