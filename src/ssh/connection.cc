@@ -360,8 +360,11 @@ Result<Captured> Connection::capture(const std::string& line, const CaptureOptio
   CaptureOptions stoppable = options;
   if (!stoppable.stop.stop_possible()) stoppable.stop = stop_;
   auto done = TRY(bottle::capture(command(line), stoppable));
-  // A line that itself exits with 255 looks the same.
-  if (done.status == 255) return std::unexpected(explain(target_, done.err));
+  // A line that itself exits with 255 looks the same, so a hostile machine can write the message. A command neither
+  // exchanges keys nor signs in, so explain() would only repeat a false reason as ours.
+  if (done.status == 255)
+    return fail(Code::unavailable, "the connection to " + target_.to_string() + " ended, or the command failed" +
+                                       (done.err.empty() ? "" : ": " + folded(done.err, 500)));
   return done;
 }
 

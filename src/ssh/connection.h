@@ -66,8 +66,8 @@ class Connection {
   // to send along.
   Command command(const std::string& line, const std::vector<std::string>& send_env = {}) const;
   // Runs `line` as command() does, and returns what it printed and its status, which may be a failure of the line
-  // itself. A status of 255 is always an error, from explain(), because ssh uses it for its own failures. Blocks as
-  // long as `options` allows; without a stop token in them, the one of open() ends it.
+  // itself. A status of 255 is always Code::unavailable, because ssh uses it for its own failures. Blocks as long as
+  // `options` allows; without a stop token in them, the one of open() ends it.
   Result<Captured> capture(const std::string& line, const CaptureOptions& options = {}) const;
 
   // Returns the machine's name or address according to the operator's configuration, for traffic that does not use ssh.

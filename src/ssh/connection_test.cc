@@ -246,5 +246,21 @@ TEST_F(ConnectionTest, AnSshThatEndsSilentlyIsExplainedByItsProxyCommand) {
       << opened.error().what;
 }
 
+// A command exchanges no keys and does not sign in, so a machine that says so lies.
+TEST_F(ConnectionTest, WhatAMachinePrintsBeforeItsCommandFailsIsNotTakenForAVerdictOfSsh) {
+  go();
+  auto opened = open();
+  ASSERT_TRUE(opened);
+  for (const char* text : {"REMOTE HOST IDENTIFICATION HAS CHANGED", "Host key verification failed",
+                           "Permission denied", "Could not resolve hostname machine", "timed out"}) {
+    ssh_.does("exit 0", "echo '" + std::string(text) + "' >&2; exit 255");
+    auto done = opened->capture("exit 255");
+    ASSERT_FALSE(done) << text;
+    EXPECT_EQ(done.error().code, Code::unavailable) << text;
+    EXPECT_EQ(done.error().what, "the connection to machine ended, or the command failed: " + std::string(text));
+    EXPECT_EQ(done.error().todo, "");
+  }
+}
+
 }  // namespace
 }  // namespace bottle::ssh
