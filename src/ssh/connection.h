@@ -46,8 +46,8 @@ class Connection {
  public:
   // Uses an existing connection or makes one. Blocks for up to `connect_timeout_s`, plus the time the operator takes to
   // answer. If another process makes the same connection, waits for it first: up to `connect_timeout_s`, or as long as
-  // its operator takes if this call is interactive, too. Fails with Code::not_found (no such host), unavailable
-  // (refused, no route), timed_out, or denied (host key, sign-in, a control directory that others can use).
+  // its operator takes if this call is interactive, too. Fails with Code::unavailable (refused, no route, a
+  // name that cannot be resolved), timed_out, or denied (host key, sign-in, a control directory that others can use).
   static Result<Connection> open(const Target& target, const Options& options);
 
   // Ends the connection that open() would use, with all commands over it, if there is one. Makes none.
