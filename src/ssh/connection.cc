@@ -203,21 +203,33 @@ std::vector<std::string> control_directories(const std::string& runtime_director
   return all;
 }
 
-// Returns the name under which ssh keeps the host key of a machine.
-static std::string known_as(const Target& target) {
-  return target.port && target.port != 22 ? "[" + target.host + "]:" + std::to_string(target.port) : target.host;
+// Returns the name under which ssh keeps the host key of a machine with this name or address and port.
+static std::string known_as(const std::string& host, const std::string& port) {
+  return port.empty() || port == "0" || port == "22" ? host : "[" + host + "]:" + port;
 }
 
-Error explain(const Target& target, const std::string& complaint) {
+// Returns the same according to the operator's configuration, which may give the machine another name or port, or an
+// empty string if `settings` does not say it.
+static std::string known_as_in(const std::string& settings) {
+  // ssh adds no port to an alias.
+  if (std::string alias = setting_of(settings, "hostkeyalias"); !alias.empty()) return alias;
+  std::string host = setting_of(settings, "hostname");
+  return host.empty() ? "" : known_as(host, setting_of(settings, "port"));
+}
+
+static constexpr const char* kChangedKey = "REMOTE HOST IDENTIFICATION HAS CHANGED";
+
+Error explain(const Target& target, const std::string& complaint, std::string known) {
   std::string name = target.to_string();
   auto says = [&](const char* text) { return complaint.find(text) != std::string::npos; };
   // This comes first: ssh prints "Host key verification failed" after it, too.
-  if (says("REMOTE HOST IDENTIFICATION HAS CHANGED"))
-    return {Code::denied, name + " has a different host key than the known one, so bottle refuses it",
-            "find out why first" +
-                (target.known_hosts.empty()
-                     ? "; if the machine was reinstalled, run `ssh-keygen -R " + shell_word(known_as(target)) + "`"
-                     : "")};
+  if (known.empty()) known = known_as(target.host, std::to_string(target.port));
+  if (says(kChangedKey))
+    return {
+        Code::denied, name + " has a different host key than the known one, so bottle refuses it",
+        "find out why first" + (target.known_hosts.empty()
+                                    ? "; if the machine was reinstalled, run `ssh-keygen -R " + shell_word(known) + "`"
+                                    : "")};
   if (says("Host key verification failed") || says("No ED25519 host key is known") || says("host key is known"))
     return {Code::denied, "the host key of " + name + " is not known",
             "connect once with `" + target.command() + "` and compare the fingerprint, or add it to known_hosts"};
@@ -336,9 +348,11 @@ Result<> Connection::start(const Options& options) const {
   // program ended before ssh wrote to it, because SIGPIPE then ends ssh.
   bool closed = done.err.empty() || done.err.find("kex_exchange_identification") != std::string::npos ||
                 done.err.find("UNKNOWN port") != std::string::npos;
-  auto settings = closed ? settings_of(target_, control_path_) : Result<Captured>(Captured());
-  std::string detour = settings ? detour_in(settings->out) : "";
-  return std::unexpected(detour.empty() ? explain(target_, done.err) : explain_detour(target_, detour, done.err));
+  bool changed = done.err.find(kChangedKey) != std::string::npos;
+  auto asked = closed || changed ? settings_of(target_, control_path_) : Result<Captured>(Captured());
+  std::string settings = asked ? asked->out : "", detour = closed && !changed ? detour_in(settings) : "";
+  return std::unexpected(detour.empty() ? explain(target_, done.err, known_as_in(settings))
+                                        : explain_detour(target_, detour, done.err));
 }
 
 Command Connection::command(const std::string& line, const std::vector<std::string>& send_env) const {

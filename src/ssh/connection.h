@@ -108,8 +108,9 @@ Result<std::string> control_directory(const std::string& runtime_directory);
 std::vector<std::string> control_directories(const std::string& runtime_directory,
                                              const std::string& usual_runtime_directory);
 
-// Explains ssh's error output. Exposed for tests.
-Error explain(const Target& target, const std::string& complaint);
+// Explains the error output of an ssh that did not connect. `known` is the name under which ssh keeps the machine's
+// host key, or empty if the configuration does not change that name. Exposed for tests.
+Error explain(const Target& target, const std::string& complaint, std::string known = "");
 
 // Returns the error for a machine that is reached through a ProxyCommand or ProxyJump. Exposed for tests.
 Error explain_detour(const Target& target, const std::string& detour, const std::string& complaint);

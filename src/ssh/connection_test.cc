@@ -246,6 +246,21 @@ TEST_F(ConnectionTest, AnSshThatEndsSilentlyIsExplainedByItsProxyCommand) {
       << opened.error().what;
 }
 
+// ssh keeps the key under the name or address and the port of the configuration.
+TEST_F(ConnectionTest, TheAdviceForAChangedHostKeyNamesTheEntryOfKnownHosts) {
+  auto advice = [this](const std::string& settings) {
+    ssh_.does("echo 'REMOTE HOST IDENTIFICATION HAS CHANGED!' >&2; exit 255", "printf '" + settings + "'");
+    auto opened = open();
+    EXPECT_FALSE(opened);
+    return opened ? "" : opened.error().todo;
+  };
+  const std::string begin = "find out why first; if the machine was reinstalled, run `ssh-keygen -R ";
+  EXPECT_EQ(advice("hostname 192.0.2.5\\nport 2222\\n"), begin + "'[192.0.2.5]:2222'`");
+  EXPECT_EQ(advice("hostname 192.0.2.5\\nport 22\\n"), begin + "192.0.2.5`");
+  EXPECT_EQ(advice("hostname 192.0.2.5\\nport 2222\\nhostkeyalias lab-key\\n"), begin + "lab-key`");
+  EXPECT_EQ(advice(""), begin + "machine`") << "the settings are not known";
+}
+
 // A command exchanges no keys and does not sign in, so a machine that says so lies.
 TEST_F(ConnectionTest, WhatAMachinePrintsBeforeItsCommandFailsIsNotTakenForAVerdictOfSsh) {
   go();
