@@ -46,8 +46,10 @@ TEST(FarProgram, OfAnotherUserIsRefused) {
   ASSERT_TRUE(make_directories(directory));
   Defer clean([&] { std::filesystem::remove_all(directory); });
   ASSERT_TRUE(write_file_atomically(path, "anybody's"));
-  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
-  EXPECT_EQ(program_for_far_side(other, directory).error().code, Code::denied);
+  for (mode_t mode : {0646, 0664}) {
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    EXPECT_EQ(program_for_far_side(other, directory).error().code, Code::denied) << mode;
+  }
   ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   EXPECT_TRUE(program_for_far_side(other, directory));
 }

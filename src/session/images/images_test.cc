@@ -288,9 +288,11 @@ TEST(Programs, OfOtherUsersAreRefused) {
   Defer clean([&] { std::filesystem::remove_all(directory); });
   std::string path = directory + "/bottle-guard-" + other;
   ASSERT_TRUE(write_file_atomically(path, "anybody's"));
-  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
-  EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied);
-  ASSERT_EQ(::chmod(path.c_str(), 0664), 0);
+  for (mode_t mode : {0646, 0664}) {
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied) << mode;
+  }
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   if (::geteuid() == 0) {
     ASSERT_EQ(::chown(path.c_str(), 12345, 12345), 0);
     EXPECT_EQ(program_for(Program::guard, other, directory).error().code, Code::denied);

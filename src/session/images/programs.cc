@@ -58,9 +58,11 @@ Result<std::string> read_program(const std::string& path) {
   // The owner of bottle's own file could also change that one, so a file of the same owner is not a greater risk.
   bool is_own = st.st_uid == ::geteuid() || st.st_uid == 0 ||
                 (::stat(path_to_self().c_str(), &self) == 0 && st.st_uid == self.st_uid);
-  if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & S_IWOTH))
-    return fail(Code::denied, "another user may have written " + path + ", and it would handle your secrets",
-                "replace it with the file of the same release, and keep it in a directory that belongs to you");
+  if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & 022))
+    return fail(
+        Code::denied, "another user may have written " + path + ", and it would handle your secrets",
+        "replace it with the file of the same release, which only you may write, and keep it in a directory that "
+        "belongs to you");
   return read_all(fd.get(), path, kLargest);
 }
 
