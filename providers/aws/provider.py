@@ -29,10 +29,11 @@ CODES = [
     (hook.DENIED, r"^(UnauthorizedOperation|AuthFailure|AccessDenied\w*|ExpiredToken\w*|RequestExpired|InvalidClientTokenId"
                   r"|UnrecognizedClientException|SignatureDoesNotMatch|OptInRequired|PendingVerification|Blocked|OperationNotPermitted)$"),
 ]
+INSTALL = "install the AWS command-line tool (Debian: apt install awscli)"
 
 
 def aws(*args, stdin=b"", service="ec2"):
-    argv = [hook.tool("aws", "install the AWS command-line tool (Debian: apt install awscli)")]
+    argv = [hook.tool("aws", INSTALL)]
     for key in ("region", "profile", "endpoint-url"):
         if hook.option(key):
             argv += ["--" + key, hook.option(key)]
@@ -87,6 +88,14 @@ def alive(machines):
 
 
 class Aws:
+    @staticmethod
+    def place():
+        region = hook.option("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if not region:
+            profile = ["--profile", hook.option("profile")] if hook.option("profile") else []
+            region = hook.run([hook.tool("aws", INSTALL), *profile, "configure", "get", "region"]).out.strip()
+        return {"account": aws("get-caller-identity", service="sts")["Account"], "region": region}
+
     # ---- the existing things
 
     def find(self, kinds=tuple(KINDS)):
@@ -207,7 +216,7 @@ class Aws:
             aws("delete-parameters", "--names", *secrets, service="ssm")
         going = [m["InstanceId"] for m in machines]
         if going:
-            hook.came_true()
+            hook.found_here()
             tolerate(r"InvalidInstanceID\.NotFound$", lambda: aws("terminate-instances", "--instance-ids", *going))
             if not hook.wait_for(lambda: not alive(self.by_ids(going)), hook.patience()):
                 return {"status": "deleting"}

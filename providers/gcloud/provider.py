@@ -20,10 +20,11 @@ RULES = [
     (hook.DENIED, r"active account selected|auth tokens|Reauthentication|Required '[\w.]+' permission|HTTPError 40[13]"),
 ] + hook.RULES
 GRACE = 600  # seconds by which Google's deletion comes after ours
+INSTALL = "install the Google Cloud command-line tool and run: gcloud auth login"
 
 
 def gcloud(*args, timeout=50):
-    command = hook.tool("gcloud", "install the Google Cloud command-line tool and run: gcloud auth login")
+    command = hook.tool("gcloud", INSTALL)
     argv = [command, "compute", *args, "--format=json", "--quiet"]
     if hook.option("project"):
         argv.append("--project=" + hook.option("project"))
@@ -49,6 +50,14 @@ def labels_of(thing):
 
 class Gcloud:
     judged_by = RULES
+
+    @staticmethod
+    def place():
+        project = hook.option("project") or os.environ.get("CLOUDSDK_CORE_PROJECT", "")
+        if not project:
+            done = hook.run([hook.tool("gcloud", INSTALL), "config", "get-value", "project"])
+            project = done.out.strip()
+        return {"project": project} if project else {}
 
     # ---- the existing things, whoever made them. An id is ZONE/NAME; that of a disk is disk/ZONE/NAME, and that of a rule is rule/NAME.
 
@@ -176,7 +185,7 @@ class Gcloud:
     def destroy(self):
         machines, disks, rules = self.find()
         for machine in machines:
-            hook.came_true()
+            hook.found_here()
             # The command waits for the deletion. If that takes longer than the hook may, the deletion continues without
             # it.
             try:

@@ -70,6 +70,15 @@ def label_flags():
 
 
 class Hcloud:
+    @staticmethod
+    def place():
+        """A token belongs to one project, whose id Hetzner does not tell."""
+        token = os.environ.get("HCLOUD_TOKEN", "")
+        if token:
+            return {"token": hook.fingerprint(token)}
+        context = hcloud("context", "active").out.strip()
+        return {"context": context} if context else {}
+
     def find(self):
         """Returns [(kind, thing)] of this VM, by name and by id. Returns only things that carry our labels."""
         found = [(kind, thing) for kind in KINDS for thing in ours(kind)]
@@ -186,7 +195,7 @@ class Hcloud:
         found = self.find()
         servers = [thing for kind, thing in found if kind == "server"]
         if servers:
-            hook.came_true()
+            hook.found_here()
             self.remember_addresses(servers)
             waiting = [server for server in servers if not remove("server", server["id"])]
             if waiting or not hook.wait_for(lambda: "server" not in [kind for kind, _ in self.find()], hook.patience(), step=1):

@@ -6,6 +6,7 @@ prints as JSON. A provider uses the cloud's own command-line tool, so that the o
 apply. It needs Python 3.8 or newer and only the standard library."""
 
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -240,6 +241,11 @@ def _still_creating():
 
 def _create(provider, call):
     global _creating
+    if _place_of and _place_file():
+        _check_place()
+        place = _place_of()
+        if place:
+            _record_place(place)
     _creating = True
     try:
         answer = call()
@@ -252,7 +258,7 @@ def _create(provider, call):
 
 
 def came_true():
-    """Removes the file: what `create` asked for is now visible to all hooks, or will never exist. One create makes one
+    """Removes the file of an interrupted create: what `create` asked for is now visible to all hooks, or will never exist. One create makes one
     machine."""
     if _mark() and os.path.exists(_mark()):
         os.unlink(_mark())
@@ -261,11 +267,13 @@ def came_true():
 def check_nothing_in_flight():
     """Exits with 75 while an interrupted create may still take effect. A hook must call this before it says that
     nothing exists."""
+    _check_place()
     try:
         age = time.time() - os.stat(_mark()).st_mtime if _mark() else _IN_FLIGHT_SECONDS
     except FileNotFoundError:
         return
-    if 0 <= age < float(os.environ.get("BOTTLE_IN_FLIGHT_SECONDS", _IN_FLIGHT_SECONDS)):
+    # The age is negative if the clock was set back in the meantime.
+    if abs(age) < float(os.environ.get("BOTTLE_IN_FLIGHT_SECONDS", _IN_FLIGHT_SECONDS)):
         raise Stop(AGAIN, "a create was interrupted %d s ago and may still take effect; bottle asks again" % age)
 
 
@@ -273,7 +281,69 @@ def gone():
     """Returns the final answer of destroy: nothing is left at the cloud or in the state directory."""
     check_nothing_in_flight()
     came_true()
+    if _place_file() and os.path.exists(_place_file()):
+        os.unlink(_place_file())
     return {"status": "gone"}
+
+
+# ---- the place of a VM
+#
+# Another account, project or region does not have the VM, and its answers to destroy, status and list would agree that
+# the VM is gone. So `create` records where it makes the VM before it asks for anything, and no hook says "gone"
+# anywhere else. A VM of an earlier version has no such record.
+
+_place_of = None  # returns where the hook is now, as a dict of short texts, or {} if nothing is selected
+
+
+def _place_file():
+    directory = os.environ.get("BOTTLE_STATE_DIR", "")
+    return os.path.join(directory, "place") if directory and os.path.isdir(directory) else ""
+
+
+def _recorded_place():
+    try:
+        with open(_place_file(), encoding="utf-8") as f:
+            return json.load(f)
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise Stop(NOT_SET_UP, "%s, which says where the VM was made, cannot be read" % _place_file()) from None
+
+
+def _record_place(place):
+    path = _place_file()
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        json.dump(place, f)
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(path + ".new", path)
+
+
+def _check_place():
+    """Exits with 78 if the VM was made in another place than the one that the hook asks now."""
+    made = _recorded_place() if _place_of and _place_file() else None
+    now = made and _place_of()
+    if made and made != now:
+        raise Stop(NOT_SET_UP, "the VM was made with %s, but the settings now select %s, where it cannot be found; switch back, or set "
+                   "what the VM was made with in the environment or the options. If you are certain that it no longer exists, remove %s" %
+                   (_words(made), _words(now), _place_file()))
+
+
+def _words(place):
+    return ", ".join("%s %s" % pair for pair in sorted(place.items())) or "nothing"
+
+
+def found_here():
+    """Says that `destroy` has found the machine. So this is its place, even if the sign-in is a new one for the same
+    account, and what was asked for has come true."""
+    came_true()
+    if _place_of and _place_file() and _recorded_place():
+        _record_place(_place_of())
+
+
+def fingerprint(token):
+    """Returns a text that differs for different tokens, and from which a token cannot be computed."""
+    return hashlib.sha256(b"bottle place\n" + token.encode()).hexdigest()[:16]
 
 
 def wait_for(seen, seconds, step=2.0):
@@ -347,6 +417,8 @@ def main(provider):
     """Runs the whole program. The first argument names the hook."""
     for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number_, _on_signal)
+    global _place_of
+    _place_of = getattr(provider, "place", None)
     hook = sys.argv[1] if len(sys.argv) > 1 else ""
     if hook not in HOOKS or not hasattr(provider, HOOKS[hook]):
         print("no such hook: %r" % hook, file=sys.stderr)

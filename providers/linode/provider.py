@@ -2,6 +2,7 @@
 form key:value."""
 
 import base64
+import configparser
 import hashlib
 import json
 import os
@@ -66,6 +67,20 @@ def ours(kind, name=""):
 
 class Linode:
     judged_by = RULES
+
+    @staticmethod
+    def place():
+        """The name of the account would need a permission that a token for Linodes alone does not have."""
+        token = os.environ.get("LINODE_CLI_TOKEN", "")
+        if token:
+            return {"token": hook.fingerprint(token)}
+        home = os.path.expanduser("~")
+        config = configparser.ConfigParser(interpolation=None)
+        config.read([os.environ.get("LINODE_CLI_CONFIG") or os.path.join(home, ".linode-cli")])
+        if not config.sections() and not config.defaults():
+            config.read([os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "linode-cli")])
+        user = config.defaults().get("default-user", "")
+        return {"user": user} if user else {}
 
     def find(self):
         """Returns the Linodes and firewalls of this VM. The id of a firewall is firewall/ID."""
@@ -141,7 +156,7 @@ class Linode:
     def destroy(self):
         machines, firewalls = self.find()
         for machine in machines:
-            hook.came_true()
+            hook.found_here()
             hook.unless(r"failed: 404|not found", lambda: linode("linodes", "delete", str(machine["id"])))
         if machines and not hook.wait_for(lambda: not self.find()[0], hook.patience()):
             return {"status": "deleting"}

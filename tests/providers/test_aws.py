@@ -176,3 +176,17 @@ def test_a_provider_that_is_not_set_up(api, vm, tmp_path):
     assert done.status == NOT_SET_UP and "apt install awscli" in done.err
     done = vm.run("status", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert done.status == DENIED and "credentials" in done.err
+
+
+def test_another_account_or_region_never_says_gone(api, vm):
+    vm.create()
+    mine = api.instances, api.volumes, api.groups
+    api.instances, api.volumes, api.groups = {}, {}, {}
+    for account, region in (("444455556666", "eu-central-1"), (api.account, "us-east-1")):
+        right, api.account = api.account, account
+        for hook in ("status", "destroy"):
+            done = vm.run(hook, BOTTLE_OPT_REGION=region)
+            assert done.status == NOT_SET_UP and done.out == "" and right in done.err and region in done.err, done
+        api.account = right
+    api.instances, api.volumes, api.groups = mine
+    vm.destroy()

@@ -189,3 +189,18 @@ def test_a_provider_that_is_not_set_up(api, vm):
     done = vm.run("create", BOTTLE_VM_CPUS=64)
     assert done.status == NOT_SET_UP and "options.type" in done.err
     assert vm.run("status", HCLOUD_TOKEN="x" * 64).status == DENIED
+
+
+def test_another_project_never_says_gone(api, vm):
+    vm.create()
+    mine, api.token = {kind: dict(api.things[kind]) for kind in MADE}, "b" * 64
+    for kind in MADE:
+        api.things[kind].clear()
+    for hook in ("status", "destroy"):
+        done = vm.run(hook, HCLOUD_TOKEN=api.token)
+        assert done.status == NOT_SET_UP and done.out == "" and "the VM was made with token" in done.err, done
+        assert TOKEN not in done.err and api.token not in done.err
+    for kind in MADE:
+        api.things[kind].update(mine[kind])
+    vm.env["HCLOUD_TOKEN"] = api.token  # a new token of the right project finds the server
+    vm.destroy()

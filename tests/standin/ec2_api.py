@@ -24,6 +24,7 @@ class Ec2Api(Api):
         super().__init__(port)
         self.start_seconds, self.end_seconds, self.types = start_seconds, end_seconds, types
         self.instances, self.volumes, self.groups, self.tokens, self.count = {}, {}, {}, {}, 0
+        self.account = "111122223333"
         self.keep_volume = False  # as when a volume's deletion fails at the cloud
         self.images = [
             {"imageId": "ami-0001", "name": "debian-12-amd64-20250101-1", "creationDate": "2025-01-01T00:00:00.000Z", "rootDeviceName": "/dev/xvda"},
@@ -42,6 +43,10 @@ class Ec2Api(Api):
         return refused.status, "text/xml", (text % (escape(refused.code), escape(refused.message))).encode()
 
     def act(self, action, arguments):
+        if action == "GetCallerIdentity":  # of another service, which answers in another form
+            text = ("<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Account>%s</Account>"
+                    "</GetCallerIdentityResult></GetCallerIdentityResponse>")
+            return 200, "text/xml", (text % self.account).encode()
         call = getattr(self, "do_" + action, None)
         if not call:
             raise Refused(400, "InvalidAction", "the stand-in does not know " + action)

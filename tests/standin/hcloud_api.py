@@ -38,6 +38,7 @@ class HcloudApi(Api):
         self.start_seconds, self.end_seconds, self.keep_address, self.count = start_seconds, end_seconds, False, 100
         self.things = {kind: {} for kind in KINDS}
         self.actions = {}
+        self.token = TOKEN
         for kind in (a_type(1, "old1", 2, 4.0, "0.0010", deprecated=True), a_type(2, "big2", 8, 16.0, "0.0200"),
                      a_type(3, "fit3", 2, 4.0, "0.0060"), a_type(4, "tiny4", 1, 2.0, "0.0030")):
             self.things["server_types"][kind["id"]] = kind
@@ -48,7 +49,7 @@ class HcloudApi(Api):
         self.things["locations"][1] = LOCATION
 
     def parse(self, method, path, headers, body):
-        if headers.get("Authorization") != "Bearer " + TOKEN:
+        if headers.get("Authorization") != "Bearer " + self.token:
             raise Refused(401, "unauthorized", "unable to authenticate")
         parts = urlsplit(path)
         found = re.fullmatch(r"/v1/([a-z_]+)(?:/(\d+))?", parts.path)
