@@ -174,11 +174,16 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
 }
 
 // A VM that has stopped has not ended. Its dead-man switch ends it only when it has expired or no work is left
-// (vm_side.sh); if someone else stopped it, its disk still has the work.
+// (vm_side.sh); if someone else stopped it, its disk still has the work. A single "gone" could be a mistake that loses
+// the work, so `list` must confirm it, as it does for a destroy.
 bool has_ended(const Record& record, const Directories& directories, const DestroyOptions& options) {
   auto provider = Provider::find(record.vm.wanted.provider, directories, options.environment, options.limits);
-  auto status = then(provider, [&](const auto& found) { return found.status(record.vm, {}); });
-  return status && (*status == "deleting" || *status == "gone");
+  if (!provider) return false;
+  auto status = provider->status(record.vm, {});
+  if (!status || *status != "gone") return status && *status == "deleting";
+  auto listed = provider->list(record.vm.owner, record.vm.wanted.options, {});
+  if (!listed) return false;
+  return std::ranges::none_of(*listed, [&](const Listed& item) { return belongs(item, record.vm); });
 }
 
 // Without an answer from the provider, the VM is held, because losing work is worse than paying for a few more hours,

@@ -45,7 +45,8 @@ Result<Destroyed> destroy_vm(const std::string& name, const std::string& provide
                              const DestroyOptions& options, const Progress& progress);
 
 // Returns whether the provider says that nothing can be fetched from the VM any more, because it is being deleted or is
-// gone. Returns false if the provider cannot be asked. Blocks for one call of a hook.
+// gone. Returns false if the provider cannot be asked, or if its `list` still has the VM. Blocks for two calls of
+// hooks.
 bool has_ended(const Record& record, const Directories& directories, const DestroyOptions& options);
 
 // Holds a VM whose work could not be fetched (hold()), unless it has ended (has_ended()). A VM that starts, or is moved

@@ -47,6 +47,13 @@ TEST_F(Machine, AVmThatMayBecomeAvailableAgainIsHeld) {
     EXPECT_FALSE(hold_unless_ended("vm-1", directories_, destroying())) << status;
     EXPECT_FALSE(load("vm-1", directories_)->held) << status;
   }
+  std::string shown = "echo '{\"machines\": [{\"id\": \"i-1\", \"name\": \"vm-1\", \"session\": \"s\", \"owner\": \"";
+  shown += "'$BOTTLE_OWNER'\"}]}'";
+  for (const std::string& list : {shown, std::string("exit 78")}) {
+    hook("list", list);
+    EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying())) << "a gone that is not confirmed: " << list;
+    ASSERT_TRUE(take_over("vm-1", directories_));
+  }
   hook("status", "exit 77");
   EXPECT_TRUE(hold_unless_ended("vm-1", directories_, destroying())) << "nobody knows";
   ASSERT_TRUE(take_over("vm-1", directories_));
