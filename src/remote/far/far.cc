@@ -51,7 +51,7 @@ Result<> attach(const FarWorld& world, const SessionId& which) {
 
 // The words after the verb. A word that is missing is empty.
 struct Words {
-  std::string first, second, third;
+  std::string first, second, third, fourth;
   SessionId session() const { return {first, second}; }
 };
 
@@ -65,7 +65,8 @@ constexpr Verb kVerbs[] = {
     {"layers", false, [](const FarWorld& world, const Words&) { return layers(world); }},
     {"load", false,
      [](const FarWorld& world, const Words& words) {
-       return load(world, {words.first, words.second, number_in<size_t>(words.third).value_or(0)});
+       return load(world,
+                   {words.first, words.second, number_in<size_t>(words.third).value_or(0), words.fourth == "part"});
      }},
     {"warm", false, [](const FarWorld& world, const Words& words) { return warm(world, words.first == "offline"); }},
     {"attach", true, [](const FarWorld& world, const Words& words) { return attach(world, words.session()); }},
@@ -106,7 +107,7 @@ int far_main(const FarWorld& world, const std::vector<std::string>& words) {
     auto hello = far_hello(world, ask_info(world));
     return write_all(1, (hello ? wire::encode(*hello) : refusal(hello.error())) + "\n") && hello ? 0 : 1;
   }
-  auto done = run(world, verb, {word(1), word(2), word(3)});
+  auto done = run(world, verb, {word(1), word(2), word(3), word(4)});
   if (done) return 0;
   std::fprintf(stderr, "%s\n", one_line(with_advice(done.error())).c_str());
   return 1;

@@ -6,6 +6,7 @@
 #include "base/defer.h"
 #include "base/os/descriptors.h"
 #include "remote/far/far_world_test.h"
+#include "remote/far/verbs.h"
 #include "session/images/own_images.h"
 #include "wire/start/hello.h"
 
@@ -20,7 +21,8 @@ class Loads : public Far {
     EXPECT_TRUE(make_directories(scratch_.directories.sessions));
   }
   // Loads the archive of an image that the near side has by this id, with one layer. Returns the exit status.
-  int load(const std::string& name, const std::string& id, const std::string& layers = "1") {
+  int load(const std::string& name, const std::string& id, const std::string& layers = "1",
+           const std::string& sent = "whole") {
     auto archive = make_memory_file("image", id + " " + name);
     EXPECT_TRUE(archive);
     UniqueFd stdin_before(::dup(0));
@@ -28,7 +30,7 @@ class Loads : public Far {
     ::dup2(archive->get(), 0);
     ::lseek(0, 0, SEEK_SET);
     testing::internal::CaptureStdout();
-    int status = far({"load", name, id, layers});
+    int status = far({"load", name, id, layers, sent});
     said_ = testing::internal::GetCapturedStdout();
     return status;
   }
@@ -60,6 +62,27 @@ TEST_F(Loads, AnImageWithoutAllItsLayersIsRemoved) {
   EXPECT_NE(load("own:1", "sha256:near", "2"), 0) << "it should have two layers, and has one";
   EXPECT_EQ(said_, "");
   EXPECT_FALSE(says_it_has("own:1")) << "a start would take it";
+}
+
+// Only the far side knows why a part was refused, and the whole image can have gigabytes.
+TEST_F(Loads, TheWholeImageIsAskedForOnlyIfItMayHelp) {
+  EXPECT_EQ(load("own:1", "sha256:near", "2", "part"), 0) << "the engine has one layer of two";
+  EXPECT_EQ(said_, "again\n");
+  EXPECT_FALSE(says_it_has("own:1"));
+  auto fault = docker::Fault::refused;
+  docker_.set_fault(
+      [&](const docker::FakeCall& call) { return call.method == "load image" ? fault : docker::Fault::none; });
+  EXPECT_EQ(load("own:1", "sha256:near", "1", "part"), 0);
+  EXPECT_EQ(said_, "again\n");
+  EXPECT_EQ(load("own:1", "sha256:near", "1", "whole"), 1);
+  EXPECT_EQ(said_, "");
+  fault = docker::Fault::silent;
+  EXPECT_EQ(load("own:1", "sha256:near", "1", "part"), 1) << "the engine does not answer";
+  EXPECT_EQ(said_, "");
+  for (const char* full : {"loading an image: the engine says: write /layer: no space left on device",
+                           "loading an image: the engine says: write /layer: Disk quota exceeded"})
+    EXPECT_FALSE(all_layers_may_help({Code::internal, full, ""})) << full;
+  EXPECT_FALSE(all_layers_may_help({Code::conflict, "the engine gives the image another id", ""}));
 }
 
 TEST_F(Loads, TheRecordOfIdsDropsItsOldestLines) {

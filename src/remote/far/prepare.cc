@@ -70,7 +70,7 @@ Result<> warm(const FarWorld& world, bool offline) {
   return write_all(1, "ok\n");
 }
 
-Result<> load(const FarWorld& world, const SentImage& sent) {
+static Result<> load_whole(const FarWorld& world, const SentImage& sent) {
   auto engine = TRY(engine_of(world));
   TRY(session::load_agent_image(*engine, source_of(0, "reading the image")));
   auto image = engine->inspect_image(sent.name);
@@ -88,7 +88,22 @@ Result<> load(const FarWorld& world, const SentImage& sent) {
   }
   if (std::string id = docker::text_of(*image, "Id"); !sent.id.empty() && id != sent.id)
     TRY(note_renumbered(world, sent.name + " " + id + " " + sent.id));
-  return write_all(1, "ok\n");
+  return {};
+}
+
+bool all_layers_may_help(const Error& why) {
+  // An engine may have a layer in another form than the archive, such as compressed, and not recognize it. It then
+  // refuses the archive (Code::internal), has only a part (Code::protocol) or no such image (Code::not_found). An
+  // engine has no code for a full disk, only these texts of the system.
+  std::string what = lower(why.what);
+  bool engine_refuses = why.code == Code::internal || why.code == Code::protocol || why.code == Code::not_found;
+  return engine_refuses && !what.contains("no space left") && !what.contains("quota exceeded");
+}
+
+Result<> load(const FarWorld& world, const SentImage& sent) {
+  auto loaded = load_whole(world, sent);
+  bool again = !loaded && sent.is_part && all_layers_may_help(loaded.error());
+  return loaded || again ? write_all(1, again ? "again\n" : "ok\n") : loaded;
 }
 
 void add_ids_elsewhere(const FarWorld& world, std::vector<std::string>& identities) {

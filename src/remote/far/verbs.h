@@ -59,11 +59,16 @@ struct SentImage {
   std::string name;
   std::string id;  // on the near side's engine
   size_t layers;   // how many it has, also those that are not sent; 0 if that is not known
+  bool is_part;    // layers that this engine seems to have are not sent
 };
 
-// Loads an image from stdin, which the near side has compressed. The engine itself unpacks gzip. Fails with
-// Code::protocol if the engine then does not have all of its layers.
+// Loads an image from stdin, which the near side has compressed. The engine itself unpacks gzip. Answers "again" if
+// only a part was sent and the engine may take the whole image. Fails with Code::protocol if the engine does not have
+// all layers of a whole image.
 Result<> load(const FarWorld& world, const SentImage& sent);
+
+// Returns whether an engine that refuses a part of an image for this reason may take all of it. Exposed for tests.
+bool all_layers_may_help(const Error& why);
 
 // Adds the identities that images of this engine have on the engines that they were loaded from. `identities` is from
 // session::image_identities().

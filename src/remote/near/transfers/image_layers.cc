@@ -10,7 +10,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 
 #include <nlohmann/json.hpp>
@@ -163,7 +162,7 @@ Result<> send_image(int archive, const std::string& identity, const std::vector<
   // If the answer cannot be read, all layers are sent.
   auto there = wire::decode<wire::ImageLayers>(asked.out, wire::From::foreign).value_or(wire::ImageLayers());
   auto files = TRY(layer_files(archive));
-  auto send = [&](size_t shared) -> Result<> {
+  auto send = [&](size_t shared) -> Result<FarSide::Taken> {
     std::set<std::string> leave_out(files.begin(), files.begin() + static_cast<long>(shared));
     for (size_t i = shared; i < files.size(); ++i) leave_out.erase(files[i]);  // two layers may have the same file
     struct stat st{};
@@ -171,22 +170,21 @@ Result<> send_image(int archive, const std::string& identity, const std::vector<
     progress("sending the image " + reference + " (" + std::to_string(st.st_size >> 20) +
              " MB before compression, once; " + std::to_string(layers.size() - shared) + " of " +
              std::to_string(layers.size()) + " layers)");
-    return far.send({"load", reference, session::id_in(identity), std::to_string(layers.size())},
-                    [&](const Sink& sink) -> Result<> {
-                      Gzip gzip(sink);
-                      TRY(copy_archive(archive, leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
-                      return gzip.finish();
-                    });
+    return far.offer(
+        {"load", reference, session::id_in(identity), std::to_string(layers.size()), shared == 0 ? "whole" : "part"},
+        [&](const Sink& sink) -> Result<> {
+          Gzip gzip(sink);
+          TRY(copy_archive(archive, leave_out, [&](std::string_view bytes) { return gzip.write(bytes); }));
+          return gzip.finish();
+        });
   };
   // The other machine's list is not trusted. With a wrong one, its engine does not get the whole image.
   size_t shared = std::min(shared_layers(layers, there), files.size());
-  auto sent = send(shared);
-  if (sent || shared == 0) return sent;
-  // An engine may have a layer in another form than the archive, such as compressed, and not recognize it. All layers
-  // help only against that.
-  constexpr std::array kOthers = {Code::canceled,  Code::closed,   Code::unavailable,
-                                  Code::timed_out, Code::no_space, Code::conflict};
-  return std::ranges::find(kOthers, sent.error().code) != kOthers.end() ? sent : send(0);
+  // The far side says whether all layers may help, because only it knows the reason. The image can have gigabytes.
+  auto taken = TRY(send(shared));
+  if (taken == FarSide::Taken::again && shared > 0) taken = TRY(send(0));
+  if (taken == FarSide::Taken::yes) return {};
+  return fail(Code::protocol, "the machine asks for the whole image, which it was sent");
 }
 
 }  // namespace bottle::remote

@@ -57,9 +57,11 @@ TEST(ImageLayers, AllLayersAreSentIfTheEngineCannotUseThoseThatItHas) {
     return said + (sent ? "sent" : "failed");
   };
   EXPECT_EQ(sent_to("cat >/dev/null; echo ok"), "once; 0 of 1 layers)\nsent");
-  const std::string needs_it = "if tar -tzf - | grep -qx layer.tar; then echo ok; else echo 'a part' >&2; exit 1; fi";
+  const std::string needs_it = "if tar -tzf - | grep -qx layer.tar; then echo ok; else echo again; fi";
   EXPECT_EQ(sent_to(needs_it), "once; 0 of 1 layers)\nonce; 1 of 1 layers)\nsent");
-  EXPECT_EQ(sent_to("cat >/dev/null; exit 1"), "once; 0 of 1 layers)\nonce; 1 of 1 layers)\nfailed");
+  EXPECT_EQ(sent_to("cat >/dev/null; echo again"), "once; 0 of 1 layers)\nonce; 1 of 1 layers)\nfailed");
+  // A full disk, for example, does not get better with more bytes.
+  EXPECT_EQ(sent_to("cat >/dev/null; echo 'No space left on device' >&2; exit 1"), "once; 0 of 1 layers)\nfailed");
 }
 
 }  // namespace
