@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include <chrono>
+#include <mutex>
 
 #include "base/defer.h"
 #include "base/files/file.h"
@@ -112,6 +113,40 @@ std::string read_to_end(int fd, const std::stop_token& stop, Deadline deadline =
   return text;
 }
 
+std::string path_of_program(const std::string& directory, std::string_view architecture) {
+  return directory + "/bottle-linux-" + std::string(architecture);
+}
+
+// Remembers the hashes of the programs for other architectures. A process goes on with the one that it has used, as it
+// does with its own program, if an upgrade replaces the files.
+class OtherPrograms {
+ public:
+  // Returns the hash of the file, or an empty string if it cannot be used; sending it then fails and says why.
+  std::string hash(const std::string& path) {
+    std::scoped_lock hold(lock_);
+    auto found = hashes_.find(path);
+    if (found != hashes_.end()) return found->second;
+    auto program = session::read_program(path);
+    return program ? hashes_[path] = content_hash(*program) : "";
+  }
+  void set(const std::string& path, const std::string& hash) {
+    std::scoped_lock hold(lock_);
+    hashes_[path] = hash;
+  }
+  static OtherPrograms& all() {
+    static OtherPrograms programs;
+    return programs;
+  }
+
+ private:
+  std::mutex lock_;
+  std::map<std::string, std::string> hashes_;
+};
+
+bool gets_own_program(std::string_view architecture) {
+  return can_be_far_side() && architecture == session::own_architecture();
+}
+
 // Returns why the machine serves no session. The text comes from the machine, so it is not trusted.
 Error explain_refusal(const ssh::Target& machine, const wire::Refused& refused) {
   constexpr size_t kLongest = 1000;
@@ -146,9 +181,9 @@ Result<std::string> program_for_far_side(const std::string& machine, const std::
   if (wanted.empty())
     return fail(Code::invalid, "the machine has the unknown architecture " + one_line(machine, 64),
                 "use a machine with x86_64 or aarch64");
-  if (can_be_far_side() && wanted == session::own_architecture()) return own_program();
+  if (gets_own_program(wanted)) return own_program();
   // `wanted` is one of our own names for architectures, not the machine's text.
-  std::string path = directory + "/bottle-linux-" + wanted;
+  std::string path = path_of_program(directory, wanted);
   auto program = session::read_program(path);
   // A file that another user may have written is an error, not a missing file.
   if (program || program.error().code != Code::not_found) return program;
@@ -210,8 +245,15 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
   // If the program is missing, sh prints the machine's system and architecture, so that the right program can be
   // sent, and its status says that the command did not run. The time of the file says when the program was last used;
   // it is set first, so that the program is not removed now.
-  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + address_.program +
-                     "\"; touch -c \"$b\" 2>/dev/null; "
+  // A program for another processor may be of another release than this one, so its own hash is added to the name.
+  std::string other;
+  for (auto [architecture, names] : {std::pair("x86_64", "x86_64|amd64"), {"aarch64", "aarch64|arm64"}}) {
+    if (gets_own_program(architecture)) continue;
+    std::string hash = OtherPrograms::all().hash(path_of_program(programs_, architecture));
+    if (!hash.empty()) other += "case $(uname -m) in " + std::string(names) + ") b=\"$b\"" + hash + ";; esac; ";
+  }
+  std::string line = "b=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle/" + address_.program + "\"; " + other +
+                     "touch -c \"$b\" 2>/dev/null; "
                      "[ -x \"$b\" ] || { echo \"{\\\"bottle\\\":\\\"absent\\\",\\\"machine\\\":\\\"$(uname "
                      "-m)\\\",\\\"system\\\":\\\"$(uname -s)\\\"}\"; exit " +
                      std::to_string(kAbsentStatus) +
@@ -223,7 +265,13 @@ std::string FarSide::line_for(const std::vector<std::string>& words) const {
 
 Result<> FarSide::ship_program(const std::string& machine) {
   auto program = TRY(during(main_.target().to_string(), program_for_far_side(machine, programs_)));
-  std::string packed = TRY(gzipped(program));
+  std::string name = address_.program, packed = TRY(gzipped(program));
+  if (std::string wanted(session::architecture_named(machine)); !gets_own_program(wanted)) {
+    // line_for() now asks for what is sent, even if the file was replaced after its hash was taken.
+    std::string hash = content_hash(program);
+    OtherPrograms::all().set(path_of_program(programs_, wanted), hash);
+    name += hash;
+  }
   if (progress_)
     progress_("sending bottle to " + main_.target().to_string() + " (" + std::to_string(packed.size() >> 20) +
               " MB, once)");
@@ -233,7 +281,7 @@ Result<> FarSide::ship_program(const std::string& machine) {
       "set -e; umask 077; d=\"${XDG_CACHE_HOME:-$HOME/.cache}/bottle\"; mkdir -p \"$d\"; t=\"$d/.new.$$\"; trap 'rm -f "
       "\"$t\"' EXIT; "
       "gzip -dc >\"$t\"; [ \"$(wc -c <\"$t\")\" -eq " +
-      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + address_.program + "\"; " +
+      std::to_string(program.size()) + " ]; chmod 700 \"$t\"; mv -f \"$t\" \"$d/" + name + "\"; " +
       removal_of_old_programs() + "; echo ok";
   auto connection = TRY(bulk());
   auto done = TRY(connection.capture(line, {.input = packed, .timeout_ms = 600000}));

@@ -102,11 +102,12 @@ TEST(FarSide, SendsARemovedProgramAgain) {
   ASSERT_TRUE(write_file_atomically(ssh.root() + "/bin/uname",
                                     "#!/bin/sh\n[ $1 = -s ] && echo Linux || echo " + other + "\n", 0755));
   ASSERT_TRUE(write_file_atomically(ssh.root() + "/bottle-linux-" + other, "for the other processor"));
+  const std::string name = "p" + content_hash("for the other processor");
   // Runs the command, which is the last word, as sshd does. The program that is sent is replaced by one that can run.
   ssh.does("exit 0", "for line; do :; done; export XDG_CACHE_HOME=" + cache +
                          "; case $line in *'gzip -dc'*) gzip -dc >" + ssh.root() + "/program; mkdir -p " + cache +
-                         "/bottle; printf '#!/bin/sh\\necho \"$*\"\\n' >" + cache + "/bottle/p; chmod 700 " + cache +
-                         "/bottle/p; echo sent >>" + ssh.root() +
+                         "/bottle; printf '#!/bin/sh\\necho \"$*\"\\n' >" + cache + "/bottle/" + name + "; chmod 700 " +
+                         cache + "/bottle/" + name + "; echo sent >>" + ssh.root() +
                          "/sent; echo ok; exit 0;; esac; exec sh -c \"$line\"");
   auto side = FarSide::reach({.target = {.host = "machine"}, .program = "p"}, {.programs = ssh.root()});
   ASSERT_TRUE(side) << side.error().what;
@@ -126,6 +127,32 @@ TEST(FarSide, SendsARemovedProgramAgain) {
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().code, Code::unavailable) << fetched.error().what;
   EXPECT_EQ(read_file(ssh.root() + "/sent").value_or(""), "sent\nsent\n") << "so that the next attempt succeeds";
+}
+
+// The operator puts the file of the right release beside bottle once the wrong one has failed.
+TEST(FarSide, SendsAnotherProgramForTheOtherProcessorAnew) {
+  ssh::StandIn ssh;
+  std::string cache = ssh.root() + "/cache";
+  std::string other = session::own_architecture() == "x86_64" ? "aarch64" : "x86_64";
+  ASSERT_TRUE(write_file_atomically(ssh.root() + "/bin/uname",
+                                    "#!/bin/sh\n[ $1 = -s ] && echo Linux || echo " + other + "\n", 0755));
+  ssh.does("exit 0", "for line; do :; done; export XDG_CACHE_HOME=" + cache + "; exec sh -c \"$line\"");
+  // Returns what the machine's program says if this one is beside a bottle that begins now.
+  auto said_with = [&](const std::string& program, const std::string& directory) {
+    EXPECT_TRUE(make_directories(directory));
+    EXPECT_TRUE(write_file_atomically(directory + "/bottle-linux-" + other, "#!/bin/sh\necho " + program + "\n"));
+    auto side = FarSide::reach({.target = {.host = "machine"}, .program = "0b"}, {.programs = directory});
+    EXPECT_TRUE(side);
+    auto answer = side ? side->ask({"hello"}) : Result<Captured>(fail(Code::internal, "not reached"));
+    return answer ? answer->out : answer.error().what;
+  };
+  // A process remembers the hash of a file, so another directory stands for another process.
+  EXPECT_EQ(said_with("old", ssh.root() + "/1"), "old\n");
+  EXPECT_EQ(said_with("new", ssh.root() + "/2"), "new\n");
+  EXPECT_EQ(said_with("newer", ssh.root() + "/2"), "new\n") << "a process goes on with the program that it has used";
+  std::filesystem::remove_all(cache);
+  EXPECT_EQ(said_with("newest", ssh.root() + "/2"), "newest\n");
+  EXPECT_EQ(said_with("old", ssh.root() + "/3"), "old\n");
 }
 
 // Makes a file that was used last so many days ago. Returns its path.
