@@ -272,8 +272,11 @@ def check_nothing_in_flight():
         age = time.time() - os.stat(_mark()).st_mtime if _mark() else _IN_FLIGHT_SECONDS
     except FileNotFoundError:
         return
-    # The age is negative if the clock was set back in the meantime.
-    if abs(age) < float(os.environ.get("BOTTLE_IN_FLIGHT_SECONDS", _IN_FLIGHT_SECONDS)):
+    if age < 0:
+        # The clock was set back, so the time of the create is not known, and the wait begins now.
+        os.utime(_mark())
+        age = 0
+    if age < float(os.environ.get("BOTTLE_IN_FLIGHT_SECONDS", _IN_FLIGHT_SECONDS)):
         raise Stop(AGAIN, "a create was interrupted %d s ago and may still take effect; bottle asks again" % age)
 
 
@@ -337,7 +340,7 @@ def found_here():
     """Says that `destroy` has found the machine. So this is its place, even if the sign-in is a new one for the same
     account, and what was asked for has come true."""
     came_true()
-    if _place_of and _place_file() and _recorded_place():
+    if _place_of and _place_file() and os.path.exists(_place_file()):
         _record_place(_place_of())
 
 

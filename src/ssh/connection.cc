@@ -348,9 +348,10 @@ Result<> Connection::start(const Options& options) const {
   // program ended before ssh wrote to it, because SIGPIPE then ends ssh.
   bool closed = done.err.empty() || done.err.find("kex_exchange_identification") != std::string::npos ||
                 done.err.find("UNKNOWN port") != std::string::npos;
+  // The changed key may be that of a host on the way. If the machine's own key differs, the way there worked.
   bool changed = done.err.find(kChangedKey) != std::string::npos;
   auto asked = closed || changed ? settings_of(target_, control_path_) : Result<Captured>(Captured());
-  std::string settings = asked ? asked->out : "", detour = closed && !changed ? detour_in(settings) : "";
+  std::string settings = asked ? asked->out : "", detour = closed ? detour_in(settings) : "";
   return std::unexpected(detour.empty() ? explain(target_, done.err, known_as_in(settings))
                                         : explain_detour(target_, detour, done.err));
 }

@@ -261,6 +261,18 @@ TEST_F(ConnectionTest, TheAdviceForAChangedHostKeyNamesTheEntryOfKnownHosts) {
   EXPECT_EQ(advice(""), begin + "machine`") << "the settings are not known";
 }
 
+// The ssh for the host on the way writes to the same stderr.
+TEST_F(ConnectionTest, AChangedKeyOfAHostOnTheWayIsNotTakenForTheMachines) {
+  ssh_.does(
+      "echo 'REMOTE HOST IDENTIFICATION HAS CHANGED!' >&2; echo 'Host key verification failed.' >&2; "
+      "echo 'kex_exchange_identification: Connection closed by remote host' >&2; exit 255",
+      "printf 'hostname 192.0.2.5\\nproxyjump bastion\\n'");
+  auto opened = open();
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().what.find("ProxyJump bastion"), std::string::npos) << opened.error().what;
+  EXPECT_EQ(opened.error().todo.find("ssh-keygen -R"), std::string::npos) << opened.error().todo;
+}
+
 // A command exchanges no keys and does not sign in, so a machine that says so lies.
 TEST_F(ConnectionTest, WhatAMachinePrintsBeforeItsCommandFailsIsNotTakenForAVerdictOfSsh) {
   go();

@@ -385,6 +385,7 @@ void add_machine(std::vector<Sample>& all) {
                        BakedRecord{"debian-baked", "0123456789ab", "ba9876543210", {"sha256:00"}, 1'800'000'000}));
   all.back().passes_over_unknown_keys = true;
   all.push_back(sample("passed-trials", PassedTrials{{{"6CXF:BQ4D runc 1.1.5", "runc"}}}));
+  all.back().passes_over_unknown_keys = true;
   all.back().tables = {"passed"};
   all.push_back(foreign("vm-host-key", NewHostKey{"ssh-ed25519 AAAA"}));
   all.push_back(foreign("vm-host-key-in-use", HostKeyInUse{}));

@@ -73,6 +73,8 @@ TEST_F(LocalFailures, AFullDiskIsNotBrokenData) {
   expect_no_space_at({"read-tree", "update-index", "diff-files", "add", "fast-import"});
   work(commit_b_ + " && " + staged_);
   expect_no_space_at({"write-tree", "commit-tree"});
+  work(staged_);
+  expect_no_space_at({"fast-import"});
   work_of_every_kind();
   expect_no_space_at({"ls-tree", "index-pack", "cat-file", "rev-list", "diff-tree", "pack-objects", "unpack-objects"});
   fs::remove(root + "/verbs");

@@ -264,8 +264,9 @@ def test_the_project_of_the_configuration_counts(kind, cloud, vm):
 def test_a_clock_that_was_set_back_does_not_hide_a_create_under_way(kind, cloud, vm):
     mark = os.path.join(vm.state, "create-under-way")
     open(mark, "w").close()
-    os.utime(mark, (time.time() + 10,) * 2)
-    assert vm.run("status").status == AGAIN
+    for ahead in (10, 3600):
+        os.utime(mark, (time.time() + ahead,) * 2)
+        assert vm.run("status").status == AGAIN
     os.unlink(mark)
 
 

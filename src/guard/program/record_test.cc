@@ -142,7 +142,7 @@ TEST_F(RecordTest, TheRecordOfAKilledGuardHasEverythingThatWasSent) {
 
 TEST_F(RecordTest, AFloodOfRefusalsLosesNoAllowedRequestAndTakesLittleMemory) {
   start_with_site();
-  constexpr int kDenials = 20'000, kEvery = 100;
+  constexpr int kDenials = 40'000, kEvery = 100;
   std::string all;
   for (int i = 0; i < kDenials; ++i) {
     all += denied(i % 3 ? "no.test" : "n" + std::to_string(i) + ".no.test");

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/os/this_program.h"
 #include "base/text/line.h"
+#include "base/text/shell_word.h"
 #include "base/unique_fd.h"
 #include "pki/seal.h"
 
@@ -58,7 +59,10 @@ Result<std::string> read_program(const std::string& path) {
   // The owner of bottle's own file could also change that one, so a file of the same owner is not a greater risk.
   bool is_own = st.st_uid == ::geteuid() || st.st_uid == 0 ||
                 (::stat(path_to_self().c_str(), &self) == 0 && st.st_uid == self.st_uid);
-  if (!S_ISREG(st.st_mode) || !is_own || (st.st_mode & 022))
+  if (S_ISREG(st.st_mode) && is_own && (st.st_mode & 022))
+    return fail(Code::denied, "others than its owner may write " + path + ", and it would handle your secrets",
+                "if it is the file of the same release, run `chmod go-w " + shell_word(path) + "`");
+  if (!S_ISREG(st.st_mode) || !is_own)
     return fail(
         Code::denied, "another user may have written " + path + ", and it would handle your secrets",
         "replace it with the file of the same release, which only you may write, and keep it in a directory that "

@@ -2,6 +2,9 @@
 
 namespace bottle::wire {
 
-void fields(Object& o, PassedTrials& passed) { o.table("passed", passed.runtimes, kFew, kName); }
+void fields(Object& o, PassedTrials& passed) {
+  o.passes_over_unknown_keys();
+  o.table("passed", passed.runtimes, kFew, kName);
+}
 
 }  // namespace bottle::wire

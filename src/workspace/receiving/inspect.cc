@@ -64,6 +64,8 @@ Look::Tree Inspection::tree_of(const std::vector<Change>& list, const KeyedSet<s
     tree.changes.push_back({change.path, is, target == targets.end() ? "" : target->second});
     if (is == Is::link) tree.links[change.path] = tree.changes.back().target;
   }
+  // Notes and branches without a common history have nothing of the base, and so nothing was removed from it.
+  if (tree.removed.size() == q_.base.size()) tree.removed.clear();
   tree.each_unchanged = [this, &changed](const auto& use) {
     for (const auto& [path, entry] : q_.base)
       if (!changed.contains(path)) use(path);
