@@ -63,7 +63,7 @@ endfunction()
 
 # unit_test(PROGRAM [SHARDS]): lets ctest run all tests of a program in one process, or in as many as SHARDS says,
 # because starting a process for each test takes longer than most tests. The processes leave the result of each test in
-# test-results/. Each process has a /tmp in memory.
+# test-results/. Each process has a /tmp in memory. Sets `names` to the names that ctest knows.
 function(unit_test program)
   set(shards 1)
   if(ARGC GREATER 1)
@@ -80,7 +80,9 @@ function(unit_test program)
     set(environment GTEST_TOTAL_SHARDS=${shards} GTEST_SHARD_INDEX=${index}
                     GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/test-results/${name}.xml)
     set_tests_properties(${name} PROPERTIES COST ${shards} ENVIRONMENT "${environment}")  # the longest first
+    list(APPEND names ${name})
   endforeach()
+  set(names ${names} PARENT_SCOPE)
 endfunction()
 
 # targets_of(OUT ROOM...): sets OUT to the libraries of the rooms.
@@ -99,16 +101,18 @@ function(together target)
   endif()
 endfunction()
 
-# room(PATH [APART] [OPTIMIZED] [OPTIMIZED_TESTS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...] [TESTS_SEE ROOM...]
-# [SHARDS COUNT]): adds the library of src/PATH and, from its *_test.cc files, its unit tests. The folders after WITH
-# are subfolders that belong to the room. A room sees the rooms after SEES, and what they see. Only the tests of a room
-# that is APART are compiled together, because some of its other files share names or are also compiled elsewhere. Debug
-# builds optimize a room that is OPTIMIZED, because it reads many bytes one by one, or because it belongs to the guard,
-# whose tests run it under load. They also optimize tests that are OPTIMIZED_TESTS, because these go through many cases.
-# Optimizing makes a file take up to twice as long to compile, so debug builds optimize nothing else. SHARDS is for
-# unit_test().
+# room(PATH [APART] [OPTIMIZED] [OPTIMIZED_TESTS] [STARTS_PROGRAMS] [WITH FOLDER...] [SEES ROOM...] [USES LIBRARY...]
+# [TESTS_SEE ROOM...] [SHARDS COUNT]): adds the library of src/PATH and, from its *_test.cc files, its unit tests. The
+# folders after WITH are subfolders that belong to the room. A room sees the rooms after SEES, and what they see. Only
+# the tests of a room that is APART are compiled together, because some of its other files share names or are also
+# compiled elsewhere. Debug builds optimize a room that is OPTIMIZED, because it reads many bytes one by one, or because
+# it belongs to the guard, whose tests run it under load. They also optimize tests that are OPTIMIZED_TESTS, because
+# these go through many cases. Optimizing makes a file take up to twice as long to compile, so debug builds optimize
+# nothing else. The tests of a room that STARTS_PROGRAMS spend most of their time in git, hooks or the guard's program;
+# ctest gives them the label `programs`. SHARDS is for unit_test().
 function(room path)
-  cmake_parse_arguments(ARG "APART;OPTIMIZED;OPTIMIZED_TESTS" "SHARDS" "WITH;SEES;USES;TESTS_SEE" ${ARGN})
+  cmake_parse_arguments(ARG "APART;OPTIMIZED;OPTIMIZED_TESTS;STARTS_PROGRAMS" "SHARDS" "WITH;SEES;USES;TESTS_SEE"
+                        ${ARGN})
   string(REPLACE / _ name ${path})
   set(target bottle_${name})
   set(folders ${path})
@@ -161,6 +165,9 @@ function(room path)
     endif()
     precompiled(${name}_test ${kind} ${CMAKE_SOURCE_DIR}/src/precompiled.h <gtest/gtest.h>)
     unit_test(${name}_test ${ARG_SHARDS})
+    if(ARG_STARTS_PROGRAMS)
+      set_tests_properties(${names} PROPERTIES LABELS programs)
+    endif()
   endif()
 endfunction()
 
