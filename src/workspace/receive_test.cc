@@ -124,20 +124,6 @@ TEST_F(Workspace, AHostileGitDirectoryRunsNothing) {
   EXPECT_EQ(git("status --porcelain"), "");
 }
 
-// The tree of notes has none of the files of the base.
-TEST_F(Workspace, NotesRemoveNoFiles) {
-  make_repository();
-  put(repo + "/.npmrc", "ignore-scripts=true\n");
-  git("add -A"), git("commit -qm settings");
-  auto sent = pack(manifest::WorkspaceMode::clone);
-  unpack();
-  git("notes add -m remark HEAD", inside);
-  auto back = take_inside(sent.base);
-  ASSERT_TRUE(back) << back.error().what;
-  EXPECT_EQ(back->refs.size(), 1u);
-  EXPECT_FALSE(flagged(*back, "removed")) << back->text;
-}
-
 TEST_F(Workspace, LinksThatGiveFilesDangerousNamesAreFound) {
   make_repository();
   fs::create_directory_symlink("dir", repo + "/.vscode");

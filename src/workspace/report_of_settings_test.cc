@@ -364,5 +364,18 @@ TEST_F(Report, KeptFilesAreInspected) {
   EXPECT_FALSE(flagged(back, "dist/a")) << joined(back.flagged);
 }
 
+// The tree of notes has none of the files of the base.
+TEST_F(Report, NotesRemoveNoFiles) {
+  put(repo + "/.npmrc", "ignore-scripts=true\n");
+  git("add -A"), git("commit -qm settings");
+  auto sent = pack(manifest::WorkspaceMode::clone);
+  unpack();
+  git("notes add -m remark HEAD", inside);
+  auto back = take_inside(sent.base);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->refs.size(), 1u);
+  EXPECT_FALSE(flagged(*back, "removed")) << back->text;
+}
+
 }  // namespace
 }  // namespace bottle::workspace
