@@ -37,6 +37,7 @@ RUN_BY = {
 }
 NOT_A_WHOLE_COMMAND = {"git add", "npm view PACKAGE@VERSION dist.integrity"}  # parts of an explanation
 NOT_RUN = {
+    "chmod go-w",  # printed for a program for another processor; session/images/images_test.cc runs it
     "ssh-keygen -y -f",  # printed after three wrong passphrases at a terminal; the command fails if there is no key
     "docker tag",  # printed for an image without a name that goes to an engine that stores images in another way
 }
